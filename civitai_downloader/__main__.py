@@ -1,0 +1,592 @@
+"""The command line: options in, words and an exit code out. The only module that prints."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import locale
+import logging
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO
+
+from . import __version__
+
+if TYPE_CHECKING:
+    from . import core, util
+
+log = logging.getLogger("civitai_downloader")
+
+DONE, FAILED, USAGE, QUEUED, INTERRUPTED = 0, 1, 2, 3, 130
+TOKEN_VARIABLES = ("CIVITAI_API_KEY", "CIVITAI_TOKEN", "CIVITAI_API_TOKEN")
+PLAIN_EVERY = 10.0
+
+
+# --- Options -------------------------------------------------------------------------------------
+# Nothing has a default here: what was not given is absent, and core.Settings knows the defaults.
+
+
+class LineParser(argparse.ArgumentParser):
+    """Parses the options behind a link; an error is raised instead of ending the program."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise ValueError with argparse's words."""
+        raise ValueError(message)
+
+
+def line_parser() -> LineParser:
+    """The options that may stand on a list line as well."""
+    parser = LineParser(add_help=False, allow_abbrev=False, argument_default=argparse.SUPPRESS)
+    where = parser.add_argument_group("where")
+    where.add_argument("-o", "--output", metavar="DIR", type=Path, help="output folder (downloads)")
+    where.add_argument(
+        "--layout", metavar="NAME|TEMPLATE", help="creator (default), sharded, comfyui, a1111, or a path with {fields}"
+    )
+    what = parser.add_argument_group("what")
+    what.add_argument("--latest", action="store_true", help="newest version only (default: every version)")
+    what.add_argument("--primary", action="store_true", help="primary file only (default: every file)")
+    what.add_argument("--types", metavar="A,B", type=comma_list, help="model types to take, as LORA,Checkpoint")
+    what.add_argument("--base-models", metavar="A,B", type=comma_list, help='base models to take, as "SDXL 1.0,Pony"')
+    what.add_argument("--only", choices=("models", "images", "metadata"), help="leave the rest out")
+    what.add_argument("--no-gallery", dest="gallery", action="store_false", help="showcase pictures only")
+    what.add_argument("--max-images", metavar="N|all", type=count_or_all, help="pictures for each gallery (200)")
+    what.add_argument("--sfw", action="store_true", help="PG and PG-13 pictures only, unrated left out")
+    return parser
+
+
+def command_parser() -> argparse.ArgumentParser:
+    """Every option of the command."""
+    parser = argparse.ArgumentParser(
+        prog="civitai-downloader",
+        parents=[line_parser()],
+        allow_abbrev=False,
+        argument_default=argparse.SUPPRESS,
+        description="Brings home every file, picture and prompt behind a list of Civitai links.",
+        epilog="Exit codes: 0 everything is there, 1 something failed, 2 usage, 130 interrupted.",
+    )
+    parser.add_argument(
+        "inputs", nargs="*", metavar="INPUT", help="a list file, a link, or a model id (default: models.txt)"
+    )
+    parser.add_argument("--models", action="append", metavar="FILE", help="a list file (may be repeated)")
+    access = parser.add_argument_group("access")
+    access.add_argument("--token", metavar="KEY", help=f"API key (else {', '.join(TOKEN_VARIABLES)})")
+    access.add_argument("--site", metavar="URL", help="another host for everything (mirror, test)")
+    pace = parser.add_argument_group("pace")
+    pace.add_argument("--workers", metavar="N", type=positive_int, help="transfers at a time (4)")
+    pace.add_argument("--max-rate-model", metavar="R", type=positive_float, help="model requests a second (0.5)")
+    pace.add_argument("--max-rate-image", metavar="R", type=positive_float, help="picture list requests a second (2)")
+    pace.add_argument("--limit-rate", metavar="RATE", type=byte_rate, help="bytes a second in all, as 500K or 10M")
+    pace.add_argument("--retries", metavar="N", type=natural_int, help="further tries after a fault (5)")
+    pace.add_argument("--timeout", metavar="S", type=positive_float, help="seconds without an answer (30)")
+    how = parser.add_argument_group("how")
+    how.add_argument("--no-resume", dest="resume", action="store_false", help="begin partial files anew")
+    how.add_argument("--no-verify", dest="check_hashes", action="store_false", help="do not compute SHA256")
+    how.add_argument("--force", action="store_true", help="fetch again what is there")
+    how.add_argument("--refresh", action="store_true", help="ask for galleries again that were listed today")
+    how.add_argument("--dry-run", action="store_true", help="print what would be fetched; write nothing")
+    how.add_argument("--verify", action="store_true", help="check what is on disk against the log; fetch nothing")
+    how.add_argument("--retry-failed", action="store_true", help="run the lines of failed.txt in the output folder")
+    output = parser.add_argument_group("output")
+    output.add_argument("-q", "--quiet", action="store_true", help="failures and the summary only")
+    output.add_argument("-v", "--verbose", action="store_true", help="one line for each request")
+    output.add_argument("--json-logs", action="store_true", help="one JSON object a line on stderr")
+    output.add_argument("--lang", choices=("en", "ja", "ko"), help="language of progress and summary (system)")
+    output.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    return parser
+
+
+def comma_list(text: str) -> tuple[str, ...]:
+    """`A,B` as a tuple."""
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def natural_int(text: str) -> int:
+    """A whole number from 0."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number")
+    return int(text)
+
+
+def positive_int(text: str) -> int:
+    """A whole number from 1 to 64."""
+    if not 1 <= natural_int(text) <= 64:
+        raise argparse.ArgumentTypeError(f"{text} is not between 1 and 64")
+    return int(text)
+
+
+def positive_float(text: str) -> float:
+    """A number above 0 (and no more than a million)."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value <= 1e6:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number above 0")
+    return value
+
+
+def count_or_all(text: str) -> int | None:
+    """A whole number, or None for `all`."""
+    return None if text == "all" else natural_int(text)
+
+
+def byte_rate(text: str) -> int:
+    """Bytes a second from `500K`, `10M`, `1.5G` or a plain number."""
+    units = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
+    unit = units.get(text[-1:].upper(), 1)
+    return max(1, int(positive_float(text if unit == 1 else text[:-1]) * unit))
+
+
+def option_words(parser: argparse.ArgumentParser, given: Mapping[str, Any], skip: Iterable[str] = ()) -> list[str]:
+    """The options in `given`, spelled as on the command line again."""
+    words: list[str] = []
+    for action in parser._actions:
+        if not action.option_strings or action.dest not in given or action.dest in skip:
+            continue
+        words.append(action.option_strings[-1])
+        if action.nargs != 0:
+            value = given[action.dest]
+            words.append("all" if value is None else ",".join(value) if isinstance(value, tuple) else str(value))
+    return words
+
+
+# --- From options to entries ---------------------------------------------------------------------
+
+NOT_SETTINGS = ("inputs", "models", "verify", "retry_failed", "quiet", "verbose", "json_logs", "lang", "token")
+
+
+def settings_from(given: Mapping[str, Any]) -> core.Settings:
+    """The settings of the run; raises UsageError."""
+    from . import core
+
+    token = given.get("token") or next((os.environ[name] for name in TOKEN_VARIABLES if os.environ.get(name)), "")
+    chosen = {name: value for name, value in given.items() if name not in NOT_SETTINGS}
+    return core.Settings(**chosen, token=token.strip())
+
+
+class Inputs:
+    """Collects entries from words and list files; what can't be used becomes a sentence in `problems`."""
+
+    def __init__(self, settings: core.Settings, given: Mapping[str, Any]) -> None:
+        """`given` holds the options of the command, which hold for every line."""
+        self.entries: list[core.Entry] = []
+        self.problems: list[str] = []
+        self._settings, self._parser = settings, line_parser()
+        self._given = {action.dest: given[action.dest] for action in self._parser._actions if action.dest in given}
+        self._seen: set[tuple[core.Target, core.Settings]] = set()
+
+    def add_word(self, word: str) -> None:
+        """An INPUT of the command: a link or id, else a list file."""
+        from . import core
+
+        if core.parse_target(word, self._settings.site):
+            self._add(core.Line(0, word, ()), "")
+        elif "://" in word:
+            self.problems.append(f"{shown(word)} is no link to a model; links look like {core.SITE}/models/10001.")
+        else:
+            self.add_list(Path(word))
+
+    def add_list(self, path: Path) -> None:
+        """Every line of a list file."""
+        from . import core, util
+
+        try:
+            lines = core.read_list(path)
+        except util.UsageError as error:
+            self.problems.append(str(error))
+            return
+        for line in lines:
+            self._add(line, f"{path}, line {line.number}: ")
+
+    def _add(self, line: core.Line, where: str) -> None:
+        from . import core, util
+
+        target = core.parse_target(line.link, self._settings.site)
+        if target is None:
+            self.problems.append(f"{where}{shown(line.link)} is no link to a model and was left out.")
+            return
+        try:
+            own = vars(self._parser.parse_args(list(line.words)))
+            settings = replace(self._settings, **own)
+        except (ValueError, util.UsageError) as error:
+            self.problems.append(f"{where}the options are wrong and the line was left out: {error}")
+            return
+        if (target, settings) in self._seen:
+            return
+        self._seen.add((target, settings))
+        again = option_words(self._parser, {**self._given, **own}, skip=("output",))
+        self.entries.append(core.Entry(target, settings, core.Line(0, line.link, tuple(again)).text))
+
+    def drop_unwritable(self) -> None:
+        """Leave out entries whose output folder can't be written."""
+        from . import core, util
+
+        for output in {entry.settings.output for entry in self.entries}:
+            try:
+                core.check_writable(output)
+            except util.UsageError as error:
+                self.problems.append(str(error))
+                self.entries = [entry for entry in self.entries if entry.settings.output != output]
+
+
+def shown(text: str) -> str:
+    """A user's word as a message may show it: no secrets, no control characters, not endless."""
+    from . import util
+
+    return repr(util.printable(util.scrub(text))[:200])
+
+
+def collect(given: Mapping[str, Any], settings: core.Settings) -> Inputs:
+    """The entries of all inputs; without any, those of models.txt in the current folder."""
+    inputs = Inputs(settings, given)
+    for word in given.get("inputs", []):
+        inputs.add_word(word)
+    lists = [Path(name) for name in given.get("models", [])]
+    if given.get("retry_failed"):
+        lists.append(settings.output / "failed.txt")
+    if not lists and not given.get("inputs"):
+        if not Path("models.txt").exists():
+            inputs.problems.append("There is nothing to do: name a list file or a link, or write models.txt here.")
+            return inputs
+        lists.append(Path("models.txt"))
+    for path in lists:
+        inputs.add_list(path)
+    return inputs
+
+
+# --- What the user sees --------------------------------------------------------------------------
+
+
+class Words:
+    """The sentences of one language."""
+
+    def __init__(self, language: str) -> None:
+        """`language` is `en`, `ja` or `ko`."""
+        from . import core
+
+        catalogue = json.loads(core.read_data("messages.json"))
+        self._words = {**catalogue["en"], **catalogue[language]}
+
+    def __call__(self, key: str, **values: object) -> str:
+        """The sentence filled in."""
+        text: str = self._words.get(key) or key
+        return text.format(**values)
+
+
+def language_of(system: str) -> str:
+    """The language to speak for a locale's name."""
+    for code, names in (("ja", ("ja", "japanese")), ("ko", ("ko", "korean"))):
+        if system.lower().startswith(names):
+            return code
+    return "en"
+
+
+def system_language() -> str:
+    """The locale's name as the environment or the system tells it."""
+    named = next((os.environ[name] for name in ("LC_ALL", "LC_MESSAGES", "LANG") if os.environ.get(name)), "")
+    return named or locale.getlocale()[0] or ""
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The message with its facts."""
+        facts = getattr(record, "facts", {})
+        at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(record.created))
+        level = record.levelname.lower()
+        return json.dumps({"at": at, "level": level, "message": record.getMessage(), **facts}, ensure_ascii=False)
+
+
+class Screen(logging.Handler):
+    """Messages and progress on one stream: bars on a terminal, a plain line now and then elsewhere."""
+
+    def __init__(self, stream: TextIO, words: Words, *, bars: bool) -> None:
+        """`bars` asks for live bars; without, a line at most every ten seconds."""
+        super().__init__()
+        self._stream, self._words = stream, words
+        self._bars: dict[int, Any] = {}
+        self._live = bars
+        self._next_line, self._last = 0.0, ""
+        self._speed, self._sampled, self._sample = 0.0, 0.0, 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a message above the bars."""
+        line = self.format(record)
+        if self._bars:
+            next(iter(self._bars.values())).write(line, file=self._stream)
+        else:
+            self._stream.write(line + "\n")
+            self._stream.flush()
+
+    def watch(self, run: core.Run) -> None:
+        """Show how far the run is; called ten times a second from the main thread."""
+        now = run.seconds()
+        if now - self._sampled >= 1:
+            fresh = (run.progress.received - self._sample) / (now - self._sampled)
+            self._speed = fresh if not self._speed else 0.7 * self._speed + 0.3 * fresh
+            self._sampled, self._sample = now, run.progress.received
+        line = self.line(run)
+        if self._live:
+            self._draw(run, line)
+        elif now >= self._next_line and line != self._last:
+            self._next_line, self._last = now + PLAIN_EVERY, line
+            log.info("%s", line, extra={"facts": progress_facts(run)})
+
+    def line(self, run: core.Run) -> str:
+        """`42/180 models, 3 failed (retrying…)` with bytes, speed and time left."""
+        from . import util
+
+        parts = [self._words("progress", done=run.settled, total=len(run.batches))]
+        failed = run.counts["failed"]
+        if failed or run.retrying:
+            parts.append(self._words("failed", count=failed) + (self._words("retrying") if run.retrying else ""))
+        parts.append(util.human_size(run.progress.received))
+        if self._speed >= 1:
+            parts.append(f"{util.human_size(self._speed)}/s")
+            left = run.bytes_left()
+            if left > 0:
+                parts.append(self._words("eta", time=clock_time(left / self._speed)))
+        return self._words("comma").join(parts)
+
+    def _draw(self, run: core.Run, line: str) -> None:
+        from tqdm import tqdm
+
+        if -1 not in self._bars:
+            self._bars[-1] = tqdm(bar_format="{desc}", position=0, leave=False, file=self._stream)
+        self._bars[-1].set_description_str(line)
+        active = {id(meter): meter for meter in run.progress.active()}
+        for gone in [key for key in self._bars if key != -1 and key not in active]:
+            self._bars.pop(gone).close()
+        for key, meter in active.items():
+            if key not in self._bars:
+                taken = {abs(bar.pos) for bar in self._bars.values()}
+                place = next(place for place in range(1, 200) if place not in taken)
+                self._bars[key] = tqdm(
+                    desc=meter.name[-40:], total=meter.total, unit="B", unit_scale=True, unit_divisor=1024,
+                    position=place, leave=False, file=self._stream,
+                )  # fmt: skip
+            bar = self._bars[key]
+            bar.total, bar.n = meter.total, meter.done
+            bar.refresh()
+
+    def finish(self) -> None:
+        """Take the bars away."""
+        for bar in reversed(list(self._bars.values())):
+            bar.close()
+        self._bars = {}
+
+
+def progress_facts(run: core.Run) -> dict[str, Any]:
+    """The progress as numbers, for --json-logs."""
+    return {
+        "event": "progress", "models": run.settled, "total": len(run.batches), "failed": run.counts["failed"],
+        "bytes": run.progress.received,
+    }  # fmt: skip
+
+
+def clock_time(seconds: float) -> str:
+    """`1:02:03` or `2:03`."""
+    minutes, second = divmod(int(min(seconds, 3600 * 999)), 60)
+    hours, minute = divmod(minutes, 60)
+    return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
+
+
+def start_screen(given: Mapping[str, Any], words: Words) -> Screen:
+    """Set up the stream of messages; the level follows -q and -v."""
+    live = sys.stderr.isatty() and not (given.get("quiet") or given.get("json_logs"))
+    screen = Screen(sys.stderr, words, bars=live)
+    if given.get("json_logs"):
+        screen.setFormatter(JsonFormatter())
+    log.handlers = [screen]
+    log.propagate = False
+    log.setLevel(logging.DEBUG if given.get("verbose") else logging.WARNING if given.get("quiet") else logging.INFO)
+    return screen
+
+
+def say_failures(words: Words, failures: Iterable[core.Result]) -> None:
+    """Name every failure, grouped by what the user can do about it."""
+    groups: dict[str, list[core.Result]] = {}
+    for failure in failures:
+        groups.setdefault(failure.reason, []).append(failure)
+    for reason, members in groups.items():
+        heading = words(f"reason.{reason}") if words(f"reason.{reason}") != f"reason.{reason}" else reason
+        log.warning("%s (%d)", heading, len(members), extra={"facts": {"event": "reason", "reason": reason}})
+        for each in members:
+            facts = {"event": "failure", "reason": reason, "name": each.name, "path": each.path}
+            log.warning("  %s: %s", each.name, each.message, extra={"facts": facts})
+
+
+def say_summary(words: Words, run: core.Run) -> None:
+    """What the run brought, and what is missing."""
+    from . import util
+
+    for batch in run.batches:
+        if batch.note:
+            log.info("%s: %s", batch.name, batch.note)
+    say_failures(words, (failure for batch in run.batches for failure in batch.failures))
+    unverified = [result for result in run.results if result.outcome == "done" and not result.verified]
+    if unverified:
+        log.info("%s", words("unverified", count=len(unverified)))
+        for result in unverified:
+            log.info("  %s", result.path)
+    summary = words(
+        "summary", done=run.counts["done"], size=util.human_size(run.progress.received), skipped=run.counts["skipped"],
+        failed=run.counts["failed"], time=clock_time(run.seconds()),
+    )  # fmt: skip
+    level = logging.WARNING if run.counts["failed"] or run.interrupted else logging.INFO
+    facts = {"event": "summary", **run.counts, "bytes": run.progress.received, "requests": run.site.api_requests}
+    log.log(level, "%s", summary, extra={"facts": facts})
+    log.debug("%s", words("requests", count=run.site.api_requests))
+
+
+# --- The run -------------------------------------------------------------------------------------
+
+
+def main(argv: Sequence[str] | None = None, clock: util.Clock | None = None) -> int:
+    """Run the command with the given words (those of the process by default) and return its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+    try:
+        given = vars(command_parser().parse_args(argv))
+    except SystemExit as leaving:
+        return leaving.code if isinstance(leaving.code, int) else USAGE
+    from . import util
+
+    words = Words(given.get("lang") or language_of(system_language()))
+    screen = start_screen(given, words)
+    try:
+        return command(given, words, screen, clock or util.Clock())
+    except util.UsageError as error:
+        log.error("%s", error)
+        return USAGE
+    except util.Failure as failure:
+        log.error("%s", failure)
+        return FAILED
+    except KeyboardInterrupt:
+        log.warning("%s", words("interrupted"))
+        return INTERRUPTED
+    finally:
+        screen.finish()
+
+
+def command(given: Mapping[str, Any], words: Words, screen: Screen, clock: util.Clock) -> int:
+    """Do what the options ask for; raises UsageError."""
+    settings = settings_from(given)
+    if given.get("verify"):
+        return verify(settings, words, clock)
+    inputs = collect(given, settings)
+    if not settings.dry_run:
+        inputs.drop_unwritable()
+    for problem in inputs.problems:
+        log.error("%s", problem)
+    if not inputs.entries:
+        return USAGE
+    from . import core
+
+    run = core.Run(settings, inputs.entries, clock)
+    for library in run.libraries.values():
+        for problem in library.problems:
+            log.warning("%s", problem)
+    if settings.dry_run:
+        return FAILED if dry_run(run, words) or inputs.problems else DONE
+    run.execute(screen.watch)
+    screen.finish()
+    say_summary(words, run)
+    for library in run.libraries.values():
+        core.write_outcome(run, library, retry_scripts(given, library.root))
+    if run.interrupted:
+        log.warning("%s", words("interrupted"))
+        return INTERRUPTED
+    return exit_code(run.counts, inputs.problems)
+
+
+def exit_code(counts: Mapping[str, int], problems: Sequence[str]) -> int:
+    """What a script reads: failures first, then what is only queued."""
+    if counts.get("failed") or problems:
+        return FAILED
+    return QUEUED if counts.get("queued") else DONE
+
+
+def retry_scripts(given: Mapping[str, Any], output: Path) -> dict[str, str]:
+    """`retry.sh` and `retry.bat`: the same command on the lines that failed, from any folder."""
+    from . import core
+
+    skip = ("token", "models", "output", "retry_failed", "force", "dry_run", *vars(line_parser().parse_args([])))
+    skip += tuple(action.dest for action in line_parser()._actions)
+    options = option_words(command_parser(), given, skip=skip)
+    words = [sys.executable, "-m", "civitai_downloader", "--retry-failed", "-o", str(output.absolute()), *options]
+    here = str(Path.cwd())
+    in_batch = [each.replace("%", "%%") for each in (here, subprocess.list2cmdline(words))]
+    return {
+        "retry.sh": core.read_data("retry.sh").format(folder=shlex.quote(here), command=shlex.join(words)),
+        "retry.bat": core.read_data("retry.bat").format(folder=in_batch[0], command=in_batch[1]),
+    }
+
+
+def dry_run(run: core.Run, words: Words) -> bool:
+    """Print the plan to stdout and write nothing; True if something can't be planned."""
+    from . import core, util
+
+    total, failed = 0, False
+    for batch in run.batches:
+        try:
+            rows = core.plan(run, batch)
+        except util.Failure as failure:
+            failed = True
+            log.error("%s: %s", batch.entry.source, failure)
+            continue
+        for row in rows:
+            total += row.size if row.fetch else 0
+            size = util.human_size(row.size) if row.size else "?"
+            print(f"{size:>10}  {row.path}" + (f"  ({row.note})" if row.note else ""))
+    free = util.free_space(run.settings.output)
+    print(words("plan", size=util.human_size(total), free=util.human_size(free)))
+    if total > free:
+        print(words("plan.full"))
+    return failed
+
+
+def verify(settings: core.Settings, words: Words, clock: util.Clock) -> int:
+    """Check the files of the output folder; nothing is fetched."""
+    from . import core
+
+    library = core.Library(settings.output)
+    for problem in library.problems:
+        log.warning("%s", problem)
+    results = core.verify_library(library, clock, lambda count, total: log.debug("%d/%d", count, total))
+    failures = [result for result in results if result.outcome == "failed"]
+    say_failures(words, failures)
+    if not results:
+        log.error("%s", words("verify.nothing", folder=settings.output))
+        return USAGE
+    log.info("%s", words("verify.summary", good=len(results) - len(failures), bad=len(failures)))
+    return FAILED if failures else DONE
+
+
+def cli() -> NoReturn:
+    """The console command: `main`, with SIGTERM as Ctrl-C, and no waiting for workers that hang in a read."""
+
+    def leave(_number: int, _frame: object) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, leave)
+    code = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if any(thread.name.startswith(("lora", "metadata")) for thread in threading.enumerate()):
+        os._exit(code)
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    cli()

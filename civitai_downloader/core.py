@@ -1,0 +1,2039 @@
+"""The way of a link: from a line of text to verified files on disk.
+
+Read from top to bottom: settings, targets, the site's answers, the choice of files, places and names, pages and
+sidecars, the library on disk, one file's way, the run, and what is said about it afterwards.
+"""
+
+from __future__ import annotations
+
+import calendar
+import html
+import json
+import logging
+import re
+import string
+import threading
+import time
+import traceback
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import partial
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import parse_qs, unquote, urlencode, urlsplit, urlunsplit
+
+import requests
+
+from . import __version__, util
+from .util import Failure, Refused, UsageError
+
+log = logging.getLogger("civitai_downloader")
+
+PROJECT_URL = "https://github.com/civitai-downloader/civitai-downloader"
+KEY_URL = "https://civitai.com/user/account"
+MAX_ID = 2147483647
+DAY = 86400.0
+
+Outcome = Literal["done", "skipped", "queued", "failed"]
+
+
+# --- Settings ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Every option, checked; the options of a list line are a copy with replaced fields."""
+
+    output: Path = Path("downloads")
+    layout: str = "creator"
+    latest: bool = False
+    primary: bool = False
+    types: tuple[str, ...] = ()
+    base_models: tuple[str, ...] = ()
+    only: Literal["all", "models", "images", "metadata"] = "all"
+    gallery: bool = True
+    max_images: int | None = 200
+    sfw: bool = False
+    token: str = field(default="", repr=False)
+    site: str = ""
+    workers: int = 4
+    max_rate_model: float = 0.5
+    max_rate_image: float = 2.0
+    limit_rate: int = 0
+    retries: int = 5
+    timeout: float = 30.0
+    resume: bool = True
+    check_hashes: bool = True
+    force: bool = False
+    refresh: bool = False
+    dry_run: bool = False
+
+    def __post_init__(self) -> None:
+        """Raise UsageError for a layout, site or token that can't work."""
+        layout_fields(self.layout)
+        if self.token and not re.fullmatch(r"[\x21-\x7e]{8,512}", self.token):
+            raise UsageError("The token is malformed: it must be one word of letters and digits, as the site gave it.")
+        if self.site and urlsplit(self.site).scheme not in ("http", "https"):
+            raise UsageError(f"The site {util.printable(self.site)!r} is no web address; write https://HOST.")
+
+    @property
+    def wants_files(self) -> bool:
+        """Whether model files are to be fetched."""
+        return self.only in ("all", "models")
+
+    @property
+    def wants_images(self) -> bool:
+        """Whether the pictures of `images/` are to be fetched."""
+        return self.only in ("all", "images")
+
+    @property
+    def level(self) -> int:
+        """The browsing levels wanted, as the site's bitmask (1 PG, 2 PG-13, 4 R, 8 X, 16 XXX)."""
+        return 3 if self.sfw else 31
+
+
+# --- Targets -------------------------------------------------------------------------------------
+
+HOSTS = ("civitai.com", "civitai.red", "civitai.green", "civitai.blue", "civitaired.com", "api.civitai.com")
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a link means. `kind` is `model`, `version` or `id` (a model; a version if there is no such model)."""
+
+    kind: Literal["model", "version", "id"]
+    model: int = 0
+    version: int = 0
+    file: int = 0
+    traits: tuple[tuple[str, str], ...] = ()
+
+    def __str__(self) -> str:
+        """The target as people would name it."""
+        names = (("model", self.model), ("version", self.version), ("file", self.file))
+        return " ".join(f"{name} {number}" for name, number in names if number)
+
+
+# Paths of the site's pages and interfaces (a link is matched by its path), then forms that are no link.
+PATTERNS: tuple[tuple[Literal["model", "version", "id"], re.Pattern[str]], ...] = (
+    ("version", re.compile(r"(?:/api)?/download/(?P<training>training-data|models)/(?P<version>\d+)/?")),
+    ("version", re.compile(r"/(?:api/v1/)?model-versions/(?P<version>\d+)(?:/.*)?", re.S)),
+    ("model", re.compile(r"/(?:api/v1/)?models/(?P<model>\d+)(?:/.*)?", re.S)),
+    (
+        "model",
+        re.compile(
+            r"(?:urn:)?(?:air:)?[^:/]+:[^:/]+:civitai:(?P<model>\d+)(?:@(?P<version>\d+))?(?:\+(?P<file>\d+))?(?:\.\w+)?",
+            re.I,
+        ),
+    ),
+    ("model", re.compile(r"(?:civitai:)?(?P<model>\d+)@(?P<version>\d+)", re.I)),
+    ("id", re.compile(r"(?P<model>\d+)")),
+)
+TRAITS = ("type", "format", "size", "fp")
+
+
+def parse_target(text: str, site: str = "") -> Target | None:
+    """The target a word stands for, or None; `site` is a further host whose links are understood."""
+    path, query = _split_link(text, site)
+    for kind, pattern in PATTERNS:
+        if found := pattern.fullmatch(path):
+            return _target(kind, found.groupdict(), query)
+    return None
+
+
+def _split_link(text: str, site: str) -> tuple[str, dict[str, str]]:
+    """Path and query of a link of the site; any other text comes back whole."""
+    hosts = {*HOSTS, *(f"www.{host}" for host in HOSTS), urlsplit(site).netloc.lower()} - {""}
+    link = text if "://" in text else f"https://{text}"
+    try:
+        parts = urlsplit(link)
+        if parts.scheme.lower() not in ("http", "https") or parts.netloc.lower() not in hosts:
+            return text, {}
+        query = {key.lower(): values[-1] for key, values in parse_qs(parts.query).items()}
+    except ValueError:
+        return text, {}
+    return unquote(parts.path), query
+
+
+def _target(
+    kind: Literal["model", "version", "id"], found: Mapping[str, str | None], query: Mapping[str, str]
+) -> Target | None:
+    numbers = {name: int(found.get(name) or 0) for name in ("model", "version", "file")}
+    if kind == "model" and query.get("modelversionid", "").isdecimal():
+        numbers["version"] = int(query["modelversionid"])
+    traits: tuple[tuple[str, str], ...] = ()
+    if found.get("training"):
+        numbers["file"] = int(query["fileid"]) if query.get("fileid", "").isdecimal() else 0
+        traits = tuple((trait, query[trait]) for trait in TRAITS if query.get(trait))
+        if found["training"] == "training-data":
+            traits = (("type", "Training Data"),)
+    if not (numbers["model"] or numbers["version"]) or max(numbers.values()) > MAX_ID:
+        return None
+    return Target(kind, **numbers, traits=() if numbers["file"] else traits)
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of a list: its number, the link and the words behind it."""
+
+    number: int
+    link: str
+    words: tuple[str, ...]
+
+    @property
+    def text(self) -> str:
+        """The line as it can be written into another list; a token pasted with a link is cut out."""
+        words = [f'"{word}"' if re.search(r"\s|^$", word) else word for word in self.words]
+        return util.scrub(" ".join([self.link, *words]))
+
+
+def parse_list(data: bytes) -> list[Line]:
+    """The lines of a list file that are neither blank nor a comment."""
+    found = []
+    for number, line in enumerate(re.split(r"\r\n|\r|\n", util.decode_text(data)), 1):
+        bare = re.sub(r"(?:^|\s)#.*", "", line, flags=re.S).strip("\ufeff\u200b \t\0")
+        words = util.split_words(bare.rstrip(",; "))
+        if words and (link := words[0].strip("\"'<>,;")):
+            found.append(Line(number, link, tuple(words[1:])))
+    return found
+
+
+def read_list(path: Path) -> list[Line]:
+    """The lines of a list file; raises UsageError when there is nothing to read in it."""
+    try:
+        if path.is_dir():
+            raise UsageError(f"{path} is a folder; name the list file in it.")
+        lines = parse_list(path.read_bytes())
+    except FileNotFoundError:
+        raise UsageError(f"There is no list file {path}; check the name.") from None
+    except OSError as error:
+        raise UsageError(f"{path} can't be read ({error.strerror}); check its rights.") from None
+    if not lines:
+        raise UsageError(f"{path} holds no link; write one a line.")
+    return lines
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One target with the settings that hold for it; `source` is the line it came from, without secrets."""
+
+    target: Target
+    settings: Settings
+    source: str
+
+
+# --- The site ------------------------------------------------------------------------------------
+
+OTHER_HOST = {"https://civitai.com": "https://civitai.red"}
+SITE = "https://civitai.com"
+
+
+def is_paging_cap(refused: Refused) -> bool:
+    """A 429 that says "use cursors": asking again never helps."""
+    return refused.status == 429 and b"use cursors" in refused.body
+
+
+def is_lost_for_now(refused: Refused) -> bool:
+    """A 404 of the storage look-up, which may pass (it is marked private, no-store)."""
+    control = refused.headers.get("Cache-Control", "")
+    return refused.status == 404 and "private" in control and "no-store" in control
+
+
+def explain(refused: Refused, *, has_token: bool) -> Failure:
+    """What a refusal of the site means for the user; the site has five shapes of error bodies."""
+    answer = _error_body(refused.body)
+    message = util.printable(
+        " ".join(str(v) for v in (answer.get("message"), answer.get("error")) if isinstance(v, str))
+    )
+    if refused.headers.get("cf-mitigated") == "challenge":
+        return Failure(
+            "blocked", "The site's gate keeper wants to see a browser; wait a while or use another connection."
+        )
+    if refused.status == 451:
+        return Failure("region", "The site is closed in this region by law; a connection elsewhere would be needed.")
+    if refused.status == 410 or "archived" in message.lower():
+        return Failure("archived", "The model is archived by its creator; its files can't be downloaded.")
+    if refused.status == 401 and "disabled" in message.lower():
+        return Failure("disabled", "The creator disabled downloads of this version; no token helps.")
+    if refused.status == 401 and has_token:
+        return Failure(
+            "token-refused", f"The site did not accept the token for this file; make a new one at {KEY_URL}."
+        )
+    if refused.status == 401:
+        return Failure("needs-token", f"The file needs a token: make one at {KEY_URL} and give it by --token.")
+    if refused.status == 403 and ("deadline" in answer or "early access" in message.lower()):
+        until = str(answer.get("deadline") or "")[:10]
+        return Failure("early-access", f"Early access until {until or 'an unknown day'}; it is free afterwards.")
+    if refused.status == 403:
+        return Failure("forbidden", "The site denies access to this with the given token; check it in a browser.")
+    if refused.status == 404:
+        return Failure("gone", "The site has no such thing (deleted, private or never there); check the link.")
+    return Failure("refused", f"The site refused the request ({refused.status} {message[:200]}); check the link.")
+
+
+def _error_body(body: bytes) -> dict[str, Any]:
+    try:
+        answer = json.loads(body)
+    except (ValueError, RecursionError):
+        return {}
+    return answer if isinstance(answer, dict) else {}
+
+
+class Site:
+    """The site's REST interface and its files: paced, patient, and the only one who knows the token."""
+
+    def __init__(self, settings: Settings, clock: util.Clock) -> None:
+        """`settings` are those of the run, not of a line."""
+        self.base = settings.site.rstrip("/") or SITE
+        self._token = settings.token
+        bases = [self.base] if settings.site else [self.base, *(f"https://{host}" for host in HOSTS)]
+        self._own = {urlsplit(base)[:2] for base in bases}
+        rules = util.HttpRules(
+            agent=f"civitai-downloader/{__version__} (+{PROJECT_URL})",
+            sign=self._sign,
+            final=is_paging_cap,
+            passing=is_lost_for_now,
+        )
+        self.http = util.Http(rules, clock, timeout=settings.timeout, retries=settings.retries, log=log.debug)
+        self._model_pace = util.Pace(settings.max_rate_model, clock)
+        self._image_pace = util.Pace(settings.max_rate_image, clock)
+        self.api_requests = 0
+
+    def _sign(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        """Give the token to the site's own hosts and to nobody else, whatever a redirect says."""
+        if self._token and urlsplit(request.url or "")[:2] in self._own:
+            request.headers["Authorization"] = f"Bearer {self._token}"
+        return request
+
+    def model(self, model_id: int) -> dict[str, Any]:
+        """`/models/{id}`: the whole model with all published versions."""
+        return self._get(f"/models/{model_id}", {}, self._model_pace)
+
+    def version(self, version_id: int) -> dict[str, Any]:
+        """`/model-versions/{id}`: one version; it names its model in `modelId`."""
+        return self._get(f"/model-versions/{version_id}", {}, self._model_pace)
+
+    def needs_token(self, version_id: int) -> bool:
+        """Whether the version's files ask for a login (`/model-versions/mini/{id}`)."""
+        return self._get(f"/model-versions/mini/{version_id}", {}, self._model_pace).get("requireAuth") is True
+
+    def gallery(self, version_id: int, level: int, limit: int | None) -> Iterator[list[dict[str, Any]]]:
+        """Pages of `/images?modelVersionId=` with prompts; the most liked first, or all of them by age.
+
+        Oldest first keeps the offsets of the following pages stable while new pictures arrive.
+        """
+        query = {"modelVersionId": version_id, "browsingLevel": level, "withMeta": "true"}
+        query["sort"] = "Oldest" if limit is None else "Most Reactions"
+        return pages(lambda more: self._get("/images", {**query, **more}, self._image_pace), 200, limit)
+
+    def _get(self, path: str, query: Mapping[str, Any], pace: util.Pace) -> dict[str, Any]:
+        """One JSON object; a refusal that the other front door may not share is asked again there."""
+        tail = f"/api/v1{path}" + (f"?{urlencode(query)}" if query else "")
+        patience = util.Patience()
+        try:
+            answer = self._ask(self.base + tail, patience, pace)
+        except Refused as refused:
+            other = OTHER_HOST.get(self.base)
+            if other is None or refused.status not in (401, 403, 404):
+                raise explain(refused, has_token=bool(self._token)) from None
+            try:
+                answer = self._ask(other + tail, patience, pace)
+            except Refused:
+                raise explain(refused, has_token=bool(self._token)) from None
+        if not isinstance(answer, dict):
+            raise Failure("answer", "The site sent data of another shape than expected; try again later.")
+        return answer
+
+    def _ask(self, url: str, patience: util.Patience, pace: util.Pace) -> Any:
+        pace.wait()
+        self.api_requests += 1
+        return self.http.json(url, patience)
+
+    def file_urls(self, version_id: int, file: File) -> tuple[str, ...]:
+        """Where a file can be had: by its id; a VAE lent by another version only by its type."""
+        base = f"{self.base}/api/download/models/{version_id}"
+        by_type = (f"{base}?type=VAE",) if file.type == "VAE" else ()
+        return (f"{base}?fileId={file.id}", *by_type)
+
+    def page_url(self, path: str, level: int = 1) -> str:
+        """A link for people; mature pages open on the host that shows them."""
+        base = OTHER_HOST.get(self.base, self.base) if level & ~3 else self.base
+        return base + path
+
+    def open(self, url: str, headers: Mapping[str, str], patience: util.Patience) -> requests.Response:
+        """Open a file or picture at a byte; 416 comes back as an answer. Raises Failure, Stopped."""
+        try:
+            response = self.http.open(url, patience, headers, accept=(416,))
+        except Refused as refused:
+            raise explain(refused, has_token=bool(self._token)) from None
+        except util.Busy as busy:
+            if "/api/download/" in url:
+                raise Failure(
+                    "quota", "The site's download quota seems used up; wait some hours and run again."
+                ) from None
+            raise busy
+        if urlsplit(response.url).path == "/login":
+            response.close()
+            raise explain(Refused(401, {}, b"", self.base), has_token=bool(self._token))
+        return response
+
+
+def pages(
+    ask: Callable[[dict[str, Any]], dict[str, Any]], size: int, limit: int | None
+) -> Iterator[list[dict[str, Any]]]:
+    """The new items of each page of a cursor list, `limit` in all (None: every one).
+
+    Ends at an absent or repeated cursor and after three pages without a new id: pages may be short, empty,
+    or repeat what was there before.
+    """
+    seen: set[int] = set()
+    cursors: set[str] = set()
+    more: dict[str, Any] = {}
+    barren = 0
+    while barren < 3 and (limit is None or len(seen) < limit):
+        answer = ask({"limit": size if limit is None else min(size, max(1, limit - len(seen))), **more})
+        fresh = [item for item in dicts(answer, "items") if number(item, "id") not in {0, *seen}]
+        fresh = list({number(item, "id"): item for item in fresh}.values())[
+            : None if limit is None else limit - len(seen)
+        ]
+        seen.update(number(item, "id") for item in fresh)
+        barren = 0 if fresh else barren + 1
+        yield fresh
+        cursor = mapping(answer, "metadata").get("nextCursor")
+        if cursor in (None, "") or str(cursor) in cursors:
+            return
+        cursors.add(str(cursor))
+        more = {"cursor": str(cursor)}
+
+
+# --- Reading answers -----------------------------------------------------------------------------
+# A missing key, null, an empty list and a value of another type all mean the same: nothing.
+
+
+def text(source: Mapping[str, Any], key: str) -> str:
+    """The text at `key`, or ""."""
+    value = source.get(key)
+    return value if isinstance(value, str) else ""
+
+
+def number(source: Mapping[str, Any], key: str) -> int:
+    """The whole number at `key` (also if written as text or float), or 0."""
+    value = source.get(key)
+    if isinstance(value, bool):
+        return 0
+    if isinstance(value, float):
+        return int(value) if abs(value) < 1e15 else 0
+    if isinstance(value, str):
+        return int(value) if re.fullmatch(r"[0-9]{1,18}", value) else 0
+    return value if isinstance(value, int) else 0
+
+
+def mapping(source: Mapping[str, Any], key: str) -> dict[str, Any]:
+    """The object at `key`, or {}."""
+    value = source.get(key)
+    return value if isinstance(value, dict) else {}
+
+
+def dicts(source: Mapping[str, Any], key: str) -> list[dict[str, Any]]:
+    """The objects in the list at `key`, or []."""
+    value = source.get(key)
+    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
+
+
+def texts(source: Mapping[str, Any], key: str) -> list[str]:
+    """The non-empty texts in the list at `key`, stripped, or []."""
+    value = source.get(key)
+    return [each.strip() for each in value if isinstance(each, str) and each.strip()] if isinstance(value, list) else []
+
+
+def moment(value: str) -> float:
+    """A date of the site as Unix time (UTC, whatever its zone letter and decimals), 0 if it is none."""
+    found = re.match(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)", value)
+    try:
+        return float(calendar.timegm(tuple(map(int, found.groups())))) if found else 0.0
+    except (ValueError, OverflowError):
+        return 0.0
+
+
+@dataclass(frozen=True)
+class File:
+    """One file of a version; `size` in bytes (0 unknown), `sha256` in lower case (empty if not published)."""
+
+    id: int
+    name: str
+    type: str
+    size: int
+    sha256: str
+    primary: bool
+    traits: Mapping[str, Any]
+    raw: Mapping[str, Any] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Image:
+    """A picture, video or sound; `level` is its browsing level bit (0 unrated)."""
+
+    id: int
+    url: str
+    type: str
+    level: int
+    raw: Mapping[str, Any] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Version:
+    """One published version of a model, files and showcase pictures included."""
+
+    id: int
+    name: str
+    base_model: str
+    published: str
+    early_until: str
+    files: tuple[File, ...]
+    images: tuple[Image, ...]
+    raw: Mapping[str, Any] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model as the site tells of it; `creator` is "" when that account is gone."""
+
+    id: int
+    name: str
+    type: str
+    creator: str
+    mode: str
+    level: int
+    tags: tuple[str, ...]
+    versions: tuple[Version, ...]
+    raw: Mapping[str, Any] = field(repr=False)
+
+
+def read_model(answer: Mapping[str, Any]) -> Model:
+    """A model from an answer of any year; raises Failure when it has no id."""
+    if number(answer, "id") <= 0:
+        raise Failure("answer", "The site's answer names no model; try again later.")
+    tags = texts(answer, "tags") or [text(tag, "name") for tag in dicts(answer, "tags")]
+    return Model(
+        id=number(answer, "id"),
+        name=text(answer, "name").strip(),
+        type=text(answer, "type") or "Other",
+        creator=text(mapping(answer, "creator"), "username").strip(),
+        mode=text(answer, "mode"),
+        level=number(answer, "nsfwLevel"),
+        tags=tuple(tag for tag in tags if tag),
+        versions=tuple(read_version(each) for each in dicts(answer, "modelVersions") if number(each, "id") > 0),
+        raw=answer,
+    )
+
+
+def read_version(answer: Mapping[str, Any]) -> Version:
+    """A version from an answer of any year."""
+    images = [read_image(each) for each in dicts(answer, "images")]
+    paid = mapping(answer, "paidAccess")
+    early = text(paid, "endsAt") or text(answer, "earlyAccessDeadline") or text(answer, "earlyAccessEndsAt")
+    return Version(
+        id=number(answer, "id"),
+        name=text(answer, "name").strip(),
+        base_model=text(answer, "baseModel"),
+        published=text(answer, "publishedAt") or text(answer, "createdAt"),
+        early_until=early if moment(early) > time.time() else "always" if paid.get("permanent") is True else "",
+        files=tuple(read_file(each) for each in dicts(answer, "files") if number(each, "id") > 0),
+        images=tuple(image for image in images if image),
+        raw=answer,
+    )
+
+
+def read_file(answer: Mapping[str, Any]) -> File:
+    """A file from an answer of any year; `sizeKB` is bytes / 1024, and 0 means unknown."""
+    kilobytes = answer.get("sizeKB")
+    known = isinstance(kilobytes, (int, float)) and not isinstance(kilobytes, bool) and 0 < kilobytes < 1e12
+    sha256 = text(mapping(answer, "hashes"), "SHA256").lower()
+    return File(
+        id=number(answer, "id"),
+        name=text(answer, "name"),
+        type=text(answer, "type") or "Model",
+        size=round(kilobytes * 1024) if known and kilobytes else 0,
+        sha256=sha256 if re.fullmatch(r"[0-9a-f]{64}", sha256) else "",
+        primary=answer.get("primary") is True,
+        traits=mapping(answer, "metadata"),
+        raw=answer,
+    )
+
+
+_LEVEL_WORDS = {"None": 1, "Soft": 2, "Mature": 4, "X": 8, "Blocked": 32}
+
+
+def read_image(answer: Mapping[str, Any]) -> Image | None:
+    """A picture from any list; its id may stand only in the stem of its link. None without link or id."""
+    url = text(answer, "url")
+    stem = urlsplit(url).path.rpartition("/")[2].partition(".")[0] if url.startswith("http") else ""
+    image_id = number(answer, "id") or (int(stem) if re.fullmatch(r"[0-9]{1,10}", stem) else 0)
+    if image_id <= 0 or not url.startswith(("http://", "https://")):
+        return None
+    level = (
+        number(answer, "browsingLevel") or _LEVEL_WORDS.get(text(answer, "nsfwLevel")) or number(answer, "nsfwLevel")
+    )
+    kind = text(answer, "type")
+    guessed = "video" if stem and url.partition("?")[0].endswith((".mp4", ".webm")) else "image"
+    return Image(image_id, url, kind if kind in ("image", "video", "audio") else guessed, level, answer)
+
+
+def media_urls(image: Image) -> tuple[str, ...]:
+    """The links at which the original may be had, best first.
+
+    Links carry the wanted form in the last folder (`width=450`); a video may answer `original=true` with a still,
+    then two further forms are known to help.
+    """
+    parts = urlsplit(image.url)
+    folders = parts.path.split("/")
+    if len(folders) < 4 or "=" not in folders[-2]:
+        return (image.url,)
+    forms = ["original=true"]
+    if image.type == "video":
+        forms += ["original=true,quality=100", "transcode=true,original=true"]
+    host = parts.netloc.replace("imagecache.civitai.com", "image.civitai.com")
+    paths = ["/".join([*folders[:-2], form, folders[-1]]) for form in forms]
+    return tuple(urlunsplit((parts.scheme, host, path, "", "")) for path in paths)
+
+
+# --- The choice of versions and files ------------------------------------------------------------
+
+NO_WEIGHTS = frozenset(("Training Data", "Config", "Archive", "Workflow"))
+NO_WEIGHT_ENDINGS = (".zip", ".7z", ".rar", ".tar", ".gz", ".yaml", ".yml", ".json", ".txt", ".md", ".png", ".jpg")
+
+
+def is_weights(file: File) -> bool:
+    """Whether the file is loaded as a model: no config, archive or training data."""
+    return file.type not in NO_WEIGHTS and not file.name.lower().endswith(NO_WEIGHT_ENDINGS)
+
+
+def choose_versions(model: Model, target: Target, settings: Settings) -> list[Version]:
+    """The versions wanted: the one named, or those of the wanted base models, or the newest of these."""
+    if target.version:
+        return [version for version in model.versions if version.id == target.version]
+    wanted = {name.casefold() for name in settings.base_models}
+    versions = [each for each in model.versions if not wanted or each.base_model.casefold() in wanted]
+    if settings.latest and versions:
+        return [max(versions, key=lambda version: (moment(version.published), version.id))]
+    return versions
+
+
+def choose_files(version: Version, target: Target, settings: Settings) -> list[File]:
+    """The files wanted: the one a download link names, the primary weights, or all."""
+    if target.file:
+        return [file for file in version.files if file.id == target.file]
+    if target.traits:
+        return [file for file in version.files if has_traits(file, target.traits)][:1]
+    if settings.primary:
+        return best_file(version.files)
+    return list(version.files)
+
+
+def has_traits(file: File, traits: Iterable[tuple[str, str]]) -> bool:
+    """Whether a file is of the type, format, size and precision that a download link asks for."""
+    mine = {**{key: str(value) for key, value in file.traits.items()}, "type": file.type}
+    return all(mine.get(key, "").casefold() == value.casefold() for key, value in traits)
+
+
+def best_file(files: Iterable[File]) -> list[File]:
+    """The primary file if it is weights, else the best weights, else the primary thing; never training data."""
+    usable = [file for file in files if file.type != "Training Data"]
+    if not usable:
+        return []
+    return [max(usable, key=lambda file: (is_weights(file), file.primary, *_merit(file), -file.id))]
+
+
+def _merit(file: File) -> tuple[bool, ...]:
+    """The site's own order of preference: safetensors, pruned, half precision."""
+    return (
+        file.type in ("Model", "Pruned Model", "Diffusion Model", "UNet"),
+        file.traits.get("format") == "SafeTensor" or file.name.lower().endswith(".safetensors"),
+        file.traits.get("size") == "pruned",
+        file.traits.get("fp") == "fp16",
+    )
+
+
+# --- Places and names ----------------------------------------------------------------------------
+
+Folder = tuple[str, ...]
+
+FIELDS = "creator type base_model model_name model_id version_name version_id year month nsfw tag".split()
+_COMFYUI = {
+    "Checkpoint": "checkpoints", "LORA": "loras", "DoRA": "loras", "LoCon": "loras", "TextualInversion": "embeddings",
+    "Hypernetwork": "hypernetworks", "VAE": "vae", "Controlnet": "controlnet", "Upscaler": "upscale_models",
+    "MotionModule": "animatediff_models", "TextEncoder": "text_encoders", "CLIP": "text_encoders",
+    "CLIPVision": "clip_vision", "UNet": "diffusion_models", "Detection": "ultralytics/bbox",
+}  # fmt: skip
+_COMFYUI_FILES = {
+    "VAE": "vae", "Text Encoder": "text_encoders", "UNet": "diffusion_models", "Diffusion Model": "diffusion_models",
+    "CLIPVision": "clip_vision", "Vision Encoder": "clip_vision", "ControlNet": "controlnet",
+    "Upscaler": "upscale_models", "Enhancement LoRA": "loras",
+}  # fmt: skip
+_A1111 = {
+    "Checkpoint": "models/Stable-diffusion", "LORA": "models/Lora", "DoRA": "models/Lora", "LoCon": "models/Lora",
+    "TextualInversion": "embeddings", "Hypernetwork": "models/hypernetworks",
+    "AestheticGradient": "extensions/stable-diffusion-webui-aesthetic-gradients/aesthetic_embeddings",
+    "VAE": "models/VAE", "Controlnet": "models/ControlNet", "Upscaler": "models/ESRGAN",
+    "MotionModule": "extensions/sd-webui-animatediff/model", "TextEncoder": "models/text_encoder",
+    "CLIP": "models/text_encoder", "UNet": "models/Stable-diffusion", "Detection": "models/adetailer",
+    "Poses": "models/Poses", "Wildcards": "extensions/sd-dynamic-prompts/wildcards",
+    "Workflows": "models/Workflows", "ComfyWorkflows": "models/Workflows",
+}  # fmt: skip
+_A1111_FILES = {
+    "VAE": "models/VAE", "Text Encoder": "models/text_encoder", "UNet": "models/Stable-diffusion",
+    "Diffusion Model": "models/Stable-diffusion", "ControlNet": "models/ControlNet", "Upscaler": "models/ESRGAN",
+    "Enhancement LoRA": "models/Lora",
+}  # fmt: skip
+_DENOISERS = ("flux.", "wan ", "qwen", "zimage", "chroma", "hidream", "auraflow", "ltxv", "hunyuan", "lumina", "mochi")
+
+
+def layout_fields(layout: str) -> list[str]:
+    """The fields of a layout template ([] for a named layout); raises UsageError for one that is unknown."""
+    if layout in ("creator", "sharded", "comfyui", "a1111"):
+        return []
+    try:
+        found = [name for _, name, spec, conversion in string.Formatter().parse(layout) if name is not None]
+    except ValueError:
+        found = ["?"]
+    for name in found:
+        if name not in FIELDS:
+            raise UsageError(f"The layout has no field {{{name}}}; it knows {', '.join(FIELDS)}.")
+    if not found:
+        raise UsageError(
+            f"{layout!r} is no layout; use creator, sharded, comfyui, a1111 or a template with {{fields}}."
+        )
+    return found
+
+
+def model_folder(model: Model) -> Folder:
+    """`users/<creator>/models/<model name> [<model id>]`."""
+    creator = util.folder_name(model.creator or "unknown")
+    return ("users", creator, "models", util.folder_name(model.name, f" [{model.id}]"))
+
+
+def page_folder(layout: str, model: Model) -> Folder:
+    """Where the pages of a model go: its folder, or below `.civitai` where models share folders."""
+    if layout == "creator":
+        return model_folder(model)
+    if layout == "sharded":
+        return (f"model_{model.id // 1000}", str(model.id))
+    return (".civitai", *model_folder(model))
+
+
+def version_folder(layout: str, model: Model, version: Version) -> Folder:
+    """Where a version's pictures (in `images`) and unloadable files go."""
+    name = str(version.id) if layout == "sharded" else util.folder_name(version.name, f" [{version.id}]")
+    return (*page_folder(layout, model), name)
+
+
+def file_folder(layout: str, model: Model, version: Version, file: File) -> Folder:
+    """Where a file goes, by layout, model type and file type."""
+    if layout in ("creator", "sharded"):
+        return version_folder(layout, model, version)
+    if layout not in ("comfyui", "a1111"):
+        return _template_folder(layout, model, version)
+    if file.type in ("Training Data", "Archive"):
+        return version_folder(layout, model, version)
+    if layout == "a1111":
+        return tuple((_A1111_FILES.get(file.type) or _A1111.get(model.type, "models/Other")).split("/"))
+    folder = _COMFYUI_FILES.get(file.type) or _COMFYUI.get(model.type)
+    if folder == "checkpoints" and _is_denoiser(version, file):
+        folder = "diffusion_models"
+    if model.type in ("Workflows", "ComfyWorkflows"):
+        return ("user", "default", "workflows")
+    return ("models", *(folder or "other").split("/"))
+
+
+def _is_denoiser(version: Version, file: File) -> bool:
+    """Whether a checkpoint file holds the diffusion model alone, which ComfyUI loads from elsewhere."""
+    return file.name.lower().endswith(".gguf") or version.base_model.lower().startswith(_DENOISERS)
+
+
+def _template_folder(layout: str, model: Model, version: Version) -> Folder:
+    """The folder a template stands for; a value can't add levels, and an unknown one is `unknown`."""
+    date = version.published if moment(version.published) else ""
+    values = {
+        "creator": model.creator, "type": model.type, "base_model": version.base_model, "model_name": model.name,
+        "model_id": str(model.id), "version_name": version.name, "version_id": str(version.id), "year": date[:4],
+        "month": date[5:7], "nsfw": "" if not model.level else "nsfw" if model.level & ~3 else "sfw",
+        "tag": model.tags[0] if model.tags else "",
+    }  # fmt: skip
+    safe = {key: util.clean_name(value) or "unknown" for key, value in values.items()}
+    parts = (util.folder_name(part.format_map(safe)) for part in re.split(r"[/\\]", layout))
+    return tuple(part for part in parts if part and part != "_")
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """One thing to have on disk. `path` is relative to the output folder; a picture's lacks its extension."""
+
+    kind: Literal["model", "image"]
+    id: str
+    name: str
+    path: str
+    urls: tuple[str, ...]
+    source: str
+    size: int = 0
+    sha256: str = ""
+    media: str = ""
+
+    @property
+    def identity(self) -> str:
+        """What makes two things the same bytes."""
+        return self.sha256 or f"{self.kind}:{self.id}"
+
+    @property
+    def spare_path(self) -> str:
+        """The path used when another file has the first: the file's id before the extension."""
+        folder, _, name = self.path.rpartition("/")
+        tail = f" [{self.id.rpartition('/')[2]}]"
+        return f"{folder}/{util.file_name(name, tail.strip(' []'), tail)}"
+
+
+# --- Pages and sidecars --------------------------------------------------------------------------
+
+
+class _PlainText(HTMLParser):
+    """Collects the text of a description; block elements end a line."""
+
+    BLOCKS = frozenset("p br div li h1 h2 h3 h4 h5 h6 tr pre blockquote ul ol hr".split())
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.parts: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: object) -> None:
+        if tag == "li":
+            self.parts.append("\n- ")
+        elif tag in self.BLOCKS:
+            self.parts.append("\n")
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in self.BLOCKS:
+            self.parts.append("\n")
+
+    def handle_data(self, data: str) -> None:
+        self.parts.append(data)
+
+
+def plain_text(markup: str) -> str:
+    """The words of an HTML description, a line for each block."""
+    parser = _PlainText()
+    parser.feed(markup)
+    parser.close()
+    lines = (re.sub(r"[ \t\xa0]+", " ", line).strip() for line in "".join(parser.parts).splitlines())
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()
+
+
+def model_text(model: Model, url: str) -> str:
+    """`model.txt`: what a person wants to know of a model, in plain words."""
+    head = [model.name, url, f"{model.type} by {model.creator or 'unknown'}", f"Tags: {', '.join(model.tags)}", ""]
+    head += [plain_text(text(model.raw, "description")), ""]
+    for version in model.versions:
+        head += [f"== {version.name} [{version.id}], {version.base_model}, {version.published[:10]}"]
+        if words := texts(version.raw, "trainedWords"):
+            head += [f"Trained words: {', '.join(words)}"]
+        head += [f"{file.name}  {util.human_size(file.size)}  {file.type}  {file.sha256}" for file in version.files]
+        head += [plain_text(text(version.raw, "description")), ""]
+    return "\n".join(head).strip() + "\n"
+
+
+def description_page(model: Model, url: str, template: str) -> str:
+    """`description.html`: the author's own words; the page's policy lets no script of theirs run."""
+    parts = [text(model.raw, "description")]
+    for version in model.versions:
+        if words := text(version.raw, "description"):
+            parts.append(f"<h2>{html.escape(version.name)}</h2>\n{words}")
+    facts = {"title": model.name, "creator": model.creator or "unknown", "type": model.type, "url": url}
+    escaped = {key: html.escape(value) for key, value in facts.items()}
+    return string.Template(template).substitute(escaped, body="\n".join(parts))
+
+
+def civitai_info(model: Model, version: Version) -> dict[str, Any]:
+    """`.civitai.info`: the version as by-hash answers have it, with what helpers look for in the model."""
+    known = {"name": model.name, "type": model.type, "nsfw": model.raw.get("nsfw"), "poi": model.raw.get("poi")}
+    more = {"description": model.raw.get("description"), "tags": list(model.tags)}
+    return {
+        **version.raw,
+        "modelId": model.id,
+        "model": {**known, **more},
+        "creator": {"username": model.creator or None, "image": mapping(model.raw, "creator").get("image")},
+    }
+
+
+_SD_VERSIONS = (
+    ("SD1", ("sd 1",)), ("SD2", ("sd 2",)), ("SD3", ("sd 3",)),
+    ("SDXL", ("sdxl", "pony", "illustrious", "noobai")),
+)  # fmt: skip
+
+
+def a1111_json(model: Model, version: Version, url: str) -> dict[str, Any]:
+    """`<file>.json`: A1111 user metadata; a preferred weight of 0 leaves A1111's own default."""
+    base = version.base_model.lower()
+    sd_version = next((name for name, starts in _SD_VERSIONS if base.startswith(starts)), "Unknown")
+    words = [re.sub(r"\s+", " ", word).strip(" ,") for word in texts(version.raw, "trainedWords")]
+    return {
+        "description": plain_text(text(version.raw, "description") or text(model.raw, "description")),
+        "sd version": sd_version if base != "pony v7" else "Unknown",
+        "activation text": ", ".join(word for word in words if word),
+        "preferred weight": 0,
+        "negative text": "",
+        "notes": url,
+    }
+
+
+def lora_manager_json(
+    model: Model, version: Version, file: File, path: Path, preview: Path | None, sha256: str
+) -> dict[str, Any]:
+    """`<file>.metadata.json`: what ComfyUI LoRA Manager keeps beside a model file."""
+    status = path.stat() if path.exists() else None
+    facts: dict[str, Any] = {
+        "file_name": path.stem,
+        "model_name": model.name,
+        "file_path": path.resolve().as_posix(),
+        "size": status.st_size if status else file.size,
+        "modified": status.st_mtime if status else 0.0,
+        "sha256": sha256,
+        "base_model": version.base_model or "Unknown",
+        "preview_url": preview.resolve().as_posix() if preview else "",
+        "preview_nsfw_level": version.images[0].level if version.images else 0,
+        "notes": "",
+        "from_civitai": True,
+        "civitai": civitai_info(model, version),
+        "tags": list(model.tags),
+        "modelDescription": text(model.raw, "description"),
+        "civitai_deleted": False,
+        "favorite": False,
+        "exclude": False,
+        "db_checked": False,
+        "skip_metadata_refresh": False,
+        "metadata_source": "civitai_api",
+        "last_checked_at": 0,
+        "hash_status": "completed" if sha256 else "pending",
+    }
+    if autov3 := text(mapping(file.raw, "hashes"), "AutoV3"):
+        facts["autov3"] = autov3.lower()
+    if model.type in ("LORA", "LoCon", "DoRA"):
+        facts["usage_tips"] = "{}"
+    elif model.type == "Checkpoint":
+        facts["model_type"] = "diffusion_model" if file.type in ("UNet", "Diffusion Model") else "checkpoint"
+    elif model.type == "TextualInversion":
+        facts["model_type"] = "embedding"
+    return facts
+
+
+def image_facts(image: Image, page: str) -> dict[str, Any]:
+    """`<image id>.txt`: where a picture comes from and how it was made.
+
+    `meta` is kept whole, whatever its type; without it (a hidden prompt) the fields read from it are null.
+    """
+    whole = flat_meta(image.raw.get("meta"))
+    meta = whole if isinstance(whole, dict) else {}
+    prompt = meta.get("prompt") if isinstance(meta.get("prompt"), str) else None
+    return {
+        "id": image.id,
+        "url": media_urls(image)[0],
+        "page": page,
+        "post_id": number(image.raw, "postId") or None,
+        "username": text(image.raw, "username") or None,
+        "created_at": text(image.raw, "createdAt") or None,
+        "width": number(image.raw, "width") or None,
+        "height": number(image.raw, "height") or None,
+        "type": image.type,
+        "nsfw_level": image.level,
+        "model_versions": image.raw.get("modelVersionIds") or [],
+        "resources": [*_listed(meta.get("resources")), *_listed(meta.get("civitaiResources"))],
+        "tools": [],
+        "techniques": [],
+        "raw_prompt": prompt,
+        "prompt": prompt,
+        "prompt_with_clothes": prompt,
+        "negative_prompt": meta.get("negativePrompt"),
+        "sampler": meta.get("sampler"),
+        "steps": meta.get("steps"),
+        "cfg_scale": meta.get("cfgScale"),
+        "seed": meta.get("seed"),
+        "size": meta.get("Size"),
+        "model": meta.get("Model"),
+        "meta": whole,
+    }
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def flat_meta(meta: Any) -> Any:
+    """Generation data without the `{"id", "meta"}` wrapper of some answers."""
+    if isinstance(meta, dict) and set(meta) == {"id", "meta"}:
+        return meta["meta"]
+    return meta
+
+
+# --- The library on disk -------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Record:
+    """The last line of the state log about one thing."""
+
+    status: str
+    path: str
+    size: int
+    sha256: str
+
+
+Key = tuple[str, str]
+Action = Literal["keep", "link", "adopt", "fetch"]
+
+
+def decide(wanted: Wanted, record: Record | None, there: int | None, recorded: int | None, *, force: bool) -> Action:
+    """What to do about one thing, before anything is touched.
+
+    `there` is the size of what lies at the wanted path, `recorded` that of what lies where the log says, both None
+    if nothing does. A success counts only while its file is there with its size.
+    """
+    if force:
+        return "fetch"
+    if record is not None and record.status == "success" and recorded == record.size:
+        return "keep" if _without_extension(record.path, wanted) == wanted.path else "link"
+    if there and (not wanted.size or abs(there - wanted.size) < 1024):
+        return "adopt"
+    return "fetch"
+
+
+def _without_extension(path: str, wanted: Wanted) -> str:
+    return util.split_name(path)[0] if wanted.kind == "image" else path
+
+
+class Library:
+    """One output folder: its state log, who owns which name, and what is already there."""
+
+    def __init__(self, root: Path) -> None:
+        """Read the state log, if there is one; nothing is written."""
+        self.root = root
+        self._log = util.JsonLog(root / "download_state.jsonl")
+        self._records: dict[Key, Record] = {}
+        self._by_hash: dict[str, Key] = {}
+        self._owners: dict[str, Key] = {}
+        self._limit = util.path_limit()
+        for line in self._log.read():
+            self._take(line)
+        self.problems = self._log.problems
+
+    def _take(self, line: Mapping[str, Any]) -> None:
+        key = (text(line, "type"), text(line, "id"))
+        path = text(line, "path")
+        if not all(key) or path.startswith("/") or ".." in path.split("/") or re.match(r"[\\]|.?:", path):
+            return
+        self._remember(key, Record(text(line, "status"), path, number(line, "size"), text(line, "sha256")))
+
+    def _remember(self, key: Key, record: Record) -> None:
+        self._records[key] = record
+        if key[0] == "model" and record.path:
+            self._owners[util.name_key(record.path)] = key
+        if record.sha256 and record.status == "success":
+            self._by_hash[record.sha256] = key
+
+    def at(self, path: str) -> Path:
+        """The place of a relative path on this disk."""
+        return self.root.joinpath(*path.split("/"))
+
+    def place(self, folder: Iterable[str], name: str) -> str:
+        """The relative path of a name in a folder, cut where this machine's paths are short."""
+        return "/".join(util.fit_path(str(self.root.absolute()), [*folder, name], self._limit))
+
+    def records(self) -> list[tuple[Key, Record]]:
+        """Everything the log knows."""
+        return list(self._records.items())
+
+    def claim(self, wanted: Wanted) -> Wanted:
+        """The thing with a path of its own: where another file has the name, the id goes into it."""
+        key = (wanted.kind, wanted.id)
+        owner = self._owners.setdefault(util.name_key(wanted.path), key)
+        there = util.size_of(self.at(wanted.path)) if (wanted.kind, wanted.id) not in self._records else None
+        if owner == key and not (there and wanted.size and abs(there - wanted.size) >= 1024):
+            return wanted
+        return self.claim_spare(wanted)
+
+    def claim_spare(self, wanted: Wanted) -> Wanted:
+        """The thing at the path that bears its id."""
+        spare = replace(wanted, path=wanted.spare_path)
+        self._owners[util.name_key(spare.path)] = (wanted.kind, wanted.id)
+        return spare
+
+    def is_claimed(self, path: str) -> bool:
+        """Whether a file of a model has this path."""
+        return util.name_key(path) in self._owners
+
+    def find(self, wanted: Wanted) -> Record | None:
+        """What the log knows of a thing, or of the same bytes under another name."""
+        record = self._records.get((wanted.kind, wanted.id))
+        if record is not None and record.status == "success":
+            return record
+        key = self._by_hash.get(wanted.sha256) if wanted.sha256 else None
+        return self._records.get(key) if key else record
+
+    def look(self, wanted: Wanted, *, force: bool) -> tuple[Action, Path]:
+        """What to do about a thing, and the file that this is about."""
+        record = self.find(wanted)
+        recorded = util.size_of(self.at(record.path)) if record is not None and record.path else None
+        there = self._existing(wanted) if recorded is None else self.at(wanted.path)
+        action = decide(wanted, record, util.size_of(there), recorded, force=force)
+        return action, self.at(record.path) if record is not None and action in ("keep", "link") else there
+
+    def _existing(self, wanted: Wanted) -> Path:
+        """The file at the wanted path; for a picture whichever extension it has."""
+        path = self.at(wanted.path)
+        if wanted.kind == "model":
+            return path
+        candidates = (path.with_name(path.name + each) for each in sorted(util.MEDIA_EXTENSIONS))
+        return next((each for each in candidates if each.exists()), path)
+
+    def media(self, wanted: Wanted) -> Path | None:
+        """The file of a picture that was brought home, or None."""
+        record = self._records.get((wanted.kind, wanted.id))
+        path = self.at(record.path) if record is not None and record.status == "success" else self._existing(wanted)
+        return path if path.is_file() else None
+
+    def record(self, key: Key, record: Record, *, source: str, reason: str = "") -> None:
+        """Append to the state log what became of a thing."""
+        self._log.append(
+            {
+                "at": util.utc_now(),
+                "type": key[0],
+                "id": key[1],
+                "status": record.status,
+                "path": record.path,
+                "size": record.size,
+                "sha256": record.sha256,
+                "reason": reason,
+                "source": source,
+            }
+        )
+        self._remember(key, record)
+
+    def kept_list(self, name: str, query: str) -> list[dict[str, Any]] | None:
+        """A listing kept less than a day ago for the same query, or None."""
+        lines = list(util.JsonLog(self.root / "lists" / f"{name}.jsonl").read())
+        head = lines[0] if lines else {}
+        age = time.time() - moment(text(head, "at"))
+        if text(head, "query") != query or number(head, "items") != len(lines) - 1 or not 0 <= age < DAY:
+            return None
+        return lines[1:]
+
+    def keep_list(self, name: str, query: str, items: list[dict[str, Any]]) -> None:
+        """Keep a complete listing, without the prompts (they have files of their own) and without secrets."""
+        head = {"at": util.utc_now(), "query": query, "items": len(items)}
+        bare = [util.scrub_json({key: value for key, value in item.items() if key != "meta"}) for item in items]
+        lines = (json.dumps(line, ensure_ascii=False, separators=(",", ":")) for line in (head, *bare))
+        util.write_file(self.root / "lists" / f"{name}.jsonl", ("\n".join(lines) + "\n").encode("utf-8", "replace"))
+
+    def close(self) -> None:
+        """Let go of the state log."""
+        self._log.close()
+
+
+def check_writable(root: Path) -> None:
+    """Raise UsageError if nothing can be written to an output folder."""
+    try:
+        util.write_file(root / ".writable", b"?")
+        (root / ".writable").unlink()
+    except (Failure, OSError) as error:
+        raise UsageError(f"Nothing can be written to {root}; choose another folder by -o. ({error})") from None
+
+
+# --- One thing's way to disk ---------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Result:
+    """How one thing ended. `path` is relative to the output folder, `size` in bytes."""
+
+    outcome: Outcome
+    kind: str
+    id: str
+    name: str
+    path: str = ""
+    size: int = 0
+    sha256: str = ""
+    reason: str = ""
+    message: str = ""
+    verified: bool = True
+    fetched: bool = False
+
+
+class Still(Exception):
+    """A video was answered by a still picture; the next form of its link may help."""
+
+
+class Fetcher:
+    """Brings single files home: decides, transfers, verifies and lands them."""
+
+    TRIES = 3
+
+    def __init__(self, settings: Settings, site: Site, clock: util.Clock, progress: util.Progress) -> None:
+        """The collaborators are shared by all workers."""
+        self._settings, self._site, self._clock, self._progress = settings, site, clock, progress
+        self._throttle = util.Throttle(settings.limit_rate, clock)
+        self._quota_failures = 0
+
+    def bring(self, wanted: Wanted, library: Library, *, force: bool, elsewhere: Path | None) -> Result:
+        """Have the thing on disk; raises a Failure with the reason why not, Stopped."""
+        action, path = library.look(wanted, force=force)
+        if action == "keep":
+            return self._result(
+                wanted, library, path, "skipped", verified=bool(wanted.sha256) or wanted.kind == "image"
+            )
+        if action == "fetch" and elsewhere is not None and elsewhere.is_file():
+            action, path = "link", elsewhere
+        if action == "link":
+            return self._link(wanted, library, path)
+        if action == "adopt":
+            adopted = self._adopt(wanted, library, path)
+            if adopted is not None:
+                return adopted
+            wanted = library.claim_spare(wanted) if wanted.kind == "model" else wanted
+        return self._fetch(wanted, library)
+
+    def _link(self, wanted: Wanted, library: Library, source: Path) -> Result:
+        """Put the same bytes at a second place without fetching them again."""
+        target = library.at(wanted.path)
+        if wanted.kind == "image":
+            target = target.with_name(target.name + source.suffix)
+        if not (target.exists() and target.samefile(source)):
+            util.link_or_copy(source, target)
+        return self._landed(wanted, library, target, wanted.sha256)
+
+    def _adopt(self, wanted: Wanted, library: Library, path: Path) -> Result | None:
+        """Take a file that lies there already for the one wanted, if its bytes prove it; None if they don't."""
+        with util.disk_errors(path):
+            digest = util.sha256_of(path, self._clock).hexdigest() if wanted.kind == "model" else ""
+        if wanted.sha256 and self._settings.check_hashes:
+            proven = digest == wanted.sha256
+        elif wanted.kind == "image":
+            proven = _sniff(path)[0] == path.suffix
+        else:
+            proven = not wanted.path.endswith(".safetensors") or util.is_safetensors(path)
+        if not proven:
+            return None
+        result = self._landed(wanted, library, path, digest)
+        return replace(result, outcome="skipped", fetched=False)
+
+    def _fetch(self, wanted: Wanted, library: Library) -> Result:
+        """Try the links one after the other: the next one when there is nothing at this, or only a still."""
+        if wanted.kind == "model" and self._quota_failures >= self.TRIES:
+            raise Failure("quota", "The site's download quota is used up; wait some hours and run again.")
+        trouble: Failure = Failure("gone", "The site gives no link for it.")
+        for url in wanted.urls:
+            try:
+                result = self._fetch_from(url, wanted, library)
+            except Still:
+                trouble = Failure("still", "The site sends a still picture instead of this video; try again later.")
+            except Failure as failure:
+                self._quota_failures = self._quota_failures + 1 if failure.reason == "quota" else 0
+                if failure.reason != "gone":
+                    raise
+                trouble = failure
+            else:
+                self._quota_failures = 0
+                return result
+        raise trouble
+
+    def _fetch_from(self, url: str, wanted: Wanted, library: Library) -> Result:
+        """Transfer, verify and land; wrong bytes are fetched again, three times in all, then kept aside."""
+        part = library.at(wanted.path + ".part")
+        self._check_space(wanted, part)
+        meter = self._progress.begin(wanted.name, wanted.size or None)
+        patience = util.Patience()
+        transfer = util.Transfer(
+            part=part,
+            identity=wanted.sha256 or f"{wanted.kind}:{wanted.id}:{wanted.size}:{url.rpartition('/')[0]}",
+            size=wanted.size or None,
+            limit=wanted.size + 1024 if wanted.size else 16 << 30,
+            trusted=bool(wanted.sha256) and self._settings.check_hashes,
+            hashing=wanted.kind == "model" and self._settings.check_hashes,
+            open=lambda headers: _no_page(self._site.open(url, headers, patience), wanted),
+            clock=self._clock,
+            throttle=self._throttle,
+            progress=self._progress,
+            meter=meter,
+            rest=self._site.http.rest,
+            tries=self._settings.retries,
+        )
+        try:
+            for attempt in range(1, self.TRIES + 1):
+                received = transfer.run(resume=self._settings.resume and attempt == 1)
+                try:
+                    extension = verify(wanted, part, received)
+                    break
+                except Still:
+                    transfer.discard()
+                    raise
+                except Failure as failure:
+                    log.debug("%s: %s (%d of %d)", wanted.name, failure, attempt, self.TRIES)
+                    if attempt == self.TRIES:
+                        self._set_aside(transfer, wanted, library)
+                        raise
+            target = library.at(wanted.path + extension)
+            transfer.land(target)
+        finally:
+            self._progress.end(meter)
+        return self._landed(wanted, library, target, received.sha256)
+
+    def _check_space(self, wanted: Wanted, part: Path) -> None:
+        need, free = wanted.size - (util.size_of(part) or 0), util.free_space(part.parent)
+        if need > free:
+            sizes = f"{util.human_size(need)} are needed, {util.human_size(free)} are free"
+            raise Failure("disk-full", f"The disk has no room for {wanted.name}: {sizes}.")
+
+    def _set_aside(self, transfer: util.Transfer, wanted: Wanted, library: Library) -> None:
+        name = util.file_name(wanted.path, "file", f" [{wanted.id.replace('/', '-')}]")
+        target = library.at(library.place(("corrupted",), name))
+        with util.disk_errors(target):
+            target.parent.mkdir(parents=True, exist_ok=True)
+        transfer.land(target)
+
+    def _landed(self, wanted: Wanted, library: Library, path: Path, sha256: str) -> Result:
+        return self._result(
+            wanted,
+            library,
+            path,
+            "done",
+            verified=bool(wanted.sha256 and sha256) or wanted.kind == "image",
+            sha256=sha256,
+            fetched=True,
+        )
+
+    def _result(
+        self,
+        wanted: Wanted,
+        library: Library,
+        path: Path,
+        outcome: Outcome,
+        *,
+        verified: bool,
+        sha256: str = "",
+        fetched: bool = False,
+    ) -> Result:
+        where = path.relative_to(library.root).as_posix()
+        size = util.size_of(path) or 0
+        return Result(
+            outcome, wanted.kind, wanted.id, wanted.name, where, size, sha256, verified=verified, fetched=fetched
+        )
+
+
+def _no_page(response: requests.Response, wanted: Wanted) -> requests.Response:
+    """The response, unless it is a web page or a message where a file was asked for."""
+    kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    if kind in ("text/html", "application/xhtml+xml") or (
+        kind == "application/json" and not wanted.path.endswith(".json")
+    ):
+        response.close()
+        raise Failure("page", "The site sent a page instead of the file; a token (--token) or a later try may help.")
+    return response
+
+
+def verify(wanted: Wanted, part: Path, received: util.Received) -> str:
+    """Prove that the bytes are the ones wanted; gives the extension still to be added to the name.
+
+    Raises Failure for wrong bytes, Still for a picture in place of a video. A published hash decides alone;
+    without one, size and header do.
+    """
+    if wanted.kind == "image":
+        extension, kind = _sniff(part)
+        if kind == "image" and wanted.media == "video":
+            raise Still
+        if not extension:
+            raise Failure("broken", "What the site sent is no picture, video or sound; try again later.")
+        return extension
+    if wanted.sha256 and received.sha256:
+        if received.sha256 != wanted.sha256:
+            raise Failure("hash", "Its SHA256 is not the one published, three times; it lies in corrupted/.")
+        return ""
+    with part.open("rb") as file:
+        head = file.read(64)
+    if util.looks_like_page(head):
+        raise Failure("page", "The site sent a page instead of the file; it lies in corrupted/.")
+    if wanted.size and abs(received.size - wanted.size) >= 1024:
+        raise Failure("size", f"It has {received.size} bytes where {wanted.size} are published; it lies in corrupted/.")
+    if wanted.path.endswith(".safetensors") and not util.is_safetensors(part):
+        raise Failure("broken", "Its safetensors header is broken, three times; it lies in corrupted/.")
+    return ""
+
+
+def _sniff(path: Path) -> tuple[str, str]:
+    with util.disk_errors(path), path.open("rb") as file:
+        return util.sniff_media(file.read(64))
+
+
+# --- The run -------------------------------------------------------------------------------------
+
+
+class Tally:
+    """Counts open tasks and calls `then` once the last has ended."""
+
+    def __init__(self, then: Callable[[], None]) -> None:
+        """`then` runs in the thread that ends the last task."""
+        self._lock, self._open, self._then = threading.Lock(), 0, then
+
+    def open(self) -> None:
+        """A task begins."""
+        with self._lock:
+            self._open += 1
+
+    def close(self) -> None:
+        """A task has ended."""
+        with self._lock:
+            self._open -= 1
+            last = self._open == 0
+        if last:
+            self._then()
+
+
+@dataclass
+class Batch:
+    """Everything behind one input line: its results and what is still open of it."""
+
+    entry: Entry
+    library: Library
+    tally: Tally = field(init=False)
+    name: str = ""
+    page: str = ""
+    page_path: str = ""
+    note: str = ""
+    counts: Counter[str] = field(default_factory=Counter)
+    failures: list[Result] = field(default_factory=list)
+    settled: bool = False
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """A version of a model with the places of its things."""
+
+    model: Model
+    version: Version
+    settings: Settings
+    library: Library
+    source: str
+
+    @property
+    def folder(self) -> Folder:
+        """The version's folder."""
+        return version_folder(self.settings.layout, self.model, self.version)
+
+    def wanted_files(self, site: Site, target: Target) -> list[tuple[File, Wanted]]:
+        """The chosen files with names of their own.
+
+        Every file of the version claims its name in the site's order first, so that a name does not depend on what
+        was chosen.
+        """
+        chosen = {file.id for file in choose_files(self.version, target, self.settings)}
+        named = [(file, self.library.claim(self._wanted_file(site, file))) for file in self.version.files]
+        return [(file, wanted) for file, wanted in named if file.id in chosen]
+
+    def _wanted_file(self, site: Site, file: File) -> Wanted:
+        name = util.file_name(file.name, f"{self.version.id}-{file.id}")
+        folder = file_folder(self.settings.layout, self.model, self.version, file)
+        if (
+            file.type == "Config"
+            and self.settings.layout in ("comfyui", "a1111")
+            and (best := best_file(self.version.files))
+        ):
+            name = util.split_name(util.file_name(best[0].name, str(self.version.id)))[0] + util.split_name(name)[1]
+        label = f"{self.model.name} [{self.model.id}] {self.version.name}: {name}"
+        path, urls = self.library.place(folder, name), site.file_urls(self.version.id, file)
+        return Wanted(
+            "model",
+            f"{self.version.id}/{file.id}",
+            util.printable(label),
+            path,
+            urls,
+            self.source,
+            file.size,
+            file.sha256,
+        )
+
+    def wanted_image(self, image: Image) -> Wanted:
+        """A picture in the version's `images` folder."""
+        path = self.library.place((*self.folder, "images"), str(image.id))
+        name = f"{self.model.name} [{self.model.id}] {self.version.name}: image {image.id}"
+        return Wanted(
+            "image", str(image.id), util.printable(name), path, media_urls(image), self.source, media=image.type
+        )
+
+    def previews(self) -> list[Image]:
+        """The showcase pictures of the wanted levels; with --sfw an unrated one is left out."""
+        return [image for image in self.version.images if not self.settings.sfw or image.level in (1, 2)]
+
+    def preview(self) -> Image | None:
+        """The picture that stands for the version: the first still one, else the first."""
+        shown = self.previews()
+        return next((image for image in shown if image.type == "image"), shown[0] if shown else None)
+
+
+@contextmanager
+def pools(workers: int, clock: util.Clock) -> Iterator[tuple[Executor, Executor]]:
+    """The metadata pool (one worker) and the LoRA pool; left early, they are given half a second to stop."""
+    metadata = ThreadPoolExecutor(1, "metadata")
+    loras = ThreadPoolExecutor(workers, "lora")
+    try:
+        yield metadata, loras
+    except BaseException:
+        clock.stop()
+        for pool in (metadata, loras):
+            pool.shutdown(wait=False, cancel_futures=True)
+        deadline = time.monotonic() + 0.5
+        names = ("metadata", "lora")
+        while time.monotonic() < deadline and any(t.name.startswith(names) for t in threading.enumerate()):
+            time.sleep(0.02)
+        raise
+    for pool in (metadata, loras):
+        pool.shutdown()
+
+
+class Run:
+    """One run over all entries. Watchers read `settled`, `batches`, `counts` and `progress`."""
+
+    def __init__(self, settings: Settings, entries: list[Entry], clock: util.Clock) -> None:
+        """Read the state log of every output folder; raises UsageError where one can't be written."""
+        self.settings, self._clock = settings, clock
+        self.progress = util.Progress()
+        self.site = Site(settings, clock)
+        self._fetcher = Fetcher(settings, self.site, clock, self.progress)
+        self.libraries: dict[Path, Library] = {}
+        self.batches: list[Batch] = []
+        self.results: list[Result] = []
+        self.counts: Counter[str] = Counter()
+        self.settled = 0
+        self.interrupted = False
+        self._bytes_open = 0
+        self._lock = threading.Lock()
+        self._over = threading.Event()
+        self._asked: set[tuple[Path, str, str]] = set()
+        self._flights: dict[str, list[Callable[[], None]]] = {}
+        self._landed: dict[str, Path] = {}
+        self._visited: set[tuple[Path, Target, Settings]] = set()
+        self._models: OrderedDict[int, Model] = OrderedDict()
+        self._all = Tally(self._over.set)
+        self._begun, self._begun_at = clock.now(), util.utc_now()
+        for entry in entries:
+            self._add_batch(entry)
+
+    def _add_batch(self, entry: Entry) -> None:
+        root = entry.settings.output
+        library = self.libraries.get(root.absolute())
+        if library is None:
+            library = self.libraries[root.absolute()] = Library(root)
+        batch = Batch(entry, library, name=entry.source)
+        batch.tally = Tally(partial(self._settle, batch))
+        self.batches.append(batch)
+
+    def execute(self, watch: Callable[[Run], None]) -> None:
+        """Do everything; `watch` is called some ten times a second, and Ctrl-C ends it within half a second."""
+        try:
+            with pools(self.settings.workers, self._clock) as (self._metadata, self._loras):
+                self._all.open()
+                for batch in self.batches:
+                    self._submit(self._metadata, batch, (), batch.name, partial(self._visit, batch))
+                self._all.close()
+                while not self._over.wait(0.1):
+                    watch(self)
+        except KeyboardInterrupt:
+            self.interrupted = True
+        watch(self)
+
+    # Tasks: every exception becomes a result here, and nowhere else.
+
+    def _submit(
+        self, pool: Executor, batch: Batch, tallies: tuple[Tally, ...], name: str, action: Callable[[], Result | None]
+    ) -> None:
+        tallies = (*tallies, batch.tally, self._all)
+        for tally in tallies:
+            tally.open()
+        self._queue(pool, batch, tallies, name, action)
+
+    def _queue(
+        self, pool: Executor, batch: Batch, tallies: tuple[Tally, ...], name: str, action: Callable[[], Result | None]
+    ) -> None:
+        self._clock.check()
+        pool.submit(self._guard, batch, tallies, name, action)
+
+    def _guard(self, batch: Batch, tallies: tuple[Tally, ...], name: str, action: Callable[[], Result | None]) -> None:
+        try:
+            self._clock.check()
+            if result := self._result_of(name, action):
+                self._finish(batch, result)
+        except util.Stopped:
+            return
+        for tally in tallies:
+            tally.close()
+
+    def _result_of(self, name: str, action: Callable[[], Result | None]) -> Result | None:
+        try:
+            return action()
+        except Failure as failure:
+            return Result("failed", "page", "", name, reason=failure.reason, message=str(failure))
+        except Exception as error:
+            if self._clock.stopped:
+                raise util.Stopped from None
+            log.error("%s", util.scrub(traceback.format_exc()))
+            words = util.scrub(f"{type(error).__name__}: {error}")
+            return Result(
+                "failed", "page", "", name, reason="bug", message=f"A fault of this program ({words}); report it."
+            )
+
+    def _finish(self, batch: Batch, result: Result) -> None:
+        with self._lock:
+            self.results.append(result)
+            self.counts[result.outcome] += 1
+            batch.counts[result.outcome] += 1
+            if result.outcome == "failed":
+                batch.failures.append(result)
+        if result.outcome == "failed":
+            log.info("failed: %s: %s", result.name, result.message)
+
+    # Metadata pool: what a target is, and what is behind it.
+
+    def _visit(self, batch: Batch) -> Result | None:
+        """Ask for the model of a target, write its pages, and submit its files, pictures and galleries."""
+        entry, settings = batch.entry, batch.entry.settings
+        model, target = self.resolve(entry.target)
+        batch.name = util.printable(f"{model.name} [{model.id}]")
+        batch.page = f"model/{model.id}"
+        key = (settings.output.absolute(), target, settings)
+        if key in self._visited:
+            batch.note = "the same as an earlier line"
+            return None
+        self._visited.add(key)
+        if settings.types and model.type.casefold() not in {each.casefold() for each in settings.types}:
+            batch.note = f"left out: its type is {model.type}"
+            return None
+        batch.page_path = self._write_pages(batch, model)
+        versions = choose_versions(model, target, settings)
+        if not versions and model.versions:
+            batch.note = "left out: no version of the wanted base models"
+        elif not versions:
+            raise Failure("no-files", "The model has no published version with files.")
+        for version in versions:
+            self._start(batch, Shelf(model, version, settings, batch.library, entry.source))
+        return None
+
+    def resolve(self, target: Target) -> tuple[Model, Target]:
+        """The model of a target, and the target in its plainest form (a model, or a version of a model)."""
+        if target.kind == "id":
+            try:
+                return self._model(target.model), Target("model", model=target.model)
+            except Failure as failure:
+                if failure.reason != "gone":
+                    raise
+                target = Target("version", version=target.model)
+        answer: dict[str, Any] = {}
+        if not target.model:
+            answer = self.site.version(target.version)
+            target = replace(target, model=number(answer, "modelId"))
+        model = self._model(target.model)
+        if target.version and not any(version.id == target.version for version in model.versions):
+            late = read_version(answer or self.site.version(target.version))
+            model = replace(model, versions=(*model.versions, late))
+        return model, replace(target, kind="model")
+
+    def _model(self, model_id: int) -> Model:
+        """A model, asked for once in a run (the last 64 are remembered)."""
+        if model_id not in self._models:
+            self._models[model_id] = read_model(self.site.model(model_id))
+            if len(self._models) > 64:
+                self._models.popitem(last=False)
+        return self._models[model_id]
+
+    def _write_pages(self, batch: Batch, model: Model) -> str:
+        library, folder = batch.library, page_folder(batch.entry.settings.layout, model)
+        url = self.site.page_url(f"/models/{model.id}", model.level)
+        util.write_json(library.at(library.place(folder, "model.json")), util.scrub_json(model.raw))
+        words = util.scrub(model_text(model, url)).encode("utf-8", "replace")
+        util.write_file(library.at(library.place(folder, "model.txt")), words)
+        page = description_page(model, url, read_data("description.html")).encode("utf-8", "replace")
+        util.write_file(library.at(library.place(folder, "description.html")), page)
+        return "/".join(folder)
+
+    def _start(self, batch: Batch, shelf: Shelf) -> None:
+        """Submit what belongs to one version: its preview first, then its files, pictures and gallery."""
+        settings = shelf.settings
+        files = shelf.wanted_files(self.site, batch.entry.target)
+        sidecars = partial(self._write_sidecars, shelf, files)
+        group = Tally(lambda: self._submit(self._metadata, batch, (), batch.name, sidecars))
+        group.open()
+        preview = shelf.preview()
+        if preview is not None and settings.only != "metadata":
+            self._want(batch, shelf.wanted_image(preview), (group,))
+        if settings.wants_files:
+            for failure in missing_files(shelf, files):
+                self._finish(batch, failure)
+            for _, wanted in files:
+                self._want(batch, wanted, (group,))
+        group.close()
+        if settings.wants_images:
+            for image in shelf.previews():
+                self._want(batch, shelf.wanted_image(image), ())
+        if settings.only != "models":
+            self._submit(self._metadata, batch, (), batch.name, partial(self._gallery, batch, shelf))
+
+    def _gallery(self, batch: Batch, shelf: Shelf) -> None:
+        """List a version's gallery, write its prompts and submit its pictures; a list of today is not asked again."""
+        settings, library = shelf.settings, shelf.library
+        name, query = f"gallery-{shelf.version.id}", f"level={settings.level} max={settings.max_images}"
+        listed: list[dict[str, Any]] = []
+        kept = None if settings.refresh or settings.force else library.kept_list(name, query)
+        if kept is not None and all(self._prompt_path(shelf, number(item, "id")).is_file() for item in kept):
+            found: Iterable[list[dict[str, Any]]] = [kept]
+        elif settings.gallery and settings.max_images != 0:
+            kept, found = None, self.site.gallery(shelf.version.id, settings.level, settings.max_images)
+        else:
+            found = []
+        for page in found:
+            for item in page:
+                listed.append(item)
+                image = read_image(item)
+                if image is None or (settings.sfw and image.level not in (1, 2)):
+                    continue
+                if kept is None:
+                    self._write_prompt(shelf, image)
+                if settings.wants_images:
+                    self._want(batch, shelf.wanted_image(image), ())
+        for image in shelf.previews():
+            if not self._prompt_path(shelf, image.id).is_file():
+                self._write_prompt(shelf, image)
+        if kept is None and settings.gallery:
+            library.keep_list(name, query, [util.scrub_json(item) for item in listed])
+
+    def _prompt_path(self, shelf: Shelf, image_id: int) -> Path:
+        return shelf.library.at(shelf.library.place((*shelf.folder, "images"), f"{image_id}.txt"))
+
+    def _write_prompt(self, shelf: Shelf, image: Image) -> None:
+        """Write `<image id>.txt`; a prompt that is on disk already outlives its being hidden on the site."""
+        path = self._prompt_path(shelf, image.id)
+        facts = util.scrub_json(image_facts(image, self.site.page_url(f"/images/{image.id}", image.level)))
+        if facts["raw_prompt"] is None and path.is_file():
+            return
+        util.write_json(path, facts)
+
+    def _write_sidecars(self, shelf: Shelf, files: list[tuple[File, Wanted]]) -> None:
+        """Write what stands beside weights, where it does not stand yet: users and their apps edit these files."""
+        preview = shelf.preview()
+        picture = shelf.library.media(shelf.wanted_image(preview)) if preview is not None else None
+        url = self.site.page_url(f"/models/{shelf.model.id}?modelVersionId={shelf.version.id}", shelf.model.level)
+        for file, wanted in sidecar_owners(files):
+            record = shelf.library.find(wanted)
+            path = shelf.library.at(wanted.path)
+            if shelf.settings.only == "images" or (shelf.settings.wants_files and not path.is_file()):
+                continue
+            write = partial(self._write_sidecar, shelf, path)
+            beside = write(".preview" + picture.suffix, picture) if picture is not None else None
+            write(".civitai.info", civitai_info(shelf.model, shelf.version))
+            write(".json", a1111_json(shelf.model, shelf.version, url))
+            sha256 = file.sha256 or (record.sha256 if record is not None else "")
+            write(".metadata.json", lora_manager_json(shelf.model, shelf.version, file, path, beside, sha256))
+
+    def _write_sidecar(self, shelf: Shelf, file: Path, ending: str, content: Path | dict[str, Any]) -> Path:
+        folder = sidecar_folder(shelf, file.parent, ending)
+        path = folder / (util.split_name(file.name)[0] + ending)
+        relative = path.relative_to(shelf.library.root).as_posix()
+        if path.exists() or shelf.library.is_claimed(relative):
+            return path
+        if isinstance(content, Path):
+            util.link_or_copy(content, path)
+        else:
+            util.write_json(path, util.scrub_json(content))
+        return path
+
+    # LoRA pool: the bytes.
+
+    def _want(self, batch: Batch, wanted: Wanted, tallies: tuple[Tally, ...]) -> None:
+        """See to it that a thing comes home: at once if it is there, in a worker, or after its twin."""
+        asked = (batch.library.root.absolute(), wanted.kind, wanted.path)
+        force = batch.entry.settings.force
+        with self._lock:
+            if asked in self._asked:
+                return
+            self._asked.add(asked)
+        if batch.library.look(wanted, force=force)[0] == "keep":
+            if result := self._result_of(wanted.name, partial(self._bring, batch, wanted)):
+                self._finish(batch, result)
+            return
+        tallies = (*tallies, batch.tally, self._all)
+        for tally in tallies:
+            tally.open()
+        with self._lock:
+            self._bytes_open += wanted.size
+        self._fly(batch, wanted, tallies)
+
+    def _fly(self, batch: Batch, wanted: Wanted, tallies: tuple[Tally, ...]) -> None:
+        """Queue a thing, or let it wait for the same bytes that are on their way: these are fetched once."""
+        with self._lock:
+            followers = self._flights.get(wanted.identity)
+            if followers is not None:
+                followers.append(partial(self._fly, batch, wanted, tallies))
+                return
+            self._flights[wanted.identity] = []
+        self._queue(self._loras, batch, tallies, wanted.name, partial(self._land, batch, wanted))
+
+    def _land(self, batch: Batch, wanted: Wanted) -> Result | None:
+        try:
+            return self._bring(batch, wanted)
+        finally:
+            with self._lock:
+                followers = self._flights.pop(wanted.identity)
+                self._bytes_open -= wanted.size
+            if not self._clock.stopped:
+                for follower in followers:
+                    follower()
+
+    def _bring(self, batch: Batch, wanted: Wanted) -> Result:
+        """The result of one thing, written to the state log unless it was there and known."""
+        library, key = batch.library, (wanted.kind, wanted.id)
+        landed = self._landed.get(wanted.identity)
+        force = batch.entry.settings.force and landed is None
+        try:
+            result = self._fetcher.bring(wanted, library, force=force, elsewhere=landed)
+        except Failure as failure:
+            result = Result(
+                "failed", wanted.kind, wanted.id, wanted.name, wanted.path, reason=failure.reason, message=str(failure)
+            )
+            library.record(key, Record("failed", wanted.path, 0, ""), source=wanted.source, reason=str(failure))
+            return result
+        if result.outcome == "done" or result.sha256:
+            library.record(key, Record("success", result.path, result.size, result.sha256), source=wanted.source)
+        if len(self.libraries) > 1 or force:
+            self._landed[wanted.identity] = library.at(result.path)
+        return result
+
+    # The end of a batch and of the run.
+
+    def _settle(self, batch: Batch) -> None:
+        """Everything behind a line has ended: the page is recorded and the line counted."""
+        with self._lock:
+            batch.settled = True
+            self.settled += 1
+        if batch.page_path and not batch.failures:
+            batch.library.record(
+                ("page", batch.page), Record("success", batch.page_path, 0, ""), source=batch.entry.source
+            )
+
+    @property
+    def retrying(self) -> bool:
+        """Whether a request waits to be tried again."""
+        return self.site.http.resting > 0
+
+    def bytes_left(self) -> int:
+        """How many bytes of the files submitted so far are still to come, as far as sizes are published."""
+        return max(0, self._bytes_open - sum(meter.done for meter in self.progress.active() if meter.total))
+
+    def seconds(self) -> float:
+        """How long the run has taken so far."""
+        return self._clock.now() - self._begun
+
+    def report(self, library: Library) -> dict[str, Any]:
+        """`report.json`: every target and file of this run in one output folder."""
+        mine = [batch for batch in self.batches if batch.library is library]
+        return {
+            "program": f"civitai-downloader {__version__}",
+            "started": self._begun_at,
+            "seconds": round(self.seconds(), 3),
+            "interrupted": self.interrupted,
+            "api_requests": self.site.api_requests,
+            "bytes_received": self.progress.received,
+            "counts": dict(self.counts),
+            "targets": [
+                {
+                    "source": batch.entry.source,
+                    "name": batch.name,
+                    "outcome": outcome_of(batch),
+                    "note": batch.note,
+                    "counts": dict(batch.counts),
+                }
+                for batch in mine
+            ],
+            "files": [
+                {key: value for key, value in vars(result).items() if key not in ("fetched",)}
+                for result in self.results
+            ],
+        }
+
+
+def outcome_of(batch: Batch) -> Outcome | Literal["interrupted"]:
+    """How an input line ended."""
+    if not batch.settled:
+        return "interrupted"
+    if batch.failures:
+        return "failed"
+    return "done" if batch.counts["done"] else "queued" if batch.counts["queued"] else "skipped"
+
+
+def missing_files(shelf: Shelf, files: list[tuple[File, Wanted]]) -> list[Result]:
+    """A failure for a version that has nothing to download."""
+    if files:
+        return []
+    modes = {"Archived": "archived", "TakenDown": "taken-down"}
+    messages = {
+        "archived": "The model is archived by its creator; its files can't be downloaded.",
+        "taken-down": "The site took the model down; its files can't be downloaded.",
+        "no-files": "The version has no file of the kind asked for.",
+    }
+    reason = modes.get(shelf.model.mode, "no-files")
+    name = util.printable(f"{shelf.model.name} [{shelf.model.id}] {shelf.version.name}")
+    return [Result("failed", "model", f"{shelf.version.id}/0", name, reason=reason, message=messages[reason])]
+
+
+def sidecar_owners(files: list[tuple[File, Wanted]]) -> list[tuple[File, Wanted]]:
+    """The weights that have sidecars: of two with one stem the safetensors, else the primary, else the first."""
+    owners: dict[str, tuple[File, Wanted]] = {}
+    for file, wanted in sorted(
+        files, key=lambda pair: (not pair[1].path.endswith(".safetensors"), not pair[0].primary)
+    ):
+        if is_weights(file):
+            owners.setdefault(util.name_key(util.split_name(wanted.path)[0]), (file, wanted))
+    return list(owners.values())
+
+
+_READ_BY = {"comfyui": (".preview", ".metadata.json"), "a1111": (".preview", ".civitai.info", ".json")}
+
+
+def sidecar_folder(shelf: Shelf, folder: Path, ending: str) -> Path:
+    """Beside the file; in an app's own folders only what the app reads, the rest goes to `.civitai`."""
+    read = _READ_BY.get(shelf.settings.layout)
+    if read is None or ending in read or ending.startswith(".preview"):
+        return folder
+    return shelf.library.at("/".join(shelf.folder))
+
+
+def read_data(name: str) -> str:
+    """The text of one of the package's data files."""
+    return (Path(__file__).parent / name).read_text("utf-8")
+
+
+# --- What would be done, and what is there -------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A line of the --dry-run plan; `size` in bytes (0 unknown), `note` what stands in the way or is there already."""
+
+    path: str
+    size: int
+    note: str
+    fetch: bool
+
+
+def plan(run: Run, batch: Batch) -> list[Planned]:
+    """What a run would do for one line: asks the site, writes nothing. Raises Failure."""
+    settings, target = batch.entry.settings, batch.entry.target
+    model, target = run.resolve(target)
+    rows: list[Planned] = []
+    for version in choose_versions(model, target, settings):
+        shelf = Shelf(model, version, settings, batch.library, batch.entry.source)
+        files = shelf.wanted_files(run.site, target) if settings.wants_files else []
+        obstacle = _obstacle(run, version) if files else ""
+        rows += [_planned(batch.library, wanted, obstacle, settings.force) for _, wanted in files]
+        rows += [
+            Planned(failure.name, 0, failure.message, False)
+            for failure in missing_files(shelf, files)
+            if settings.wants_files
+        ]
+        if settings.wants_images:
+            rows += [
+                _planned(batch.library, shelf.wanted_image(image), "", settings.force) for image in shelf.previews()
+            ]
+            most = "all" if settings.max_images is None else f"at most {settings.max_images}"
+            if settings.gallery and settings.max_images != 0:
+                rows.append(Planned("/".join((*shelf.folder, "images")), 0, f"gallery, {most} pictures", False))
+    return rows
+
+
+def _obstacle(run: Run, version: Version) -> str:
+    if version.early_until:
+        return f"early access until {version.early_until[:10]}"
+    if not run.settings.token and run.site.needs_token(version.id):
+        return "needs a token"
+    return ""
+
+
+def _planned(library: Library, wanted: Wanted, obstacle: str, force: bool) -> Planned:
+    action, _ = library.look(wanted, force=force)
+    if action in ("keep", "link"):
+        return Planned(wanted.path, wanted.size, "already there", False)
+    return Planned(
+        wanted.path, wanted.size, "there, to be checked" if action == "adopt" else obstacle, action == "fetch"
+    )
+
+
+def verify_library(library: Library, clock: util.Clock, watch: Callable[[int, int], None]) -> list[Result]:
+    """Check every success of the state log against the disk; what is wrong is recorded, so that a run fetches it."""
+    results = []
+    known = [(key, record) for key, record in library.records() if record.status == "success" and key[0] != "page"]
+    for count, (key, record) in enumerate(known, 1):
+        clock.check()
+        reason, message = _check_record(library, record, clock)
+        outcome: Outcome = "failed" if reason else "done"
+        results.append(Result(outcome, *key, record.path, record.path, record.size, record.sha256, reason, message))
+        if reason:
+            library.record(key, replace(record, status="failed"), source="--verify", reason=message)
+        watch(count, len(known))
+    return results
+
+
+def _check_record(library: Library, record: Record, clock: util.Clock) -> tuple[str, str]:
+    path = library.at(record.path)
+    size = util.size_of(path)
+    if size is None:
+        return "missing", "It is not on disk any more; run again to fetch it."
+    if size != record.size:
+        return "size", f"It has {size} bytes instead of {record.size}; run again to fetch it."
+    with util.disk_errors(path):
+        if record.sha256 and util.sha256_of(path, clock).hexdigest() != record.sha256:
+            return "hash", "Its bytes have changed since they were verified; run again to fetch it."
+    return "", ""
+
+
+# --- What failed, for the next run ---------------------------------------------------------------
+
+
+def write_outcome(run: Run, library: Library, retry: Mapping[str, str]) -> None:
+    """Write `report.json`, and `failed.txt` with its retry scripts (`retry` maps their names to their text).
+
+    Lines that failed in an earlier run and were not part of this one stay in `failed.txt`; when none is left,
+    the three files go.
+    """
+    util.write_json(library.root / "report.json", run.report(library))
+    mine = [batch for batch in run.batches if batch.library is library]
+    blocks = _failed_blocks(library.root / "failed.txt", {batch.entry.source for batch in mine})
+    for batch in mine:
+        reasons = dict.fromkeys(f"# {result.name}: {result.message}" for result in batch.failures)
+        if not batch.settled:
+            reasons["# interrupted"] = None
+        if reasons:
+            blocks[batch.entry.source] = "\n".join(map(util.printable, reasons))
+    files = {"failed.txt": "\n".join(f"{why}\n{line}\n" for line, why in blocks.items()), **retry}
+    for name, content in files.items():
+        if blocks:
+            newline = "\r\n" if name.endswith(".bat") else "\n"
+            util.write_file(library.root / name, content.replace("\n", newline).encode("utf-8", "replace"))
+        else:
+            (library.root / name).unlink(missing_ok=True)
+
+
+def _failed_blocks(path: Path, done: set[str]) -> dict[str, str]:
+    """The lines of an earlier `failed.txt` with the comments above them, but for those of this run."""
+    blocks: dict[str, str] = {}
+    why: list[str] = []
+    for line in util.decode_text(path.read_bytes()).splitlines() if path.is_file() else []:
+        if line.startswith("#"):
+            why.append(line)
+        elif line.strip():
+            if line not in done:
+                blocks[line] = "\n".join(why)
+            why = []
+    return blocks

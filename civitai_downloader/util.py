@@ -1,0 +1,1043 @@
+"""Tools without a subject of their own: time, text, names, files, HTTP and the transfer of one body.
+
+Nothing here knows what the bytes are for. Sizes are bytes, times are seconds.
+"""
+
+from __future__ import annotations
+
+import email.utils
+import errno
+import hashlib
+import http.cookiejar
+import json
+import locale
+import os
+import re
+import shutil
+import struct
+import threading
+import time
+import unicodedata
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, suppress
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import IO, Any, TypeVar
+from urllib.parse import urljoin, urlsplit
+
+import backoff
+import requests
+import urllib3
+
+T = TypeVar("T")
+
+BLOCK = 1 << 20
+READ = 1 << 16
+MAX_JSON = 64 << 20
+MAX_ERROR_BODY = 1 << 16
+MAX_REDIRECTS = 5
+MAX_COMPONENT = 120
+MAX_COMPONENT_BYTES = 240
+MAX_PATH = 240
+
+
+# --- Errors --------------------------------------------------------------------------------------
+
+
+class Failure(Exception):
+    """The one error base: this item can't be had. `reason` is a stable word, the message a sentence."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        """Keep the reason apart from the sentence, so that results can be grouped by it."""
+        super().__init__(message)
+        self.reason = reason
+
+
+class UsageError(Failure):
+    """What the user asked for can't be understood or done; raised before anything is fetched."""
+
+    def __init__(self, message: str) -> None:
+        """Every usage error has the same reason."""
+        super().__init__("usage", message)
+
+
+class Unreachable(Failure):
+    """A fault that may pass: no connection, a cut answer, a server error, a page instead of data."""
+
+    def __init__(self, message: str) -> None:
+        """Every passing fault has the same reason once the tries are used up."""
+        super().__init__("unreachable", message)
+
+
+class Busy(Failure):
+    """The server asks for patience (429, 503); `retry_after` is what it named, in seconds, or None."""
+
+    def __init__(self, message: str, retry_after: float | None) -> None:
+        """Remember how long the server wants to be left alone."""
+        super().__init__("busy", message)
+        self.retry_after = retry_after
+
+
+class Refused(Failure):
+    """An answer that says no (4xx); `status`, `headers` and `body` (at most 64 KiB) tell why."""
+
+    def __init__(self, status: int, headers: Mapping[str, str], body: bytes, host: str) -> None:
+        """Keep the answer for whoever knows what it means."""
+        super().__init__("refused", f"{host} answered {status}; try again later")
+        self.status, self.headers, self.body = status, headers, body
+
+
+class Stopped(BaseException):
+    """The user wants to leave; outside the error base so that no error handler swallows it."""
+
+
+# --- Time ----------------------------------------------------------------------------------------
+
+
+class Clock:
+    """Time and the wish to stop in one object: every wait ends at once when `stop` is called."""
+
+    def __init__(self) -> None:
+        """Start with nobody wanting to stop."""
+        self._stop = threading.Event()
+
+    def now(self) -> float:
+        """Seconds on a clock that never goes back."""
+        return time.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        """Wait; raises Stopped as soon as the run is to end."""
+        if self._stop.wait(max(0.0, seconds)):
+            raise Stopped
+
+    def check(self) -> None:
+        """Raise Stopped if the run is to end."""
+        if self._stop.is_set():
+            raise Stopped
+
+    def stop(self) -> None:
+        """End every wait, now and later."""
+        self._stop.set()
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the run is to end."""
+        return self._stop.is_set()
+
+
+def utc_now() -> str:
+    """The time of day as the state log writes it: UTC, to the second."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+
+
+# --- Text ----------------------------------------------------------------------------------------
+
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_SECRET_KEY = r"token|sig|signature|authorization|api_?key|x-amz-[a-z-]+|key-pair-id|policy"
+_SECRET = re.compile(rf"(?i)([?&;])(?:{_SECRET_KEY})=[^&\s\"'<>\\]*")
+_BEARER = re.compile(r"(?i)(bearer\s+)[^\s\"']+")
+_WORD = re.compile(r"(?:\"[^\"]*\"|'[^']*'|\S)+")
+
+
+def decode_text(data: bytes) -> str:
+    """The text of a hand-made file: UTF-8 or UTF-16 by its mark, else UTF-8, else a legacy code page."""
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return data.decode("utf-16", "replace")
+    for encoding in ("utf-8-sig", locale.getpreferredencoding(False), "cp949", "cp932"):
+        with suppress(UnicodeDecodeError, LookupError):
+            return data.decode(encoding)
+    return data.decode("latin-1")
+
+
+def split_words(line: str) -> list[str]:
+    """The words of a line; quotes keep blanks together, backslashes are ordinary (Windows paths)."""
+    return [re.sub(r"\"([^\"]*)\"|'([^']*)'", r"\1\2", word) for word in _WORD.findall(line)]
+
+
+def printable(text: str) -> str:
+    """The text without control, escape and direction characters, so that a terminal shows it as it is."""
+    return _CONTROL.sub(" ", text)
+
+
+def scrub(text: str) -> str:
+    """The text without tokens and signatures: secret query parameters and bearer keys are cut out."""
+    if "=" in text:
+        text = _SECRET.sub(r"\1", text).replace("?&", "?").rstrip("&")
+    return _BEARER.sub(r"\1(cut)", text)
+
+
+def scrub_json(value: Any) -> Any:
+    """A JSON value with every link in it scrubbed; everything else is kept as it was."""
+    if isinstance(value, str):
+        return scrub(value) if "://" in value else value
+    if isinstance(value, list):
+        return [scrub_json(each) for each in value]
+    if isinstance(value, dict):
+        return {key: scrub_json(each) for key, each in value.items()}
+    return value
+
+
+def bare_url(url: str) -> str:
+    """A link fit to be shown: host and path, no query (storage links carry signatures there)."""
+    parts = urlsplit(url)
+    return printable(f"{parts.hostname or ''}{parts.path}")
+
+
+def human_size(size: float) -> str:
+    """Bytes in the unit a person would use: `3.4 GB`."""
+    for unit in ("B", "KB", "MB", "GB"):
+        if abs(size) < 1024:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1024
+    return f"{size:.1f} TB"
+
+
+# --- Names ---------------------------------------------------------------------------------------
+
+_ILLEGAL = re.compile(r'[<>:"/\\|?*]')
+_RESERVED = re.compile(r"(?i)(?:con|prn|aux|nul|conin\$|conout\$|(?:com|lpt)[0-9\u00b9\u00b2\u00b3])\s*(?:\.|$)")
+_EXTENSION = re.compile(r"\.[A-Za-z0-9_]{1,12}$")
+
+
+def _trim(text: str, units: int, octets: int) -> str:
+    """The longest beginning of `text` within `units` UTF-16 units and `octets` bytes of UTF-8."""
+    kept = text[:units]
+    while len(kept.encode("utf-16-le")) > 2 * units or len(kept.encode()) > octets:
+        kept = kept[:-1]
+    return kept
+
+
+def clean_name(text: str) -> str:
+    """One path component without what Windows, a terminal or a path would misread; may be empty."""
+    kept = "".join(" " if unicodedata.category(c) in ("Zl", "Zp") else c for c in _CONTROL.sub("", text))
+    kept = _ILLEGAL.sub("_", unicodedata.normalize("NFC", kept)).strip().rstrip(". ")
+    return f"_{kept}" if _RESERVED.match(kept) else kept
+
+
+def folder_name(text: str, tail: str = "") -> str:
+    """A folder called like `text`, cut to fit, with `tail` (an id in brackets) kept whole."""
+    room = MAX_COMPONENT - len(tail)
+    kept = _trim(clean_name(text), room, MAX_COMPONENT_BYTES - len(tail)).rstrip(". ")
+    return f"{kept}{tail}" if kept else (tail.strip() or "_")
+
+
+def split_name(name: str) -> tuple[str, str]:
+    """A cleaned file name as stem and extension (with its dot, or empty)."""
+    found = _EXTENSION.search(name)
+    return (name[: found.start()], found.group()) if found else (name, "")
+
+
+def file_name(text: str, fallback: str, tail: str = "") -> str:
+    """A file called like the base name of `text`; `tail` goes before the extension.
+
+    There is always room beside it for `.part.json` and for sidecars as long as `.metadata.json`.
+    """
+    stem, extension = split_name(clean_name(re.split(r"[/\\]", text)[-1]))
+    if extension.casefold() == ".part":
+        stem, extension = f"{stem}_part", ""
+    room = len(tail) + max(len(extension) + len(".part.json"), len(".metadata.json"))
+    stem = _trim(stem, MAX_COMPONENT - room, MAX_COMPONENT_BYTES - room).rstrip(". ") or fallback
+    return clean_name(f"{stem}{tail}") + extension
+
+
+def name_key(path: str) -> str:
+    """What two names share when a file system without case or normal forms takes them for one."""
+    return unicodedata.normalize("NFC", path).casefold()
+
+
+def fit_path(root: str, parts: list[str], limit: int) -> list[str]:
+    """The components cut until the whole path has at most `limit` characters; ids in brackets survive."""
+    parts = list(parts)
+    spare = limit - len(root) - sum(len(part) + 1 for part in parts)
+    while spare < 0:
+        index = max(range(len(parts)), key=lambda i: len(parts[i]))
+        shorter = _shorten(parts[index])
+        if shorter == parts[index]:
+            break
+        parts[index] = shorter
+        spare += 1
+    return parts
+
+
+def _shorten(part: str) -> str:
+    """The component with one character fewer, taken from before its id and extension."""
+    found = re.search(r"(?: \[\d+\])?(?:\.\w{1,12})?$", part)
+    cut = found.start() if found else len(part)
+    return part if cut < 9 else part[: cut - 1].rstrip(". ") + part[cut:]
+
+
+def path_limit() -> int:
+    """How long a whole path may be on this machine: 240 on a Windows without long paths."""
+    if os.name != "nt":
+        return 4000
+    import winreg  # only there on Windows
+
+    with (
+        suppress(OSError),
+        winreg.OpenKey(  # type: ignore[attr-defined,unused-ignore]
+            winreg.HKEY_LOCAL_MACHINE,  # type: ignore[attr-defined,unused-ignore]
+            r"SYSTEM\CurrentControlSet\Control\FileSystem",
+        ) as key,
+    ):
+        if winreg.QueryValueEx(key, "LongPathsEnabled")[0] == 1:  # type: ignore[attr-defined,unused-ignore]
+            return 4000
+    return MAX_PATH
+
+
+# --- Files ---------------------------------------------------------------------------------------
+
+
+def write_file(path: Path, data: bytes) -> bool:
+    """Put `data` at `path`, whole or not at all; False if it stood there already. Raises Failure."""
+    with suppress(OSError):
+        if path.stat().st_size == len(data) and path.read_bytes() == data:
+            return False
+    beside = path.with_name(path.name[:80] + ".tmp")
+    with disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        beside.write_bytes(data)
+        replace_file(beside, path)
+    return True
+
+
+def write_json(path: Path, value: Any) -> bool:
+    """Put a value at `path` as indented UTF-8 JSON; a lone surrogate becomes a question mark."""
+    text = json.dumps(value, ensure_ascii=False, indent=2) + "\n"
+    return write_file(path, text.encode("utf-8", "replace"))
+
+
+def replace_file(source: Path, target: Path) -> None:
+    """Move `source` onto `target`, patient with a scanner that holds either for a moment."""
+    for wait in (0.05, 0.1, 0.2, 0.4, 0.8):
+        try:
+            os.replace(source, target)
+            return
+        except PermissionError:
+            if os.name != "nt":
+                raise
+            time.sleep(wait)
+    os.replace(source, target)
+
+
+def link_or_copy(source: Path, target: Path) -> None:
+    """Make `target` the same file as `source`: a hard link, or a copy where links don't work."""
+    with disk_errors(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        beside = target.with_name(target.name[:100] + ".tmp")
+        beside.unlink(missing_ok=True)
+        try:
+            os.link(source, beside)
+        except OSError:
+            shutil.copyfile(source, beside)
+        replace_file(beside, target)
+        # Where both names are one file already, a rename leaves the second name behind.
+        beside.unlink(missing_ok=True)
+
+
+class disk_errors:  # noqa: N801 - reads as a statement: `with disk_errors(path):`
+    """Turns an OSError of the block into a Failure that names the path and the remedy."""
+
+    def __init__(self, path: Path) -> None:
+        """`path` is what the sentence is about."""
+        self._path = path
+
+    def __enter__(self) -> None:
+        """Nothing to prepare."""
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        """Translate; anything but an OSError passes."""
+        if not isinstance(error, OSError):
+            return
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise Failure("disk-full", f"The disk is full at {self._path}; free some space and run again.")
+        raise Failure("disk", f"{self._path} can't be written ({error.strerror or error}); check the folder's rights.")
+
+
+def size_of(path: Path) -> int | None:
+    """The size of the regular file at `path`, or None."""
+    with suppress(OSError, ValueError):
+        if path.is_file():
+            return path.stat().st_size
+    return None
+
+
+def free_space(path: Path) -> int:
+    """Free bytes on the disk that holds `path` or its nearest existing parent."""
+    while not path.exists() and path != path.parent:
+        path = path.parent
+    return shutil.disk_usage(path).free
+
+
+def sha256_of(path: Path, clock: Clock, limit: int | None = None) -> Any:
+    """A hashlib object over the first `limit` bytes (all by default) of a file; raises OSError, Stopped."""
+    digest = hashlib.sha256()
+    left = limit if limit is not None else path.stat().st_size
+    with path.open("rb") as file:
+        while left > 0 and (block := file.read(min(BLOCK, left))):
+            clock.check()
+            digest.update(block)
+            left -= len(block)
+    return digest
+
+
+_MAGIC = (
+    (b"\x89PNG\r\n\x1a\n", 0, ".png", "image"),
+    (b"\xff\xd8\xff", 0, ".jpg", "image"),
+    (b"GIF8", 0, ".gif", "image"),
+    (b"WEBP", 8, ".webp", "image"),
+    (b"ftypavif", 4, ".avif", "image"),
+    (b"ftypavis", 4, ".avif", "image"),
+    (b"\xff\x0a", 0, ".jxl", "image"),
+    (b"\x00\x00\x00\x0cJXL ", 0, ".jxl", "image"),
+    (b"BM", 0, ".bmp", "image"),
+    (b"ftypM4A", 4, ".m4a", "audio"),
+    (b"ftypqt", 4, ".mov", "video"),
+    (b"ftyp", 4, ".mp4", "video"),
+    (b"\x1aE\xdf\xa3", 0, ".webm", "video"),
+    (b"ID3", 0, ".mp3", "audio"),
+    (b"\xff\xfb", 0, ".mp3", "audio"),
+    (b"WAVE", 8, ".wav", "audio"),
+    (b"OggS", 0, ".ogg", "audio"),
+    (b"fLaC", 0, ".flac", "audio"),
+)
+MEDIA_EXTENSIONS = frozenset(row[2] for row in _MAGIC)
+
+
+def sniff_media(head: bytes) -> tuple[str, str]:
+    """Extension and kind (`image`, `video`, `audio`) told by the first bytes; two empty words if neither."""
+    for magic, offset, extension, kind in _MAGIC:
+        if head[offset : offset + len(magic)] == magic:
+            return extension, kind
+    return "", ""
+
+
+def looks_like_page(head: bytes) -> bool:
+    """Whether the first bytes are those of an HTML or XML page."""
+    start = head.lstrip(b"\xef\xbb\xbf \t\r\n")[:14].lower()
+    return start.startswith((b"<!doctype", b"<html", b"<head", b"<?xml", b"<error"))
+
+
+def is_safetensors(path: Path) -> bool:
+    """Whether the file's safetensors header parses and its tensors end where the file ends."""
+    try:
+        with path.open("rb") as file:
+            (length,) = struct.unpack("<Q", file.read(8))
+            size = os.fstat(file.fileno()).st_size
+            if not 2 <= length <= min(size - 8, 100 << 20):
+                return False
+            header = json.loads(file.read(length))
+        ends = [int(each["data_offsets"][1]) for key, each in header.items() if key != "__metadata__"]
+    except (OSError, ValueError, TypeError, KeyError, IndexError, AttributeError, struct.error, RecursionError):
+        return False
+    return bool(max(ends, default=0) == size - 8 - length)
+
+
+# --- A log of JSON lines -------------------------------------------------------------------------
+
+
+class JsonLog:
+    """A file to which JSON objects are appended, one a line, and which survives being cut anywhere."""
+
+    def __init__(self, path: Path) -> None:
+        """Nothing is opened before the first read or write."""
+        self._path = path
+        self._lock = threading.Lock()
+        self._file: IO[bytes] | None = None
+        self.problems: list[str] = []
+
+    def read(self) -> Iterator[dict[str, Any]]:
+        """The objects in the order written; a torn or broken line is skipped and told in `problems`."""
+        try:
+            file = self._path.open("rb")
+        except FileNotFoundError:
+            return
+        with file:
+            for number, line in enumerate(file, 1):
+                try:
+                    value = json.loads(line)
+                except (ValueError, RecursionError):
+                    value = None
+                if isinstance(value, dict):
+                    yield value
+                elif line.strip():
+                    self.problems.append(self._problem(number, line))
+
+    def _problem(self, number: int, line: bytes) -> str:
+        what = "is no JSON and was skipped" if line.endswith(b"\n") else "was cut short and was dropped"
+        return f"{self._path.name}, line {number} {what}; what it said will be checked again."
+
+    def append(self, value: Mapping[str, Any]) -> None:
+        """Add one line, whole, in a single write; raises Failure when the disk won't take it."""
+        line = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace") + b"\n"
+        with self._lock, disk_errors(self._path):
+            if self._file is None:
+                self._file = self._open()
+            self._file.write(line)
+
+    def _open(self) -> IO[bytes]:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        file = self._path.open("a+b", buffering=0)
+        size = file.seek(0, os.SEEK_END)
+        if size:
+            file.seek(size - 1)
+            if file.read(1) != b"\n":
+                file.write(b"\n")
+        return file
+
+    def close(self) -> None:
+        """Let go of the file."""
+        with self._lock:
+            if self._file is not None:
+                self._file.close()
+                self._file = None
+
+
+# --- Politeness ----------------------------------------------------------------------------------
+
+
+class Pace:
+    """Spaces calls: at most `rate` a second, whoever asks."""
+
+    def __init__(self, rate: float, clock: Clock) -> None:
+        """`rate` in calls per second."""
+        self._gap, self._clock = 1 / rate, clock
+        self._lock, self._next = threading.Lock(), 0.0
+
+    def wait(self) -> None:
+        """Wait for one's turn; raises Stopped."""
+        with self._lock:
+            now = self._clock.now()
+            turn = max(now, self._next)
+            self._next = turn + self._gap
+        self._clock.sleep(turn - now)
+
+
+class Throttle:
+    """Bounds the bytes per second of all transfers together; a rate of 0 is no bound."""
+
+    def __init__(self, rate: int, clock: Clock) -> None:
+        """`rate` in bytes per second."""
+        self._rate, self._clock = rate, clock
+        self._lock, self._free = threading.Lock(), 0.0
+        self.block = max(4096, min(READ, rate // 8)) if rate else READ
+
+    def take(self, count: int) -> None:
+        """Account for `count` bytes and wait until they were allowed; raises Stopped."""
+        if not self._rate:
+            return
+        with self._lock:
+            now = self._clock.now()
+            self._free = max(now, self._free) + count / self._rate
+            wait = self._free - now
+        self._clock.sleep(wait)
+
+
+class Pause:
+    """One shared standstill: while it lasts nobody opens a request."""
+
+    def __init__(self, clock: Clock) -> None:
+        """Nobody waits at first."""
+        self._clock, self._lock, self._until = clock, threading.Lock(), 0.0
+
+    def begin(self, seconds: float) -> None:
+        """Hold everybody back from now on for at least `seconds`."""
+        with self._lock:
+            self._until = max(self._until, self._clock.now() + seconds)
+
+    def wait(self) -> None:
+        """Wait until the standstill is over; raises Stopped."""
+        while (left := self._until - self._clock.now()) > 0:
+            self._clock.sleep(left)
+
+
+@dataclass
+class Patience:
+    """How long one item may still wait for a busy server: five minutes in all."""
+
+    left: float = 300.0
+    next_wait: float = 2.0
+
+    def spend(self, busy: Busy) -> float | None:
+        """Seconds to wait now (the server's word, else 2 doubling to 64), or None when it is too much."""
+        if busy.retry_after is not None:
+            wait = busy.retry_after
+        else:
+            wait, self.next_wait = min(self.next_wait, self.left), min(64.0, 2 * self.next_wait)
+        if wait > self.left or self.left <= 0:
+            return None
+        self.left -= wait
+        return wait
+
+
+def parse_retry_after(text: str | None, now: float) -> float | None:
+    """Seconds named by a `Retry-After` header (a number or a date; `now` is Unix time), None if neither."""
+    if not text:
+        return None
+    if re.fullmatch(r"\d{1,9}", text.strip()):
+        return float(text)
+    try:
+        return max(0.0, email.utils.parsedate_to_datetime(text).timestamp() - now)
+    except (ValueError, TypeError, OverflowError):
+        return None
+
+
+# --- HTTP ----------------------------------------------------------------------------------------
+
+_SERVER_FAULTS = frozenset((408, 500, 502, 504, *range(520, 531)))
+_PASSING = (requests.RequestException, urllib3.exceptions.HTTPError, OSError)
+
+
+@dataclass(frozen=True)
+class HttpRules:
+    """What a particular site adds to HTTP: who it is told we are, who gets the key, what never to retry."""
+
+    agent: str
+    sign: Callable[[requests.PreparedRequest], requests.PreparedRequest]
+    final: Callable[[Refused], bool] = lambda refused: False
+    passing: Callable[[Refused], bool] = lambda refused: False
+
+
+class Http:
+    """Opens requests: sessions for each thread, redirects by hand, the first of the two retry layers."""
+
+    def __init__(
+        self, rules: HttpRules, clock: Clock, *, timeout: float, retries: int, log: Callable[[str], None]
+    ) -> None:
+        """`timeout` in seconds for a connection and for each read; `retries` after the first try."""
+        self._rules, self._clock, self._log = rules, clock, log
+        self._timeout, self._retries = (min(10.0, timeout), timeout), retries
+        self._pause = Pause(clock)
+        self._local = threading.local()
+        self._lock = threading.Lock()
+        self.resting = 0
+
+    def open(
+        self, url: str, patience: Patience, headers: Mapping[str, str] | None = None, accept: tuple[int, ...] = ()
+    ) -> requests.Response:
+        """The streaming answer (2xx or one of `accept`), redirects followed; raises a Failure, Stopped."""
+        return self._patiently(lambda: self._follow(url, headers or {}, accept), patience)
+
+    def json(self, url: str, patience: Patience) -> Any:
+        """The JSON answer, at most 64 MB of it; raises a Failure, Stopped."""
+        return self._patiently(lambda: self._read_json(url), patience)
+
+    def _patiently(self, action: Callable[[], T], patience: Patience) -> T:
+        """Run `action`; a busy server costs patience, another passing fault costs one of the retries.
+
+        The waits are our own (`backoff` is told to wait 0), so that Ctrl-C ends them and they can be injected.
+        """
+
+        def hold(details: Any) -> None:
+            self._log(str(details["exception"]))
+
+        def too_long(busy: Exception) -> bool:
+            wait = patience.spend(busy) if isinstance(busy, Busy) else None
+            if wait is not None:
+                self._pause.begin(wait)
+            return wait is None
+
+        def rest(details: Any) -> None:
+            self._log(f"{details['exception']} (try {details['tries']})")
+            self.rest(details["tries"])
+
+        at_once = partial(backoff.on_exception, backoff.constant, interval=0, jitter=None, logger=None)
+        polite = at_once(Busy, giveup=too_long, on_backoff=hold)
+        steady = at_once(Unreachable, max_tries=self._retries + 1, on_backoff=rest)
+        done: T = steady(polite(action))()
+        return done
+
+    def rest(self, tries: int) -> None:
+        """Wait before the next try: up to 2 seconds, doubling to 64, by chance within that; raises Stopped."""
+        with self._lock:
+            self.resting += 1
+        self._clock.sleep(backoff.full_jitter(min(64.0, 2.0**tries)))
+        with self._lock:
+            self.resting -= 1
+
+    def _session(self) -> requests.Session:
+        session: requests.Session | None = getattr(self._local, "session", None)
+        if session is None:
+            session = requests.Session()
+            session.headers.update({"User-Agent": self._rules.agent, "Accept-Encoding": "identity"})
+            # An own `auth` also keeps .netrc out; proxies and CA bundles of the environment still count.
+            session.auth = self._rules.sign
+            session.cookies.set_policy(_NoCookies())
+            self._local.session = session
+        return session
+
+    def _follow(self, url: str, headers: Mapping[str, str], accept: tuple[int, ...]) -> requests.Response:
+        for _ in range(MAX_REDIRECTS + 1):
+            self._pause.wait()
+            response = self._send(url, headers)
+            target = self._session().get_redirect_target(response)
+            if target is None or response.status_code == 304:
+                return self._judge(response, accept)
+            _drain(response)
+            url = urljoin(url, target)
+            if urlsplit(url).scheme not in ("http", "https"):
+                raise Failure("redirect", f"{bare_url(response.url)} redirects to something that is no web link.")
+        raise Failure("redirect", f"{bare_url(url)} redirects more than {MAX_REDIRECTS} times; try again later.")
+
+    def _send(self, url: str, headers: Mapping[str, str]) -> requests.Response:
+        self._clock.check()
+        host = urlsplit(url).hostname or "the server"
+        begun = self._clock.now()
+        try:
+            response = self._session().get(
+                url, headers=dict(headers), stream=True, allow_redirects=False, timeout=self._timeout
+            )
+        except requests.exceptions.SSLError as error:
+            raise Failure("certificate", f"{host} has no valid certificate; check clock and proxy.") from error
+        except (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema, UnicodeError) as error:
+            raise Failure("redirect", f"{bare_url(url)} is no link that can be opened.") from error
+        except _PASSING as error:
+            raise Unreachable(f"{host} can't be reached ({type(error).__name__}); check the connection.") from error
+        self._log(f"GET {bare_url(url)} {response.status_code} {self._clock.now() - begun:.2f}s")
+        return response
+
+    def _judge(self, response: requests.Response, accept: tuple[int, ...]) -> requests.Response:
+        """The response if it can be used; otherwise the error its status stands for."""
+        status, host = response.status_code, urlsplit(response.url).hostname or "the server"
+        if 200 <= status < 300 or status in accept:
+            return response
+        with closing(response):
+            body = _read_at_most(response, MAX_ERROR_BODY)
+        refused = Refused(status, response.headers, body, host)
+        if self._rules.final(refused):
+            raise refused
+        if status in (429, 503):
+            wait = parse_retry_after(response.headers.get("Retry-After"), time.time())
+            raise Busy(f"{host} is busy ({status}) and asked us to wait; run again later.", wait)
+        if status in _SERVER_FAULTS or self._rules.passing(refused):
+            raise Unreachable(f"{host} has a fault ({status}); try again later.")
+        raise refused
+
+    def _read_json(self, url: str) -> Any:
+        with closing(self._follow(url, {}, ())) as response:
+            host = urlsplit(url).hostname
+            if "json" not in response.headers.get("Content-Type", ""):
+                raise Unreachable(f"{host} sent a page instead of data (maintenance?); try again later.")
+            body = _read_at_most(response, MAX_JSON + 1)
+        if len(body) > MAX_JSON:
+            raise Failure("answer", f"{host} sent more than 64 MB of JSON for one page; it was refused.")
+        try:
+            return json.loads(body)
+        except (ValueError, RecursionError) as error:
+            raise Unreachable(f"{host} sent data that is no JSON; try again later.") from error
+
+
+class _NoCookies(http.cookiejar.DefaultCookiePolicy):
+    """Keeps no cookie of any server."""
+
+    def set_ok(self, cookie: object, request: object) -> bool:
+        return False
+
+
+def _read_at_most(response: requests.Response, limit: int) -> bytes:
+    """Up to `limit` bytes of the decoded body; raises Unreachable when the answer is cut."""
+    parts: list[bytes] = []
+    try:
+        for chunk in response.iter_content(READ):
+            parts.append(chunk)
+            limit -= len(chunk)
+            if limit <= 0:
+                break
+    except _PASSING as error:
+        raise Unreachable(f"{urlsplit(response.url).hostname} broke off its answer; try again later.") from error
+    return b"".join(parts)
+
+
+def _drain(response: requests.Response) -> None:
+    """Finish with a redirect: a short body is read so that the connection can be used again."""
+    length = response.headers.get("Content-Length", "")
+    with closing(response), suppress(*_PASSING):
+        if length.isdigit() and int(length) <= READ:
+            response.raw.read(READ)
+
+
+# --- The transfer of one body --------------------------------------------------------------------
+
+
+@dataclass
+class Meter:
+    """One transfer as a progress display sees it; `total` is None while unknown."""
+
+    name: str
+    total: int | None = None
+    done: int = 0
+
+
+class Progress:
+    """What is under way, for a display that looks now and then; the workers only write numbers."""
+
+    def __init__(self) -> None:
+        """Nothing is under way."""
+        self._lock = threading.Lock()
+        self._meters: list[Meter] = []
+        self.received = 0
+
+    def begin(self, name: str, total: int | None) -> Meter:
+        """Show a transfer."""
+        meter = Meter(name, total)
+        with self._lock:
+            self._meters.append(meter)
+        return meter
+
+    def add(self, meter: Meter, count: int) -> None:
+        """Count bytes that arrived."""
+        meter.done += count
+        with self._lock:
+            self.received += count
+
+    def end(self, meter: Meter) -> None:
+        """Show the transfer no more."""
+        with self._lock:
+            self._meters.remove(meter)
+
+    def active(self) -> list[Meter]:
+        """The transfers under way, oldest first."""
+        with self._lock:
+            return list(self._meters)
+
+
+@dataclass(frozen=True)
+class Received:
+    """A body that is whole in its `.part` file: size in bytes, SHA256 in lower case (empty if not asked)."""
+
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class ContentRange:
+    """A parsed `Content-Range`: first byte (None in an answer 416) and total size (None if unknown)."""
+
+    start: int | None
+    total: int | None
+
+
+def parse_content_range(text: str | None) -> ContentRange | None:
+    """Read `bytes 5-9/10`, `bytes 5-9/*` or `bytes */10`; None if it is anything else."""
+    found = re.fullmatch(r"\s*bytes\s+(?:(\d{1,18})-(\d{1,18})|\*)/(\d{1,18}|\*)\s*", text or "")
+    if not found:
+        return None
+    start, end, total = found.groups()
+    if start is not None and (int(end) < int(start) or (total != "*" and int(end) >= int(total))):
+        return None
+    return ContentRange(None if start is None else int(start), None if total == "*" else int(total))
+
+
+@dataclass
+class _Stamp:
+    """The side record of a `.part` file: whose bytes they are and what the server said of them."""
+
+    identity: str
+    etag: str = ""
+    modified: str = ""
+    total: int | None = None
+
+    @property
+    def validator(self) -> str:
+        """The value for `If-Range`: a strong ETag, else the date, else nothing."""
+        return self.etag or self.modified
+
+    def contradicts(self, other: _Stamp) -> bool:
+        """Whether the other answer speaks of different bytes."""
+        pairs = ((self.etag, other.etag), (self.modified, other.modified), (self.total, other.total))
+        return any(mine and theirs and mine != theirs for mine, theirs in pairs)
+
+
+class _Restart(Exception):
+    """What lies in `.part` does not go on with this answer; begin again at byte 0."""
+
+
+@dataclass
+class Transfer:
+    """Brings one body into `part`, across cuts and across runs: the second of the two retry layers.
+
+    `identity` names the bytes wanted (a hash or an id); `size` is the size published, None if unknown;
+    `limit` is the most that is accepted. `trusted` says that a hash will prove the whole, so that a resume
+    without a validator is safe. `open` sends a request with the given headers and returns a 200, 206 or 416;
+    `rest` waits before a further try.
+    """
+
+    part: Path
+    identity: str
+    size: int | None
+    limit: int
+    trusted: bool
+    hashing: bool
+    open: Callable[[dict[str, str]], requests.Response]
+    clock: Clock
+    throttle: Throttle
+    progress: Progress
+    meter: Meter
+    rest: Callable[[int], None]
+    tries: int
+    _stamp: _Stamp = field(init=False)
+    _offset: int = field(init=False, default=0)
+    _digest: Any = field(init=False, default=None)
+
+    def run(self, *, resume: bool = True) -> Received:
+        """Receive until the body is whole; raises a Failure when it does not grow for `tries` attempts."""
+        with disk_errors(self.part):
+            self.part.parent.mkdir(parents=True, exist_ok=True)
+            self._recall(resume)
+        barren = 0
+        while True:
+            before = self._offset
+            try:
+                self._attempt()
+                return Received(self._offset, self._digest.hexdigest() if self.hashing else "")
+            except _Restart:
+                self._forget()
+                barren += 1
+                trouble: Failure = Unreachable(f"{self.meter.name}: the server keeps sending other bytes.")
+            except Unreachable as error:
+                barren = 0 if self._offset > before else barren + 1
+                trouble = error
+            if barren > self.tries:
+                raise trouble
+            if barren:
+                self.rest(barren)
+
+    @property
+    def _record(self) -> Path:
+        return self.part.with_name(self.part.name + ".json")
+
+    def _recall(self, resume: bool) -> None:
+        """Take up an earlier `.part` if its side record speaks of the same bytes."""
+        self._stamp = _Stamp(self.identity)
+        self._digest = hashlib.sha256()
+        length = size_of(self.part) if resume and not self.part.is_symlink() else None
+        stamp = self._read_record()
+        if not length or stamp is None or length > (stamp.total or self.limit):
+            return self._forget()
+        if not stamp.validator and not self.trusted:
+            return self._forget()
+        self._stamp, self._offset = stamp, length
+        if self.hashing:
+            self._digest = sha256_of(self.part, self.clock, length)
+        self.meter.done = length
+
+    def _read_record(self) -> _Stamp | None:
+        try:
+            stamp = _Stamp(**json.loads(self._record.read_bytes()))
+        except (OSError, ValueError, TypeError):
+            return None
+        known = isinstance(stamp.total, (int, type(None))) and stamp.identity == self.identity
+        return stamp if known and isinstance(stamp.etag, str) and isinstance(stamp.modified, str) else None
+
+    def _forget(self) -> None:
+        """Begin at byte 0."""
+        self._offset, self._stamp = 0, _Stamp(self.identity)
+        self._digest = hashlib.sha256()
+        self.meter.done = 0
+        if self.part.is_symlink():
+            self.part.unlink()
+
+    def _attempt(self) -> None:
+        """One request, received to its end; returns when the body is whole."""
+        if self._offset and self._offset == self._stamp.total:
+            return
+        headers = {"Range": f"bytes={self._offset}-"} if self._offset else {}
+        if self._offset and self._stamp.validator:
+            headers["If-Range"] = self._stamp.validator
+        with closing(self.open(headers)) as response:
+            if self._align(response):
+                return
+            with disk_errors(self.part):
+                file = os.fdopen(os.open(self.part, _PART_FLAGS, 0o666), "r+b", buffering=0)
+            with file:
+                with disk_errors(self.part):
+                    file.truncate(self._offset)
+                    file.seek(self._offset)
+                self._receive(response, file)
+                if self._offset > BLOCK:
+                    with disk_errors(self.part):
+                        os.fsync(file.fileno())
+
+    def _align(self, response: requests.Response) -> bool:
+        """Bring offset and side record in line with the answer; True if the part was whole already."""
+        status, span = response.status_code, parse_content_range(response.headers.get("Content-Range"))
+        if status == 416:
+            if self._offset and span and span.total == self._offset:
+                return True
+            raise _Restart if self._offset else Unreachable(f"{self.meter.name}: the server refuses to send it (416).")
+        if response.headers.get("Content-Encoding", "identity").lower() not in ("identity", ""):
+            raise Unreachable(f"{self.meter.name}: the server sent it compressed, which was not asked for.")
+        if status == 206:
+            if not self._offset or span is None or span.start != self._offset:
+                raise _Restart
+            answer = _stamp_of(response, self.identity, span.total)
+            if self._stamp.contradicts(answer):
+                raise _Restart
+            return False
+        if self._offset:
+            self._forget()
+        length = response.headers.get("Content-Length", "")
+        self._note(_stamp_of(response, self.identity, int(length) if length.isdigit() else None))
+        return False
+
+    def _note(self, stamp: _Stamp) -> None:
+        """Remember what a fresh body is, before its first byte is written."""
+        if stamp.total is not None and stamp.total > self.limit:
+            raise Failure(
+                "size",
+                f"{self.meter.name}: the server offers {stamp.total} bytes, the page says {self.size}; it was refused.",
+            )
+        self._stamp = stamp
+        self.meter.total = stamp.total or self.meter.total
+        if stamp.total is None or stamp.total > BLOCK:
+            write_file(self._record, json.dumps(vars(stamp)).encode())
+
+    def _receive(self, response: requests.Response, file: IO[bytes]) -> None:
+        raw = response.raw
+        # read1 hands over what is there: a cut connection loses nothing that has arrived (urllib3 2).
+        read = getattr(raw, "read1", raw.read)
+        while chunk := self._read(read):
+            self.clock.check()
+            if self._offset + len(chunk) > self.limit:
+                raise Failure(
+                    "size", f"{self.meter.name}: the server sends more than the {self.limit} bytes announced."
+                )
+            with disk_errors(self.part):
+                file.write(chunk)
+            if self.hashing:
+                self._digest.update(chunk)
+            self._offset += len(chunk)
+            self.progress.add(self.meter, len(chunk))
+            self.throttle.take(len(chunk))
+        expected = self._stamp.total if self._stamp.total is not None else self.size
+        if (expected or 1) > self._offset and (self._stamp.total is not None or not self._offset):
+            raise Unreachable(f"{self.meter.name}: the server broke off at {self._offset} bytes; run again.")
+
+    def _read(self, read: Callable[..., bytes]) -> bytes:
+        try:
+            return read(self.throttle.block, decode_content=False)
+        except _PASSING as error:
+            raise Unreachable(
+                f"{self.meter.name}: the connection broke ({type(error).__name__}); run again."
+            ) from error
+
+    def discard(self) -> None:
+        """Remove the part and its side record."""
+        self._forget()
+        self.part.unlink(missing_ok=True)
+        self._record.unlink(missing_ok=True)
+
+    def land(self, target: Path) -> None:
+        """Give the whole body its final name; the side record goes."""
+        with disk_errors(target):
+            replace_file(self.part, target)
+            self._record.unlink(missing_ok=True)
+
+
+_PART_FLAGS = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+
+
+def _stamp_of(response: requests.Response, identity: str, total: int | None) -> _Stamp:
+    """What an answer says of its bytes; a weak ETag says nothing."""
+    etag = response.headers.get("ETag", "")
+    return _Stamp(identity, "" if etag.startswith("W/") else etag, response.headers.get("Last-Modified", ""), total)

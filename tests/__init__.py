@@ -1,0 +1,1 @@
+"""The tests, and the fake site they run against."""
