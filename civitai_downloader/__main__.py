@@ -28,6 +28,9 @@ log = logging.getLogger("civitai_downloader")
 DONE, FAILED, USAGE, QUEUED, INTERRUPTED = 0, 1, 2, 3, 130
 TOKEN_VARIABLES = ("CIVITAI_API_KEY", "CIVITAI_TOKEN", "CIVITAI_API_TOKEN")
 PLAIN_EVERY = 10.0
+TOLD_BY_HEADING = frozenset(
+    "needs-token token-refused disabled archived gone region forbidden quota still hash".split()
+)
 
 
 # --- Options -------------------------------------------------------------------------------------
@@ -422,7 +425,8 @@ def say_failures(words: Words, failures: Iterable[core.Result]) -> None:
         log.warning("%s (%d)", heading, len(members), extra={"facts": {"event": "reason", "reason": reason}})
         for each in members:
             facts = {"event": "failure", "reason": reason, "name": each.name, "path": each.path}
-            log.warning("  %s: %s", each.name, each.message, extra={"facts": facts})
+            line = f"  {each.name}" if reason in TOLD_BY_HEADING else f"  {each.name}: {each.message}"
+            log.warning("%s", line, extra={"facts": facts})
 
 
 def say_summary(words: Words, run: core.Run) -> None:
@@ -433,7 +437,8 @@ def say_summary(words: Words, run: core.Run) -> None:
         if batch.note:
             log.info("%s: %s", batch.name, batch.note)
     say_failures(words, (failure for batch in run.batches for failure in batch.failures))
-    unverified = [result for result in run.results if result.outcome == "done" and not result.verified]
+    results = [result for batch in run.batches for result in batch.results]
+    unverified = [result for result in results if result.outcome == "done" and not result.verified]
     if unverified:
         log.info("%s", words("unverified", count=len(unverified)))
         for result in unverified:

@@ -18,10 +18,9 @@ import traceback
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import parse_qs, unquote, urlencode, urlsplit, urlunsplit
@@ -110,11 +109,6 @@ class Target:
     version: int = 0
     file: int = 0
     traits: tuple[tuple[str, str], ...] = ()
-
-    def __str__(self) -> str:
-        """The target as people would name it."""
-        names = (("model", self.model), ("version", self.version), ("file", self.file))
-        return " ".join(f"{name} {number}" for name, number in names if number)
 
 
 # Paths of the site's pages and interfaces (a link is matched by its path), then forms that are no link.
@@ -245,9 +239,8 @@ def is_lost_for_now(refused: Refused) -> bool:
 def explain(refused: Refused, *, has_token: bool) -> Failure:
     """What a refusal of the site means for the user; the site has five shapes of error bodies."""
     answer = _error_body(refused.body)
-    message = util.printable(
-        " ".join(str(v) for v in (answer.get("message"), answer.get("error")) if isinstance(v, str))
-    )
+    told = (answer.get("message"), answer.get("error"), mapping(answer, "error").get("message"))
+    message = util.printable(" ".join(each for each in told if isinstance(each, str)))
     if refused.headers.get("cf-mitigated") == "challenge":
         return Failure(
             "blocked", "The site's gate keeper wants to see a browser; wait a while or use another connection."
@@ -288,6 +281,7 @@ class Site:
     def __init__(self, settings: Settings, clock: util.Clock) -> None:
         """`settings` are those of the run, not of a line."""
         self.base = settings.site.rstrip("/") or SITE
+        self._other = "" if settings.site else OTHER_HOST.get(self.base, "")
         self._token = settings.token
         bases = [self.base] if settings.site else [self.base, *(f"https://{host}" for host in HOSTS)]
         self._own = {urlsplit(base)[:2] for base in bases}
@@ -336,11 +330,10 @@ class Site:
         try:
             answer = self._ask(self.base + tail, patience, pace)
         except Refused as refused:
-            other = OTHER_HOST.get(self.base)
-            if other is None or refused.status not in (401, 403, 404):
+            if not self._other or refused.status not in (401, 403, 404):
                 raise explain(refused, has_token=bool(self._token)) from None
             try:
-                answer = self._ask(other + tail, patience, pace)
+                answer = self._ask(self._other + tail, patience, pace)
             except Refused:
                 raise explain(refused, has_token=bool(self._token)) from None
         if not isinstance(answer, dict):
@@ -353,21 +346,22 @@ class Site:
         return self.http.json(url, patience)
 
     def file_urls(self, version_id: int, file: File) -> tuple[str, ...]:
-        """Where a file can be had: by its id; a VAE lent by another version only by its type."""
-        base = f"{self.base}/api/download/models/{version_id}"
-        by_type = (f"{base}?type=VAE",) if file.type == "VAE" else ()
-        return (f"{base}?fileId={file.id}", *by_type)
+        """Where a file may be had: by its id, at the other front door too; a VAE lent by a version by its type."""
+        path = f"/api/download/models/{version_id}"
+        by_type = (f"{self.base}{path}?type=VAE",) if file.type == "VAE" else ()
+        return (*(f"{base}{path}?fileId={file.id}" for base in (self.base, self._other) if base), *by_type)
 
     def page_url(self, path: str, level: int = 1) -> str:
         """A link for people; mature pages open on the host that shows them."""
-        base = OTHER_HOST.get(self.base, self.base) if level & ~3 else self.base
-        return base + path
+        return (self._other or self.base if level & ~3 else self.base) + path
 
     def open(self, url: str, headers: Mapping[str, str], patience: util.Patience) -> requests.Response:
         """Open a file or picture at a byte; 416 comes back as an answer. Raises Failure, Stopped."""
         try:
             response = self.http.open(url, patience, headers, accept=(416,))
         except Refused as refused:
+            if refused.status in (401, 403) and urlsplit(refused.url)[:2] not in self._own:
+                raise util.Unreachable("The storage link had expired or was refused; try again later.") from None
             raise explain(refused, has_token=bool(self._token)) from None
         except util.Busy as busy:
             if "/api/download/" in url:
@@ -377,7 +371,7 @@ class Site:
             raise busy
         if urlsplit(response.url).path == "/login":
             response.close()
-            raise explain(Refused(401, {}, b"", self.base), has_token=bool(self._token))
+            raise explain(Refused(401, {}, b"", url), has_token=bool(self._token))
         return response
 
 
@@ -797,35 +791,13 @@ class Wanted:
 # --- Pages and sidecars --------------------------------------------------------------------------
 
 
-class _PlainText(HTMLParser):
-    """Collects the text of a description; block elements end a line."""
-
-    BLOCKS = frozenset("p br div li h1 h2 h3 h4 h5 h6 tr pre blockquote ul ol hr".split())
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.parts: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: object) -> None:
-        if tag == "li":
-            self.parts.append("\n- ")
-        elif tag in self.BLOCKS:
-            self.parts.append("\n")
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag in self.BLOCKS:
-            self.parts.append("\n")
-
-    def handle_data(self, data: str) -> None:
-        self.parts.append(data)
+_BLOCK = re.compile(r"(?i)</?(?:p|br|div|h[1-6]|tr|pre|blockquote|ul|ol|hr)\b[^>]*>")
 
 
 def plain_text(markup: str) -> str:
     """The words of an HTML description, a line for each block."""
-    parser = _PlainText()
-    parser.feed(markup)
-    parser.close()
-    lines = (re.sub(r"[ \t\xa0]+", " ", line).strip() for line in "".join(parser.parts).splitlines())
+    words = re.sub(r"<[^>]*>", "", re.sub(r"(?i)<li\b[^>]*>", "\n- ", _BLOCK.sub("\n", markup)))
+    lines = (re.sub(r"[ \t\xa0]+", " ", line).strip() for line in html.unescape(words).splitlines())
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()
 
 
@@ -1001,9 +973,14 @@ def decide(wanted: Wanted, record: Record | None, there: int | None, recorded: i
         return "fetch"
     if record is not None and record.status == "success" and recorded == record.size:
         return "keep" if _without_extension(record.path, wanted) == wanted.path else "link"
-    if there and (not wanted.size or abs(there - wanted.size) < 1024):
+    if there and (wanted.kind == "image" or same_size(there, wanted)):
         return "adopt"
     return "fetch"
+
+
+def same_size(size: int, wanted: Wanted) -> bool:
+    """Whether a size in bytes is the one published, as exactly as the site publishes it."""
+    return bool(wanted.size) and abs(size - wanted.size) < 1024
 
 
 def _without_extension(path: str, wanted: Wanted) -> str:
@@ -1053,10 +1030,9 @@ class Library:
 
     def claim(self, wanted: Wanted) -> Wanted:
         """The thing with a path of its own: where another file has the name, the id goes into it."""
-        key = (wanted.kind, wanted.id)
-        owner = self._owners.setdefault(util.name_key(wanted.path), key)
-        there = util.size_of(self.at(wanted.path)) if (wanted.kind, wanted.id) not in self._records else None
-        if owner == key and not (there and wanted.size and abs(there - wanted.size) >= 1024):
+        owner = self._owners.setdefault(util.name_key(wanted.path), (wanted.kind, wanted.id))
+        there = None if self.is_ours(wanted) else util.size_of(self.at(wanted.path))
+        if owner == (wanted.kind, wanted.id) and (there is None or same_size(there, wanted)):
             return wanted
         return self.claim_spare(wanted)
 
@@ -1065,6 +1041,11 @@ class Library:
         spare = replace(wanted, path=wanted.spare_path)
         self._owners[util.name_key(spare.path)] = (wanted.kind, wanted.id)
         return spare
+
+    def is_ours(self, wanted: Wanted) -> bool:
+        """Whether the log says that what lies at the wanted path was put there for this thing."""
+        record = self._records.get((wanted.kind, wanted.id))
+        return record is not None and util.name_key(record.path) == util.name_key(wanted.path)
 
     def is_claimed(self, path: str) -> bool:
         """Whether a file of a model has this path."""
@@ -1164,7 +1145,6 @@ class Result:
     reason: str = ""
     message: str = ""
     verified: bool = True
-    fetched: bool = False
 
 
 class Still(Exception):
@@ -1191,14 +1171,14 @@ class Fetcher:
             )
         if action == "fetch" and elsewhere is not None and elsewhere.is_file():
             action, path = "link", elsewhere
-        if action == "link":
-            return self._link(wanted, library, path)
-        if action == "adopt":
-            adopted = self._adopt(wanted, library, path)
+        target = library.at(wanted.path)
+        if action == "adopt" or (action == "link" and target.is_file() and not target.samefile(path)):
+            adopted = self._adopt(wanted, library, path if action == "adopt" else target)
             if adopted is not None:
                 return adopted
-            wanted = library.claim_spare(wanted) if wanted.kind == "model" else wanted
-        return self._fetch(wanted, library)
+        if wanted.kind == "model" and target.is_file() and not library.is_ours(wanted):
+            wanted = library.claim_spare(wanted)
+        return self._link(wanted, library, path) if action == "link" else self._fetch(wanted, library)
 
     def _link(self, wanted: Wanted, library: Library, source: Path) -> Result:
         """Put the same bytes at a second place without fetching them again."""
@@ -1207,7 +1187,7 @@ class Fetcher:
             target = target.with_name(target.name + source.suffix)
         if not (target.exists() and target.samefile(source)):
             util.link_or_copy(source, target)
-        return self._landed(wanted, library, target, wanted.sha256)
+        return self._result(wanted, library, target, "done", verified=True, sha256=wanted.sha256)
 
     def _adopt(self, wanted: Wanted, library: Library, path: Path) -> Result | None:
         """Take a file that lies there already for the one wanted, if its bytes prove it; None if they don't."""
@@ -1221,11 +1201,10 @@ class Fetcher:
             proven = not wanted.path.endswith(".safetensors") or util.is_safetensors(path)
         if not proven:
             return None
-        result = self._landed(wanted, library, path, digest)
-        return replace(result, outcome="skipped", fetched=False)
+        return self._result(wanted, library, path, "skipped", verified=bool(wanted.sha256), sha256=digest)
 
     def _fetch(self, wanted: Wanted, library: Library) -> Result:
-        """Try the links one after the other: the next one when there is nothing at this, or only a still."""
+        """Try the links one after the other: the next when this one has nothing, denies it, or has only a still."""
         if wanted.kind == "model" and self._quota_failures >= self.TRIES:
             raise Failure("quota", "The site's download quota is used up; wait some hours and run again.")
         trouble: Failure = Failure("gone", "The site gives no link for it.")
@@ -1236,7 +1215,7 @@ class Fetcher:
                 trouble = Failure("still", "The site sends a still picture instead of this video; try again later.")
             except Failure as failure:
                 self._quota_failures = self._quota_failures + 1 if failure.reason == "quota" else 0
-                if failure.reason != "gone":
+                if failure.reason not in ("gone", "token-refused", "forbidden"):
                     raise
                 trouble = failure
             else:
@@ -1283,7 +1262,8 @@ class Fetcher:
             transfer.land(target)
         finally:
             self._progress.end(meter)
-        return self._landed(wanted, library, target, received.sha256)
+        verified = wanted.kind == "image" or bool(wanted.sha256 and received.sha256)
+        return self._result(wanted, library, target, "done", verified=verified, sha256=received.sha256)
 
     def _check_space(self, wanted: Wanted, part: Path) -> None:
         need, free = wanted.size - (util.size_of(part) or 0), util.free_space(part.parent)
@@ -1298,33 +1278,11 @@ class Fetcher:
             target.parent.mkdir(parents=True, exist_ok=True)
         transfer.land(target)
 
-    def _landed(self, wanted: Wanted, library: Library, path: Path, sha256: str) -> Result:
-        return self._result(
-            wanted,
-            library,
-            path,
-            "done",
-            verified=bool(wanted.sha256 and sha256) or wanted.kind == "image",
-            sha256=sha256,
-            fetched=True,
-        )
-
     def _result(
-        self,
-        wanted: Wanted,
-        library: Library,
-        path: Path,
-        outcome: Outcome,
-        *,
-        verified: bool,
-        sha256: str = "",
-        fetched: bool = False,
+        self, wanted: Wanted, library: Library, path: Path, outcome: Outcome, *, verified: bool, sha256: str = ""
     ) -> Result:
-        where = path.relative_to(library.root).as_posix()
-        size = util.size_of(path) or 0
-        return Result(
-            outcome, wanted.kind, wanted.id, wanted.name, where, size, sha256, verified=verified, fetched=fetched
-        )
+        where, size = path.relative_to(library.root).as_posix(), util.size_of(path) or 0
+        return Result(outcome, wanted.kind, wanted.id, wanted.name, where, size, sha256, verified=verified)
 
 
 def _no_page(response: requests.Response, wanted: Wanted) -> requests.Response:
@@ -1406,9 +1364,18 @@ class Batch:
     page: str = ""
     page_path: str = ""
     note: str = ""
-    counts: Counter[str] = field(default_factory=Counter)
-    failures: list[Result] = field(default_factory=list)
+    results: list[Result] = field(default_factory=list)
     settled: bool = False
+
+    @property
+    def failures(self) -> list[Result]:
+        """What went wrong."""
+        return [result for result in self.results if result.outcome == "failed"]
+
+    @property
+    def counts(self) -> Counter[str]:
+        """How many results of each outcome."""
+        return Counter(result.outcome for result in self.results)
 
 
 @dataclass(frozen=True)
@@ -1507,7 +1474,6 @@ class Run:
         self._fetcher = Fetcher(settings, self.site, clock, self.progress)
         self.libraries: dict[Path, Library] = {}
         self.batches: list[Batch] = []
-        self.results: list[Result] = []
         self.counts: Counter[str] = Counter()
         self.settled = 0
         self.interrupted = False
@@ -1589,11 +1555,8 @@ class Run:
 
     def _finish(self, batch: Batch, result: Result) -> None:
         with self._lock:
-            self.results.append(result)
+            batch.results.append(result)
             self.counts[result.outcome] += 1
-            batch.counts[result.outcome] += 1
-            if result.outcome == "failed":
-                batch.failures.append(result)
         if result.outcome == "failed":
             log.info("failed: %s: %s", result.name, result.message)
 
@@ -1604,6 +1567,8 @@ class Run:
         entry, settings = batch.entry, batch.entry.settings
         model, target = self.resolve(entry.target)
         batch.name = util.printable(f"{model.name} [{model.id}]")
+        if entry.target.kind == "id":
+            log.info("%s is %s", entry.target.model, batch.name)
         batch.page = f"model/{model.id}"
         key = (settings.output.absolute(), target, settings)
         if key in self._visited:
@@ -1620,7 +1585,7 @@ class Run:
         elif not versions:
             raise Failure("no-files", "The model has no published version with files.")
         for version in versions:
-            self._start(batch, Shelf(model, version, settings, batch.library, entry.source))
+            self._start(batch, target, Shelf(model, version, settings, batch.library, entry.source))
         return None
 
     def resolve(self, target: Target) -> tuple[Model, Target]:
@@ -1632,15 +1597,13 @@ class Run:
                 if failure.reason != "gone":
                     raise
                 target = Target("version", version=target.model)
-        answer: dict[str, Any] = {}
-        if not target.model:
-            answer = self.site.version(target.version)
-            target = replace(target, model=number(answer, "modelId"))
-        model = self._model(target.model)
-        if target.version and not any(version.id == target.version for version in model.versions):
-            late = read_version(answer or self.site.version(target.version))
-            model = replace(model, versions=(*model.versions, late))
-        return model, replace(target, kind="model")
+        model = self._model(target.model) if target.model else None
+        if model is None or (target.version and all(version.id != target.version for version in model.versions)):
+            late = self.site.version(target.version)
+            model = self._model(number(late, "modelId") or target.model)
+            if all(version.id != target.version for version in model.versions):
+                model = replace(model, versions=(*model.versions, read_version(late)))
+        return model, replace(target, kind="model", model=model.id)
 
     def _model(self, model_id: int) -> Model:
         """A model, asked for once in a run (the last 64 are remembered)."""
@@ -1660,10 +1623,10 @@ class Run:
         util.write_file(library.at(library.place(folder, "description.html")), page)
         return "/".join(folder)
 
-    def _start(self, batch: Batch, shelf: Shelf) -> None:
+    def _start(self, batch: Batch, target: Target, shelf: Shelf) -> None:
         """Submit what belongs to one version: its preview first, then its files, pictures and gallery."""
         settings = shelf.settings
-        files = shelf.wanted_files(self.site, batch.entry.target)
+        files = shelf.wanted_files(self.site, target)
         sidecars = partial(self._write_sidecars, shelf, files)
         group = Tally(lambda: self._submit(self._metadata, batch, (), batch.name, sidecars))
         group.open()
@@ -1671,7 +1634,7 @@ class Run:
         if preview is not None and settings.only != "metadata":
             self._want(batch, shelf.wanted_image(preview), (group,))
         if settings.wants_files:
-            for failure in missing_files(shelf, files):
+            for failure in missing_files(shelf, target, files):
                 self._finish(batch, failure)
             for _, wanted in files:
                 self._want(batch, wanted, (group,))
@@ -1818,7 +1781,9 @@ class Run:
         with self._lock:
             batch.settled = True
             self.settled += 1
-        if batch.page_path and not batch.failures:
+        if not batch.page_path or batch.failures:
+            return
+        with suppress(Failure):  # the next write will fail as well, and be told
             batch.library.record(
                 ("page", batch.page), Record("success", batch.page_path, 0, ""), source=batch.entry.source
             )
@@ -1846,7 +1811,7 @@ class Run:
             "interrupted": self.interrupted,
             "api_requests": self.site.api_requests,
             "bytes_received": self.progress.received,
-            "counts": dict(self.counts),
+            "counts": dict(sum((batch.counts for batch in mine), Counter())),
             "targets": [
                 {
                     "source": batch.entry.source,
@@ -1857,10 +1822,7 @@ class Run:
                 }
                 for batch in mine
             ],
-            "files": [
-                {key: value for key, value in vars(result).items() if key not in ("fetched",)}
-                for result in self.results
-            ],
+            "files": [vars(result) for batch in mine for result in batch.results],
         }
 
 
@@ -1873,9 +1835,9 @@ def outcome_of(batch: Batch) -> Outcome | Literal["interrupted"]:
     return "done" if batch.counts["done"] else "queued" if batch.counts["queued"] else "skipped"
 
 
-def missing_files(shelf: Shelf, files: list[tuple[File, Wanted]]) -> list[Result]:
-    """A failure for a version that has nothing to download."""
-    if files:
+def missing_files(shelf: Shelf, target: Target, files: list[tuple[File, Wanted]]) -> list[Result]:
+    """A failure for a version that has nothing to download, or not the file named (but for what --primary left out)."""
+    if files or (shelf.version.files and not (target.file or target.traits)):
         return []
     modes = {"Archived": "archived", "TakenDown": "taken-down"}
     messages = {
@@ -1940,7 +1902,7 @@ def plan(run: Run, batch: Batch) -> list[Planned]:
         rows += [_planned(batch.library, wanted, obstacle, settings.force) for _, wanted in files]
         rows += [
             Planned(failure.name, 0, failure.message, False)
-            for failure in missing_files(shelf, files)
+            for failure in missing_files(shelf, target, files)
             if settings.wants_files
         ]
         if settings.wants_images:

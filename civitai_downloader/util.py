@@ -82,10 +82,10 @@ class Busy(Failure):
 class Refused(Failure):
     """An answer that says no (4xx); `status`, `headers` and `body` (at most 64 KiB) tell why."""
 
-    def __init__(self, status: int, headers: Mapping[str, str], body: bytes, host: str) -> None:
+    def __init__(self, status: int, headers: Mapping[str, str], body: bytes, url: str) -> None:
         """Keep the answer for whoever knows what it means."""
-        super().__init__("refused", f"{host} answered {status}; try again later")
-        self.status, self.headers, self.body = status, headers, body
+        super().__init__("refused", f"{urlsplit(url).hostname} answered {status}; try again later.")
+        self.status, self.headers, self.body, self.url = status, headers, body, url
 
 
 class Stopped(BaseException):
@@ -703,7 +703,7 @@ class Http:
             return response
         with closing(response):
             body = _read_at_most(response, MAX_ERROR_BODY)
-        refused = Refused(status, response.headers, body, host)
+        refused = Refused(status, response.headers, body, response.url)
         if self._rules.final(refused):
             raise refused
         if status in (429, 503):
