@@ -791,12 +791,12 @@ class Wanted:
 # --- Pages and sidecars --------------------------------------------------------------------------
 
 
-_BLOCK = re.compile(r"(?i)</?(?:p|br|div|h[1-6]|tr|pre|blockquote|ul|ol|hr)\b[^>]*>")
+_BLOCK = re.compile(r"(?i)</?(?:p|br|div|h[1-6]|tr|pre|blockquote|ul|ol|hr)\b[^<>]*>")
 
 
 def plain_text(markup: str) -> str:
     """The words of an HTML description, a line for each block."""
-    words = re.sub(r"<[^>]*>", "", re.sub(r"(?i)<li\b[^>]*>", "\n- ", _BLOCK.sub("\n", markup)))
+    words = re.sub(r"<[^<>]*>", "", re.sub(r"(?i)<li\b[^<>]*>", "\n- ", _BLOCK.sub("\n", markup)))
     lines = (re.sub(r"[ \t\xa0]+", " ", line).strip() for line in html.unescape(words).splitlines())
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()
 
@@ -1956,7 +1956,7 @@ def _check_record(library: Library, record: Record, clock: util.Clock) -> tuple[
         return "size", f"It has {size} bytes instead of {record.size}; run again to fetch it."
     with util.disk_errors(path):
         if record.sha256 and util.sha256_of(path, clock).hexdigest() != record.sha256:
-            return "hash", "Its bytes have changed since they were verified; run again to fetch it."
+            return "changed", "Its bytes have changed since they were verified; run again to fetch it."
     return "", ""
 
 

@@ -9,17 +9,19 @@ import email.utils
 import errno
 import hashlib
 import http.cookiejar
+import ipaddress
 import json
 import locale
 import os
 import re
 import shutil
 import struct
+import sys
 import threading
 import time
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -49,7 +51,6 @@ class Failure(Exception):
     """The one error base: this item can't be had. `reason` is a stable word, the message a sentence."""
 
     def __init__(self, reason: str, message: str) -> None:
-        """Keep the reason apart from the sentence, so that results can be grouped by it."""
         super().__init__(message)
         self.reason = reason
 
@@ -58,7 +59,6 @@ class UsageError(Failure):
     """What the user asked for can't be understood or done; raised before anything is fetched."""
 
     def __init__(self, message: str) -> None:
-        """Every usage error has the same reason."""
         super().__init__("usage", message)
 
 
@@ -66,7 +66,6 @@ class Unreachable(Failure):
     """A fault that may pass: no connection, a cut answer, a server error, a page instead of data."""
 
     def __init__(self, message: str) -> None:
-        """Every passing fault has the same reason once the tries are used up."""
         super().__init__("unreachable", message)
 
 
@@ -74,7 +73,6 @@ class Busy(Failure):
     """The server asks for patience (429, 503); `retry_after` is what it named, in seconds, or None."""
 
     def __init__(self, message: str, retry_after: float | None) -> None:
-        """Remember how long the server wants to be left alone."""
         super().__init__("busy", message)
         self.retry_after = retry_after
 
@@ -83,7 +81,6 @@ class Refused(Failure):
     """An answer that says no (4xx); `status`, `headers` and `body` (at most 64 KiB) tell why."""
 
     def __init__(self, status: int, headers: Mapping[str, str], body: bytes, url: str) -> None:
-        """Keep the answer for whoever knows what it means."""
         super().__init__("refused", f"{urlsplit(url).hostname} answered {status}; try again later.")
         self.status, self.headers, self.body, self.url = status, headers, body, url
 
@@ -99,7 +96,6 @@ class Clock:
     """Time and the wish to stop in one object: every wait ends at once when `stop` is called."""
 
     def __init__(self) -> None:
-        """Start with nobody wanting to stop."""
         self._stop = threading.Event()
 
     def now(self) -> float:
@@ -269,20 +265,15 @@ def _shorten(part: str) -> str:
 
 def path_limit() -> int:
     """How long a whole path may be on this machine: 240 on a Windows without long paths."""
-    if os.name != "nt":
-        return 4000
-    import winreg  # only there on Windows
+    if sys.platform == "win32":
+        import winreg  # only there on Windows
 
-    with (
-        suppress(OSError),
-        winreg.OpenKey(  # type: ignore[attr-defined,unused-ignore]
-            winreg.HKEY_LOCAL_MACHINE,  # type: ignore[attr-defined,unused-ignore]
-            r"SYSTEM\CurrentControlSet\Control\FileSystem",
-        ) as key,
-    ):
-        if winreg.QueryValueEx(key, "LongPathsEnabled")[0] == 1:  # type: ignore[attr-defined,unused-ignore]
-            return 4000
-    return MAX_PATH
+        key = r"SYSTEM\CurrentControlSet\Control\FileSystem"
+        with suppress(OSError), winreg.OpenKey(winreg.HKEY_LOCAL_MACHINE, key) as found:
+            if winreg.QueryValueEx(found, "LongPathsEnabled")[0] == 1:
+                return 4000
+        return MAX_PATH
+    return 4000
 
 
 # --- Files ---------------------------------------------------------------------------------------
@@ -335,23 +326,16 @@ def link_or_copy(source: Path, target: Path) -> None:
         beside.unlink(missing_ok=True)
 
 
-class disk_errors:  # noqa: N801 - reads as a statement: `with disk_errors(path):`
-    """Turns an OSError of the block into a Failure that names the path and the remedy."""
-
-    def __init__(self, path: Path) -> None:
-        """`path` is what the sentence is about."""
-        self._path = path
-
-    def __enter__(self) -> None:
-        """Nothing to prepare."""
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        """Translate; anything but an OSError passes."""
-        if not isinstance(error, OSError):
-            return
+@contextmanager
+def disk_errors(path: Path) -> Iterator[None]:
+    """Turn an OSError of the block into a Failure that names the path and the remedy."""
+    try:
+        yield
+    except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise Failure("disk-full", f"The disk is full at {self._path}; free some space and run again.")
-        raise Failure("disk", f"{self._path} can't be written ({error.strerror or error}); check the folder's rights.")
+            raise Failure("disk-full", f"The disk is full at {path}; free some space and run again.") from error
+        words = error.strerror or error
+        raise Failure("disk", f"{path} can't be written ({words}); check the folder's rights.") from error
 
 
 def size_of(path: Path) -> int | None:
@@ -437,10 +421,12 @@ def is_safetensors(path: Path) -> bool:
 
 
 class JsonLog:
-    """A file to which JSON objects are appended, one a line, and which survives being cut anywhere."""
+    """A file to which JSON objects are appended, one a line, and which survives being cut anywhere.
+
+    Nothing is opened before the first read or write.
+    """
 
     def __init__(self, path: Path) -> None:
-        """Nothing is opened before the first read or write."""
         self._path = path
         self._lock = threading.Lock()
         self._file: IO[bytes] | None = None
@@ -500,7 +486,6 @@ class Pace:
     """Spaces calls: at most `rate` a second, whoever asks."""
 
     def __init__(self, rate: float, clock: Clock) -> None:
-        """`rate` in calls per second."""
         self._gap, self._clock = 1 / rate, clock
         self._lock, self._next = threading.Lock(), 0.0
 
@@ -517,7 +502,6 @@ class Throttle:
     """Bounds the bytes per second of all transfers together; a rate of 0 is no bound."""
 
     def __init__(self, rate: int, clock: Clock) -> None:
-        """`rate` in bytes per second."""
         self._rate, self._clock = rate, clock
         self._lock, self._free = threading.Lock(), 0.0
         self.block = max(4096, min(READ, rate // 8)) if rate else READ
@@ -537,7 +521,6 @@ class Pause:
     """One shared standstill: while it lasts nobody opens a request."""
 
     def __init__(self, clock: Clock) -> None:
-        """Nobody waits at first."""
         self._clock, self._lock, self._until = clock, threading.Lock(), 0.0
 
     def begin(self, seconds: float) -> None:
@@ -599,12 +582,14 @@ class HttpRules:
 
 
 class Http:
-    """Opens requests: sessions for each thread, redirects by hand, the first of the two retry layers."""
+    """Opens requests: sessions for each thread, redirects by hand, the first of the two retry layers.
+
+    `timeout` in seconds for a connection and for each read; `retries` after the first try.
+    """
 
     def __init__(
         self, rules: HttpRules, clock: Clock, *, timeout: float, retries: int, log: Callable[[str], None]
     ) -> None:
-        """`timeout` in seconds for a connection and for each read; `retries` after the first try."""
         self._rules, self._clock, self._log = rules, clock, log
         self._timeout, self._retries = (min(10.0, timeout), timeout), retries
         self._pause = Pause(clock)
@@ -658,7 +643,7 @@ class Http:
     def _session(self) -> requests.Session:
         session: requests.Session | None = getattr(self._local, "session", None)
         if session is None:
-            session = requests.Session()
+            session = _Session()
             session.headers.update({"User-Agent": self._rules.agent, "Accept-Encoding": "identity"})
             # An own `auth` also keeps .netrc out; proxies and CA bundles of the environment still count.
             session.auth = self._rules.sign
@@ -670,13 +655,11 @@ class Http:
         for _ in range(MAX_REDIRECTS + 1):
             self._pause.wait()
             response = self._send(url, headers)
-            target = self._session().get_redirect_target(response)
-            if target is None or response.status_code == 304:
+            target = requests.Session.get_redirect_target(self._session(), response)
+            if target is None:
                 return self._judge(response, accept)
             _drain(response)
-            url = urljoin(url, target)
-            if urlsplit(url).scheme not in ("http", "https"):
-                raise Failure("redirect", f"{bare_url(response.url)} redirects to something that is no web link.")
+            url = _led_to(url, target)
         raise Failure("redirect", f"{bare_url(url)} redirects more than {MAX_REDIRECTS} times; try again later.")
 
     def _send(self, url: str, headers: Mapping[str, str]) -> requests.Response:
@@ -727,6 +710,13 @@ class Http:
             raise Unreachable(f"{host} sent data that is no JSON; try again later.") from error
 
 
+class _Session(requests.Session):
+    """Sees no redirects: requests would read their bodies, endless ones too, even when told not to follow them."""
+
+    def get_redirect_target(self, resp: requests.Response) -> str | None:
+        return None
+
+
 class _NoCookies(http.cookiejar.DefaultCookiePolicy):
     """Keeps no cookie of any server."""
 
@@ -746,6 +736,26 @@ def _read_at_most(response: requests.Response, limit: int) -> bytes:
     except _PASSING as error:
         raise Unreachable(f"{urlsplit(response.url).hostname} broke off its answer; try again later.") from error
     return b"".join(parts)
+
+
+def _led_to(url: str, target: str) -> str:
+    """The link a redirect leads to; raises Failure for what is none, and from the net into a private network."""
+    with suppress(ValueError):
+        there = urljoin(url, target)
+        parts = urlsplit(there)
+        if parts.scheme in ("http", "https") and parts.hostname:
+            if _is_private(there) and not _is_private(url):
+                raise Failure("redirect", f"{bare_url(url)} redirects into a private network; it was refused.")
+            return there
+    raise Failure("redirect", f"{bare_url(url)} redirects to something that is no web link.")
+
+
+def _is_private(url: str) -> bool:
+    """Whether the host, taken by its spelling, is not one of the public net."""
+    host = urlsplit(url).hostname or ""
+    with suppress(ValueError):
+        return not ipaddress.ip_address(host).is_global
+    return not re.search(r"\.(?!(?:local|localhost|internal)$)[^\W\d][\w-]*$", host)
 
 
 def _drain(response: requests.Response) -> None:
@@ -772,7 +782,6 @@ class Progress:
     """What is under way, for a display that looks now and then; the workers only write numbers."""
 
     def __init__(self) -> None:
-        """Nothing is under way."""
         self._lock = threading.Lock()
         self._meters: list[Meter] = []
         self.received = 0
@@ -914,8 +923,6 @@ class Transfer:
         stamp = self._read_record()
         if not length or stamp is None or length > (stamp.total or self.limit):
             return self._forget()
-        if not stamp.validator and not self.trusted:
-            return self._forget()
         self._stamp, self._offset = stamp, length
         if self.hashing:
             self._digest = sha256_of(self.part, self.clock, length)
@@ -939,6 +946,8 @@ class Transfer:
 
     def _attempt(self) -> None:
         """One request, received to its end; returns when the body is whole."""
+        if self._offset and not (self._stamp.validator or self.trusted):
+            self._forget()
         if self._offset and self._offset == self._stamp.total:
             return
         headers = {"Range": f"bytes={self._offset}-"} if self._offset else {}

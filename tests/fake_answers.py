@@ -95,13 +95,22 @@ class Call:
     def account(self, world: World) -> str | None:
         """The valid key it came with. A wrong one is no error: the caller is then anonymous.
 
-        With an `Authorization` header of any kind `?token=` is not looked at; its scheme word is not checked.
+        With an `Authorization` header of any kind `?token=` is not looked at; its scheme word is not checked. A session
+        cookie, new or old style, counts where there is neither; the fake takes keys as sessions too.
         """
         if "authorization" in self.headers:
             key = [*self.headers["authorization"].split(), "", ""][1]
-        else:
+        elif "token" in self.query:
             key = self.first("token")
+        else:
+            cookie = re.search(r"__Secure-civ(?:itai)?-token=([^;\s]+)", self.headers.get("cookie", ""))
+            key = cookie[1] if cookie else ""
         return key if key in world.tokens else None
+
+    @property
+    def only_cookie(self) -> bool:
+        """Whether it carries no key at all, good or bad."""
+        return "authorization" not in self.headers and "token" not in self.query
 
     @property
     def browser(self) -> bool:
@@ -173,50 +182,14 @@ def _zod_error(name: str, message: str) -> Reply:
 
 LEVEL_NAMES = {1: "None", 2: "Soft", 4: "Mature", 8: "X", 16: "X", 32: "Blocked"}
 NSFW_MASKS = {"None": 1, "Soft": 3, "Mature": 7, "X": 31, "Blocked": 32, "true": 60, "false": 1, "": 1}
-MODEL_TYPES = [
-    "Checkpoint",
-    "TextualInversion",
-    "Hypernetwork",
-    "AestheticGradient",
-    "LORA",
-    "LoCon",
-    "DoRA",
-    "Controlnet",
-    "Upscaler",
-    "MotionModule",
-    "VAE",
-    "TextEncoder",
-    "UNet",
-    "CLIPVision",
-    "Poses",
-    "Wildcards",
-    "Workflows",
-    "ComfyWorkflows",
-    "Detection",
-    "VisionLanguage",
-    "CLIP",
-    "LLM",
-    "Other",
-]
-FILE_TYPES = [
-    "Model",
-    "Text Encoder",
-    "Vision Encoder",
-    "Pruned Model",
-    "Negative",
-    "Training Data",
-    "VAE",
-    "Config",
-    "Archive",
-    "UNet",
-    "Diffusion Model",
-    "CLIPVision",
-    "ControlNet",
-    "Workflow",
-    "Upscaler",
-    "Enhancement LoRA",
-    "Other",
-]
+MODEL_TYPES = (
+    "Checkpoint TextualInversion Hypernetwork AestheticGradient LORA LoCon DoRA Controlnet Upscaler MotionModule VAE "
+    "TextEncoder UNet CLIPVision Poses Wildcards Workflows ComfyWorkflows Detection VisionLanguage CLIP LLM Other"
+).split()
+FILE_TYPES = (
+    "Model,Text Encoder,Vision Encoder,Pruned Model,Negative,Training Data,VAE,Config,Archive,UNet,Diffusion Model,"
+    "CLIPVision,ControlNet,Workflow,Upscaler,Enhancement LoRA,Other"
+).split(",")
 FORMATS = ["SafeTensor", "PickleTensor", "GGUF", "Diffusers", "Core ML", "ONNX", "Other"]
 BASE_MODELS = ["SD 1.5", "SDXL 1.0", "Pony", "Illustrious", "NoobAI", "Flux.1 D", "Wan Video 2.2 T2V-A14B", "Other"]
 
@@ -520,7 +493,7 @@ def _models_refusal(world: World, call: Call) -> Reply | None:
         wrong = [value for value in call.query.get(name, []) if value not in known]
         if wrong:
             return _zod_error(name, f"Invalid enum value, received '{wrong[0]}'")
-    for name in ("browsingLevel", "collectionId", "fileFormats", "allowNoCredit", "allowDerivatives"):
+    for name in "browsingLevel collectionId fileFormats allowNoCredit allowDerivatives allowDifferentLicense".split():
         if name in call.query:
             return _zod_error(name, "Expected another type, received string")
     if call.first("availability") == "Private" and "username" not in call.query:
@@ -535,7 +508,7 @@ def _models_refusal(world: World, call: Call) -> Reply | None:
 PERIODS = {"Day": 1, "Week": 7, "Month": 31, "Year": 365, "AllTime": 100_000}
 
 
-def _listed_versions(call: Call, model: FakeModel) -> list[FakeVersion]:
+def listed_versions(call: Call, model: FakeModel) -> list[FakeVersion]:
     """The versions that answers show: published ones with a file, trimmed by the filters on versions."""
     bases, numbers = call.query.get("baseModels"), call.listed("modelVersionIds")
     return [
@@ -580,7 +553,7 @@ def list_models(world: World, call: Call) -> Reply:
     order = MODEL_ORDERS[call.first("sort", "Highest Rated")]
     limit, cursor = int(call.first("limit", "100")), call.first("cursor")
     rows = [model for model in world.models.values() if _allowed(call, model) and _wanted(world, call, model)]
-    rows = [model for model in rows if _listed_versions(call, model)]
+    rows = [model for model in rows if listed_versions(call, model)]
     if call.first("query"):
         start = int(cursor) if cursor.isdigit() else 0
         page, following = (rows[start : start + limit], str(start + limit) if start + limit < len(rows) else None)
@@ -589,7 +562,7 @@ def list_models(world: World, call: Call) -> Reply:
     else:
         page, following = take(world, rows, order, limit, cursor)
     mask = ALL_LEVELS if call.flag("nsfw") else 1
-    items = [model_json(world, call, model, "list", _listed_versions(call, model), mask) for model in page]
+    items = [model_json(world, call, model, "list", listed_versions(call, model), mask) for model in page]
     if call.flag("primaryFileOnly"):
         for version in (version for item in items for version in item["modelVersions"]):
             version["files"] = [file for file in version.get("files") or [] if file.get("primary")]
@@ -602,7 +575,7 @@ def show_model(world: World, call: Call, number: str) -> Reply:
     if not re.fullmatch(r"\d{1,10}", number) or not 0 < int(number) <= 2147483647:
         return json_reply({"error": {"name": "ZodError", "message": "Expected number, received nan"}}, 400)
     model = world.models.get(int(number))
-    versions = _listed_versions(replace(call, raw_query=""), model) if model else []
+    versions = listed_versions(replace(call, raw_query=""), model) if model else []
     if model is None or model.poi or model.status != "Published" or not versions:
         return json_reply({"error": f"No model with id {number}"}, 404)
     return json_reply(model_json(world, call, model, "by-id", versions, ALL_LEVELS))
@@ -849,12 +822,12 @@ def list_images(world: World, call: Call) -> Reply:
         page, following = take(world, rows, order, limit, cursor)
     else:
         rows = sorted((image for image in rows if image.indexed), key=IMAGE_SORTS[call.first("sort", "Most Reactions")])
-        page, following = _take_by_offset(world, rows, limit, cursor)
+        page, following = take_by_offset(world, rows, limit, cursor)
     nested = database and not call.flag("flatMeta")
     return _envelope(world, call, [image_json(world, call, image, nested) for image in page], following)
 
 
-def _take_by_offset(world: World, rows: list[FakeImage], limit: int, cursor: str) -> tuple[list[FakeImage], str | None]:
+def take_by_offset(world: World, rows: list[FakeImage], limit: int, cursor: str) -> tuple[list[FakeImage], str | None]:
     """A page of the search index, whose cursor is `offset|time`; an odd time marks the page after an empty one."""
     offset, moment = (int(part) for part in (cursor or "0|1772366700000").split("|"))
     if world.empty_pages and offset and moment % 2 == 0:
@@ -1186,7 +1159,9 @@ def unknown_path(_world: World, _call: Call, _rest: str) -> Reply:
     return json_reply({"error": "Not found"}, 404)
 
 
-ROUTES: list[tuple[str, str, Callable[..., Reply]]] = [
+Route = tuple[str, str, Callable[..., Reply]]
+
+ROUTES: list[Route] = [
     ("GET", r"/api/v1/models", list_models),
     ("GET", r"/api/v1/models/([^/]+)", show_model),
     ("GET", r"/api/v1/model-versions/by-hash/([0-9A-Za-z]+)", show_by_hash),
@@ -1207,9 +1182,9 @@ ROUTES: list[tuple[str, str, Callable[..., Reply]]] = [
 ]
 
 
-def answer_site(world: World, call: Call) -> Reply:
+def answer_site(world: World, call: Call, routes: Sequence[Route] = ROUTES) -> Reply:
     """The answer of the site itself; HEAD runs what GET does."""
-    for method, pattern, route in ROUTES:
+    for method, pattern, route in routes:
         match = re.fullmatch(pattern, call.path)
         if match and method == call.method.replace("HEAD", "GET"):
             return route(world, call, *(unquote(part) for part in match.groups()))

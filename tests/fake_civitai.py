@@ -8,14 +8,15 @@
 Four servers run, each on a port of its own, because the real site spreads over hosts that trust each other little: the
 site (API and download links), the signed storage of model files, picture delivery, and the public blobs behind it.
 
-This file holds the servers; beside it stand `fake_world` (what there is), `fake_answers` (what the site says of it) and
-`fake_faults` (what goes wrong). Tests import all of it from here. A test that needs something odder than the switches
-of `World` offer uses `Rewrite` or `Status`.
+This file holds the servers. Beside it stand `fake_world` (what there is), `fake_answers` and `fake_trpc` (what the site
+says of it) and `fake_faults` (what goes wrong); tests import all but tRPC from here. A test that needs something odder
+than the switches of `World` offer uses `Rewrite` or `Status`.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import socket
 import struct
@@ -28,18 +29,31 @@ from dataclasses import dataclass
 from functools import partial
 from http.client import responses as reasons
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from socketserver import TCPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from .fake_answers import *  # noqa: F403  (tests import everything from here)
-from .fake_answers import Call, Host, Hosts, Reply, answer_blob, answer_image, answer_site, answer_storage, json_reply
+from .fake_answers import (
+    ROUTES,
+    Call,
+    Host,
+    Hosts,
+    Reply,
+    answer_blob,
+    answer_image,
+    answer_site,
+    answer_storage,
+    json_reply,
+)
 from .fake_faults import *  # noqa: F403
 from .fake_faults import NO_FAULT, Action, Fault, http_date
+from .fake_trpc import TRPC_ROUTES
 from .fake_world import *  # noqa: F403
 from .fake_world import PAGE, World, demo_world
 
 ANSWERS: dict[Host, Callable[[World, Call], Reply]] = {
-    "site": answer_site,
+    "site": partial(answer_site, routes=[*TRPC_ROUTES, *ROUTES]),
     "storage": answer_storage,
     "image": answer_image,
     "blob": answer_blob,
@@ -84,10 +98,7 @@ class _Server(ThreadingHTTPServer):
 
     def server_bind(self) -> None:
         """Bind without looking up the name of this machine."""
-        self.allow_reuse_address = True
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self.socket.bind(self.server_address)
-        self.server_address = self.socket.getsockname()
+        TCPServer.server_bind(self)
         self.server_name, self.server_port = "127.0.0.1", int(self.server_address[1])
 
     def handle_error(self, request: Any, client_address: Any) -> None:
@@ -204,7 +215,8 @@ class _Connection(BaseHTTPRequestHandler):
         """Reset the connection (RST in place of FIN), once what was written had time to arrive."""
         self.hang_up()
         time.sleep(0.03)
-        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        at_once = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, at_once)
         socket.close(self.connection.detach())
 
 
@@ -264,8 +276,11 @@ class FakeCivitai:
     def stop(self) -> None:
         """End everything, also answers under way."""
         self.stopped.set()
-        for server in self._servers:
-            server.shutdown()
+        closing = [threading.Thread(target=server.shutdown) for server in self._servers]
+        for thread in closing:
+            thread.start()
+        for thread, server in zip(closing, self._servers, strict=True):
+            thread.join()
             server.server_close()
         for connection in list(self.connections):
             try:

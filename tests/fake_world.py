@@ -513,8 +513,11 @@ class World:
     login_needed: bool = False
     #: So many times the storage look-up fails: a 404 that is only transient.
     lookup_failures: int = 0
+    #: The host that tRPC takes itself for: `com` shows PG and PG-13 at most.
     trpc_host: Literal["red", "com"] = "red"
+    #: How tRPC answers and pages are encoded; "alternate" changes with every answer.
     encoding: Literal["superjson", "devalue", "alternate"] = "superjson"
+    trpc_answers: int = 0
     _uuids: dict[str, FakeImage] = field(default_factory=dict)
 
     def next_id(self, taken: Mapping[int, object], start: int) -> int:

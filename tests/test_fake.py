@@ -7,7 +7,6 @@ import json
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
@@ -67,12 +66,6 @@ class Answer:
         return json.loads(self.body)
 
 
-@pytest.fixture
-def site() -> Iterator[FakeCivitai]:
-    with FakeCivitai(World()) as running:
-        yield running
-
-
 def a_version(site: FakeCivitai, **more: Any) -> FakeVersion:
     version = site.world.add_model().add_version(**more)
     version.add_file("lantern.safetensors", safetensors_bytes(1, 200_000))
@@ -108,6 +101,7 @@ def listed(site: FakeCivitai, what: str, **query: Any) -> list[int]:
         ({"needs_token": True}, {}, "", 401, "logged in"),
         ({"needs_token": True}, {"Authorization": "Bearer wrong"}, "?token=good-token", 401, "logged in"),
         ({"needs_token": True}, KEY, "", 307, ""),
+        ({"needs_token": True}, {"Cookie": "a=b; __Secure-civ-token=good-token"}, "", 307, ""),
         ({"needs_token": True}, {}, "?token=good-token", 307, ""),
         ({"early_access": from_now(3600)}, KEY, "", 403, "deadline"),
         ({"early_access": from_now(-3600)}, {}, "", 307, ""),
