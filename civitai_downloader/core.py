@@ -656,32 +656,6 @@ def _merit(file: File) -> tuple[bool, ...]:
 Folder = tuple[str, ...]
 
 FIELDS = "creator type base_model model_name model_id version_name version_id year month nsfw tag".split()
-_COMFYUI = {
-    "Checkpoint": "checkpoints", "LORA": "loras", "DoRA": "loras", "LoCon": "loras", "TextualInversion": "embeddings",
-    "Hypernetwork": "hypernetworks", "VAE": "vae", "Controlnet": "controlnet", "Upscaler": "upscale_models",
-    "MotionModule": "animatediff_models", "TextEncoder": "text_encoders", "CLIP": "text_encoders",
-    "CLIPVision": "clip_vision", "UNet": "diffusion_models", "Detection": "ultralytics/bbox",
-}  # fmt: skip
-_COMFYUI_FILES = {
-    "VAE": "vae", "Text Encoder": "text_encoders", "UNet": "diffusion_models", "Diffusion Model": "diffusion_models",
-    "CLIPVision": "clip_vision", "Vision Encoder": "clip_vision", "ControlNet": "controlnet",
-    "Upscaler": "upscale_models", "Enhancement LoRA": "loras",
-}  # fmt: skip
-_A1111 = {
-    "Checkpoint": "models/Stable-diffusion", "LORA": "models/Lora", "DoRA": "models/Lora", "LoCon": "models/Lora",
-    "TextualInversion": "embeddings", "Hypernetwork": "models/hypernetworks",
-    "AestheticGradient": "extensions/stable-diffusion-webui-aesthetic-gradients/aesthetic_embeddings",
-    "VAE": "models/VAE", "Controlnet": "models/ControlNet", "Upscaler": "models/ESRGAN",
-    "MotionModule": "extensions/sd-webui-animatediff/model", "TextEncoder": "models/text_encoder",
-    "CLIP": "models/text_encoder", "UNet": "models/Stable-diffusion", "Detection": "models/adetailer",
-    "Poses": "models/Poses", "Wildcards": "extensions/sd-dynamic-prompts/wildcards",
-    "Workflows": "models/Workflows", "ComfyWorkflows": "models/Workflows",
-}  # fmt: skip
-_A1111_FILES = {
-    "VAE": "models/VAE", "Text Encoder": "models/text_encoder", "UNet": "models/Stable-diffusion",
-    "Diffusion Model": "models/Stable-diffusion", "ControlNet": "models/ControlNet", "Upscaler": "models/ESRGAN",
-    "Enhancement LoRA": "models/Lora",
-}  # fmt: skip
 _DENOISERS = ("flux.", "wan ", "qwen", "zimage", "chroma", "hidream", "auraflow", "ltxv", "hunyuan", "lumina", "mochi")
 
 
@@ -732,14 +706,11 @@ def file_folder(layout: str, model: Model, version: Version, file: File) -> Fold
         return _template_folder(layout, model, version)
     if file.type in ("Training Data", "Archive"):
         return version_folder(layout, model, version)
-    if layout == "a1111":
-        return tuple((_A1111_FILES.get(file.type) or _A1111.get(model.type, "models/Other")).split("/"))
-    folder = _COMFYUI_FILES.get(file.type) or _COMFYUI.get(model.type)
-    if folder == "checkpoints" and _is_denoiser(version, file):
-        folder = "diffusion_models"
-    if model.type in ("Workflows", "ComfyWorkflows"):
-        return ("user", "default", "workflows")
-    return ("models", *(folder or "other").split("/"))
+    app = json.loads(read_data("folders.json"))[layout]
+    folder = app["files"].get(file.type) or app["types"].get(model.type) or app["other"]
+    if folder == "models/checkpoints" and _is_denoiser(version, file):
+        folder = "models/diffusion_models"
+    return tuple(folder.split("/"))
 
 
 def _is_denoiser(version: Version, file: File) -> bool:

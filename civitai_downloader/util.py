@@ -20,6 +20,7 @@ import sys
 import threading
 import time
 import unicodedata
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -81,7 +82,7 @@ class Refused(Failure):
     """An answer that says no (4xx); `status`, `headers` and `body` (at most 64 KiB) tell why."""
 
     def __init__(self, status: int, headers: Mapping[str, str], body: bytes, url: str) -> None:
-        super().__init__("refused", f"{urlsplit(url).hostname} answered {status}; try again later.")
+        super().__init__("refused", f"{_host(url)} answered {status}; try again later.")
         self.status, self.headers, self.body, self.url = status, headers, body, url
 
 
@@ -109,7 +110,7 @@ class Clock:
 
     def check(self) -> None:
         """Raise Stopped if the run is to end."""
-        if self._stop.is_set():
+        if self.stopped:
             raise Stopped
 
     def stop(self) -> None:
@@ -129,10 +130,10 @@ def utc_now() -> str:
 
 # --- Text ----------------------------------------------------------------------------------------
 
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-_SECRET_KEY = r"token|sig|signature|authorization|api_?key|x-amz-[a-z-]+|key-pair-id|policy"
-_SECRET = re.compile(rf"(?i)([?&;])(?:{_SECRET_KEY})=[^&\s\"'<>\\]*")
-_BEARER = re.compile(r"(?i)(bearer\s+)[^\s\"']+")
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+_SECRET_KEY = r"(?:\w+_)?token|sig|signature|authorization|api_?key|x-(?:amz|goog)-[a-z-]+|key-pair-id|policy"
+_SECRET = re.compile(rf"(?i)([?&;#]|%3f|%26|\\u0026)(?:{_SECRET_KEY})(?:=|%3d)[^&;#\s\"'<>\\]*")
+_BEARER = re.compile(r"(?i)(bearer\s+)(?=[a-z_.~+/-]*\d)[\w.~+/-]{8,}=*")
 _WORD = re.compile(r"(?:\"[^\"]*\"|'[^']*'|\S)+")
 
 
@@ -158,9 +159,7 @@ def printable(text: str) -> str:
 
 def scrub(text: str) -> str:
     """The text without tokens and signatures: secret query parameters and bearer keys are cut out."""
-    if "=" in text:
-        text = _SECRET.sub(r"\1", text).replace("?&", "?").rstrip("&")
-    return _BEARER.sub(r"\1(cut)", text)
+    return _BEARER.sub(r"\1(cut)", _SECRET.sub(r"\1", text))
 
 
 def scrub_json(value: Any) -> Any:
@@ -176,8 +175,10 @@ def scrub_json(value: Any) -> Any:
 
 def bare_url(url: str) -> str:
     """A link fit to be shown: host and path, no query (storage links carry signatures there)."""
-    parts = urlsplit(url)
-    return printable(f"{parts.hostname or ''}{parts.path}")
+    with suppress(ValueError):
+        parts = urlsplit(url)
+        return printable(f"{parts.hostname or ''}{parts.path}")
+    return "a broken link"
 
 
 def human_size(size: float) -> str:
@@ -194,27 +195,32 @@ def human_size(size: float) -> str:
 _ILLEGAL = re.compile(r'[<>:"/\\|?*]')
 _RESERVED = re.compile(r"(?i)(?:con|prn|aux|nul|conin\$|conout\$|(?:com|lpt)[0-9\u00b9\u00b2\u00b3])\s*(?:\.|$)")
 _EXTENSION = re.compile(r"\.[A-Za-z0-9_]{1,12}$")
+_TRAIL = re.compile(r"[.\s]+$")
 
 
 def _trim(text: str, units: int, octets: int) -> str:
     """The longest beginning of `text` within `units` UTF-16 units and `octets` bytes of UTF-8."""
     kept = text[:units]
-    while len(kept.encode("utf-16-le")) > 2 * units or len(kept.encode()) > octets:
+    while _units(kept) > units or len(kept.encode()) > octets:
         kept = kept[:-1]
     return kept
 
 
+def _units(text: str) -> int:
+    return len(text.encode("utf-16-le")) // 2
+
+
 def clean_name(text: str) -> str:
     """One path component without what Windows, a terminal or a path would misread; may be empty."""
-    kept = "".join(" " if unicodedata.category(c) in ("Zl", "Zp") else c for c in _CONTROL.sub("", text))
-    kept = _ILLEGAL.sub("_", unicodedata.normalize("NFC", kept)).strip().rstrip(". ")
+    kept = _ILLEGAL.sub("_", unicodedata.normalize("NFC", _CONTROL.sub("", text)))
+    kept = _TRAIL.sub("", kept.strip())
     return f"_{kept}" if _RESERVED.match(kept) else kept
 
 
 def folder_name(text: str, tail: str = "") -> str:
     """A folder called like `text`, cut to fit, with `tail` (an id in brackets) kept whole."""
     room = MAX_COMPONENT - len(tail)
-    kept = _trim(clean_name(text), room, MAX_COMPONENT_BYTES - len(tail)).rstrip(". ")
+    kept = clean_name(_trim(clean_name(text), room, MAX_COMPONENT_BYTES - len(tail)))
     return f"{kept}{tail}" if kept else (tail.strip() or "_")
 
 
@@ -233,8 +239,8 @@ def file_name(text: str, fallback: str, tail: str = "") -> str:
     if extension.casefold() == ".part":
         stem, extension = f"{stem}_part", ""
     room = len(tail) + max(len(extension) + len(".part.json"), len(".metadata.json"))
-    stem = _trim(stem, MAX_COMPONENT - room, MAX_COMPONENT_BYTES - room).rstrip(". ") or fallback
-    return clean_name(f"{stem}{tail}") + extension
+    stem = clean_name(_trim(stem, MAX_COMPONENT - room, MAX_COMPONENT_BYTES - room)) or fallback
+    return f"{stem}{tail}{extension}"
 
 
 def name_key(path: str) -> str:
@@ -245,14 +251,12 @@ def name_key(path: str) -> str:
 def fit_path(root: str, parts: list[str], limit: int) -> list[str]:
     """The components cut until the whole path has at most `limit` characters; ids in brackets survive."""
     parts = list(parts)
-    spare = limit - len(root) - sum(len(part) + 1 for part in parts)
-    while spare < 0:
+    while _units("/".join((root, *parts))) > limit:
         index = max(range(len(parts)), key=lambda i: len(parts[i]))
         shorter = _shorten(parts[index])
         if shorter == parts[index]:
             break
         parts[index] = shorter
-        spare += 1
     return parts
 
 
@@ -260,7 +264,7 @@ def _shorten(part: str) -> str:
     """The component with one character fewer, taken from before its id and extension."""
     found = re.search(r"(?: \[\d+\])?(?:\.\w{1,12})?$", part)
     cut = found.start() if found else len(part)
-    return part if cut < 9 else part[: cut - 1].rstrip(". ") + part[cut:]
+    return part if cut < 9 else clean_name(part[: cut - 1]) + part[cut:]
 
 
 def path_limit() -> int:
@@ -284,12 +288,17 @@ def write_file(path: Path, data: bytes) -> bool:
     with suppress(OSError):
         if path.stat().st_size == len(data) and path.read_bytes() == data:
             return False
-    beside = path.with_name(path.name[:80] + ".tmp")
     with disk_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        beside = _beside(path)
         beside.write_bytes(data)
         replace_file(beside, path)
     return True
+
+
+def _beside(path: Path) -> Path:
+    """A name of its own for what is to become `path`, in the same folder, which is made."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path.with_name(f"{path.name[:60]}.{zlib.crc32(path.name.encode('utf-8', 'replace')):08x}.tmp")
 
 
 def write_json(path: Path, value: Any) -> bool:
@@ -314,8 +323,7 @@ def replace_file(source: Path, target: Path) -> None:
 def link_or_copy(source: Path, target: Path) -> None:
     """Make `target` the same file as `source`: a hard link, or a copy where links don't work."""
     with disk_errors(target):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        beside = target.with_name(target.name[:100] + ".tmp")
+        beside = _beside(target)
         beside.unlink(missing_ok=True)
         try:
             os.link(source, beside)
@@ -336,6 +344,12 @@ def disk_errors(path: Path) -> Iterator[None]:
             raise Failure("disk-full", f"The disk is full at {path}; free some space and run again.") from error
         words = error.strerror or error
         raise Failure("disk", f"{path} can't be written ({words}); check the folder's rights.") from error
+
+
+def _write_whole(file: IO[bytes], data: bytes) -> None:
+    """Write all of it: an unbuffered file may take less when the disk has only so much room left."""
+    if file.write(data) != len(data):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def size_of(path: Path) -> int | None:
@@ -366,25 +380,14 @@ def sha256_of(path: Path, clock: Clock, limit: int | None = None) -> Any:
 
 
 _MAGIC = (
-    (b"\x89PNG\r\n\x1a\n", 0, ".png", "image"),
-    (b"\xff\xd8\xff", 0, ".jpg", "image"),
-    (b"GIF8", 0, ".gif", "image"),
-    (b"WEBP", 8, ".webp", "image"),
-    (b"ftypavif", 4, ".avif", "image"),
-    (b"ftypavis", 4, ".avif", "image"),
-    (b"\xff\x0a", 0, ".jxl", "image"),
-    (b"\x00\x00\x00\x0cJXL ", 0, ".jxl", "image"),
-    (b"BM", 0, ".bmp", "image"),
-    (b"ftypM4A", 4, ".m4a", "audio"),
-    (b"ftypqt", 4, ".mov", "video"),
-    (b"ftyp", 4, ".mp4", "video"),
-    (b"\x1aE\xdf\xa3", 0, ".webm", "video"),
-    (b"ID3", 0, ".mp3", "audio"),
-    (b"\xff\xfb", 0, ".mp3", "audio"),
-    (b"WAVE", 8, ".wav", "audio"),
-    (b"OggS", 0, ".ogg", "audio"),
-    (b"fLaC", 0, ".flac", "audio"),
-)
+    (b"\x89PNG\r\n\x1a\n", 0, ".png", "image"), (b"\xff\xd8\xff", 0, ".jpg", "image"),
+    (b"GIF8", 0, ".gif", "image"), (b"WEBP", 8, ".webp", "image"),
+    (b"ftypavi", 4, ".avif", "image"), (b"ftyphei", 4, ".heic", "image"),
+    (b"\xff\x0a", 0, ".jxl", "image"), (b"\0\0\0\x0cJXL ", 0, ".jxl", "image"), (b"BM", 0, ".bmp", "image"),
+    (b"ftypM4A", 4, ".m4a", "audio"), (b"WAVE", 8, ".wav", "audio"), (b"OggS", 0, ".ogg", "audio"),
+    (b"ID3", 0, ".mp3", "audio"), (b"\xff\xfb", 0, ".mp3", "audio"), (b"fLaC", 0, ".flac", "audio"),
+    (b"ftypqt", 4, ".mov", "video"), (b"ftyp", 4, ".mp4", "video"), (b"\x1aE\xdf\xa3", 0, ".webm", "video"),
+)  # fmt: skip
 MEDIA_EXTENSIONS = frozenset(row[2] for row in _MAGIC)
 
 
@@ -412,7 +415,7 @@ def is_safetensors(path: Path) -> bool:
                 return False
             header = json.loads(file.read(length))
         ends = [int(each["data_offsets"][1]) for key, each in header.items() if key != "__metadata__"]
-    except (OSError, ValueError, TypeError, KeyError, IndexError, AttributeError, struct.error, RecursionError):
+    except (OSError, ValueError, TypeError, LookupError, ArithmeticError, AttributeError, struct.error, RecursionError):
         return False
     return bool(max(ends, default=0) == size - 8 - length)
 
@@ -434,24 +437,18 @@ class JsonLog:
 
     def read(self) -> Iterator[dict[str, Any]]:
         """The objects in the order written; a torn or broken line is skipped and told in `problems`."""
-        try:
-            file = self._path.open("rb")
-        except FileNotFoundError:
-            return
-        with file:
+        with suppress(FileNotFoundError), self._path.open("rb") as file:
             for number, line in enumerate(file, 1):
                 try:
-                    value = json.loads(line)
+                    value = json.loads(line.replace(b"\0", b""))
                 except (ValueError, RecursionError):
                     value = None
                 if isinstance(value, dict):
                     yield value
                 elif line.strip():
-                    self.problems.append(self._problem(number, line))
-
-    def _problem(self, number: int, line: bytes) -> str:
-        what = "is no JSON and was skipped" if line.endswith(b"\n") else "was cut short and was dropped"
-        return f"{self._path.name}, line {number} {what}; what it said will be checked again."
+                    what = "is no JSON and was skipped" if line.endswith(b"\n") else "was cut short and was dropped"
+                    where = f"{self._path.name}, line {number}"
+                    self.problems.append(f"{where} {what}; what it said will be checked again.")
 
     def append(self, value: Mapping[str, Any]) -> None:
         """Add one line, whole, in a single write; raises Failure when the disk won't take it."""
@@ -459,14 +456,13 @@ class JsonLog:
         with self._lock, disk_errors(self._path):
             if self._file is None:
                 self._file = self._open()
-            self._file.write(line)
+            _write_whole(self._file, line)
 
     def _open(self) -> IO[bytes]:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         file = self._path.open("a+b", buffering=0)
-        size = file.seek(0, os.SEEK_END)
-        if size:
-            file.seek(size - 1)
+        if file.seek(0, os.SEEK_END):
+            file.seek(-1, os.SEEK_END)
             if file.read(1) != b"\n":
                 file.write(b"\n")
         return file
@@ -476,7 +472,7 @@ class JsonLog:
         with self._lock:
             if self._file is not None:
                 self._file.close()
-                self._file = None
+            self._file = None
 
 
 # --- Politeness ----------------------------------------------------------------------------------
@@ -486,35 +482,29 @@ class Pace:
     """Spaces calls: at most `rate` a second, whoever asks."""
 
     def __init__(self, rate: float, clock: Clock) -> None:
-        self._gap, self._clock = 1 / rate, clock
+        self._rate, self._clock = rate, clock
         self._lock, self._next = threading.Lock(), 0.0
 
-    def wait(self) -> None:
-        """Wait for one's turn; raises Stopped."""
+    def wait(self, count: float = 1) -> None:
+        """Wait for the turn of one call, or of `count` of them; raises Stopped."""
         with self._lock:
             now = self._clock.now()
             turn = max(now, self._next)
-            self._next = turn + self._gap
+            self._next = turn + count / self._rate
         self._clock.sleep(turn - now)
 
 
-class Throttle:
+class Throttle(Pace):
     """Bounds the bytes per second of all transfers together; a rate of 0 is no bound."""
 
     def __init__(self, rate: int, clock: Clock) -> None:
-        self._rate, self._clock = rate, clock
-        self._lock, self._free = threading.Lock(), 0.0
+        super().__init__(rate, clock)
         self.block = max(4096, min(READ, rate // 8)) if rate else READ
 
     def take(self, count: int) -> None:
-        """Account for `count` bytes and wait until they were allowed; raises Stopped."""
-        if not self._rate:
-            return
-        with self._lock:
-            now = self._clock.now()
-            self._free = max(now, self._free) + count / self._rate
-            wait = self._free - now
-        self._clock.sleep(wait)
+        """Account for `count` bytes that came and wait until the next may; raises Stopped."""
+        if self._rate:
+            self.wait(count)
 
 
 class Pause:
@@ -543,9 +533,8 @@ class Patience:
 
     def spend(self, busy: Busy) -> float | None:
         """Seconds to wait now (the server's word, else 2 doubling to 64), or None when it is too much."""
-        if busy.retry_after is not None:
-            wait = busy.retry_after
-        else:
+        wait = busy.retry_after
+        if not wait:
             wait, self.next_wait = min(self.next_wait, self.left), min(64.0, 2 * self.next_wait)
         if wait > self.left or self.left <= 0:
             return None
@@ -557,12 +546,12 @@ def parse_retry_after(text: str | None, now: float) -> float | None:
     """Seconds named by a `Retry-After` header (a number or a date; `now` is Unix time), None if neither."""
     if not text:
         return None
-    if re.fullmatch(r"\d{1,9}", text.strip()):
+    if re.fullmatch(r"\s*\d+\s*", text):
         return float(text)
-    try:
-        return max(0.0, email.utils.parsedate_to_datetime(text).timestamp() - now)
-    except (ValueError, TypeError, OverflowError):
-        return None
+    with suppress(ValueError, TypeError, OverflowError):
+        date = email.utils.parsedate_tz(text)
+        return max(0.0, email.utils.mktime_tz((*date[:9], date[9] or 0)) - now) if date else None
+    return None
 
 
 # --- HTTP ----------------------------------------------------------------------------------------
@@ -598,10 +587,10 @@ class Http:
         self.resting = 0
 
     def open(
-        self, url: str, patience: Patience, headers: Mapping[str, str] | None = None, accept: tuple[int, ...] = ()
+        self, url: str, patience: Patience, headers: Mapping[str, str], accept: tuple[int, ...] = ()
     ) -> requests.Response:
         """The streaming answer (2xx or one of `accept`), redirects followed; raises a Failure, Stopped."""
-        return self._patiently(lambda: self._follow(url, headers or {}, accept), patience)
+        return self._patiently(lambda: self._follow(url, headers, accept), patience)
 
     def json(self, url: str, patience: Patience) -> Any:
         """The JSON answer, at most 64 MB of it; raises a Failure, Stopped."""
@@ -612,9 +601,6 @@ class Http:
 
         The waits are our own (`backoff` is told to wait 0), so that Ctrl-C ends them and they can be injected.
         """
-
-        def hold(details: Any) -> None:
-            self._log(str(details["exception"]))
 
         def too_long(busy: Exception) -> bool:
             wait = patience.spend(busy) if isinstance(busy, Busy) else None
@@ -627,7 +613,7 @@ class Http:
             self.rest(details["tries"])
 
         at_once = partial(backoff.on_exception, backoff.constant, interval=0, jitter=None, logger=None)
-        polite = at_once(Busy, giveup=too_long, on_backoff=hold)
+        polite = at_once(Busy, giveup=too_long, on_backoff=lambda details: self._log(str(details["exception"])))
         steady = at_once(Unreachable, max_tries=self._retries + 1, on_backoff=rest)
         done: T = steady(polite(action))()
         return done
@@ -647,7 +633,7 @@ class Http:
             session.headers.update({"User-Agent": self._rules.agent, "Accept-Encoding": "identity"})
             # An own `auth` also keeps .netrc out; proxies and CA bundles of the environment still count.
             session.auth = self._rules.sign
-            session.cookies.set_policy(_NoCookies())
+            session.cookies.set_policy(http.cookiejar.DefaultCookiePolicy(allowed_domains=()))
             self._local.session = session
         return session
 
@@ -664,15 +650,14 @@ class Http:
 
     def _send(self, url: str, headers: Mapping[str, str]) -> requests.Response:
         self._clock.check()
-        host = urlsplit(url).hostname or "the server"
-        begun = self._clock.now()
+        host, begun = _host(url), self._clock.now()
         try:
             response = self._session().get(
                 url, headers=dict(headers), stream=True, allow_redirects=False, timeout=self._timeout
             )
         except requests.exceptions.SSLError as error:
             raise Failure("certificate", f"{host} has no valid certificate; check clock and proxy.") from error
-        except (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema, UnicodeError) as error:
+        except ValueError as error:  # every kind of bad link is one
             raise Failure("redirect", f"{bare_url(url)} is no link that can be opened.") from error
         except _PASSING as error:
             raise Unreachable(f"{host} can't be reached ({type(error).__name__}); check the connection.") from error
@@ -681,7 +666,7 @@ class Http:
 
     def _judge(self, response: requests.Response, accept: tuple[int, ...]) -> requests.Response:
         """The response if it can be used; otherwise the error its status stands for."""
-        status, host = response.status_code, urlsplit(response.url).hostname or "the server"
+        status, host = response.status_code, _host(response.url)
         if 200 <= status < 300 or status in accept:
             return response
         with closing(response):
@@ -697,8 +682,8 @@ class Http:
         raise refused
 
     def _read_json(self, url: str) -> Any:
+        host = _host(url)
         with closing(self._follow(url, {}, ())) as response:
-            host = urlsplit(url).hostname
             if "json" not in response.headers.get("Content-Type", ""):
                 raise Unreachable(f"{host} sent a page instead of data (maintenance?); try again later.")
             body = _read_at_most(response, MAX_JSON + 1)
@@ -717,13 +702,6 @@ class _Session(requests.Session):
         return None
 
 
-class _NoCookies(http.cookiejar.DefaultCookiePolicy):
-    """Keeps no cookie of any server."""
-
-    def set_ok(self, cookie: object, request: object) -> bool:
-        return False
-
-
 def _read_at_most(response: requests.Response, limit: int) -> bytes:
     """Up to `limit` bytes of the decoded body; raises Unreachable when the answer is cut."""
     parts: list[bytes] = []
@@ -734,18 +712,21 @@ def _read_at_most(response: requests.Response, limit: int) -> bytes:
             if limit <= 0:
                 break
     except _PASSING as error:
-        raise Unreachable(f"{urlsplit(response.url).hostname} broke off its answer; try again later.") from error
+        raise Unreachable(f"{_host(response.url)} broke off its answer; try again later.") from error
     return b"".join(parts)
+
+
+def _host(url: str) -> str:
+    return bare_url(url).partition("/")[0] or "the server"
 
 
 def _led_to(url: str, target: str) -> str:
     """The link a redirect leads to; raises Failure for what is none, and from the net into a private network."""
     with suppress(ValueError):
         there = urljoin(url, target)
-        parts = urlsplit(there)
-        if parts.scheme in ("http", "https") and parts.hostname:
-            if _is_private(there) and not _is_private(url):
-                raise Failure("redirect", f"{bare_url(url)} redirects into a private network; it was refused.")
+        if _is_private(there) and not _is_private(url):
+            raise Failure("redirect", f"{bare_url(url)} redirects into a private network; it was refused.")
+        if there.lower().startswith(("http://", "https://")) and urlsplit(there).hostname:
             return there
     raise Failure("redirect", f"{bare_url(url)} redirects to something that is no web link.")
 
@@ -818,23 +799,18 @@ class Received:
     sha256: str
 
 
-@dataclass(frozen=True)
-class ContentRange:
-    """A parsed `Content-Range`: first byte (None in an answer 416) and total size (None if unknown)."""
+def parse_content_range(text: str | None) -> tuple[int | None, int | None] | None:
+    """First byte (None in an answer 416) and total size (None if unknown) of a `Content-Range`.
 
-    start: int | None
-    total: int | None
-
-
-def parse_content_range(text: str | None) -> ContentRange | None:
-    """Read `bytes 5-9/10`, `bytes 5-9/*` or `bytes */10`; None if it is anything else."""
+    These are `bytes 5-9/10`, `bytes 5-9/*` or `bytes */10`; None if it is anything else.
+    """
     found = re.fullmatch(r"\s*bytes\s+(?:(\d{1,18})-(\d{1,18})|\*)/(\d{1,18}|\*)\s*", text or "")
     if not found:
         return None
-    start, end, total = found.groups()
-    if start is not None and (int(end) < int(start) or (total != "*" and int(end) >= int(total))):
+    start, end, total = (int(each) if (each or "*") != "*" else None for each in found.groups())
+    if start is not None and end is not None and (end < start or (total is not None and end >= total)):
         return None
-    return ContentRange(None if start is None else int(start), None if total == "*" else int(total))
+    return start, total
 
 
 @dataclass
@@ -855,6 +831,9 @@ class _Stamp:
         """Whether the other answer speaks of different bytes."""
         pairs = ((self.etag, other.etag), (self.modified, other.modified), (self.total, other.total))
         return any(mine and theirs and mine != theirs for mine, theirs in pairs)
+
+
+_FLAGS = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 
 
 class _Restart(Exception):
@@ -902,11 +881,13 @@ class Transfer:
             except _Restart:
                 self._forget()
                 barren += 1
-                trouble: Failure = Unreachable(f"{self.meter.name}: the server keeps sending other bytes.")
+                trouble = Unreachable("The server keeps sending other bytes than asked for; try again later.")
             except Unreachable as error:
                 barren = 0 if self._offset > before else barren + 1
                 trouble = error
             if barren > self.tries:
+                if not self._offset:
+                    self.discard()
                 raise trouble
             if barren:
                 self.rest(barren)
@@ -956,31 +937,26 @@ class Transfer:
         with closing(self.open(headers)) as response:
             if self._align(response):
                 return
-            with disk_errors(self.part):
-                file = os.fdopen(os.open(self.part, _PART_FLAGS, 0o666), "r+b", buffering=0)
-            with file:
-                with disk_errors(self.part):
-                    file.truncate(self._offset)
-                    file.seek(self._offset)
+            with disk_errors(self.part), os.fdopen(os.open(self.part, _FLAGS, 0o666), "r+b", buffering=0) as file:
+                file.truncate(self._offset)
+                file.seek(self._offset)
                 self._receive(response, file)
                 if self._offset > BLOCK:
-                    with disk_errors(self.part):
-                        os.fsync(file.fileno())
+                    os.fsync(file.fileno())
 
     def _align(self, response: requests.Response) -> bool:
         """Bring offset and side record in line with the answer; True if the part was whole already."""
-        status, span = response.status_code, parse_content_range(response.headers.get("Content-Range"))
+        status = response.status_code
+        start, total = parse_content_range(response.headers.get("Content-Range")) or (None, None)
         if status == 416:
-            if self._offset and span and span.total == self._offset:
+            if self._offset and total == self._offset:
                 return True
-            raise _Restart if self._offset else Unreachable(f"{self.meter.name}: the server refuses to send it (416).")
+            raise _Restart if self._offset else Unreachable("The server refuses to send it (416); try again later.")
         if response.headers.get("Content-Encoding", "identity").lower() not in ("identity", ""):
-            raise Unreachable(f"{self.meter.name}: the server sent it compressed, which was not asked for.")
+            raise Unreachable("The server sent it compressed, which was not asked for; try again later.")
         if status == 206:
-            if not self._offset or span is None or span.start != self._offset:
-                raise _Restart
-            answer = _stamp_of(response, self.identity, span.total)
-            if self._stamp.contradicts(answer):
+            answer = _stamp_of(response, self.identity, total)
+            if not self._offset or start != self._offset or self._stamp.contradicts(answer):
                 raise _Restart
             return False
         if self._offset:
@@ -992,49 +968,41 @@ class Transfer:
     def _note(self, stamp: _Stamp) -> None:
         """Remember what a fresh body is, before its first byte is written."""
         if stamp.total is not None and stamp.total > self.limit:
-            raise Failure(
-                "size",
-                f"{self.meter.name}: the server offers {stamp.total} bytes, the page says {self.size}; it was refused.",
-            )
+            words = f"The server offers {stamp.total} bytes, the page says {self.size}; it was refused."
+            raise Failure("size", words)
         self._stamp = stamp
         self.meter.total = stamp.total or self.meter.total
         if stamp.total is None or stamp.total > BLOCK:
             write_file(self._record, json.dumps(vars(stamp)).encode())
 
     def _receive(self, response: requests.Response, file: IO[bytes]) -> None:
-        raw = response.raw
         # read1 hands over what is there: a cut connection loses nothing that has arrived (urllib3 2).
-        read = getattr(raw, "read1", raw.read)
-        while chunk := self._read(read):
+        read = getattr(response.raw, "read1", response.raw.read)
+        while chunk := self._chunk(read):
             self.clock.check()
             if self._offset + len(chunk) > self.limit:
-                raise Failure(
-                    "size", f"{self.meter.name}: the server sends more than the {self.limit} bytes announced."
-                )
-            with disk_errors(self.part):
-                file.write(chunk)
+                raise Failure("size", f"The server sends more than the {self.limit} bytes announced; it was refused.")
+            _write_whole(file, chunk)
             if self.hashing:
                 self._digest.update(chunk)
             self._offset += len(chunk)
             self.progress.add(self.meter, len(chunk))
             self.throttle.take(len(chunk))
-        expected = self._stamp.total if self._stamp.total is not None else self.size
-        if (expected or 1) > self._offset and (self._stamp.total is not None or not self._offset):
-            raise Unreachable(f"{self.meter.name}: the server broke off at {self._offset} bytes; run again.")
+        if self._offset < max(1, self._stamp.total or 0):
+            raise Unreachable(f"The server broke off at {self._offset} bytes; run again.")
 
-    def _read(self, read: Callable[..., bytes]) -> bytes:
+    def _chunk(self, read: Callable[..., bytes]) -> bytes:
         try:
             return read(self.throttle.block, decode_content=False)
         except _PASSING as error:
-            raise Unreachable(
-                f"{self.meter.name}: the connection broke ({type(error).__name__}); run again."
-            ) from error
+            raise Unreachable(f"The connection broke ({type(error).__name__}); run again.") from error
 
     def discard(self) -> None:
         """Remove the part and its side record."""
-        self._forget()
-        self.part.unlink(missing_ok=True)
-        self._record.unlink(missing_ok=True)
+        with disk_errors(self.part):
+            self._forget()
+            self.part.unlink(missing_ok=True)
+            self._record.unlink(missing_ok=True)
 
     def land(self, target: Path) -> None:
         """Give the whole body its final name; the side record goes."""
@@ -1043,10 +1011,8 @@ class Transfer:
             self._record.unlink(missing_ok=True)
 
 
-_PART_FLAGS = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
-
-
 def _stamp_of(response: requests.Response, identity: str, total: int | None) -> _Stamp:
-    """What an answer says of its bytes; a weak ETag says nothing."""
-    etag = response.headers.get("ETag", "")
-    return _Stamp(identity, "" if etag.startswith("W/") else etag, response.headers.get("Last-Modified", ""), total)
+    """What an answer says of its bytes; a weak ETag says nothing, nor does what can't be sent back."""
+    etag = re.fullmatch(r"(?!W/)[!-~]+", response.headers.get("ETag", ""))
+    date = re.fullmatch(r"[ -~]+", response.headers.get("Last-Modified", ""))
+    return _Stamp(identity, etag[0] if etag else "", date[0] if date else "", total)
