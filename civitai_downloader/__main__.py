@@ -17,6 +17,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
+from urllib.parse import quote
 
 from . import __version__
 
@@ -61,6 +62,9 @@ def line_parser() -> LineParser:
     what.add_argument("--only", choices=("models", "images", "metadata"), help="leave the rest out")
     what.add_argument("--no-gallery", dest="gallery", action="store_false", help="showcase pictures only")
     what.add_argument("--max-images", metavar="N|all", type=count_or_all, help="pictures for each gallery (200)")
+    what.add_argument("--no-loras", dest="loras", action="store_false", help="not the LoRAs of posts and pictures")
+    what.add_argument("--checkpoints", action="store_true", help="the checkpoints that pictures were made with too")
+    what.add_argument("--full-metadata", action="store_true", help="ask for tools and techniques of every picture")
     what.add_argument("--sfw", action="store_true", help="PG and PG-13 pictures only, unrated left out")
     return parser
 
@@ -76,11 +80,15 @@ def command_parser() -> argparse.ArgumentParser:
         epilog="Exit codes: 0 everything is there, 1 something failed, 2 usage, 130 interrupted.",
     )
     parser.add_argument(
-        "inputs", nargs="*", metavar="INPUT", help="a list file, a link, or a model id (default: models.txt)"
+        "inputs", nargs="*", metavar="INPUT", help="a list file, a link, or a model id (default: models.txt, users.txt)"
     )
     parser.add_argument("--models", action="append", metavar="FILE", help="a list file (may be repeated)")
+    parser.add_argument(
+        "--users", action="append", metavar="FILE", help="a list of user names or links (may be repeated)"
+    )
     access = parser.add_argument_group("access")
     access.add_argument("--token", metavar="KEY", help=f"API key (else {', '.join(TOKEN_VARIABLES)})")
+    access.add_argument("--cookies", metavar="FILE", help="a browser's Cookie header, or a Netscape cookie file")
     access.add_argument("--site", metavar="URL", help="another host for everything (mirror, test)")
     pace = parser.add_argument_group("pace")
     pace.add_argument("--workers", metavar="N", type=positive_int, help="transfers at a time (4)")
@@ -94,6 +102,8 @@ def command_parser() -> argparse.ArgumentParser:
     how.add_argument("--no-verify", dest="check_hashes", action="store_false", help="do not compute SHA256")
     how.add_argument("--force", action="store_true", help="fetch again what is there")
     how.add_argument("--refresh", action="store_true", help="ask for galleries again that were listed today")
+    how.add_argument("--filters", metavar="DIR", type=Path, help="folder of the word lists Filter_*.txt")
+    how.add_argument("--refilter", action="store_true", help="apply the word lists to what is on disk, and end")
     how.add_argument("--dry-run", action="store_true", help="print what would be fetched; write nothing")
     how.add_argument("--verify", action="store_true", help="check what is on disk against the log; fetch nothing")
     how.add_argument("--retry-failed", action="store_true", help="run the lines of failed.txt in the output folder")
@@ -163,7 +173,9 @@ def option_words(parser: argparse.ArgumentParser, given: Mapping[str, Any], skip
 
 # --- From options to entries ---------------------------------------------------------------------
 
-NOT_SETTINGS = ("inputs", "models", "verify", "retry_failed", "quiet", "verbose", "json_logs", "lang", "token")
+NOT_SETTINGS = frozenset(
+    "inputs models users verify retry_failed quiet verbose json_logs lang token cookies filters refilter".split()
+)
 
 
 def settings_from(given: Mapping[str, Any]) -> core.Settings:
@@ -171,8 +183,22 @@ def settings_from(given: Mapping[str, Any]) -> core.Settings:
     from . import core
 
     token = given.get("token") or next((os.environ[name] for name in TOKEN_VARIABLES if os.environ.get(name)), "")
+    cookies = core.read_cookies(Path(given["cookies"])) if "cookies" in given else ""
     chosen = {name: value for name, value in given.items() if name not in NOT_SETTINGS}
-    return core.Settings(**chosen, token=token.strip())
+    return core.Settings(**chosen, token=token.strip(), cookies=cookies)
+
+
+def filters_for(given: Mapping[str, Any]) -> core.Filters:
+    """The word lists: of --filters, else beside the first list file or in the current folder, else our own."""
+    from . import core
+
+    lists = [Path(name) for name in (*given.get("inputs", []), *given.get("models", []), *given.get("users", []))]
+    near = [path.parent / "filters" for path in lists if path.is_file()]
+    found = next((folder for folder in (*near, Path("filters")) if folder.is_dir()), core.default_filters())
+    filters = core.Filters.read(given.get("filters", found))
+    for problem in filters.problems:
+        log.warning("%s", problem)
+    return filters
 
 
 class Inputs:
@@ -193,12 +219,12 @@ class Inputs:
         if core.parse_target(word, self._settings.site):
             self._add(core.Line(0, word, ()), "")
         elif "://" in word:
-            self.problems.append(f"{shown(word)} is no link to a model; links look like {core.SITE}/models/10001.")
+            self.problems.append(f"{shown(word)} is no link to a model, user, post or picture; check it.")
         else:
             self.add_list(Path(word))
 
-    def add_list(self, path: Path) -> None:
-        """Every line of a list file."""
+    def add_list(self, path: Path, *, users: bool = False) -> None:
+        """Every line of a list file; in one of users a bare word is a name."""
         from . import core, util
 
         try:
@@ -207,14 +233,14 @@ class Inputs:
             self.problems.append(str(error))
             return
         for line in lines:
-            self._add(line, f"{path}, line {line.number}: ")
+            self._add(line, f"{path}, line {line.number}: ", users=users)
 
-    def _add(self, line: core.Line, where: str) -> None:
+    def _add(self, line: core.Line, where: str, *, users: bool = False) -> None:
         from . import core, util
 
-        target = core.parse_target(line.link, self._settings.site)
+        target = core.parse_target(line.link, self._settings.site, users=users)
         if target is None:
-            self.problems.append(f"{where}{shown(line.link)} is no link to a model and was left out.")
+            self.problems.append(f"{where}{shown(line.link)} is no link that can be fetched and was left out.")
             return
         try:
             own = vars(self._parser.parse_args(list(line.words)))
@@ -226,7 +252,8 @@ class Inputs:
             return
         self._seen.add((target, settings))
         again = option_words(self._parser, {**self._given, **own}, skip=("output",))
-        self.entries.append(core.Entry(target, settings, core.Line(0, line.link, tuple(again)).text))
+        link = f"{core.SITE}/user/{quote(target.name)}" if users and target.kind == "user" else line.link
+        self.entries.append(core.Entry(target, settings, core.Line(0, link, tuple(again)).text))
 
     def drop_unwritable(self) -> None:
         """Leave out entries whose output folder can't be written."""
@@ -248,20 +275,22 @@ def shown(text: str) -> str:
 
 
 def collect(given: Mapping[str, Any], settings: core.Settings) -> Inputs:
-    """The entries of all inputs; without any, those of models.txt in the current folder."""
+    """The entries of all inputs; without any, those of models.txt and users.txt in the current folder."""
     inputs = Inputs(settings, given)
     for word in given.get("inputs", []):
         inputs.add_word(word)
-    lists = [Path(name) for name in given.get("models", [])]
+    models = [Path(name) for name in given.get("models", [])]
+    users = [Path(name) for name in given.get("users", [])]
     if given.get("retry_failed"):
-        lists.append(settings.output / "failed.txt")
-    if not lists and not given.get("inputs"):
-        if not Path("models.txt").exists():
+        models.append(settings.output / "failed.txt")
+    if not (models or users or given.get("inputs")):
+        models, users = ([path] if path.exists() else [] for path in (Path("models.txt"), Path("users.txt")))
+        if not models and not users:
             inputs.problems.append("There is nothing to do: name a list file or a link, or write models.txt here.")
-            return inputs
-        lists.append(Path("models.txt"))
-    for path in lists:
+    for path in models:
         inputs.add_list(path)
+    for path in users:
+        inputs.add_list(path, users=True)
     return inputs
 
 
@@ -438,6 +467,11 @@ def say_summary(words: Words, run: core.Run) -> None:
             log.info("%s: %s", batch.name, batch.note)
     say_failures(words, (failure for batch in run.batches for failure in batch.failures))
     results = [result for batch in run.batches for result in batch.results]
+    withheld = [result for result in results if result.outcome == "skipped" and result.reason]
+    if withheld:
+        log.info("%s", words("withheld", count=len(withheld)))
+    for result in withheld:
+        log.info("  %s: %s", result.name, result.message)
     unverified = [result for result in results if result.outcome == "done" and not result.verified]
     if unverified:
         log.info("%s", words("unverified", count=len(unverified)))
@@ -450,7 +484,9 @@ def say_summary(words: Words, run: core.Run) -> None:
     level = logging.WARNING if run.counts["failed"] or run.interrupted else logging.INFO
     facts = {"event": "summary", **run.counts, "bytes": run.progress.received, "requests": run.site.api_requests}
     log.log(level, "%s", summary, extra={"facts": facts})
-    log.debug("%s", words("requests", count=run.site.api_requests))
+    pictures = sum(result.kind == "image" for result in results)
+    each = 1000 * run.site.api_requests / pictures if pictures else 0
+    log.debug("%s", words("requests", count=run.site.api_requests, each=round(each)))
 
 
 # --- The run -------------------------------------------------------------------------------------
@@ -489,6 +525,9 @@ def command(given: Mapping[str, Any], words: Words, screen: Screen, clock: util.
     settings = settings_from(given)
     if given.get("verify"):
         return verify(settings, words, clock)
+    filters = filters_for(given)
+    if given.get("refilter"):
+        return refilter(settings, filters, words)
     inputs = collect(given, settings)
     if not settings.dry_run:
         inputs.drop_unwritable()
@@ -498,7 +537,7 @@ def command(given: Mapping[str, Any], words: Words, screen: Screen, clock: util.
         return USAGE
     from . import core
 
-    run = core.Run(settings, inputs.entries, clock)
+    run = core.Run(settings, inputs.entries, clock, filters)
     for library in run.libraries.values():
         for problem in library.problems:
             log.warning("%s", problem)
@@ -526,8 +565,9 @@ def retry_scripts(given: Mapping[str, Any], output: Path) -> dict[str, str]:
     """`retry.sh` and `retry.bat`: the same command on the lines that failed, from any folder."""
     from . import core
 
-    skip = ("token", "models", "output", "retry_failed", "force", "dry_run", *vars(line_parser().parse_args([])))
-    skip += tuple(action.dest for action in line_parser()._actions)
+    skip = {action.dest for action in line_parser()._actions}
+    skip |= set("token models users output retry_failed force dry_run refilter verify".split())
+    given = {**given, **{name: Path(given[name]).absolute() for name in ("cookies", "filters") if name in given}}
     options = option_words(command_parser(), given, skip=skip)
     words = [sys.executable, "-m", "civitai_downloader", "--retry-failed", "-o", str(output.absolute()), *options]
     here = str(Path.cwd())
@@ -545,7 +585,7 @@ def dry_run(run: core.Run, words: Words) -> bool:
     total, failed = 0, False
     for batch in run.batches:
         try:
-            rows = core.plan(run, batch)
+            rows = list(core.plan(run, batch))
         except util.Failure as failure:
             failed = True
             log.error("%s: %s", batch.entry.source, failure)
@@ -559,6 +599,17 @@ def dry_run(run: core.Run, words: Words) -> bool:
     if total > free:
         print(words("plan.full"))
     return failed
+
+
+def refilter(settings: core.Settings, filters: core.Filters, words: Words) -> int:
+    """Apply the word lists to the prompts in the output folder; nothing is asked of the site."""
+    from . import core
+
+    if not settings.output.is_dir():
+        log.error("%s", words("verify.nothing", folder=settings.output))
+        return USAGE
+    log.info("%s", words("refiltered", count=core.Library(settings.output).refilter(filters)))
+    return DONE
 
 
 def verify(settings: core.Settings, words: Words, clock: util.Clock) -> int:

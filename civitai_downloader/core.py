@@ -10,6 +10,7 @@ import calendar
 import html
 import json
 import logging
+import os
 import re
 import string
 import threading
@@ -18,9 +19,10 @@ import traceback
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cache, partial
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import parse_qs, unquote, urlencode, urlsplit, urlunsplit
@@ -36,8 +38,12 @@ PROJECT_URL = "https://github.com/civitai-downloader/civitai-downloader"
 KEY_URL = "https://civitai.com/user/account"
 MAX_ID = 2147483647
 DAY = 86400.0
+ARCHIVED = "The model is archived by its creator; its files can't be downloaded."
 
 Outcome = Literal["done", "skipped", "queued", "failed"]
+
+
+Pages = Iterator[list[dict[str, Any]]]
 
 
 # --- Settings ------------------------------------------------------------------------------------
@@ -57,7 +63,12 @@ class Settings:
     gallery: bool = True
     max_images: int | None = 200
     sfw: bool = False
+    loras: bool = True
+    checkpoints: bool = False
+    full_metadata: bool = False
     token: str = field(default="", repr=False)
+    cookies: str = field(default="", repr=False)
+    filters: Path | None = None
     site: str = ""
     workers: int = 4
     max_rate_model: float = 0.5
@@ -89,6 +100,10 @@ class Settings:
         """Whether the pictures of `images/` are to be fetched."""
         return self.only in ("all", "images")
 
+    def wants_level(self, level: int) -> bool:
+        """Whether a picture of this browsing level is wanted; with --sfw an unrated one is not."""
+        return not self.sfw or level in (1, 2)
+
     @property
     def level(self) -> int:
         """The browsing levels wanted, as the site's bitmask (1 PG, 2 PG-13, 4 R, 8 X, 16 XXX)."""
@@ -100,41 +115,61 @@ class Settings:
 HOSTS = ("civitai.com", "civitai.red", "civitai.green", "civitai.blue", "civitaired.com", "api.civitai.com")
 
 
+Kind = Literal["model", "version", "id", "user", "post", "image", "collection", "tag", "hash"]
+
+
 @dataclass(frozen=True)
 class Target:
-    """What a link means. `kind` is `model`, `version` or `id` (a model; a version if there is no such model)."""
+    """What a link means; `id` is that of the model, post, image or collection.
 
-    kind: Literal["model", "version", "id"]
-    model: int = 0
+    The kind `id` is a bare number: a model, or a version if there is no such model. `name` is that of a user or tag,
+    or a hash; `part` the page of a user (`models`, `images`, `videos`, `posts`, or all).
+    """
+
+    kind: Kind
+    id: int = 0
     version: int = 0
     file: int = 0
     traits: tuple[tuple[str, str], ...] = ()
+    name: str = ""
+    part: str = ""
 
 
 # Paths of the site's pages and interfaces (a link is matched by its path), then forms that are no link.
-PATTERNS: tuple[tuple[Literal["model", "version", "id"], re.Pattern[str]], ...] = (
-    ("version", re.compile(r"(?:/api)?/download/(?P<training>training-data|models)/(?P<version>\d+)/?")),
-    ("version", re.compile(r"/(?:api/v1/)?model-versions/(?P<version>\d+)(?:/.*)?", re.S)),
-    ("model", re.compile(r"/(?:api/v1/)?models/(?P<model>\d+)(?:/.*)?", re.S)),
+PATTERNS: tuple[tuple[Kind, str], ...] = (
+    ("version", r"(?:/api)?/download/(?P<training>training-data|models)/(?P<version>\d+)/?"),
+    ("version", r"/(?:api/v1/)?model-versions/(?P<version>\d+)(?:/.*)?"),
+    ("model", r"/(?:api/v1/)?models/(?P<id>\d+)(?:/.*)?"),
+    ("user", r"/user/(?P<name>[^/]+)(?:/(?P<part>models|images|videos|posts))?/?"),
+    ("post", r"/posts/(?P<id>\d+)(?:/.*)?"),
+    ("image", r"/(?:images|gallery)/(?P<id>\d+)(?:/.*)?"),
+    ("image", r"https?://image\.civitai\.com/.+/(?P<id>\d+)\.\w+"),
+    ("collection", r"/collections/(?P<id>\d+)(?:/.*)?"),
+    ("tag", r"/tag/(?P<name>[^/]+)/?"),
     (
         "model",
-        re.compile(
-            r"(?:urn:)?(?:air:)?[^:/]+:[^:/]+:civitai:(?P<model>\d+)(?:@(?P<version>\d+))?(?:\+(?P<file>\d+))?(?:\.\w+)?",
-            re.I,
-        ),
+        r"(?:urn:)?(?:air:)?[^:/]+:[^:/]+:civitai:(?P<id>\d+)(?:@(?P<version>\d+))?(?:\+(?P<file>\d+))?(?:\.\w+)?",
     ),
-    ("model", re.compile(r"(?:civitai:)?(?P<model>\d+)@(?P<version>\d+)", re.I)),
-    ("id", re.compile(r"(?P<model>\d+)")),
+    ("model", r"(?:civitai:)?(?P<id>\d+)@(?P<version>\d+)"),
+    ("hash", r"(?P<name>[0-9a-f]{64})"),
+    ("id", r"(?P<id>\d+)"),
+    ("hash", r"(?P<name>[0-9a-f]{10})"),
 )
 TRAITS = ("type", "format", "size", "fp")
 
 
-def parse_target(text: str, site: str = "") -> Target | None:
-    """The target a word stands for, or None; `site` is a further host whose links are understood."""
+def parse_target(text: str, site: str = "", *, users: bool = False) -> Target | None:
+    """The target a word stands for, or None; `site` is a further host whose links are understood.
+
+    With `users` (a list of users) a bare word is a user's name.
+    """
+    if users and re.fullmatch(r"[^/:@]+", text):
+        return Target("user", name=text)
     path, query = _split_link(text, site)
     for kind, pattern in PATTERNS:
-        if found := pattern.fullmatch(path):
-            return _target(kind, found.groupdict(), query)
+        found = re.fullmatch(pattern, path, re.I | re.S)
+        if found and (target := _target(kind, found.groupdict(), query)):
+            return target
     return None
 
 
@@ -152,10 +187,11 @@ def _split_link(text: str, site: str) -> tuple[str, dict[str, str]]:
     return unquote(parts.path), query
 
 
-def _target(
-    kind: Literal["model", "version", "id"], found: Mapping[str, str | None], query: Mapping[str, str]
-) -> Target | None:
-    numbers = {name: int(found.get(name) or 0) for name in ("model", "version", "file")}
+def _target(kind: Kind, found: Mapping[str, str | None], query: Mapping[str, str]) -> Target | None:
+    numbers = {name: int(found.get(name) or 0) for name in ("id", "version", "file")}
+    words = {name: (found.get(name) or "").lower() for name in ("name", "part")}
+    if kind in ("user", "tag"):
+        words["name"] = (found.get("name") or "").strip()
     if kind == "model" and query.get("modelversionid", "").isdecimal():
         numbers["version"] = int(query["modelversionid"])
     traits: tuple[tuple[str, str], ...] = ()
@@ -164,9 +200,10 @@ def _target(
         traits = tuple((trait, query[trait]) for trait in TRAITS if query.get(trait))
         if found["training"] == "training-data":
             traits = (("type", "Training Data"),)
-    if not (numbers["model"] or numbers["version"]) or max(numbers.values()) > MAX_ID:
+    if not (words["name"] or numbers["id"] or numbers["version"]) or max(numbers.values()) > MAX_ID:
         return None
-    return Target(kind, **numbers, traits=() if numbers["file"] else traits)
+    kept = () if numbers["file"] else traits
+    return Target(kind, numbers["id"], numbers["version"], numbers["file"], kept, words["name"], words["part"])
 
 
 @dataclass(frozen=True)
@@ -223,6 +260,7 @@ class Entry:
 
 OTHER_HOST = {"https://civitai.com": "https://civitai.red"}
 SITE = "https://civitai.com"
+DELIVERY = "https://image.civitai.com/xG1nkqKTMzGDvpLrqFT7WA"
 
 
 def is_paging_cap(refused: Refused) -> bool:
@@ -237,26 +275,21 @@ def is_lost_for_now(refused: Refused) -> bool:
 
 
 def explain(refused: Refused, *, has_token: bool) -> Failure:
-    """What a refusal of the site means for the user; the site has five shapes of error bodies."""
+    """What a refusal of the site means for the user."""
     answer = _error_body(refused.body)
-    told = (answer.get("message"), answer.get("error"), mapping(answer, "error").get("message"))
-    message = util.printable(" ".join(each for each in told if isinstance(each, str)))
+    message = _error_words(answer)
     if refused.headers.get("cf-mitigated") == "challenge":
-        return Failure(
-            "blocked", "The site's gate keeper wants to see a browser; wait a while or use another connection."
-        )
+        return Failure("blocked", "The site's gate keeper wants to see a browser; wait, or use another connection.")
     if refused.status == 451:
         return Failure("region", "The site is closed in this region by law; a connection elsewhere would be needed.")
     if refused.status == 410 or "archived" in message.lower():
-        return Failure("archived", "The model is archived by its creator; its files can't be downloaded.")
+        return Failure("archived", ARCHIVED)
     if refused.status == 401 and "disabled" in message.lower():
         return Failure("disabled", "The creator disabled downloads of this version; no token helps.")
     if refused.status == 401 and has_token:
-        return Failure(
-            "token-refused", f"The site did not accept the token for this file; make a new one at {KEY_URL}."
-        )
+        return Failure("token-refused", f"The site did not accept the token for this; make a new one at {KEY_URL}.")
     if refused.status == 401:
-        return Failure("needs-token", f"The file needs a token: make one at {KEY_URL} and give it by --token.")
+        return Failure("needs-token", f"The site wants a token: make one at {KEY_URL} and give it by --token.")
     if refused.status == 403 and ("deadline" in answer or "early access" in message.lower()):
         until = str(answer.get("deadline") or "")[:10]
         return Failure("early-access", f"Early access until {until or 'an unknown day'}; it is free afterwards.")
@@ -275,6 +308,43 @@ def _error_body(body: bytes) -> dict[str, Any]:
     return answer if isinstance(answer, dict) else {}
 
 
+def _error_words(answer: Mapping[str, Any]) -> str:
+    """What an error body says; the REST interface has five shapes of them, tRPC one in two encodings."""
+    error = answer.get("error")
+    inner = error
+    with suppress(Failure):
+        inner = unwrap(error)
+    told = (answer.get("message"), error, inner.get("message") if isinstance(inner, dict) else None)
+    return util.printable(" ".join(each for each in told if isinstance(each, str)))
+
+
+def unwrap(data: Any) -> Any:
+    """What a tRPC answer holds: a superjson object, or a devalue text; raises Failure for anything else.
+
+    In superjson an undefined value is written as null, so that its `meta` need not be read.
+    """
+    if isinstance(data, dict) and "json" in data:
+        return data["json"]
+    with suppress(ValueError, RecursionError):
+        if isinstance(data, str):
+            return util.parse_devalue(data)
+    raise Failure("answer", "The site's inner interface sent data of another shape than expected; try again later.")
+
+
+def read_cookies(path: Path) -> str:
+    """The `Cookie` header in a file: pasted from a browser, or a Netscape cookie file. Raises UsageError."""
+    try:
+        words = util.decode_text(path.read_bytes())
+    except OSError as error:
+        raise UsageError(f"The cookies {path} can't be read ({error.strerror}); check the name.") from None
+    rows = [line.removeprefix("#HttpOnly_").split("\t") for line in words.splitlines()]
+    jar = [f"{row[5]}={row[6]}" for row in rows if len(row) == 7 and row[0].lstrip(".").lower() in HOSTS]
+    header = "; ".join(jar) or re.sub(r"(?i)^\s*cookie:", "", " ".join(words.split())).strip()
+    if not re.fullmatch(r"[\x20-\x7e]+=[\x20-\x7e]*", header):
+        raise UsageError(f"{path} holds no cookies of the site; paste the Cookie header of your browser into it.")
+    return header
+
+
 class Site:
     """The site's REST interface and its files: paced, patient, and the only one who knows the token."""
 
@@ -282,7 +352,7 @@ class Site:
         """`settings` are those of the run, not of a line."""
         self.base = settings.site.rstrip("/") or SITE
         self._other = "" if settings.site else OTHER_HOST.get(self.base, "")
-        self._token = settings.token
+        self._token, self._cookies = settings.token, settings.cookies
         bases = [self.base] if settings.site else [self.base, *(f"https://{host}" for host in HOSTS)]
         self._own = {urlsplit(base)[:2] for base in bases}
         rules = util.HttpRules(
@@ -294,34 +364,125 @@ class Site:
         self.http = util.Http(rules, clock, timeout=settings.timeout, retries=settings.retries, log=log.debug)
         self._model_pace = util.Pace(settings.max_rate_model, clock)
         self._image_pace = util.Pace(settings.max_rate_image, clock)
+        self._delivery = ""
         self.api_requests = 0
 
     def _sign(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        """Give the token to the site's own hosts and to nobody else, whatever a redirect says."""
-        if self._token and urlsplit(request.url or "")[:2] in self._own:
-            request.headers["Authorization"] = f"Bearer {self._token}"
+        """Give token and cookies to the site's own hosts and to nobody else, whatever a redirect says."""
+        if urlsplit(request.url or "")[:2] in self._own:
+            if self._token:
+                request.headers["Authorization"] = f"Bearer {self._token}"
+            if self._cookies:
+                request.headers["Cookie"] = self._cookies
         return request
 
     def model(self, model_id: int) -> dict[str, Any]:
         """`/models/{id}`: the whole model with all published versions."""
         return self._get(f"/models/{model_id}", {}, self._model_pace)
 
+    def models(self, query: Mapping[str, Any]) -> Pages:
+        """Pages of `/models?…` in an order that loses nothing at page boundaries (`Newest` does)."""
+        wanted = {**query, "archived": "true", "sort": "Oldest"}
+        return pages(lambda more: self._get("/models", {**wanted, **more}, self._model_pace), 100, None)
+
     def version(self, version_id: int) -> dict[str, Any]:
         """`/model-versions/{id}`: one version; it names its model in `modelId`."""
         return self._get(f"/model-versions/{version_id}", {}, self._model_pace)
+
+    def version_by_hash(self, digest: str) -> dict[str, Any]:
+        """`/model-versions/by-hash/{hash}`: the earliest published version with a file of this hash."""
+        return self._get(f"/model-versions/by-hash/{digest}", {}, self._model_pace)
 
     def needs_token(self, version_id: int) -> bool:
         """Whether the version's files ask for a login (`/model-versions/mini/{id}`)."""
         return self._get(f"/model-versions/mini/{version_id}", {}, self._model_pace).get("requireAuth") is True
 
-    def gallery(self, version_id: int, level: int, limit: int | None) -> Iterator[list[dict[str, Any]]]:
-        """Pages of `/images?modelVersionId=` with prompts; the most liked first, or all of them by age.
+    def images(self, query: Mapping[str, Any], limit: int | None = None) -> Pages:
+        """Pages of `/images?…` with prompts; the most liked first, or, without a limit, all of them by age.
 
         Oldest first keeps the offsets of the following pages stable while new pictures arrive.
         """
-        query = {"modelVersionId": version_id, "browsingLevel": level, "withMeta": "true"}
-        query["sort"] = "Oldest" if limit is None else "Most Reactions"
-        return pages(lambda more: self._get("/images", {**query, **more}, self._image_pace), 200, limit)
+        wanted = {**query, "withMeta": "true", "sort": "Oldest" if limit is None else "Most Reactions"}
+        return pages(lambda more: self._get("/images", {**wanted, **more}, self._image_pace), 200, limit)
+
+    def image(self, image_id: int) -> dict[str, Any]:
+        """One picture with its prompt, from `/images?imageId=`, else tRPC `image.get`, else its page.
+
+        Older deployments ignored `imageId`, so the id is compared. Raises Failure when nobody knows it.
+        """
+        query = {"imageId": image_id, "browsingLevel": 31, "withMeta": "true", "flatMeta": "true"}
+        listed = dicts(self._get("/images", query, self._image_pace), "items")
+        found = next((item for item in listed if number(item, "id") == image_id), None)
+        if found is None:
+            try:
+                found = self.trpc("image.get", {"id": image_id})
+            except Failure as failure:
+                found = self._image_on_page(image_id)
+                if found is None:
+                    raise failure from None
+        return self.with_link(found)
+
+    def _image_on_page(self, image_id: int) -> dict[str, Any] | None:
+        """What the picture's own page knows of it, None if nothing."""
+        try:
+            with closing(self.open(f"{self.base}/images/{image_id}", {}, util.Patience())) as response:
+                page = util.read_at_most(response, util.MAX_JSON).decode("utf-8", "replace")
+        except Failure:
+            return None
+        return image_of_page(page, image_id)
+
+    def trpc(self, procedure: str, query: Mapping[str, Any]) -> Any:
+        """The answer of the site's inner interface, for what REST does not tell.
+
+        It wants a key or a Referer of its own host. Without a login lists show PG only; with one everything, but only
+        on the host that `trpc_base` names.
+        """
+        base = self._other or self.base
+        tail = f"/api/trpc/{procedure}?{urlencode({'input': json.dumps({'json': dict(query)})})}"
+        self._image_pace.wait()
+        self.api_requests += 1
+        try:
+            answer = self.http.json(base + tail, util.Patience(), {"Referer": f"{base}/"})
+        except Refused as refused:
+            raise explain(refused, has_token=bool(self._token)) from None
+        return unwrap(mapping(answer if isinstance(answer, dict) else {}, "result").get("data"))
+
+    def trpc_pages(self, procedure: str, query: Mapping[str, Any], size: int, level: int) -> Pages:
+        """Pages of a tRPC list, oldest first; links of pictures are completed."""
+
+        def ask(more: dict[str, Any]) -> dict[str, Any]:
+            answer = self.trpc(
+                procedure, {**query, "browsingLevel": level, "sort": "Oldest", "period": "AllTime", **more}
+            )
+            answer = answer if isinstance(answer, dict) else {}
+            items = [
+                self.with_link(item) if procedure.startswith("image.") else item for item in dicts(answer, "items")
+            ]
+            return {"items": items, "metadata": {"nextCursor": answer.get("nextCursor")}}
+
+        return pages(ask, size, None)
+
+    def with_link(self, item: Any) -> dict[str, Any]:
+        """A picture of the inner interface with a whole link (it gives only a uuid there) and a plain user name."""
+        item = item if isinstance(item, dict) else {}
+        if re.fullmatch(r"[0-9a-fA-F-]{32,36}", text(item, "url")):
+            ending = {"video": "mp4", "audio": "mp3"}.get(text(item, "type"), "jpeg")
+            url = f"{self._delivery_base()}/{item['url']}/original=true/{number(item, 'id')}.{ending}"
+            item = {**item, "url": url, "browsingLevel": number(item, "nsfwLevel")}
+        return {**item, "username": text(mapping(item, "user"), "username")} if "user" in item else item
+
+    def _delivery_base(self) -> str:
+        """Host and account of picture links, read once from a link of the REST interface."""
+        if not self._delivery:
+            url = text(
+                next(
+                    iter(dicts(self._get("/images", {"limit": 1, "browsingLevel": 31}, self._image_pace), "items")), {}
+                ),
+                "url",
+            )
+            folders = url.split("/")
+            self._delivery = "/".join(folders[:4]) if len(folders) > 6 and url.startswith("http") else DELIVERY
+        return self._delivery
 
     def _get(self, path: str, query: Mapping[str, Any], pace: util.Pace) -> dict[str, Any]:
         """One JSON object; a refusal that the other front door may not share is asked again there."""
@@ -375,9 +536,7 @@ class Site:
         return response
 
 
-def pages(
-    ask: Callable[[dict[str, Any]], dict[str, Any]], size: int, limit: int | None
-) -> Iterator[list[dict[str, Any]]]:
+def pages(ask: Callable[[dict[str, Any]], dict[str, Any]], size: int, limit: int | None) -> Pages:
     """The new items of each page of a cursor list, `limit` in all (None: every one).
 
     Ends at an absent or repeated cursor and after three pages without a new id: pages may be short, empty,
@@ -397,10 +556,22 @@ def pages(
         barren = 0 if fresh else barren + 1
         yield fresh
         cursor = mapping(answer, "metadata").get("nextCursor")
-        if cursor in (None, "") or str(cursor) in cursors:
+        if not isinstance(cursor, (str, int)) or cursor == "" or str(cursor) in cursors:
             return
         cursors.add(str(cursor))
-        more = {"cursor": str(cursor)}
+        more = {"cursor": cursor}
+
+
+def image_of_page(page: str, image_id: int) -> dict[str, Any] | None:
+    """The picture in the data that its web page carries (`__NEXT_DATA__`, in either encoding), or None."""
+    found = re.search(r'<script id="__NEXT_DATA__"[^<>]*>(.*?)</script>', page, re.S)
+    with suppress(Failure, ValueError, RecursionError, TypeError, LookupError):
+        state = unwrap(json.loads(found.group(1) if found else "")["props"]["pageProps"]["trpcState"])
+        for query in dicts(state, "queries"):
+            data = mapping(mapping(query, "state"), "data")
+            if query["queryKey"][0] == ["image", "get"] and number(data, "id") == image_id:
+                return data
+    return None
 
 
 # --- Reading answers -----------------------------------------------------------------------------
@@ -759,6 +930,21 @@ class Wanted:
         return f"{folder}/{util.file_name(name, tail.strip(' []'), tail)}"
 
 
+# --- Prompts and word lists ---
+
+
+class Filters:
+    fingerprint = "none"
+    problems: list[str] = []
+
+    @classmethod
+    def read(cls, folder: Path) -> "Filters":
+        return cls()
+
+    def apply(self, prompt: str) -> tuple[str, str]:
+        return prompt, prompt
+
+
 # --- Pages and sidecars --------------------------------------------------------------------------
 
 
@@ -869,14 +1055,20 @@ def lora_manager_json(
     return facts
 
 
-def image_facts(image: Image, page: str) -> dict[str, Any]:
+def image_facts(
+    image: Image, page: str, filters: Filters, generation: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """`<image id>.txt`: where a picture comes from and how it was made.
 
-    `meta` is kept whole, whatever its type; without it (a hidden prompt) the fields read from it are null.
+    `generation` is the answer of `image.getGenerationData`, where that was asked. `meta` is kept whole, whatever its
+    type; without it (a hidden prompt) the fields read from it are null.
     """
-    whole = flat_meta(image.raw.get("meta"))
+    more = generation or {}
+    inline = flat_meta(image.raw.get("meta"))
+    whole = more.get("meta") if inline is None else inline
     meta = whole if isinstance(whole, dict) else {}
     prompt = meta.get("prompt") if isinstance(meta.get("prompt"), str) else None
+    clean, with_clothes = filters.apply(prompt) if prompt is not None else (None, None)
     return {
         "id": image.id,
         "url": media_urls(image)[0],
@@ -889,12 +1081,16 @@ def image_facts(image: Image, page: str) -> dict[str, Any]:
         "type": image.type,
         "nsfw_level": image.level,
         "model_versions": image.raw.get("modelVersionIds") or [],
-        "resources": [*_listed(meta.get("resources")), *_listed(meta.get("civitaiResources"))],
-        "tools": [],
-        "techniques": [],
+        "resources": [
+            *_listed(meta.get("resources")),
+            *_listed(meta.get("civitaiResources")),
+            *dicts(more, "resources"),
+        ],
+        "tools": [text(tool, "name") for tool in dicts(more, "tools")],
+        "techniques": [text(technique, "name") for technique in dicts(more, "techniques")],
         "raw_prompt": prompt,
-        "prompt": prompt,
-        "prompt_with_clothes": prompt,
+        "prompt": clean,
+        "prompt_with_clothes": with_clothes,
         "negative_prompt": meta.get("negativePrompt"),
         "sampler": meta.get("sampler"),
         "steps": meta.get("steps"),
@@ -906,8 +1102,21 @@ def image_facts(image: Image, page: str) -> dict[str, Any]:
     }
 
 
+PROMPT_FIELDS = (
+    "raw_prompt prompt prompt_with_clothes negative_prompt sampler steps cfg_scale seed size model meta".split()
+)
+
+
 def _listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
+
+
+def is_by(item: Mapping[str, Any], name: str) -> bool:
+    """Whether a listed thing says that this user made it (in one of the site's two ways)."""
+    user = (
+        text(mapping(item, "user"), "username") or text(mapping(item, "creator"), "username") or text(item, "username")
+    )
+    return user.casefold() == name.casefold()
 
 
 def flat_meta(meta: Any) -> Any:
@@ -915,6 +1124,63 @@ def flat_meta(meta: Any) -> Any:
     if isinstance(meta, dict) and set(meta) == {"id", "meta"}:
         return meta["meta"]
     return meta
+
+
+LORA_TYPES = frozenset(("lora", "locon", "dora", "lycoris"))
+
+
+def versions_used(facts: Mapping[str, Any], *, checkpoints: bool) -> set[int]:
+    """The model versions that a picture was made with, from its `.txt`; of those whose type is told only LoRAs."""
+    told: dict[int, str] = {}
+    for each in dicts(facts, "resources"):
+        kind = text(each, "modelType") or text(each, "type")
+        told[number(each, "modelVersionId")] = kind.lower()
+    wanted = {*LORA_TYPES, ""} | ({"checkpoint"} if checkpoints else set())
+    listed = {number({"id": each}, "id") for each in _listed(facts.get("model_versions"))}
+    return {each for each in listed | set(told) if each > 0 and told.get(each, "") in wanted}
+
+
+def read_prompt(path: Path) -> dict[str, Any]:
+    """A `<image id>.txt`, or {} if there is none that can be read."""
+    try:
+        found = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def default_filters() -> Path:
+    """The folder of our own word lists: in the installed package, or beside it in a checkout."""
+    inside = Path(__file__).parent / "filters"
+    return inside if inside.is_dir() else Path(__file__).parent.parent / "filters"
+
+
+def refilter(root: Path, filters: Filters) -> int:
+    """Apply the word lists anew to every prompt on disk, without a request; the number of files that changed."""
+    changed = 0
+    for folder, _, names in os.walk(root):
+        for path in (Path(folder, name) for name in names if re.fullmatch(r"\d+\.txt", name)):
+            facts = read_prompt(path)
+            if isinstance(prompt := facts.get("raw_prompt"), str):
+                facts["prompt"], facts["prompt_with_clothes"] = filters.apply(prompt)
+                changed += util.write_json(path, facts)
+    return changed
+
+
+def post_facts(post: Mapping[str, Any], post_id: int, page: str, images: list[int]) -> dict[str, Any]:
+    """`post.json`: what the author wrote, and the pictures in the author's order."""
+    return {
+        "id": post_id,
+        "page": page,
+        "title": text(post, "title") or None,
+        "text": plain_text(text(post, "detail")) or None,
+        "detail": text(post, "detail") or None,
+        "tags": [text(tag, "name") for tag in dicts(post, "tags")],
+        "username": text(mapping(post, "user"), "username") or None,
+        "published_at": text(post, "publishedAt") or None,
+        "model_version": number(post, "modelVersionId") or None,
+        "images": images,
+    }
 
 
 # --- The library on disk -------------------------------------------------------------------------
@@ -1079,11 +1345,28 @@ class Library:
         return lines[1:]
 
     def keep_list(self, name: str, query: str, items: list[dict[str, Any]]) -> None:
-        """Keep a complete listing, without the prompts (they have files of their own) and without secrets."""
+        """Keep a complete listing without secrets; prompts have files of their own, only a missing one is noted."""
         head = {"at": util.utc_now(), "query": query, "items": len(items)}
-        bare = [util.scrub_json({key: value for key, value in item.items() if key != "meta"}) for item in items]
-        lines = (json.dumps(line, ensure_ascii=False, separators=(",", ":")) for line in (head, *bare))
+        bare = [{key: value for key, value in item.items() if key != "meta" or value is None} for item in items]
+        lines = (json.dumps(util.scrub_json(line), ensure_ascii=False, separators=(",", ":")) for line in (head, *bare))
         util.write_file(self.root / "lists" / f"{name}.jsonl", ("\n".join(lines) + "\n").encode("utf-8", "replace"))
+
+    def refilter_if_changed(self, filters: Filters) -> None:
+        """Apply the word lists to the prompts on disk if they are not those of the last run."""
+        last = read_prompt(self.root / "lists" / "filters.json").get("fingerprint")
+        if last != filters.fingerprint and (changed := self.refilter(filters)):
+            log.info("The word lists have changed: %d prompts were rewritten.", changed)
+
+    def refilter(self, filters: Filters) -> int:
+        """Apply the word lists to the prompts on disk; the number of files that changed."""
+        changed = refilter(self.root, filters)
+        util.write_json(self.root / "lists" / "filters.json", {"fingerprint": filters.fingerprint})
+        return changed
+
+    def succeeded(self, key: Key) -> bool:
+        """Whether the log has a success for a key."""
+        record = self._records.get(key)
+        return record is not None and record.status == "success"
 
     def close(self) -> None:
         """Let go of the state log."""
@@ -1326,10 +1609,16 @@ class Tally:
 
 @dataclass
 class Batch:
-    """Everything behind one input line: its results and what is still open of it."""
+    """Everything behind one target: its results and what is still open of it.
+
+    `listed` says that a listing brought it up, so that what the site does not give is a note and no failure;
+    `made_with` that it is wanted only if it is a LoRA (or checkpoint) that pictures were made with.
+    """
 
     entry: Entry
     library: Library
+    listed: bool = False
+    made_with: bool = False
     tally: Tally = field(init=False)
     name: str = ""
     page: str = ""
@@ -1347,6 +1636,27 @@ class Batch:
     def counts(self) -> Counter[str]:
         """How many results of each outcome."""
         return Counter(result.outcome for result in self.results)
+
+
+@dataclass(frozen=True)
+class Album:
+    """A list of pictures and the folder they go to. `fresh` pages come from the site and hold prompts, kept ones don't.
+
+    `keep` is the name and query under which the whole list is kept; `made_with` asks for the LoRAs of its pictures.
+    """
+
+    name: str
+    folder: Folder
+    pages: Pages
+    fresh: bool = True
+    keep: tuple[str, str] | None = None
+    made_with: bool = False
+
+    def wanted(self, image: Image, batch: Batch) -> Wanted:
+        """A picture in this folder."""
+        path = batch.library.place(self.folder, str(image.id))
+        name = f"{self.name}: {image.type} {image.id}"
+        return Wanted("image", str(image.id), name, path, media_urls(image), batch.entry.source, media=image.type)
 
 
 @dataclass(frozen=True)
@@ -1396,17 +1706,14 @@ class Shelf:
             file.sha256,
         )
 
-    def wanted_image(self, image: Image) -> Wanted:
-        """A picture in the version's `images` folder."""
-        path = self.library.place((*self.folder, "images"), str(image.id))
-        name = f"{self.model.name} [{self.model.id}] {self.version.name}: image {image.id}"
-        return Wanted(
-            "image", str(image.id), util.printable(name), path, media_urls(image), self.source, media=image.type
-        )
+    def album(self, pages: Pages, *, fresh: bool) -> Album:
+        """The version's `images` folder and what goes into it."""
+        name = util.printable(f"{self.model.name} [{self.model.id}] {self.version.name}")
+        return Album(name, (*self.folder, "images"), pages, fresh=fresh)
 
     def previews(self) -> list[Image]:
-        """The showcase pictures of the wanted levels; with --sfw an unrated one is left out."""
-        return [image for image in self.version.images if not self.settings.sfw or image.level in (1, 2)]
+        """The showcase pictures of the wanted levels."""
+        return [image for image in self.version.images if self.settings.wants_level(image.level)]
 
     def preview(self) -> Image | None:
         """The picture that stands for the version: the first still one, else the first."""
@@ -1434,12 +1741,27 @@ def pools(workers: int, clock: util.Clock) -> Iterator[tuple[Executor, Executor]
         pool.shutdown()
 
 
+NO_USER = "The site has no user {}, or nothing of theirs to show; check the name."
+
+
+@contextmanager
+def no_such_user(name: str) -> Iterator[None]:
+    """Says of a user what the site only calls "not found"."""
+    try:
+        yield
+    except Failure as failure:
+        raise Failure("gone", NO_USER.format(util.printable(name))) if failure.reason == "gone" else failure from None
+
+
+Found = Iterator[list[tuple[Target, dict[str, Any] | None]]]
+
+
 class Run:
     """One run over all entries. Watchers read `settled`, `batches`, `counts` and `progress`."""
 
-    def __init__(self, settings: Settings, entries: list[Entry], clock: util.Clock) -> None:
-        """Read the state log of every output folder; raises UsageError where one can't be written."""
-        self.settings, self._clock = settings, clock
+    def __init__(self, settings: Settings, entries: list[Entry], clock: util.Clock, filters: Filters) -> None:
+        """Read the state log of every output folder."""
+        self.settings, self._clock, self.filters = settings, clock, filters
         self.progress = util.Progress()
         self.site = Site(settings, clock)
         self._fetcher = Fetcher(settings, self.site, clock, self.progress)
@@ -1455,28 +1777,35 @@ class Run:
         self._flights: dict[str, list[Callable[[], None]]] = {}
         self._landed: dict[str, Path] = {}
         self._visited: set[tuple[Path, Target, Settings]] = set()
-        self._models: OrderedDict[int, Model] = OrderedDict()
+        self._answers: OrderedDict[tuple[str, int], dict[str, Any]] = OrderedDict()
+        self._late: list[Callable[[], None]] = []
+        self._refusals = 0
         self._all = Tally(self._over.set)
+        self._listing = Tally(self._start_late)
         self._begun, self._begun_at = clock.now(), util.utc_now()
         for entry in entries:
             self._add_batch(entry)
 
-    def _add_batch(self, entry: Entry) -> None:
+    def _add_batch(self, entry: Entry, *, listed: bool = False, made_with: bool = False) -> Batch:
         root = entry.settings.output
         library = self.libraries.get(root.absolute())
         if library is None:
             library = self.libraries[root.absolute()] = Library(root)
-        batch = Batch(entry, library, name=entry.source)
+        batch = Batch(entry, library, listed, made_with, name=entry.source)
         batch.tally = Tally(partial(self._settle, batch))
-        self.batches.append(batch)
+        with self._lock:
+            self.batches.append(batch)
+        return batch
 
     def execute(self, watch: Callable[[Run], None]) -> None:
         """Do everything; `watch` is called some ten times a second, and Ctrl-C ends it within half a second."""
         try:
+            for library in self.libraries.values():
+                library.refilter_if_changed(self.filters)
             with pools(self.settings.workers, self._clock) as (self._metadata, self._loras):
                 self._all.open()
-                for batch in self.batches:
-                    self._submit(self._metadata, batch, (), batch.name, partial(self._visit, batch))
+                for batch in list(self.batches):
+                    self._ask(batch, partial(self._visit, batch))
                 self._all.close()
                 while not self._over.wait(0.1):
                     watch(self)
@@ -1485,6 +1814,16 @@ class Run:
         watch(self)
 
     # Tasks: every exception becomes a result here, and nowhere else.
+
+    def _ask(self, batch: Batch, action: Callable[[], Result | None]) -> None:
+        """Queue a task that asks the site for lists or pages."""
+        self._submit(self._metadata, batch, (self._listing,), batch.name, action)
+
+    def _walk(self, batch: Batch, steps: Iterator[None]) -> None:
+        """One step of a longer listing; the rest goes to the end of the queue, so that everybody gets a turn."""
+        for _ in steps:
+            self._ask(batch, partial(self._walk, batch, steps))
+            return
 
     def _submit(
         self, pool: Executor, batch: Batch, tallies: tuple[Tally, ...], name: str, action: Callable[[], Result | None]
@@ -1503,26 +1842,26 @@ class Run:
     def _guard(self, batch: Batch, tallies: tuple[Tally, ...], name: str, action: Callable[[], Result | None]) -> None:
         try:
             self._clock.check()
-            if result := self._result_of(name, action):
+            if result := self._result_of(batch, name, action):
                 self._finish(batch, result)
+            for tally in tallies:
+                tally.close()
         except util.Stopped:
             return
-        for tally in tallies:
-            tally.close()
 
-    def _result_of(self, name: str, action: Callable[[], Result | None]) -> Result | None:
+    def _result_of(self, batch: Batch, name: str, action: Callable[[], Result | None]) -> Result | None:
         try:
             return action()
         except Failure as failure:
-            return Result("failed", "page", "", name, reason=failure.reason, message=str(failure))
+            outcome: Outcome = "skipped" if batch.listed and failure.reason in (*NOT_GIVEN, "gone") else "failed"
+            return Result(outcome, "page", "", name, reason=failure.reason, message=str(failure))
         except Exception as error:
             if self._clock.stopped:
                 raise util.Stopped from None
             log.error("%s", util.scrub(traceback.format_exc()))
             words = util.scrub(f"{type(error).__name__}: {error}")
-            return Result(
-                "failed", "page", "", name, reason="bug", message=f"A fault of this program ({words}); report it."
-            )
+            message = f"A fault of this program ({words}); report it."
+            return Result("failed", "page", "", name, reason="bug", message=message)
 
     def _finish(self, batch: Batch, result: Result) -> None:
         with self._lock:
@@ -1531,24 +1870,150 @@ class Run:
         if result.outcome == "failed":
             log.info("failed: %s: %s", result.name, result.message)
 
+    def _later(self, batch: Batch, name: str, action: Callable[[], Result | None]) -> None:
+        """Keep a task until no listing is left to ask for; the batch stays open for it."""
+        tallies = (batch.tally, self._all)
+        for tally in tallies:
+            tally.open()
+        self._late.append(partial(self._queue, self._metadata, batch, tallies, name, action))
+
+    def _start_late(self) -> None:
+        late, self._late = self._late, []
+        for task in late:
+            task()
+
     # Metadata pool: what a target is, and what is behind it.
 
-    def _visit(self, batch: Batch) -> Result | None:
+    def _visit(self, batch: Batch) -> None:
+        """Begin with a target: pictures, a listing of further targets, or a model."""
+        batch.name = batch.name or batch.entry.source
+        kind = batch.entry.target.kind
+        albums = {"user": self._user_album, "post": self._post_album, "image": self._image_album}
+        if kind in ("user", "tag", "collection"):
+            self._walk(batch, self._visit_listing(batch))
+        if kind in albums:
+            self._walk(batch, albums[kind](batch))
+        if kind in ("model", "version", "id", "hash"):
+            self._visit_model(batch)
+
+    def _visit_listing(self, batch: Batch) -> Iterator[None]:
+        """Give every target of a listing a batch of its own, page by page."""
+        entry = batch.entry
+        for page in self.found(entry.target, entry.settings):
+            for target, answer in page:
+                if answer is not None:
+                    self._remember(("model", target.id), answer)
+                child = self._add_batch(replace(entry, target=target), listed=True)
+                child.name = f"{target.kind} {target.id}"
+                self._ask(child, partial(self._visit, child))
+            yield
+        if entry.target.kind == "collection":
+            yield from self._collection_album(batch)
+
+    def found(self, target: Target, settings: Settings) -> Found:
+        """Pages of the targets behind a user, tag or collection; with the whole model where the list carried it."""
+        if target.kind == "tag":
+            return self._tagged(target.name, settings)
+        if target.kind == "collection":
+            return self._collected(target.id, settings)
+        if target.part == "posts":
+            return self._posts_of_user(target.name, settings)
+        return self._models_of_user(target.name) if target.part in ("", "models") else iter(())
+
+    def _models_of_user(self, name: str) -> Found:
+        """A creator's models without a hole: each of the three lists leaves out others.
+
+        The REST list with `nsfw` leaves out models flagged minor, without it those above PG; the site's own list has
+        what both lack. An unknown name has a 404 in the first; another user's models are never taken.
+        """
+        seen: set[int] = set()
+        lists = [self.site.models({"username": name, **nsfw}) for nsfw in ({"nsfw": "true"}, {})]
+        with no_such_user(name):
+            for items in chain(*lists):
+                fresh = [item for item in items if number(item, "id") not in seen and is_by(item, name)]
+                seen.update(number(item, "id") for item in fresh)
+                whole = (item if item.get("modelVersions") else None for item in fresh)
+                yield [(Target("model", number(item, "id")), answer) for item, answer in zip(fresh, whole, strict=True)]
+        try:
+            for items in self.site.trpc_pages("model.getAll", {"username": name}, 100, 31):
+                fresh = [item for item in items if number(item, "id") not in seen and is_by(item, name)]
+                seen.update(number(item, "id") for item in fresh)
+                yield [(Target("model", number(item, "id")), None) for item in fresh]
+        except Failure as failure:
+            log.warning("%s: the site's own list could not be compared: %s", name, failure)
+
+    def _posts_of_user(self, name: str, settings: Settings) -> Found:
+        """A user's posts; for an unknown name the site answers with everybody's, which are not taken."""
+        for items in self.site.trpc_pages("post.getInfinite", {"username": name}, 100, settings.level):
+            if items and not any(is_by(item, name) for item in items):
+                raise Failure("gone", NO_USER.format(util.printable(name)))
+            yield [(Target("post", number(item, "id")), None) for item in items if is_by(item, name)]
+
+    def _tagged(self, name: str, settings: Settings) -> Found:
+        """The models with a tag; for an unknown tag the site answers with every model, which are not taken."""
+        for items in self.site.models({"tag": name, **({} if settings.sfw else {"nsfw": "true"})}):
+            tagged = [item for item in items if name.casefold() in (each.casefold() for each in read_model(item).tags)]
+            if items and not tagged:
+                raise Failure(
+                    "gone", f"The site has no models with the tag {util.printable(name)}; check its spelling."
+                )
+            yield [(Target("model", number(item, "id")), item) for item in tagged]
+
+    def _collected(self, collection_id: int, settings: Settings) -> Found:
+        """The models or posts of a collection; of one of pictures nothing."""
+        procedures: dict[str, tuple[str, Kind]] = {
+            "Model": ("model.getAll", "model"),
+            "Post": ("post.getInfinite", "post"),
+        }
+        kind = text(self.collection(collection_id), "type")
+        if kind not in procedures:
+            return
+        procedure, child = procedures[kind]
+        for items in self.site.trpc_pages(procedure, {"collectionId": collection_id}, 100, settings.level):
+            yield [(Target(child, number(item, "id")), None) for item in items]
+
+    def collection(self, collection_id: int) -> dict[str, Any]:
+        """A collection's own data; raises Failure when it is private or not there."""
+        key = ("collection", collection_id)
+        if key not in self._answers:
+            answer = self.site.trpc("collection.getById", {"id": collection_id})
+            found = mapping(answer if isinstance(answer, dict) else {}, "collection")
+            if not found:
+                raise Failure(
+                    "gone", "The collection is private or not there; its owner's token or --cookies may help."
+                )
+            if not self.settings.token:
+                log.warning("Without a token the site shows PG things only in collections.")
+            self._remember(key, found)
+        return self._answers[key]
+
+    def _remember(self, key: tuple[str, int], answer: dict[str, Any]) -> None:
+        """Keep an answer that can't change in this run; the last 256 are kept."""
+        self._answers[key] = answer
+        if len(self._answers) > 256:
+            self._answers.popitem(last=False)
+
+    # Models.
+
+    def _visit_model(self, batch: Batch) -> None:
         """Ask for the model of a target, write its pages, and submit its files, pictures and galleries."""
         entry, settings = batch.entry, batch.entry.settings
+        if batch.made_with and not self._is_wanted_tool(entry.target, settings):
+            batch.note = "left out: no LoRA"
+            return
         model, target = self.resolve(entry.target)
         batch.name = util.printable(f"{model.name} [{model.id}]")
-        if entry.target.kind == "id":
-            log.info("%s is %s", entry.target.model, batch.name)
+        if entry.target.kind in ("id", "hash") and not batch.listed:
+            log.info("%s is %s", entry.target.id or entry.target.name, batch.name)
         batch.page = f"model/{model.id}"
         key = (settings.output.absolute(), target, settings)
         if key in self._visited:
             batch.note = "the same as an earlier line"
-            return None
+            return
         self._visited.add(key)
         if settings.types and model.type.casefold() not in {each.casefold() for each in settings.types}:
             batch.note = f"left out: its type is {model.type}"
-            return None
+            return
         batch.page_path = self._write_pages(batch, model)
         versions = choose_versions(model, target, settings)
         if not versions and model.versions:
@@ -1557,32 +2022,44 @@ class Run:
             raise Failure("no-files", "The model has no published version with files.")
         for version in versions:
             self._start(batch, target, Shelf(model, version, settings, batch.library, entry.source))
-        return None
+
+    def _is_wanted_tool(self, target: Target, settings: Settings) -> bool:
+        """Whether a version that pictures were made with is a LoRA (or, with --checkpoints, a checkpoint)."""
+        kind = text(mapping(self._version(target.version), "model"), "type").lower()
+        return kind in LORA_TYPES or (settings.checkpoints and kind == "checkpoint")
 
     def resolve(self, target: Target) -> tuple[Model, Target]:
         """The model of a target, and the target in its plainest form (a model, or a version of a model)."""
         if target.kind == "id":
             try:
-                return self._model(target.model), Target("model", model=target.model)
+                return self._model(target.id), Target("model", target.id)
             except Failure as failure:
                 if failure.reason != "gone":
                     raise
-                target = Target("version", version=target.model)
-        model = self._model(target.model) if target.model else None
+                target = Target("version", version=target.id)
+        if target.kind == "hash":
+            answer = self.site.version_by_hash(target.name)
+            target = Target("version", version=number(answer, "id"))
+            self._remember(("version", target.version), answer)
+        model = self._model(target.id) if target.id else None
         if model is None or (target.version and all(version.id != target.version for version in model.versions)):
-            late = self.site.version(target.version)
-            model = self._model(number(late, "modelId") or target.model)
+            late = self._version(target.version)
+            model = self._model(number(late, "modelId") or target.id)
             if all(version.id != target.version for version in model.versions):
                 model = replace(model, versions=(*model.versions, read_version(late)))
-        return model, replace(target, kind="model", model=model.id)
+        return model, replace(target, kind="model", id=model.id)
 
     def _model(self, model_id: int) -> Model:
-        """A model, asked for once in a run (the last 64 are remembered)."""
-        if model_id not in self._models:
-            self._models[model_id] = read_model(self.site.model(model_id))
-            if len(self._models) > 64:
-                self._models.popitem(last=False)
-        return self._models[model_id]
+        key = ("model", model_id)
+        if key not in self._answers:
+            self._remember(key, self.site.model(model_id))
+        return read_model(self._answers[key])
+
+    def _version(self, version_id: int) -> dict[str, Any]:
+        key = ("version", version_id)
+        if key not in self._answers:
+            self._remember(key, self.site.version(version_id))
+        return self._answers[key]
 
     def _write_pages(self, batch: Batch, model: Model) -> str:
         library, folder = batch.library, page_folder(batch.entry.settings.layout, model)
@@ -1596,69 +2073,262 @@ class Run:
 
     def _start(self, batch: Batch, target: Target, shelf: Shelf) -> None:
         """Submit what belongs to one version: its preview first, then its files, pictures and gallery."""
-        settings = shelf.settings
+        settings, album = shelf.settings, shelf.album(iter(()), fresh=True)
         files = shelf.wanted_files(self.site, target)
-        sidecars = partial(self._write_sidecars, shelf, files)
+        sidecars = partial(self._write_sidecars, batch, shelf, files)
         group = Tally(lambda: self._submit(self._metadata, batch, (), batch.name, sidecars))
         group.open()
         preview = shelf.preview()
         if preview is not None and settings.only != "metadata":
-            self._want(batch, shelf.wanted_image(preview), (group,))
+            self._want(batch, album.wanted(preview, batch), (group,))
         if settings.wants_files:
-            for failure in missing_files(shelf, target, files):
+            missing = missing_files(shelf, target, files, listed=batch.listed)
+            for failure in missing:
                 self._finish(batch, failure)
-            for _, wanted in files:
+            for _, wanted in [] if missing else files:
                 self._want(batch, wanted, (group,))
         group.close()
         if settings.wants_images:
             for image in shelf.previews():
-                self._want(batch, shelf.wanted_image(image), ())
+                self._want(batch, album.wanted(image, batch), ())
         if settings.only != "models":
-            self._submit(self._metadata, batch, (), batch.name, partial(self._gallery, batch, shelf))
+            self._ask(batch, lambda: self._walk(batch, self._gallery(batch, shelf)))
 
-    def _gallery(self, batch: Batch, shelf: Shelf) -> None:
-        """List a version's gallery, write its prompts and submit its pictures; a list of today is not asked again."""
-        settings, library = shelf.settings, shelf.library
-        name, query = f"gallery-{shelf.version.id}", f"level={settings.level} max={settings.max_images}"
+    def _gallery(self, batch: Batch, shelf: Shelf) -> Iterator[None]:
+        """A version's gallery; then the showcase pictures it did not have, and the posts these belong to."""
+        settings, version = shelf.settings, shelf.version
         listed: list[dict[str, Any]] = []
-        kept = None if settings.refresh or settings.force else library.kept_list(name, query)
-        if kept is not None and all(self._prompt_path(shelf, number(item, "id")).is_file() for item in kept):
-            found: Iterable[list[dict[str, Any]]] = [kept]
-        elif settings.gallery and settings.max_images != 0:
-            kept, found = None, self.site.gallery(shelf.version.id, settings.level, settings.max_images)
-        else:
-            found = []
-        for page in found:
-            for item in page:
-                listed.append(item)
-                image = read_image(item)
-                if image is None or (settings.sfw and image.level not in (1, 2)):
-                    continue
-                if kept is None:
-                    self._write_prompt(shelf, image)
-                if settings.wants_images:
-                    self._want(batch, shelf.wanted_image(image), ())
+        if settings.gallery and settings.max_images != 0:
+            keep = (f"gallery-{version.id}", f"level={settings.level} max={settings.max_images}")
+            query = {"modelVersionId": version.id, "browsingLevel": settings.level}
+            found, fresh = self._listed(batch, keep, lambda: self.site.images(query, settings.max_images))
+            album = replace(shelf.album(found, fresh=fresh), keep=keep)
+            yield from self._show(batch, album, listed)
+        names = {number(item, "id"): item for item in listed}
+        album = shelf.album(iter(()), fresh=True)
         for image in shelf.previews():
-            if not self._prompt_path(shelf, image.id).is_file():
-                self._write_prompt(shelf, image)
-        if kept is None and settings.gallery:
-            library.keep_list(name, query, [util.scrub_json(item) for item in listed])
+            if image.id not in names and not self._prompt_path(batch, album, image.id).is_file():
+                self._write_prompt(batch, album, image)
+        shown = [names[image.id] for image in shelf.previews() if image.id in names]
+        for post_id in dict.fromkeys(number(item, "postId") for item in shown if is_by(item, shelf.model.creator)):
+            order = [number(item, "id") for item in shown if number(item, "postId") == post_id]
+            path = batch.library.place(shelf.folder, f"post-{post_id}.json")
+            if post_id and (settings.refresh or not batch.library.at(path).is_file()):
+                self._ask(batch, partial(self._write_post, batch, path, post_id, order))
 
-    def _prompt_path(self, shelf: Shelf, image_id: int) -> Path:
-        return shelf.library.at(shelf.library.place((*shelf.folder, "images"), f"{image_id}.txt"))
+    def _write_post(self, batch: Batch, path: str, post_id: int, images: list[int]) -> None:
+        """`post-<id>.json` beside a version whose showcase is a post of its creator."""
+        post = self.site.trpc("post.get", {"id": post_id})
+        facts = post_facts(
+            post if isinstance(post, dict) else {}, post_id, self.site.page_url(f"/posts/{post_id}"), images
+        )
+        util.write_json(batch.library.at(path), util.scrub_json(facts))
 
-    def _write_prompt(self, shelf: Shelf, image: Image) -> None:
-        """Write `<image id>.txt`; a prompt that is on disk already outlives its being hidden on the site."""
-        path = self._prompt_path(shelf, image.id)
-        facts = util.scrub_json(image_facts(image, self.site.page_url(f"/images/{image.id}", image.level)))
-        if facts["raw_prompt"] is None and path.is_file():
+    # Pictures and prompts.
+
+    def _listed(self, batch: Batch, keep: tuple[str, str], ask: Callable[[], Pages]) -> tuple[Pages, bool]:
+        """The pages of a list, and whether they are fresh: a list of the last 24 hours is not asked for again."""
+        settings = batch.entry.settings
+        kept = None if settings.refresh or settings.force else batch.library.kept_list(*keep)
+        return (ask(), True) if kept is None else (iter([kept]), False)
+
+    def _show(self, batch: Batch, album: Album, listed: list[dict[str, Any]] | None = None) -> Iterator[None]:
+        """Bring home every picture of an album with its prompt, page by page; `listed` collects the items."""
+        listed = [] if listed is None else listed
+        for page in album.pages:
+            for item in page:
+                listed.append({"meta": None, **item} if album.fresh else item)
+                self._take(batch, album, listed[-1])
+            yield
+        if album.fresh and album.keep is not None:
+            batch.library.keep_list(*album.keep, listed)
+
+    def _take(self, batch: Batch, album: Album, item: Mapping[str, Any]) -> None:
+        """One picture: its prompt, its bytes, what it was made with, and a later question for what is not told here."""
+        image, settings = read_image(item), batch.entry.settings
+        if image is None or not settings.wants_level(image.level):
             return
+        path = self._prompt_path(batch, album, image.id)
+        told = flat_meta(item.get("meta")) is not None or ("meta" not in item and path.is_file())
+        if album.fresh:
+            self._write_prompt(batch, album, image)
+        if settings.wants_images:
+            self._want(batch, album.wanted(image, batch), ())
+        known = batch.library.succeeded(("meta", str(image.id))) and path.is_file()
+        if (not told or settings.full_metadata) and not known:
+            self._later(batch, f"{album.name}: {image.type} {image.id}", partial(self._generation, batch, album, image))
+        if album.made_with:
+            self._bring_tools(batch, versions_used(read_prompt(path), checkpoints=settings.checkpoints))
+
+    def _generation(self, batch: Batch, album: Album, image: Image) -> Result | None:
+        """Ask how a picture was made; after three refusals in a row nobody is asked any more in this run."""
+        if self._refusals >= 3:
+            return None
+        key, path = ("meta", str(image.id)), self._prompt_path(batch, album, image.id)
+        where = path.relative_to(batch.library.root).as_posix()
+        try:
+            answer = self.site.trpc("image.getGenerationData", {"id": image.id})
+        except Failure as failure:
+            self._refusals += failure.reason in ("needs-token", "token-refused", "forbidden")
+            if self._refusals == 3:
+                log.warning("The site does not tell how pictures were made: %s The next run asks again.", failure)
+            if failure.reason != "gone":
+                batch.library.record(
+                    key, Record("failed", where, 0, ""), source=batch.entry.source, reason=str(failure)
+                )
+                raise
+            answer = {}
+        self._refusals = 0
+        self._write_prompt(batch, album, image, answer if isinstance(answer, dict) else {})
+        batch.library.record(key, Record("success", where, util.size_of(path) or 0, ""), source=batch.entry.source)
+        if album.made_with:
+            self._bring_tools(batch, versions_used(read_prompt(path), checkpoints=batch.entry.settings.checkpoints))
+        return None
+
+    def _prompt_path(self, batch: Batch, album: Album, image_id: int) -> Path:
+        return batch.library.at(batch.library.place(album.folder, f"{image_id}.txt"))
+
+    def _write_prompt(
+        self, batch: Batch, album: Album, image: Image, generation: Mapping[str, Any] | None = None
+    ) -> None:
+        """Write `<image id>.txt`; a prompt that is on disk already outlives its being hidden on the site."""
+        path = self._prompt_path(batch, album, image.id)
+        page = self.site.page_url(f"/images/{image.id}", image.level)
+        facts = util.scrub_json(image_facts(image, page, self.filters, generation))
+        old = read_prompt(path) if facts["raw_prompt"] is None or generation is None else {}
+        if facts["raw_prompt"] is None and old.get("raw_prompt") is not None:
+            facts.update({key: old.get(key) for key in PROMPT_FIELDS})
+        if generation is None and old:
+            facts.update({key: old[key] for key in ("tools", "techniques", "resources") if old.get(key)})
         util.write_json(path, facts)
 
-    def _write_sidecars(self, shelf: Shelf, files: list[tuple[File, Wanted]]) -> None:
+    def _bring_tools(self, batch: Batch, versions: Iterable[int]) -> None:
+        """Fetch the LoRAs that pictures were made with into their creators' folders, without their galleries."""
+        settings = batch.entry.settings
+        if not settings.loras or settings.only in ("images", "metadata"):
+            return
+        plain = replace(settings, only="models", latest=False, types=(), base_models=())
+        for version in sorted(versions):
+            target = Target("version", version=version)
+            key = (settings.output.absolute(), target, plain)
+            if key not in self._visited:
+                self._visited.add(key)
+                child = self._add_batch(Entry(target, plain, batch.entry.source), listed=True, made_with=True)
+                child.name = f"version {version}"
+                self._ask(child, partial(self._visit, child))
+
+    def _user_album(self, batch: Batch) -> Iterator[None]:
+        """Every picture and video that a user posted."""
+        target, settings = batch.entry.target, batch.entry.settings
+        if target.part in ("models", "posts"):
+            return
+        kind = {"images": "image", "videos": "video"}.get(target.part, "")
+        keep = (f"user-{util.folder_name(target.name.lower())}-{target.part or 'all'}", f"level={settings.level}")
+        query = {"browsingLevel": settings.level, **({"type": kind} if kind else {})}
+        found, fresh = self._listed(batch, keep, lambda: self.site.images({**self._user_query(target.name), **query}))
+        first = next(found, [])
+        if not first:
+            self._user_query(target.name, by_id=True)
+        name = (text(first[0], "username") if first else "") or target.name
+        folder = ("users", util.folder_name(name), "images")
+        yield
+        yield from self._show(batch, Album(util.printable(name), folder, chain([first], found), fresh, keep))
+
+    def _user_query(self, name: str, *, by_id: bool = False) -> dict[str, Any]:
+        """How `/images` is asked for a user: by name if it has plain letters, else by id. Raises Failure if unknown."""
+        if re.fullmatch(r"[A-Za-z0-9_]+", name) and not by_id:
+            return {"username": name}
+        creator: Any = None
+        with no_such_user(name):
+            creator = self.site.trpc("user.getCreator", {"username": name})
+        if not isinstance(creator, dict) or not number(creator, "id"):
+            raise Failure("gone", NO_USER.format(util.printable(name)))
+        return {"userId": number(creator, "id")}
+
+    def _post_album(self, batch: Batch) -> Iterator[None]:
+        """A post as its author laid it out: REST has the prompts, the inner interface text and order."""
+        post_id, settings = batch.entry.target.id, batch.entry.settings
+        folder = ("posts", str(post_id))
+        batch.name, batch.page = f"post {post_id}", f"post/{post_id}"
+        query = {"postId": post_id, "browsingLevel": settings.level}
+        keep = (f"post-{post_id}", f"level={settings.level}")
+        found, fresh = self._listed(batch, keep, lambda: self.site.images(query))
+        items = [item for page in found for item in page]
+        if fresh:
+            items, post = self._in_order(post_id, items, settings)
+            facts = post_facts(
+                post, post_id, self.site.page_url(f"/posts/{post_id}"), [number(each, "id") for each in items]
+            )
+            util.write_json(batch.library.at(batch.library.place(folder, "post.json")), util.scrub_json(facts))
+            self._bring_tools(batch, {number(post, "modelVersionId")} - {0})
+        batch.page_path = "/".join(folder)
+        yield
+        yield from self._show(batch, Album(batch.name, folder, iter([items]), fresh, keep, made_with=True))
+
+    def _in_order(
+        self, post_id: int, items: list[dict[str, Any]], settings: Settings
+    ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+        """A post's pictures in the author's order, those the REST index lacks included, and the post itself."""
+        try:
+            post = self.site.trpc("post.get", {"id": post_id})
+        except Failure:
+            if not items:
+                raise
+            post = {}
+        query = {"postId": post_id, "browsingLevel": settings.level, "limit": 200}
+        try:
+            answer = self.site.trpc("image.getInfinite", query)
+        except Failure:
+            answer = {}
+        laid_out = dicts(answer if isinstance(answer, dict) else {}, "items")
+        known = {number(item, "id"): item for item in items}
+        order = [known.pop(number(item, "id"), {}) or self.site.with_link(item) for item in laid_out]
+        return [*order, *sorted(known.values(), key=lambda item: number(item, "id"))], post if isinstance(
+            post, dict
+        ) else {}
+
+    def _image_album(self, batch: Batch) -> Iterator[None]:
+        """One picture, in `images/`."""
+        item = self.site.image(batch.entry.target.id)
+        batch.name = f"image {batch.entry.target.id}"
+        post_id = number(item, "postId")
+        yield from self._show(batch, Album(batch.name, ("images",), iter([[item]]), made_with=True))
+        if post_id and batch.entry.settings.loras:
+            with suppress(Failure):
+                post = self.site.trpc("post.get", {"id": post_id})
+                self._bring_tools(batch, {number(post if isinstance(post, dict) else {}, "modelVersionId")} - {0})
+
+    def _collection_album(self, batch: Batch) -> Iterator[None]:
+        """A collection's own page, and its pictures if it is one of pictures."""
+        collection_id, settings, library = batch.entry.target.id, batch.entry.settings, batch.library
+        facts = self.collection(collection_id)
+        folder = ("collections", util.folder_name(text(facts, "name"), f" [{collection_id}]"))
+        batch.name, batch.page = (
+            util.printable(f"{text(facts, 'name')} [{collection_id}]"),
+            f"collection/{collection_id}",
+        )
+        batch.page_path = "/".join(folder)
+        listed: list[dict[str, Any]] = []
+        if text(facts, "type") == "Image":
+            keep = (f"collection-{collection_id}", f"level={settings.level}")
+            ask = partial(
+                self.site.trpc_pages, "image.getInfinite", {"collectionId": collection_id}, 200, settings.level
+            )
+            found, fresh = self._listed(batch, keep, ask)
+            yield from self._show(batch, Album(batch.name, folder, found, fresh, keep), listed)
+        if not listed and not any(
+            child.entry.source == batch.entry.source and child is not batch for child in self.batches
+        ):
+            batch.note = "the site shows nothing in it; a token or --cookies may help"
+        page = {**facts, "items": [number(item, "id") for item in listed]}
+        util.write_json(library.at(library.place(folder, "collection.json")), util.scrub_json(page))
+
+    # Sidecars.
+
+    def _write_sidecars(self, batch: Batch, shelf: Shelf, files: list[tuple[File, Wanted]]) -> None:
         """Write what stands beside weights, where it does not stand yet: users and their apps edit these files."""
-        preview = shelf.preview()
-        picture = shelf.library.media(shelf.wanted_image(preview)) if preview is not None else None
+        preview, album = shelf.preview(), shelf.album(iter(()), fresh=True)
+        picture = shelf.library.media(album.wanted(preview, batch)) if preview is not None else None
         url = self.site.page_url(f"/models/{shelf.model.id}?modelVersionId={shelf.version.id}", shelf.model.level)
         for file, wanted in sidecar_owners(files):
             record = shelf.library.find(wanted)
@@ -1695,7 +2365,7 @@ class Run:
                 return
             self._asked.add(asked)
         if batch.library.look(wanted, force=force)[0] == "keep":
-            if result := self._result_of(wanted.name, partial(self._bring, batch, wanted)):
+            if result := self._result_of(batch, wanted.name, partial(self._bring, batch, wanted)):
                 self._finish(batch, result)
             return
         tallies = (*tallies, batch.tally, self._all)
@@ -1734,8 +2404,9 @@ class Run:
         try:
             result = self._fetcher.bring(wanted, library, force=force, elsewhere=landed)
         except Failure as failure:
+            outcome: Outcome = "skipped" if batch.listed and failure.reason in NOT_GIVEN else "failed"
             result = Result(
-                "failed", wanted.kind, wanted.id, wanted.name, wanted.path, reason=failure.reason, message=str(failure)
+                outcome, wanted.kind, wanted.id, wanted.name, wanted.path, reason=failure.reason, message=str(failure)
             )
             library.record(key, Record("failed", wanted.path, 0, ""), source=wanted.source, reason=str(failure))
             return result
@@ -1806,19 +2477,26 @@ def outcome_of(batch: Batch) -> Outcome | Literal["interrupted"]:
     return "done" if batch.counts["done"] else "queued" if batch.counts["queued"] else "skipped"
 
 
-def missing_files(shelf: Shelf, target: Target, files: list[tuple[File, Wanted]]) -> list[Result]:
+NOT_GIVEN = frozenset(("archived", "taken-down", "disabled", "early-access", "no-files"))
+
+
+def missing_files(
+    shelf: Shelf, target: Target, files: list[tuple[File, Wanted]], *, listed: bool = False
+) -> list[Result]:
     """A failure for a version that has nothing to download, or not the file named (but for what --primary left out)."""
-    if files or (shelf.version.files and not (target.file or target.traits)):
+    taken_down = shelf.model.mode == "TakenDown"
+    if not taken_down and (files or (shelf.version.files and not (target.file or target.traits))):
         return []
     modes = {"Archived": "archived", "TakenDown": "taken-down"}
     messages = {
-        "archived": "The model is archived by its creator; its files can't be downloaded.",
+        "archived": ARCHIVED,
         "taken-down": "The site took the model down; its files can't be downloaded.",
         "no-files": "The version has no file of the kind asked for.",
     }
     reason = modes.get(shelf.model.mode, "no-files")
     name = util.printable(f"{shelf.model.name} [{shelf.model.id}] {shelf.version.name}")
-    return [Result("failed", "model", f"{shelf.version.id}/0", name, reason=reason, message=messages[reason])]
+    outcome: Outcome = "skipped" if listed else "failed"
+    return [Result(outcome, "model", f"{shelf.version.id}/0", name, reason=reason, message=messages[reason])]
 
 
 def sidecar_owners(files: list[tuple[File, Wanted]]) -> list[tuple[File, Wanted]]:
@@ -1843,6 +2521,7 @@ def sidecar_folder(shelf: Shelf, folder: Path, ending: str) -> Path:
     return shelf.library.at("/".join(shelf.folder))
 
 
+@cache
 def read_data(name: str) -> str:
     """The text of one of the package's data files."""
     return (Path(__file__).parent / name).read_text("utf-8")
@@ -1861,29 +2540,41 @@ class Planned:
     fetch: bool
 
 
-def plan(run: Run, batch: Batch) -> list[Planned]:
+def plan(run: Run, batch: Batch) -> Iterator[Planned]:
     """What a run would do for one line: asks the site, writes nothing. Raises Failure."""
-    settings, target = batch.entry.settings, batch.entry.target
+    target, settings = batch.entry.target, batch.entry.settings
+    if target.kind in ("model", "version", "id", "hash"):
+        yield from _plan_model(run, batch, target)
+        return
+    if target.kind in ("user", "tag", "collection"):
+        for page in run.found(target, settings):
+            for child, _ in page:
+                if child.kind == "model":
+                    yield from _plan_model(run, batch, child)
+                else:
+                    yield Planned(f"posts/{child.id}", 0, "pictures, not counted", False)
+    if target.kind in ("post", "image") or (target.kind == "user" and target.part in ("", "images", "videos")):
+        folders = {"post": f"posts/{target.id}", "image": "images", "user": f"users/{target.name}/images"}
+        yield Planned(folders[target.kind], 0, "pictures, not counted", False)
+
+
+def _plan_model(run: Run, batch: Batch, target: Target) -> Iterator[Planned]:
+    settings = batch.entry.settings
     model, target = run.resolve(target)
-    rows: list[Planned] = []
     for version in choose_versions(model, target, settings):
         shelf = Shelf(model, version, settings, batch.library, batch.entry.source)
         files = shelf.wanted_files(run.site, target) if settings.wants_files else []
+        missing = missing_files(shelf, target, files) if settings.wants_files else []
+        yield from (Planned(failure.name, 0, failure.message, False) for failure in missing)
         obstacle = _obstacle(run, version) if files else ""
-        rows += [_planned(batch.library, wanted, obstacle, settings.force) for _, wanted in files]
-        rows += [
-            Planned(failure.name, 0, failure.message, False)
-            for failure in missing_files(shelf, target, files)
-            if settings.wants_files
-        ]
+        yield from (_planned(batch.library, wanted, obstacle, settings.force) for _, wanted in files)
         if settings.wants_images:
-            rows += [
-                _planned(batch.library, shelf.wanted_image(image), "", settings.force) for image in shelf.previews()
-            ]
+            album = shelf.album(iter(()), fresh=True)
+            shown = [album.wanted(image, batch) for image in shelf.previews()]
+            yield from (_planned(batch.library, wanted, "", settings.force) for wanted in shown)
             most = "all" if settings.max_images is None else f"at most {settings.max_images}"
             if settings.gallery and settings.max_images != 0:
-                rows.append(Planned("/".join((*shelf.folder, "images")), 0, f"gallery, {most} pictures", False))
-    return rows
+                yield Planned("/".join(album.folder), 0, f"gallery, {most} pictures", False)
 
 
 def _obstacle(run: Run, version: Version) -> str:

@@ -132,7 +132,9 @@ def utc_now() -> str:
 
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 _SECRET_KEY = r"(?:\w+_)?token|sig|signature|authorization|api_?key|x-(?:amz|goog)-[a-z-]+|key-pair-id|policy"
-_SECRET = re.compile(rf"(?i)([?&;#]|%3f|%26|\\u0026)(?:{_SECRET_KEY})(?:=|%3d)[^&;#\s\"'<>\\]*")
+_SECRET = rf"(?:{_SECRET_KEY})(?:=|%3d)[^&;#\s\"'<>\\]*"
+_FIRST_SECRET = re.compile(rf"(?i)([?#]|%3f){_SECRET}(&(?:amp;)?)?")
+_NEXT_SECRET = re.compile(rf"(?i)(?:&(?:amp;)?|;|%26|\\u0026){_SECRET}")
 _BEARER = re.compile(r"(?i)(bearer\s+)(?=[a-z_.~+/-]*\d)[\w.~+/-]{8,}=*")
 _WORD = re.compile(r"(?:\"[^\"]*\"|'[^']*'|\S)+")
 
@@ -159,7 +161,8 @@ def printable(text: str) -> str:
 
 def scrub(text: str) -> str:
     """The text without tokens and signatures: secret query parameters and bearer keys are cut out."""
-    return _BEARER.sub(r"\1(cut)", _SECRET.sub(r"\1", text))
+    text = _FIRST_SECRET.sub(lambda found: found[1] if found[2] else "", _NEXT_SECRET.sub("", text))
+    return _BEARER.sub(r"\1(cut)", text)
 
 
 def scrub_json(value: Any) -> Any:
@@ -179,6 +182,64 @@ def bare_url(url: str) -> str:
         parts = urlsplit(url)
         return printable(f"{parts.hostname or ''}{parts.path}")
     return "a broken link"
+
+
+def parse_devalue(text: str) -> Any:
+    """The value behind a devalue text; dates stay text, undefined and not-a-number become None, sets lists.
+
+    The text is a flat JSON list in which every member of a list or object is the index of its value. Raises ValueError
+    for anything else, RecursionError for absurd depth. Shared values stay shared, cycles too.
+    """
+    flat = json.loads(text)
+    if isinstance(flat, int) and flat < 0:
+        return 0 if flat == -6 else None
+    if not isinstance(flat, list) or not flat:
+        raise ValueError("no devalue text")
+    return _Devalue(flat).value(0)
+
+
+class _Devalue:
+    """Builds values out of a flat list, each once."""
+
+    def __init__(self, flat: list[Any]) -> None:
+        self._flat = flat
+        self._built: dict[int, Any] = {}
+
+    def value(self, index: Any) -> Any:
+        if isinstance(index, bool) or not isinstance(index, int) or index >= len(self._flat):
+            raise ValueError("a devalue index leads nowhere")
+        if index < 0:
+            return 0 if index == -6 else None
+        if index not in self._built:
+            self._built[index] = self._build(index, self._flat[index])
+        return self._built[index]
+
+    def _build(self, index: int, entry: Any) -> Any:
+        match entry:
+            case dict():
+                return self._fill(index, [each for pair in entry.items() for each in pair])
+            case ["null", *rest]:
+                return self._fill(index, rest)
+            case ["Map", *rest]:
+                return dict(zip(map(str, map(self.value, rest[::2])), map(self.value, rest[1::2]), strict=False))
+            case ["Set", *rest] | [-7, _, _, *rest]:
+                return [self.value(each) for each in (rest if entry[0] == "Set" else rest[::2])]
+            case ["Object", int(inner)]:
+                return self.value(inner)
+            case ["BigInt", digits]:
+                return int(str(digits))
+            case [str(), *rest]:
+                return rest[0] if rest else None
+            case list():
+                members = self._built.setdefault(index, [])
+                members.extend(self.value(each) for each in entry)
+                return members
+        return entry
+
+    def _fill(self, index: int, pairs: list[Any]) -> dict[str, Any]:
+        target: dict[str, Any] = self._built.setdefault(index, {})
+        target.update((str(key), self.value(each)) for key, each in zip(pairs[::2], pairs[1::2], strict=False))
+        return target
 
 
 def human_size(size: float) -> str:
@@ -235,9 +296,8 @@ def file_name(text: str, fallback: str, tail: str = "") -> str:
 
     There is always room beside it for `.part.json` and for sidecars as long as `.metadata.json`.
     """
-    stem, extension = split_name(clean_name(re.split(r"[/\\]", text)[-1]))
-    if extension.casefold() == ".part":
-        stem, extension = f"{stem}_part", ""
+    name = re.sub(r"(?i)\.part$", "_part", clean_name(re.split(r"[/\\]", text)[-1]))
+    stem, extension = split_name(name)
     room = len(tail) + max(len(extension) + len(".part.json"), len(".metadata.json"))
     stem = clean_name(_trim(stem, MAX_COMPONENT - room, MAX_COMPONENT_BYTES - room)) or fallback
     return f"{stem}{tail}{extension}"
@@ -454,9 +514,9 @@ class JsonLog:
         """Add one line, whole, in a single write; raises Failure when the disk won't take it."""
         line = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace") + b"\n"
         with self._lock, disk_errors(self._path):
-            if self._file is None:
-                self._file = self._open()
-            _write_whole(self._file, line)
+            file, self._file = self._file or self._open(), None
+            _write_whole(file, line)
+            self._file = file  # after a failure it is opened anew, which ends a torn line
 
     def _open(self) -> IO[bytes]:
         self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -544,9 +604,8 @@ class Patience:
 
 def parse_retry_after(text: str | None, now: float) -> float | None:
     """Seconds named by a `Retry-After` header (a number or a date; `now` is Unix time), None if neither."""
-    if not text:
-        return None
-    if re.fullmatch(r"\s*\d+\s*", text):
+    text = (text or "").strip()
+    if re.fullmatch(r"[0-9]+", text):
         return float(text)
     with suppress(ValueError, TypeError, OverflowError):
         date = email.utils.parsedate_tz(text)
@@ -592,9 +651,9 @@ class Http:
         """The streaming answer (2xx or one of `accept`), redirects followed; raises a Failure, Stopped."""
         return self._patiently(lambda: self._follow(url, headers, accept), patience)
 
-    def json(self, url: str, patience: Patience) -> Any:
+    def json(self, url: str, patience: Patience, headers: Mapping[str, str] | None = None) -> Any:
         """The JSON answer, at most 64 MB of it; raises a Failure, Stopped."""
-        return self._patiently(lambda: self._read_json(url), patience)
+        return self._patiently(lambda: self._read_json(url, headers or {}), patience)
 
     def _patiently(self, action: Callable[[], T], patience: Patience) -> T:
         """Run `action`; a busy server costs patience, another passing fault costs one of the retries.
@@ -670,7 +729,7 @@ class Http:
         if 200 <= status < 300 or status in accept:
             return response
         with closing(response):
-            body = _read_at_most(response, MAX_ERROR_BODY)
+            body = read_at_most(response, MAX_ERROR_BODY)
         refused = Refused(status, response.headers, body, response.url)
         if self._rules.final(refused):
             raise refused
@@ -681,12 +740,12 @@ class Http:
             raise Unreachable(f"{host} has a fault ({status}); try again later.")
         raise refused
 
-    def _read_json(self, url: str) -> Any:
+    def _read_json(self, url: str, headers: Mapping[str, str]) -> Any:
         host = _host(url)
-        with closing(self._follow(url, {}, ())) as response:
+        with closing(self._follow(url, headers, ())) as response:
             if "json" not in response.headers.get("Content-Type", ""):
                 raise Unreachable(f"{host} sent a page instead of data (maintenance?); try again later.")
-            body = _read_at_most(response, MAX_JSON + 1)
+            body = read_at_most(response, MAX_JSON + 1)
         if len(body) > MAX_JSON:
             raise Failure("answer", f"{host} sent more than 64 MB of JSON for one page; it was refused.")
         try:
@@ -702,18 +761,17 @@ class _Session(requests.Session):
         return None
 
 
-def _read_at_most(response: requests.Response, limit: int) -> bytes:
+def read_at_most(response: requests.Response, limit: int) -> bytes:
     """Up to `limit` bytes of the decoded body; raises Unreachable when the answer is cut."""
-    parts: list[bytes] = []
+    body = bytearray()
     try:
         for chunk in response.iter_content(READ):
-            parts.append(chunk)
-            limit -= len(chunk)
-            if limit <= 0:
+            body += chunk
+            if len(body) >= limit:
                 break
     except _PASSING as error:
         raise Unreachable(f"{_host(response.url)} broke off its answer; try again later.") from error
-    return b"".join(parts)
+    return bytes(body)
 
 
 def _host(url: str) -> str:

@@ -1,4 +1,4 @@
-"""What all tests share: a fake site, the command run against it on a clock without long waits, and a look at the disk."""
+"""What tests share: a fake site, the command run against it on a clock without long waits, a look at the disk."""
 
 from __future__ import annotations
 

@@ -487,7 +487,8 @@ def creator_get(world: World, _call: Call, wanted: Json) -> Any:
     if wanted.get("id") == -1:
         return None
     by_number = next((name for name, number in world.users.items() if number == wanted.get("id")), None)
-    name = by_number or world.find_user(wanted.get("username") or "")
+    asked = str(wanted.get("username") or "").lower()
+    name = by_number or next((user for user in world.users if user.lower() == asked), None)
     if name is None:
         raise Refusal("NOT_FOUND", "Could not find user")
     return _user(world, name) | {"createdAt": Date("2025-01-01T00:00:00.000Z"), "links": [], "rank": None}

@@ -86,6 +86,8 @@ def test_a_model_comes_home_whole(run: Runner, out: Path, site: FakeCivitai) -> 
         "download_state.jsonl",
         "lists/gallery-20001.jsonl",
         "lists/gallery-20002.jsonl",
+        "lists/filters.json",
+        f"{new}/post-50001.json",
         "report.json",
     }
     assert (out / new / "paper_xl.safetensors").read_bytes() == safetensors_bytes("xl")
@@ -100,6 +102,7 @@ def test_the_state_log_names_everything_that_landed(run: Runner, out: Path, stat
     assert set(records) == {
         *(("model", key) for key in ("20001/30001", "20002/30002")),
         *(("image", key) for key in ("40001", "40002", "40003")),
+        ("meta", "40002"),
         ("page", "model/10001"),
     }
     record = records["model", "20002/30002"]
@@ -516,8 +519,9 @@ def test_galleries_are_asked_for_again_when_told_or_when_a_prompt_is_missing(
     one_file(out, "40003.txt").unlink()
     site.forget()
     run("10001")
-    assert [seen.query["modelVersionId"] for seen in site.seen("site", "/api/v1/images")] == [["20002"]]
-    assert one_file(out, "40003.txt")
+    assert not site.seen("site", "/api/v1/images")
+    assert len(site.seen("site", "/api/trpc/image.getGenerationData")) == 1
+    assert read_json(one_file(out, "40003.txt"))["raw_prompt"] == "from the gallery"
 
 
 # --- Refusals ------------------------------------------------------------------------------------
@@ -527,7 +531,7 @@ REFUSALS: dict[str, tuple[dict[str, object], dict[str, object], str, str]] = {
     "early access": ({}, {"early_access": from_now(9e5)}, "early-access", f"Early access until {from_now(9e5)[:10]}"),
     "disabled": ({}, {"usage_control": "Generation"}, "disabled", "creator disabled downloads"),
     "archived": ({"mode": "Archived"}, {}, "archived", "archived by its creator"),
-    "taken down": ({"mode": "TakenDown"}, {}, "gone", "deleted, private"),
+    "taken down": ({"mode": "TakenDown"}, {}, "taken-down", "took the model down"),
 }
 
 
@@ -823,7 +827,7 @@ def test_verify_finds_what_changed_and_the_next_run_repairs_it(
         (["empty.txt"], "empty.txt holds no link"),
         (["bad.txt"], "bad.txt, line 1: 'nonsense' is no link"),
         (["options.txt"], "options.txt, line 2: the options are wrong"),
-        (["https://civitai.com/user/someone"], "is no link to a model"),
+        (["https://civitai.com/articles/5"], "is no link to a model"),
         (["10001", "--layout", "{nothing}"], "The layout has no field {nothing}"),
         (["10001", "--token", "bad token"], "The token is malformed"),
         (["10001", "--site", "nowhere"], "is no web address"),
