@@ -87,7 +87,7 @@ class Settings:
         layout_fields(self.layout)
         if self.token and not re.fullmatch(r"[\x21-\x7e]{8,512}", self.token):
             raise UsageError("The token is malformed: it must be one word of letters and digits, as the site gave it.")
-        if self.site and urlsplit(self.site).scheme not in ("http", "https"):
+        if self.site and not util.web_link(self.site):
             raise UsageError(f"The site {util.printable(self.site)!r} is no web address; write https://HOST.")
 
     @property
@@ -734,7 +734,7 @@ _LEVEL_WORDS = {"None": 1, "Soft": 2, "Mature": 4, "X": 8, "Blocked": 32}
 
 def read_image(answer: Mapping[str, Any]) -> Image | None:
     """A picture from any list; its id may stand only in the stem of its link. None without link or id."""
-    url = text(answer, "url")
+    url = util.web_link(text(answer, "url"))
     stem = urlsplit(url).path.rpartition("/")[2].partition(".")[0] if url.startswith("http") else ""
     image_id = number(answer, "id") or (int(stem) if re.fullmatch(r"[0-9]{1,10}", stem) else 0)
     if image_id <= 0 or not url.startswith(("http://", "https://")):
@@ -2078,6 +2078,8 @@ class Run:
         sidecars = partial(self._write_sidecars, batch, shelf, files)
         group = Tally(lambda: self._submit(self._metadata, batch, (), batch.name, sidecars))
         group.open()
+        if unusable := len(dicts(shelf.version.raw, "images")) - len(shelf.version.images):
+            log.warning("%s: %d pictures without a usable link were left out.", album.name, unusable)
         preview = shelf.preview()
         if preview is not None and settings.only != "metadata":
             self._want(batch, album.wanted(preview, batch), (group,))
@@ -2146,7 +2148,10 @@ class Run:
     def _take(self, batch: Batch, album: Album, item: Mapping[str, Any]) -> None:
         """One picture: its prompt, its bytes, what it was made with, and a later question for what is not told here."""
         image, settings = read_image(item), batch.entry.settings
-        if image is None or not settings.wants_level(image.level):
+        if image is None:
+            log.warning("%s: a picture without a usable link was left out.", album.name)
+            return
+        if not settings.wants_level(image.level):
             return
         path = self._prompt_path(batch, album, image.id)
         told = flat_meta(item.get("meta")) is not None or ("meta" not in item and path.is_file())

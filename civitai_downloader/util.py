@@ -184,6 +184,15 @@ def bare_url(url: str) -> str:
     return "a broken link"
 
 
+def web_link(text: str) -> str:
+    """The text if it is a web link that can be opened, else nothing."""
+    with suppress(ValueError):
+        parts = urlsplit(text)
+        if parts.scheme in ("http", "https") and re.fullmatch(r"\S+", parts.hostname or "") and parts.port != 0:
+            return text
+    return ""
+
+
 def parse_devalue(text: str) -> Any:
     """The value behind a devalue text; dates stay text, undefined and not-a-number become None, sets lists.
 
@@ -222,8 +231,10 @@ class _Devalue:
                 return self._fill(index, rest)
             case ["Map", *rest]:
                 return dict(zip(map(str, map(self.value, rest[::2])), map(self.value, rest[1::2]), strict=False))
-            case ["Set", *rest] | [-7, _, _, *rest]:
-                return [self.value(each) for each in (rest if entry[0] == "Set" else rest[::2])]
+            case ["Set", *rest]:
+                return [self.value(each) for each in rest]
+            case [-7, _, *rest]:
+                return [self.value(each) for each in rest[1::2]]
             case ["Object", int(inner)]:
                 return self.value(inner)
             case ["BigInt", digits]:
@@ -781,10 +792,9 @@ def _host(url: str) -> str:
 def _led_to(url: str, target: str) -> str:
     """The link a redirect leads to; raises Failure for what is none, and from the net into a private network."""
     with suppress(ValueError):
-        there = urljoin(url, target)
-        if _is_private(there) and not _is_private(url):
-            raise Failure("redirect", f"{bare_url(url)} redirects into a private network; it was refused.")
-        if there.lower().startswith(("http://", "https://")) and urlsplit(there).hostname:
+        if there := web_link(urljoin(url, target)):
+            if _is_private(there) and not _is_private(url):
+                raise Failure("redirect", f"{bare_url(url)} redirects into a private network; it was refused.")
             return there
     raise Failure("redirect", f"{bare_url(url)} redirects to something that is no web link.")
 

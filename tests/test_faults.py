@@ -664,6 +664,12 @@ def test_an_answer_that_is_no_http_once_is_tried_again(site: FakeCivitai, run: R
     assert landed(out, file)
 
 
+@pytest.mark.parametrize("url", ["http://[x", "http://", "http://h:99999", "http://a b", "h.com"])
+def test_a_site_that_is_no_link_is_a_usage_error(run: Runner, err: Err, url: str) -> None:
+    assert run("--site", url, "10001") == 2
+    assert "is no web address" in err()
+
+
 def test_a_site_that_is_not_there_is_named(run: Runner, err: Err) -> None:
     assert run("--site", "http://127.0.0.1:9", "10001") == 1
     assert "127.0.0.1 can't be reached" in err()
@@ -947,23 +953,82 @@ def test_odd_pages_lose_no_picture(site: FakeCivitai, run: Runner, out: Path, od
     assert {int(Path(name).stem) for name in files_under(out / "users", "4*.txt")} == set(images)
 
 
-@pytest.mark.parametrize("wrong", [None, 7, "text", [], {}, [None, 5, "x", []], True, -1, 1e400], ids=repr)
-@pytest.mark.parametrize("key", ["files", "images", "id", "name", "baseModel", "stats", "trainedWords"])
+WRONG: tuple[Any, ...] = (
+    None,
+    7,
+    "text",
+    [],
+    {},
+    [None, 5, "x", []],
+    True,
+    -1,
+    1e400,
+    "../../x",
+    "\ud800",
+    "http://h/x",
+    {"a": {}},
+)
+MODEL_KEYS = "name type creator tags description stats modelVersions id mode nsfwLevel allowCommercialUse".split()
+VERSION_KEYS = "id name files images baseModel stats trainedWords publishedAt availability description air".split()
+FILE_KEYS = "id name sizeKB type hashes metadata primary downloadUrl".split()
+IMAGE_KEYS = "id url type meta username postId nsfwLevel width createdAt modelVersionIds hasMeta".split()
+
+
+def with_wrong(answer: Any, level: str, key: str, wrong: Any) -> Any:
+    """A model's answer with one key of the model or of all its versions, files or images replaced."""
+    versions = answer["modelVersions"]
+    places = {"model": [answer], "version": versions}
+    places |= {name: [each for version in versions for each in version[f"{name}s"]] for name in ("file", "image")}
+    for place in places[level]:
+        place[key] = wrong
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("level", "keys"),
+    [("model", MODEL_KEYS), ("version", VERSION_KEYS), ("file", FILE_KEYS), ("image", IMAGE_KEYS)],
+    ids=["model", "version", "file", "image"],
+)
 def test_a_field_of_the_wrong_type_breaks_nothing(
-    site: FakeCivitai, run: Runner, err: Err, key: str, wrong: Any
+    site: FakeCivitai, run: Runner, out: Path, err: Err, level: str, keys: list[str]
 ) -> None:
-    add_file(site, 2000)
-    site.world.versions[20001].add_image()
-
-    def change(answer: Any) -> Any:
-        answer["modelVersions"] = [{**version, key: wrong} for version in answer["modelVersions"]]
-        return answer
-
-    site.fail(MODELS, fake.Rewrite(change), times=MANY)
-    assert run("--no-gallery", link(site)) in (0, 1)
+    faults = {}
+    for fault in ((key, wrong) for key in keys for wrong in WRONG):
+        faults[add_file(site, 2000) and max(site.world.models)] = fault
+        site.world.versions[max(site.world.versions)].add_image(meta={"prompt": "x"})
+    site.fail(MODELS, fake.Rewrite(lambda answer: with_wrong(answer, level, *faults[answer["id"]])), times=MANY)
+    assert run("--no-gallery", "--retries", "0", *(f"{site.url}/models/{model}" for model in faults)) in (0, 1)
     said = err()
     assert "fault of this program" not in said
     assert "Traceback" not in said
+    assert {each.name for each in out.parent.iterdir()} == {"downloads"}
+
+
+def test_a_picture_whose_link_is_broken_harms_no_other(site: FakeCivitai, run: Runner, out: Path, err: Err) -> None:
+    file = add_file(site)
+    site.world.versions[20001].add_image()
+    site.fail(
+        MODELS, fake.Rewrite(lambda answer: with_wrong(answer, "image", "url", "http://[broken/x.png")), times=MANY
+    )
+    assert run("--no-gallery", link(site)) == 0
+    assert "1 pictures without a usable link were left out" in err()
+    assert landed(out, file)
+
+
+def test_pictures_with_odd_metadata_are_kept(site: FakeCivitai, run: Runner, out: Path, err: Err) -> None:
+    add_file(site, 2000)
+    odd = [*WRONG, {"prompt": 5}, {"prompt": ["x"], "meta": 7}, {"meta": {"prompt": "z"}}, {"meta": [1]}]
+    odd += [{"resources": 5, "hashes": [], "civitaiResources": "x", "seed": {}, "steps": [], "Size": 5, "Model": {}}]
+    metas = {site.world.add_image([20001]).id: meta for meta in odd}
+
+    def change(answer: Any) -> Any:
+        return {**answer, "items": [{**item, "meta": metas[item["id"]]} for item in answer["items"]]}
+
+    site.fail(IMAGES, fake.Rewrite(change), times=MANY)
+    assert run(link(site)) == 0
+    assert "Traceback" not in err()
+    assert {int(Path(name).stem) for name in files_under(out / "users", "4*.txt")} == set(metas)
+    assert len(files_under(out / "users", "4*.png")) == len(metas)
 
 
 @pytest.mark.parametrize("answer", ["null", "[]", "7", '"text"', "{}", '{"modelVersions":[null,7]}', "[" * 100_000])

@@ -186,6 +186,27 @@ def test_bare_url(url: str, shown: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "good"),
+    [
+        ("https://h/a b?x=1", True),
+        ("HTTP://127.0.0.1:8000", True),
+        ("http://[::1]:80/", True),
+        ("http://[broken/", False),
+        ("http://h:99999/", False),
+        ("http://h:port/", False),
+        ("http://a b/", False),
+        ("http://", False),
+        ("//h/x", False),
+        ("file:///x", False),
+        ("h.com/x", False),
+        ("", False),
+    ],
+)
+def test_web_link(text: str, good: bool) -> None:
+    assert util.web_link(text) == (text if good else "")
+
+
+@pytest.mark.parametrize(
     ("size", "words"),
     [(0, "0 B"), (1023, "1023 B"), (1024, "1.0 KB"), (3.4 * 1024**3, "3.4 GB"), (5 * 1024**4, "5.0 TB"),
      (5000 * 1024**4, "5000.0 TB")],
