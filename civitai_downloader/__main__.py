@@ -77,7 +77,7 @@ def command_parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
         argument_default=argparse.SUPPRESS,
         description="Brings home every file, picture and prompt behind a list of Civitai links.",
-        epilog="Exit codes: 0 everything is there, 1 something failed, 2 usage, 130 interrupted.",
+        epilog="Exit codes: 0 everything is there, 1 something failed, 2 usage, 3 queued in IDM, 130 interrupted.",
     )
     parser.add_argument(
         "inputs", nargs="*", metavar="INPUT", help="a list file, a link, or a model id (default: models.txt, users.txt)"
@@ -107,6 +107,13 @@ def command_parser() -> argparse.ArgumentParser:
     how.add_argument("--dry-run", action="store_true", help="print what would be fetched; write nothing")
     how.add_argument("--verify", action="store_true", help="check what is on disk against the log; fetch nothing")
     how.add_argument("--retry-failed", action="store_true", help="run the lines of failed.txt in the output folder")
+    how.add_argument(
+        "--idm", metavar="PATH", nargs="?", const="", help="queue in Internet Download Manager (--idm=PATH)"
+    )
+    how.add_argument("--idm-wait", action="store_true", help="wait until IDM has brought everything")
+    how.add_argument(
+        "--idm-token-url", action="store_true", help="give IDM links that hold the token and do not expire"
+    )
     output = parser.add_argument_group("output")
     output.add_argument("-q", "--quiet", action="store_true", help="failures and the summary only")
     output.add_argument("-v", "--verbose", action="store_true", help="one line for each request")
@@ -180,12 +187,26 @@ NOT_SETTINGS = frozenset(
 
 def settings_from(given: Mapping[str, Any]) -> core.Settings:
     """The settings of the run; raises UsageError."""
-    from . import core
+    from . import core, util
 
     token = given.get("token") or next((os.environ[name] for name in TOKEN_VARIABLES if os.environ.get(name)), "")
     cookies = core.read_cookies(Path(given["cookies"])) if "cookies" in given else ""
     chosen = {name: value for name, value in given.items() if name not in NOT_SETTINGS}
-    return core.Settings(**chosen, token=token.strip(), cookies=cookies)
+    if "idm" in given:
+        chosen["idm"] = util.find_idm(given["idm"])
+    if given.get("idm_token_url"):
+        log.warning("IDM keeps links as they are: the token will stand in its list in clear.")
+    return core.Settings(**chosen, token=(token or token_of_file()).strip(), cookies=cookies)
+
+
+def token_of_file() -> str:
+    """The token in `token.txt` of the current folder, or nothing."""
+    from . import util
+
+    try:
+        return util.decode_text(Path("token.txt").read_bytes())
+    except OSError:
+        return ""
 
 
 def filters_for(given: Mapping[str, Any]) -> core.Filters:
@@ -481,11 +502,13 @@ def say_summary(words: Words, run: core.Run) -> None:
         "summary", done=run.counts["done"], size=util.human_size(run.progress.received), skipped=run.counts["skipped"],
         failed=run.counts["failed"], time=clock_time(run.seconds()),
     )  # fmt: skip
-    level = logging.WARNING if run.counts["failed"] or run.interrupted else logging.INFO
+    level = logging.WARNING if run.counts["failed"] or run.counts["queued"] or run.interrupted else logging.INFO
     facts = {"event": "summary", **run.counts, "bytes": run.progress.received, "requests": run.site.api_requests}
     log.log(level, "%s", summary, extra={"facts": facts})
     pictures = sum(result.kind == "image" for result in results)
     each = 1000 * run.site.api_requests / pictures if pictures else 0
+    if run.counts["queued"]:
+        log.warning("%s", words("queued", count=run.counts["queued"]))
     log.debug("%s", words("requests", count=run.site.api_requests, each=round(each)))
 
 
@@ -621,12 +644,15 @@ def verify(settings: core.Settings, words: Words, clock: util.Clock) -> int:
         log.warning("%s", problem)
     results = core.verify_library(library, clock, lambda count, total: log.debug("%d/%d", count, total))
     failures = [result for result in results if result.outcome == "failed"]
+    queued = sum(result.outcome == "queued" for result in results)
     say_failures(words, failures)
     if not results:
         log.error("%s", words("verify.nothing", folder=settings.output))
         return USAGE
-    log.info("%s", words("verify.summary", good=len(results) - len(failures), bad=len(failures)))
-    return FAILED if failures else DONE
+    log.info("%s", words("verify.summary", good=len(results) - len(failures) - queued, bad=len(failures)))
+    if queued:
+        log.warning("%s", words("queued", count=queued))
+    return exit_code({"failed": len(failures), "queued": queued}, ())
 
 
 def cli() -> NoReturn:

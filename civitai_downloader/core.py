@@ -7,6 +7,7 @@ sidecars, the library on disk, one file's way, the run, and what is said about i
 from __future__ import annotations
 
 import calendar
+import hashlib
 import html
 import json
 import logging
@@ -16,8 +17,9 @@ import string
 import threading
 import time
 import traceback
+import unicodedata
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -80,6 +82,9 @@ class Settings:
     check_hashes: bool = True
     force: bool = False
     refresh: bool = False
+    idm: Path | None = None
+    idm_wait: bool = False
+    idm_token_url: bool = False
     dry_run: bool = False
 
     def __post_init__(self) -> None:
@@ -930,19 +935,200 @@ class Wanted:
         return f"{folder}/{util.file_name(name, tail.strip(' []'), tail)}"
 
 
-# --- Prompts and word lists ---
+# --- Prompts and word lists ----------------------------------------------------------------------
+
+WORD_LISTS = ("sex", "clothes", "etc")
+
+_COMMAS, _BREAKS = ",，、", "\n\r\v\f\x85\u2028\u2029"
+_COMMA, _HARD = re.compile(f"[{_COMMAS}]"), re.compile(f"[{_BREAKS}]|BREAK")
+_PAIRS = {"(": ")", "[": "]", "{": "}", "（": "）", "［": "］", "｛": "｝"}
+_NAME = re.compile(f"<[^\\W\\d_][^<>{_BREAKS}]*>")
+_TOKEN = re.compile(
+    rf"\\[()\[\]{{}}\\]|(?P<name>{_NAME.pattern})|(?P<open>[(\[{{（［｛])|(?P<close>[)\]}}）］｝])"
+    rf"|(?P<cut>[{_COMMAS}{_BREAKS}]|\bBREAK\b)"
+)
 
 
+def split_prompt(prompt: str) -> list[str]:
+    """Separator, tag, separator, …, tag, separator: joined they are the prompt, byte for byte.
+
+    Commas (also `，` and `、`) separate unless they stand in brackets; line breaks and the word `BREAK` always do. A
+    name in angle brackets (`<lora:…>`) is a tag of its own. A bracket that is escaped, or has no partner before the
+    next line break or `BREAK`, is an ordinary character; so is a `<` that doesn't begin a name.
+    """
+    parts, at = [], 0
+    for start, end in _stretches(prompt):
+        if tag := re.compile(r"\S(?:.*\S)?", re.S).search(prompt, start, end):
+            parts += [prompt[at : tag.start()], tag.group()]
+            at = tag.end()
+    return [*parts, prompt[at:]]
+
+
+def _stretches(prompt: str) -> Iterator[tuple[int, int]]:
+    """From where to where the text between separators goes; some of it is blank."""
+    groups = _groups(prompt)
+    at = inside = 0
+    for token in _TOKEN.finditer(prompt):
+        if token.start() >= inside:
+            inside = groups.get(token.start(), 0)
+            if token["name"] or token["cut"]:
+                yield at, token.start()
+                at = token.end()
+            if token["name"]:
+                yield token.span()
+    yield at, len(prompt)
+
+
+def _groups(prompt: str) -> dict[int, int]:
+    """Where each bracket that has a partner opens, and where it is closed."""
+    opened: list[tuple[str, int]] = []
+    waiting: Counter[str] = Counter()
+    groups = {}
+    for token in _TOKEN.finditer(prompt):
+        if token["open"]:
+            opened.append((_PAIRS[token[0]], token.start()))
+            waiting[_PAIRS[token[0]]] += 1
+        elif token["close"] and waiting[token[0]]:
+            closer = ""
+            while closer != token[0]:
+                closer, start = opened.pop()
+                waiting[closer] -= 1
+            groups[start] = token.end()
+        elif _HARD.fullmatch(token[0]):
+            opened, waiting = [], Counter()
+    return groups
+
+
+def _without(parts: Sequence[str], dropped: Sequence[bool]) -> str:
+    """A split prompt without some of its tags."""
+    if dropped and all(dropped):
+        return ""
+    kept: list[str] = []
+    run = [parts[0]]
+    for tag, separator, drop in zip(parts[1::2], parts[2::2], dropped, strict=True):
+        if not drop:
+            kept += [_one_separator(run, first=not kept), tag]
+            run = []
+        run.append(separator)
+    return "".join([*kept, _one_separator(run, last=True)])
+
+
+def _one_separator(run: Sequence[str], *, first: bool = False, last: bool = False) -> str:
+    """What is left of the separators around dropped tags: one comma at most, every line break and `BREAK`."""
+    if len(run) == 1:
+        return run[0]
+    hard = [each for each in run if _HARD.search(each)]
+    if not hard:
+        return run[0] if first else run[-1] if last else next(filter(str.strip, run), ", ")
+    text = hard[0] + _COMMA.sub("", "".join(hard[1:]))
+    if first or last:
+        text = _COMMA.sub("", text)
+    # A bracket may have been all that kept BREAK from its neighbour.
+    text = re.sub(r"\A(?=BREAK)|(?<=BREAK)(?=BREAK)|(?<=BREAK)\Z", " ", text)
+    return text.lstrip(" ") if first else text.rstrip(" ") if last else text
+
+
+# Thai, Lao, Burmese, Khmer, kana and Han know no blanks; Korean ties its particles to the word.
+_TIED = (
+    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3041-\u30ff\u3400-\u9fff\uac00-\ud7af\U00020000-\U0003ffff"
+)
+_WORD = re.compile(rf"[{_TIED}]|[^\W{_TIED}]+|(?<=[{_TIED}]) (?=[{_TIED}])|[^\w\s]")
+_WEIGHT = re.compile(r"(?<=[^\s(\[{,]):\s*[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?=\s*(?:[)\]}>,|]|\Z))")
+_BLANK = re.compile(r"(?<=\[):|[()\[\]{}\\_\-\u2010-\u2015\u200b\ufeff\s\0]+")
+_COMMENT = re.compile(r"(?:^|(?<=\s))#[^\r\n]*")
+
+
+def _folded(text: str) -> str:
+    """`Ｄ`, `D` and `d` as one. In pieces: a long run of accents would take quadratic time."""
+    pieces = (unicodedata.normalize("NFKC", text[at : at + 1000]) for at in range(0, len(text), 1000))
+    return "".join(pieces).casefold()
+
+
+def _bare_words(text: str) -> list[str]:
+    return _WORD.findall(_BLANK.sub(" ", _WEIGHT.sub(" ", text)).strip())
+
+
+def _words(tag: str) -> list[str]:
+    """The words of a tag between two edges (""); those of names in angle brackets come last, marked by a `<`."""
+    text = _folded(tag)
+    names = [f"<{word}" for name in _NAME.findall(text) for word in ("", *_bare_words(name[1:-1]))]
+    return ["", *_bare_words(_NAME.sub(" ", text)), *names, ""]
+
+
+class WordList:
+    """The entries of a list, each as its words; the time to match a tag doesn't grow with their number."""
+
+    def __init__(self, entries: Iterable[tuple[str, ...]] = ()) -> None:
+        self.entries = frozenset(entries)
+        self._tree: dict[str | None, Any] = {}  # word -> the words that may follow; None where an entry ends
+        for words in self.entries:
+            node = self._tree
+            for word in words:
+                node = node.setdefault(word, {})
+            node[None] = {}
+
+    def matches(self, tag: str) -> bool:
+        """Whether the words of an entry stand in the tag."""
+        return self.finds(_words(tag))
+
+    def finds(self, words: Sequence[str]) -> bool:
+        """The same for the words of a tag."""
+        return any(self._begins(words, at) for at in range(len(words)) if words[at] in self._tree)
+
+    def _begins(self, words: Sequence[str], at: int) -> bool:
+        node = self._tree
+        while None not in node and at < len(words) and words[at] in node:
+            node = node[words[at]]
+            at += 1
+        return None in node
+
+
+def parse_word_list(text: str) -> WordList:
+    """A word list: an entry a line or between commas, `#` comments, `=` before what must be the whole tag."""
+    entries = []
+    for line in re.split(f"[{_COMMAS}{_BREAKS}]", _COMMENT.sub("", text)):
+        entry = _folded(line).strip(" \t\0\u200b\ufeff")
+        whole, entry = entry[:1] == "=", entry.removeprefix("=").strip()
+        words = _words(f"{entry}>" if entry[:1] == "<" and entry[-1:] != ">" else entry)
+        if len(words) > 2:
+            entries.append(tuple(words if whole else words[1:-1]))
+    return WordList(entries)
+
+
+@dataclass(frozen=True)
 class Filters:
-    fingerprint = "none"
-    problems: list[str] = []
+    """The three word lists; `problems` says which could not be read."""
+
+    sex: WordList = field(default_factory=WordList)
+    clothes: WordList = field(default_factory=WordList)
+    etc: WordList = field(default_factory=WordList)
+    problems: tuple[str, ...] = ()
 
     @classmethod
-    def read(cls, folder: Path) -> "Filters":
-        return cls()
+    def read(cls, folder: Path) -> Filters:
+        """The lists in a folder; one that is missing is empty."""
+        lists, problems = {}, []
+        for name in WORD_LISTS:
+            path = folder / f"Filter_{name}.txt"
+            try:
+                lists[name] = parse_word_list(util.decode_text(path.read_bytes()))
+            except OSError as error:
+                problems.append(f"The word list {path} can't be read ({error.strerror}); nothing is filtered by it.")
+        return cls(**lists, problems=tuple(problems))
 
-    def apply(self, prompt: str) -> tuple[str, str]:
-        return prompt, prompt
+    @property
+    def fingerprint(self) -> str:
+        """Another one as soon as an entry is; comments and the order of the entries don't matter."""
+        entries = [sorted(each.entries) for each in (self.sex, self.clothes, self.etc)]
+        return hashlib.sha256(json.dumps(entries).encode()).hexdigest()
+
+    def apply(self, raw_prompt: str) -> tuple[str, str]:
+        """The prompt without the tags of all three lists, and without those of `sex` and `etc` alone."""
+        parts = split_prompt(raw_prompt)
+        tags = [_words(tag) for tag in parts[1::2]]
+        always = [self.sex.finds(tag) or self.etc.finds(tag) for tag in tags]
+        dropped = [drop or self.clothes.finds(tag) for drop, tag in zip(always, tags, strict=True)]
+        return _without(parts, dropped), _without(parts, always)
 
 
 # --- Pages and sidecars --------------------------------------------------------------------------
@@ -1188,12 +1374,13 @@ def post_facts(post: Mapping[str, Any], post_id: int, page: str, images: list[in
 
 @dataclass(frozen=True)
 class Record:
-    """The last line of the state log about one thing."""
+    """The last line of the state log about one thing; `until` is when the link of a queued one runs out."""
 
     status: str
     path: str
     size: int
     sha256: str
+    until: str = ""
 
 
 Key = tuple[str, str]
@@ -1244,7 +1431,8 @@ class Library:
         path = text(line, "path")
         if not all(key) or path.startswith("/") or ".." in path.split("/") or re.match(r"[\\]|.?:", path):
             return
-        self._remember(key, Record(text(line, "status"), path, number(line, "size"), text(line, "sha256")))
+        facts = (text(line, name) for name in ("sha256", "until"))
+        self._remember(key, Record(text(line, "status"), path, number(line, "size"), *facts))
 
     def _remember(self, key: Key, record: Record) -> None:
         self._records[key] = record
@@ -1320,19 +1508,8 @@ class Library:
 
     def record(self, key: Key, record: Record, *, source: str, reason: str = "") -> None:
         """Append to the state log what became of a thing."""
-        self._log.append(
-            {
-                "at": util.utc_now(),
-                "type": key[0],
-                "id": key[1],
-                "status": record.status,
-                "path": record.path,
-                "size": record.size,
-                "sha256": record.sha256,
-                "reason": reason,
-                "source": source,
-            }
-        )
+        facts = {"at": util.utc_now(), "type": key[0], "id": key[1], **vars(record), "reason": reason, "source": source}
+        self._log.append({name: value for name, value in facts.items() if name != "until" or value})
         self._remember(key, record)
 
     def kept_list(self, name: str, query: str) -> list[dict[str, Any]] | None:
@@ -1362,6 +1539,11 @@ class Library:
         changed = refilter(self.root, filters)
         util.write_json(self.root / "lists" / "filters.json", {"fingerprint": filters.fingerprint})
         return changed
+
+    def queued(self, wanted: Wanted) -> Record | None:
+        """What the log says of a thing that was handed to IDM and has not come yet, or None."""
+        record = self._records.get((wanted.kind, wanted.id))
+        return record if record is not None and record.status == "queued" else None
 
     def succeeded(self, key: Key) -> bool:
         """Whether the log has a success for a key."""
@@ -1399,6 +1581,7 @@ class Result:
     reason: str = ""
     message: str = ""
     verified: bool = True
+    until: str = ""
 
 
 class Still(Exception):
@@ -1415,9 +1598,13 @@ class Fetcher:
         self._settings, self._site, self._clock, self._progress = settings, site, clock, progress
         self._throttle = util.Throttle(settings.limit_rate, clock)
         self._quota_failures = 0
+        self.idm = util.Idm(settings.idm, clock) if settings.idm is not None else None
 
     def bring(self, wanted: Wanted, library: Library, *, force: bool, elsewhere: Path | None) -> Result:
         """Have the thing on disk; raises a Failure with the reason why not, Stopped."""
+        queued = library.queued(wanted)
+        if queued is not None and (waiting := self._receive(wanted, library, queued, force=force)):
+            return waiting
         action, path = library.look(wanted, force=force)
         if action == "keep":
             return self._result(
@@ -1447,13 +1634,8 @@ class Fetcher:
         """Take a file that lies there already for the one wanted, if its bytes prove it; None if they don't."""
         with util.disk_errors(path):
             digest = util.sha256_of(path, self._clock).hexdigest() if wanted.kind == "model" else ""
-        if wanted.sha256 and self._settings.check_hashes:
-            proven = digest == wanted.sha256
-        elif wanted.kind == "image":
-            proven = _sniff(path)[0] == path.suffix
-        else:
-            proven = not wanted.path.endswith(".safetensors") or util.is_safetensors(path)
-        if not proven:
+        hashed = wanted.sha256 and self._settings.check_hashes
+        if not (digest == wanted.sha256 if hashed else _has_right_form(path)):
             return None
         return self._result(wanted, library, path, "skipped", verified=bool(wanted.sha256), sha256=digest)
 
@@ -1464,7 +1646,7 @@ class Fetcher:
         trouble: Failure = Failure("gone", "The site gives no link for it.")
         for url in wanted.urls:
             try:
-                result = self._fetch_from(url, wanted, library)
+                result = (self._fetch_from if self.idm is None else self._queue_from)(url, wanted, library)
             except Still:
                 trouble = Failure("still", "The site sends a still picture instead of this video; try again later.")
             except Failure as failure:
@@ -1519,6 +1701,42 @@ class Fetcher:
         verified = wanted.kind == "image" or bool(wanted.sha256 and received.sha256)
         return self._result(wanted, library, target, "done", verified=verified, sha256=received.sha256)
 
+    def _queue_from(self, url: str, wanted: Wanted, library: Library) -> Result:
+        """Look at the first bytes, then hand the link to IDM: a page must never be queued as a model."""
+        self._check_space(wanted, library.at(wanted.path))
+        with closing(_no_page(self._site.open(url, {"Range": "bytes=0-63"}, util.Patience()), wanted)) as response:
+            head, link = util.read_at_most(response, 64)[:64], response.url
+            span = util.parse_content_range(response.headers.get("Content-Range"))
+        extension, kind = util.sniff_media(head) if wanted.kind == "image" else ("", "")
+        if wanted.media == "video" and kind == "image":
+            raise Still
+        if util.looks_like_page(head) or (wanted.kind == "image" and not extension):
+            raise Failure("page", "The site sent something else than the file; a token or a later try may help.")
+        size = (span[1] if span else None) or wanted.size
+        if wanted.size and abs(size - wanted.size) >= 1024:
+            raise Failure("size", f"The site offers {size} bytes where {wanted.size} are published; try again later.")
+        target = library.at(wanted.path + extension)
+        with util.disk_errors(target):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.unlink(missing_ok=True)
+        secret = self._settings.idm_token_url and wanted.kind == "model" and self._settings.token
+        if self.idm is not None:
+            handed = f"{url}&token={self._settings.token}" if secret else link
+            self.idm.add(handed, target.parent.absolute(), target.name)
+        until = DAY + time.time() if secret else util.expiry_of(link, time.time())
+        result = self._result(wanted, library, target, "queued", verified=False, sha256=wanted.sha256)
+        return replace(result, size=size, until=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(until)))
+
+    def _receive(self, wanted: Wanted, library: Library, record: Record, *, force: bool) -> Result | None:
+        """What became of a thing in IDM's queue: done, still queued, or None if it is to be queued again."""
+        arrived = receive_queued(library, (wanted.kind, wanted.id), record, self._clock)
+        if arrived is not None:
+            path = library.at(arrived.path)
+            return self._result(wanted, library, path, "done", verified=bool(wanted.sha256), sha256=arrived.sha256)
+        if force or moment(record.until) < time.time():
+            return None
+        return Result("queued", wanted.kind, wanted.id, wanted.name, record.path, record.size)
+
     def _check_space(self, wanted: Wanted, part: Path) -> None:
         need, free = wanted.size - (util.size_of(part) or 0), util.free_space(part.parent)
         if need > free:
@@ -1537,6 +1755,53 @@ class Fetcher:
     ) -> Result:
         where, size = path.relative_to(library.root).as_posix(), util.size_of(path) or 0
         return Result(outcome, wanted.kind, wanted.id, wanted.name, where, size, sha256, verified=verified)
+
+
+def receive_queued(library: Library, key: Key, record: Record, clock: util.Clock) -> Record | None:
+    """The record of a queued file that has come and is right; None while it has not. Raises Failure for a wrong one.
+
+    It has come when its size is reached and nobody has written to it for some seconds; a file that IDM called
+    `name_2.ext` gets its right name.
+    """
+    target = library.at(record.path)
+    path = util.delivered(target, record.size)
+    if path is None:
+        return None
+    size, quiet = util.size_of(path) or 0, util.seconds_quiet(path)
+    state = arrival(size, record.size, quiet)
+    if state == "arriving":
+        return None
+    with util.disk_errors(path):
+        digest = util.sha256_of(path, clock).hexdigest() if key[0] == "model" else ""
+        if path != target:
+            util.replace_file(path, target)
+    right = digest == record.sha256 if record.sha256 else _has_right_form(target)
+    if state == "wrong" or not right:
+        aside = library.at(library.place(("corrupted",), target.name))
+        with util.disk_errors(aside):
+            aside.parent.mkdir(parents=True, exist_ok=True)
+            util.replace_file(target, aside)
+        reason = "size" if state == "wrong" else "hash" if record.sha256 else "broken"
+        raise Failure(reason, f"What IDM delivered is wrong ({size} of {record.size} bytes); it lies in corrupted/.")
+    return Record("success", record.path, size, digest)
+
+
+def arrival(size: int, expected: int, quiet: float) -> Literal["arriving", "arrived", "wrong"]:
+    """Whether a file that another program writes has come: `quiet` is the seconds since its last change."""
+    if not expected:
+        return "arrived" if quiet >= 30 else "arriving"
+    if size < expected:
+        return "arriving" if quiet < 600 else "wrong"
+    if size - expected >= 1024:
+        return "wrong"
+    return "arrived" if quiet >= 5 else "arriving"
+
+
+def _has_right_form(path: Path) -> bool:
+    """Without a hash: whether a model's header or a picture's first bytes are what the name says."""
+    if path.suffix in util.MEDIA_EXTENSIONS:
+        return _sniff(path)[0] == path.suffix
+    return path.suffix != ".safetensors" or util.is_safetensors(path)
 
 
 def _no_page(response: requests.Response, wanted: Wanted) -> requests.Response:
@@ -1780,6 +2045,7 @@ class Run:
         self._answers: OrderedDict[tuple[str, int], dict[str, Any]] = OrderedDict()
         self._late: list[Callable[[], None]] = []
         self._refusals = 0
+        self._queued: list[tuple[Batch, Wanted, Result]] = []
         self._all = Tally(self._over.set)
         self._listing = Tally(self._start_late)
         self._begun, self._begun_at = clock.now(), util.utc_now()
@@ -1809,9 +2075,33 @@ class Run:
                 self._all.close()
                 while not self._over.wait(0.1):
                     watch(self)
+            self._start_idm(result for _, _, result in self._queued if result.until)
+            while self.settings.idm_wait and self._queued:
+                self._await_idm()
+                watch(self)
         except KeyboardInterrupt:
             self.interrupted = True
         watch(self)
+
+    def _start_idm(self, queued: Iterable[object]) -> None:
+        """Start IDM's queue if there is something in it."""
+        if self._fetcher.idm is not None and any(True for _ in queued):
+            try:
+                self._fetcher.idm.start()
+            except Failure as failure:
+                log.warning("%s", failure)
+
+    def _await_idm(self) -> None:
+        """Look at everything queued once, then wait two seconds; a link that has run out is waited for no longer."""
+        waiting, self._queued = self._queued, []
+        for batch, wanted, result in waiting:
+            now = self._result_of(batch, wanted.name, partial(self._bring, batch, wanted))
+            if now is None or now.outcome == "queued":
+                continue
+            batch.results.remove(result)
+            self.counts["queued"] -= 1
+            self._finish(batch, now)
+        self._clock.sleep(2)
 
     # Tasks: every exception becomes a result here, and nowhere else.
 
@@ -2338,7 +2628,8 @@ class Run:
         for file, wanted in sidecar_owners(files):
             record = shelf.library.find(wanted)
             path = shelf.library.at(wanted.path)
-            if shelf.settings.only == "images" or (shelf.settings.wants_files and not path.is_file()):
+            coming = path.is_file() or shelf.library.queued(wanted) is not None
+            if shelf.settings.only == "images" or (shelf.settings.wants_files and not coming):
                 continue
             write = partial(self._write_sidecar, shelf, path)
             beside = write(".preview" + picture.suffix, picture) if picture is not None else None
@@ -2415,8 +2706,14 @@ class Run:
             )
             library.record(key, Record("failed", wanted.path, 0, ""), source=wanted.source, reason=str(failure))
             return result
-        if result.outcome == "done" or result.sha256:
+        if result.until:
+            record = Record("queued", result.path, result.size, result.sha256, result.until)
+            library.record(key, record, source=wanted.source)
+        elif result.outcome != "queued" and (result.outcome == "done" or result.sha256):
             library.record(key, Record("success", result.path, result.size, result.sha256), source=wanted.source)
+        if result.outcome == "queued":
+            self._queued.append((batch, wanted, result))
+            return result
         if len(self.libraries) > 1 or force:
             self._landed[wanted.identity] = library.at(result.path)
         return result
@@ -2428,6 +2725,7 @@ class Run:
         with self._lock:
             batch.settled = True
             self.settled += 1
+        self._start_idm(result for result in batch.results if result.until)
         if not batch.page_path or batch.failures:
             return
         with suppress(Failure):  # the next write will fail as well, and be told
@@ -2600,31 +2898,42 @@ def _planned(library: Library, wanted: Wanted, obstacle: str, force: bool) -> Pl
 
 
 def verify_library(library: Library, clock: util.Clock, watch: Callable[[int, int], None]) -> list[Result]:
-    """Check every success of the state log against the disk; what is wrong is recorded, so that a run fetches it."""
+    """Check what the state log calls done or queued against the disk; nothing is fetched.
+
+    What is wrong is recorded, so that a run fetches it; what has come from IDM's queue is recorded as done.
+    """
     results = []
-    known = [(key, record) for key, record in library.records() if record.status == "success" and key[0] != "page"]
+    states = ("success", "queued")
+    known = [(key, each) for key, each in library.records() if each.status in states and key[0] in ("model", "image")]
     for count, (key, record) in enumerate(known, 1):
         clock.check()
-        reason, message = _check_record(library, record, clock)
-        outcome: Outcome = "failed" if reason else "done"
-        results.append(Result(outcome, *key, record.path, record.path, record.size, record.sha256, reason, message))
-        if reason:
-            library.record(key, replace(record, status="failed"), source="--verify", reason=message)
+        try:
+            after = receive_queued(library, key, record, clock) if record.status == "queued" else record
+            if record.status == "success":
+                _check_record(library, record, clock)
+            outcome: Outcome = "queued" if after is None else "done"
+            results.append(Result(outcome, *key, record.path, record.path, record.size, record.sha256))
+            if after is not None and record.status == "queued":
+                library.record(key, after, source="--verify")
+        except Failure as failure:
+            result = Result("failed", *key, record.path, record.path, record.size, record.sha256)
+            results.append(replace(result, reason=failure.reason, message=str(failure)))
+            library.record(key, replace(record, status="failed"), source="--verify", reason=str(failure))
         watch(count, len(known))
     return results
 
 
-def _check_record(library: Library, record: Record, clock: util.Clock) -> tuple[str, str]:
+def _check_record(library: Library, record: Record, clock: util.Clock) -> None:
+    """Raise Failure if a file is not what it was when it was verified."""
     path = library.at(record.path)
     size = util.size_of(path)
     if size is None:
-        return "missing", "It is not on disk any more; run again to fetch it."
+        raise Failure("missing", "It is not on disk any more; run again to fetch it.")
     if size != record.size:
-        return "size", f"It has {size} bytes instead of {record.size}; run again to fetch it."
+        raise Failure("size", f"It has {size} bytes instead of {record.size}; run again to fetch it.")
     with util.disk_errors(path):
         if record.sha256 and util.sha256_of(path, clock).hexdigest() != record.sha256:
-            return "changed", "Its bytes have changed since they were verified; run again to fetch it."
-    return "", ""
+            raise Failure("changed", "Its bytes have changed since they were verified; run again to fetch it.")
 
 
 # --- What failed, for the next run ---------------------------------------------------------------

@@ -5,8 +5,10 @@ Nothing here knows what the bytes are for. Sizes are bytes, times are seconds.
 
 from __future__ import annotations
 
+import calendar
 import email.utils
 import errno
+import glob
 import hashlib
 import http.cookiejar
 import ipaddress
@@ -16,6 +18,7 @@ import os
 import re
 import shutil
 import struct
+import subprocess
 import sys
 import threading
 import time
@@ -27,7 +30,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import IO, Any, TypeVar
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import parse_qs, urljoin, urlsplit
 
 import backoff
 import requests
@@ -140,12 +143,19 @@ _WORD = re.compile(r"(?:\"[^\"]*\"|'[^']*'|\S)+")
 
 
 def decode_text(data: bytes) -> str:
-    """The text of a hand-made file: UTF-8 or UTF-16 by its mark, else UTF-8, else a legacy code page."""
+    """The text of a hand-made file: UTF-8 or UTF-16 by its mark, else UTF-8, else the code page it looks like."""
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         return data.decode("utf-16", "replace")
-    for encoding in ("utf-8-sig", locale.getpreferredencoding(False), "cp949", "cp932"):
-        with suppress(UnicodeDecodeError, LookupError):
-            return data.decode(encoding)
+    with suppress(UnicodeDecodeError):
+        return data.decode("utf-8-sig")
+    # Korean and Japanese bytes are legal in each other's code page, but become half-width kana or odd Hangul there.
+    for encoding, sign in (("euc_kr", "[가-힣]"), ("cp932", "[ぁ-ヶ一-龠]"), ("cp949", "[가-힣]")):
+        with suppress(UnicodeDecodeError):
+            text = data.decode(encoding)
+            if len(re.findall(sign, text)) > len(re.findall("[｡-ﾟ]", text)):
+                return text
+    with suppress(UnicodeDecodeError, LookupError):
+        return data.decode(locale.getpreferredencoding(False))
     return data.decode("latin-1")
 
 
@@ -1084,3 +1094,90 @@ def _stamp_of(response: requests.Response, identity: str, total: int | None) -> 
     etag = re.fullmatch(r"(?!W/)[!-~]+", response.headers.get("ETag", ""))
     date = re.fullmatch(r"[ -~]+", response.headers.get("Last-Modified", ""))
     return _Stamp(identity, etag[0] if etag else "", date[0] if date else "", total)
+
+
+# --- An external queue ---------------------------------------------------------------------------
+
+
+class Idm:
+    """Internet Download Manager as a queue: links are handed over, it fetches them in its own time.
+
+    Its command line tells nothing but that the program ran; that a file has come is seen on the disk alone.
+    """
+
+    def __init__(self, program: Path, clock: Clock) -> None:
+        self._program, self._pace = program, Pace(5, clock)
+
+    def add(self, url: str, folder: Path, name: str) -> None:
+        """Put a link into the queue without starting it, without a question; raises Failure."""
+        self._pace.wait()
+        self._run("/d", url, "/p", str(folder), "/f", name, "/n", "/a")
+
+    def start(self) -> None:
+        """Start the queue; raises Failure."""
+        self._run("/s")
+
+    def _run(self, *words: str) -> None:
+        """Run the program and wait ten seconds at most: a first copy becomes IDM itself and lives on."""
+        quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        try:
+            code = subprocess.Popen([str(self._program), *words], **quiet).wait(10)  # type: ignore[call-overload]
+        except subprocess.TimeoutExpired:
+            return
+        except OSError as error:
+            raise Failure("idm", f"{self._program.name} can't be run ({error.strerror}); check --idm.") from None
+        if code:
+            raise Failure("idm", f"{self._program.name} refused the link (exit code {code}); try it by hand once.")
+
+
+def find_idm(named: str) -> Path:
+    """IDMan.exe: as named, else by IDM's own registry entry, else where it is installed, else on the PATH.
+
+    Raises UsageError when it is not there.
+    """
+    folders = [os.environ[name] for name in ("ProgramFiles(x86)", "ProgramFiles", "ProgramW6432") if name in os.environ]
+    places = [Path(folder, "Internet Download Manager", "IDMan.exe") for folder in folders]
+    candidates = [Path(named)] if named else [_idm_of_registry(), *places, Path(shutil.which("IDMan") or "")]
+    for candidate in candidates:
+        if candidate.is_file():
+            return candidate.absolute()
+    raise UsageError(
+        f"Internet Download Manager was not found{f' at {named}' if named else ''}; name it by --idm=PATH."
+    )
+
+
+def _idm_of_registry() -> Path:
+    if sys.platform == "win32":
+        import winreg  # only there on Windows
+
+        with suppress(OSError), winreg.OpenKey(winreg.HKEY_CURRENT_USER, r"Software\DownloadManager") as found:
+            return Path(str(winreg.QueryValueEx(found, "ExePath")[0]))
+    return Path()
+
+
+def delivered(path: Path, size: int) -> Path | None:
+    """What was delivered for `path`: itself, or a `name_2.ext` of the right size beside it; None if nothing was."""
+    if path.is_file():
+        return path
+    numbered = path.parent.glob(f"{glob.escape(path.stem)}_*{glob.escape(path.suffix)}")
+    whole = (each for each in sorted(numbered) if re.fullmatch(r"_\d+", each.stem[len(path.stem) :]))
+    return next((each for each in whole if size and size_of(each) == size), None)
+
+
+def seconds_quiet(path: Path) -> float:
+    """For how long nobody has written to a file; 0 while another program holds it (Windows)."""
+    try:
+        os.rename(path, path)
+        return max(0.0, time.time() - path.stat().st_mtime)
+    except OSError:
+        return 0.0
+
+
+def expiry_of(url: str, now: float) -> float:
+    """When a signed link runs out (Unix time), by what it says of itself; a day from `now` if it says nothing."""
+    query = parse_qs(urlsplit(url).query)
+    signed, seconds = (query.get(name, [""])[0] for name in ("X-Amz-Date", "X-Amz-Expires"))
+    try:
+        return calendar.timegm(time.strptime(signed, "%Y%m%dT%H%M%SZ")) + min(float(seconds), 7 * 86400.0)
+    except (ValueError, OverflowError):
+        return now + 86400.0

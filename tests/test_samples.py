@@ -87,7 +87,7 @@ def test_a_recorded_image_becomes_a_prompt_file(path: Path) -> None:
     for item in items:
         image = core.read_image(item)
         assert image is not None
-        facts = core.image_facts(image, "page")
+        facts = core.image_facts(image, "page", core.Filters())
         meta = item["meta"]
         assert facts["raw_prompt"] == (meta or {}).get("prompt")
         assert "width=" not in facts["url"]
@@ -111,4 +111,4 @@ def test_every_recorded_prompt_is_kept_whole() -> None:
         raw = {"id": 5, "url": "https://image.civitai.com/a/u/original=true/5.jpeg", "meta": meta.get("meta", meta)}
         image = core.read_image(raw)
         assert image is not None
-        assert core.image_facts(image, "page")["raw_prompt"] == raw["meta"].get("prompt")
+        assert core.image_facts(image, "page", core.Filters())["raw_prompt"] == raw["meta"].get("prompt")

@@ -1,0 +1,1 @@
+"""Measurements that print and never judge; run one by `python -m tests.bench.NAME`."""
