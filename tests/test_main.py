@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -712,17 +713,23 @@ def test_no_resume_begins_anew(run: Runner, site: FakeCivitai) -> None:
     assert "range" not in site.seen("storage")[0].headers
 
 
-def test_ctrl_c_keeps_what_is_under_way_and_the_next_run_goes_on(site: FakeCivitai, out: Path, run: Runner) -> None:
+@pytest.mark.skipif(os.name == "nt", reason="signals are POSIX here")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_keeps_what_is_under_way_and_the_next_run_goes_on(
+    site: FakeCivitai, out: Path, run: Runner, number: signal.Signals
+) -> None:
     file = site.world.add_model().add_version().add_file("big.safetensors", size=5_000_000)
     site.rate_per_connection = 1_000_000
     words = [sys.executable, "-m", "civitai_downloader", "10001", "--site", site.url, "-o", str(out)]
     root = Path(__file__).parent.parent
-    process = subprocess.Popen(words, cwd=root, stderr=subprocess.PIPE, text=True)
+    # A test run in the background ignores Ctrl-C, and its children would, too.
+    heed = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    process = subprocess.Popen(words, cwd=root, stderr=subprocess.PIPE, text=True, preexec_fn=heed)
     deadline = time.monotonic() + 20
     while not [path for path in out.rglob("*.part") if path.stat().st_size > 500_000]:
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     begun = time.monotonic()
     _, shown = process.communicate(timeout=20)
     assert process.returncode == 130

@@ -1,0 +1,129 @@
+@echo off
+rem Double-click this file to fetch everything in models.txt and users.txt, or drop a list file on it.
+rem The first run makes the folder .venv beside it, with what the program needs; later runs need no installing.
+rem For scripts: set CIVITAI_NO_PAUSE=1; words behind the name of this file go to the program.
+setlocal EnableExtensions DisableDelayedExpansion
+chcp 65001 >nul
+set "PYTHONUTF8=1"
+set "PYTHONHOME="
+set "PYTHONSAFEPATH="
+set "RC=2"
+set "LIST="
+set "PYTHON="
+set "OWN=.venv\Scripts\python.exe"
+set "FIRST=%~1"
+if defined FIRST if exist "%~f1" if not exist "%~f1\*" set "LIST=%~f1"
+pushd "%~dp0"
+if not exist "civitai_downloader\__main__.py" goto no_program
+
+if defined LIST goto environment
+if not defined FIRST goto own_lists
+rem A whole path that is no file was dropped, or typed; anything else is a link, an id or an option.
+if /i "%~f1"=="%~1" goto no_list
+goto environment
+:own_lists
+if exist "models.txt" goto environment
+if exist "users.txt" goto environment
+goto no_models
+
+:environment
+if not exist "%OWN%" goto find_python
+"%OWN%" -c "import sys, requests, tqdm, backoff, civitai_downloader as c; sys.exit(c.__version__ != open('.venv/version.txt').read())" >nul 2>nul
+if %ERRORLEVEL%==0 goto run
+echo Renewing the program's own environment...
+"%OWN%" -c "import sys, pip, requests, tqdm, backoff; sys.exit(sys.version_info < (3, 10))" >nul 2>nul
+if not %ERRORLEVEL%==0 goto find_python
+call :install
+if %ERRORLEVEL%==0 goto run
+echo It could not be renewed; going on with what is there.
+goto run
+
+:find_python
+call :try py -3
+if not defined PYTHON call :try python
+if not defined PYTHON call :try python3
+if not defined PYTHON goto no_python
+echo Setting up with "%PYTHON%".
+echo This happens once and takes a minute or two...
+"%PYTHON%" -m venv --clear .venv
+if not %ERRORLEVEL%==0 goto no_environment
+call :install
+if not %ERRORLEVEL%==0 goto no_packages
+
+:run
+if not defined LIST goto run_words
+if /i "%LIST%"=="%~f1" goto run_words
+rem The list was named from another folder: whole path in place of the first word.
+"%OWN%" -m civitai_downloader "%LIST%" %2 %3 %4 %5 %6 %7 %8 %9
+goto ran
+:run_words
+"%OWN%" -m civitai_downloader %*
+:ran
+set "RC=%ERRORLEVEL%"
+echo.
+set "WORDS=The program ended with code %RC%, which is not one of its own: see above."
+if "%RC%"=="0" set "WORDS=Finished without errors."
+if "%RC%"=="1" set "WORDS=Finished, but something failed: see above. Start this file again to try again."
+if "%RC%"=="2" set "WORDS=Nothing was done: see above for the reason."
+if "%RC%"=="3" set "WORDS=Finished, but files are still queued in IDM. Start this file again when IDM has fetched them."
+if "%RC%"=="130" set "WORDS=Interrupted. Start this file again to go on."
+echo %WORDS%
+goto leave
+
+:no_program
+echo The folder civitai_downloader is missing beside this file.
+echo If you see this from inside a zip file: unpack all of it first, then start download.bat from there.
+goto leave
+:no_list
+echo There is no file "%~1".
+echo If its name holds one of the characters ^& ^^ %% or !, Windows hands it over cut: rename it and drop it again.
+goto leave
+:no_models
+>models.txt echo # One link a line. Lines that begin with # are comments.
+>>models.txt echo #
+>>models.txt echo # A model (every version), one version, a download link, or just the number of a model:
+>>models.txt echo #   https://civitai.com/models/10001
+>>models.txt echo #   https://civitai.com/models/10001?modelVersionId=20001
+>>models.txt echo #   10001
+>>models.txt echo #
+>>models.txt echo # Behind a link you may write options that hold for this line only:
+>>models.txt echo #   https://civitai.com/models/10001 --latest --max-images 0 --layout comfyui -o D:\ComfyUI
+>>models.txt echo.
+if not exist models.txt goto no_writing
+echo There was no models.txt, so an empty one was made.
+echo Write your links into it, one a line, save it, and start this file again.
+if not defined CIVITAI_NO_PAUSE start "" notepad models.txt
+goto leave
+:no_writing
+echo There is no models.txt, and none can be written here. Move this folder to a place of your own.
+goto leave
+:no_python
+echo Python 3.10 or newer was not found on this computer.
+echo Get it from https://www.python.org/downloads/ and tick "Add python.exe to PATH" while installing.
+echo Then start this file again.
+goto leave
+:no_environment
+echo The environment .venv could not be made with "%PYTHON%".
+echo Is another download running here? Can this folder be written to? Is its path very long?
+goto leave
+:no_packages
+echo The packages the program needs could not be installed: see above.
+echo Check the connection (a proxy is given by HTTPS_PROXY), then start this file again.
+goto leave
+
+:leave
+popd
+if not defined CIVITAI_NO_PAUSE pause
+exit /b %RC%
+
+rem Sets PYTHON to the real path behind a command if it is a Python that is new enough.
+:try
+for /f "delims=" %%P in ('%* -c "import sys; sys.version_info < (3, 10) and sys.exit(1); print(sys.executable)" 2^>nul') do if exist "%%P" set "PYTHON=%%P"
+exit /b 0
+
+rem Installs the program with what it needs; the stamp comes last, so that a half-made environment is told.
+:install
+"%OWN%" -m pip install --quiet --disable-pip-version-check --no-input .
+if not %ERRORLEVEL%==0 exit /b 1
+"%OWN%" -c "import civitai_downloader as c; open('.venv/version.txt', 'w').write(c.__version__)"
+exit /b %ERRORLEVEL%
