@@ -570,7 +570,7 @@ def command(given: Mapping[str, Any], words: Words, screen: Screen, clock: util.
     screen.finish()
     say_summary(words, run)
     for library in run.libraries.values():
-        core.write_outcome(run, library, retry_scripts(given, library.root))
+        core.write_outcome(run, library, retry_scripts(given, library.folder))
     if run.interrupted:
         log.warning("%s", words("interrupted"))
         return INTERRUPTED

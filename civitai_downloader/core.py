@@ -1209,12 +1209,12 @@ def lora_manager_json(
     facts: dict[str, Any] = {
         "file_name": path.stem,
         "model_name": model.name,
-        "file_path": path.resolve().as_posix(),
+        "file_path": util.plain_path(path).as_posix(),
         "size": status.st_size if status else file.size,
         "modified": status.st_mtime if status else 0.0,
         "sha256": sha256,
         "base_model": version.base_model or "Unknown",
-        "preview_url": preview.resolve().as_posix() if preview else "",
+        "preview_url": util.plain_path(preview).as_posix() if preview else "",
         "preview_nsfw_level": version.images[0].level if version.images else 0,
         "notes": "",
         "from_civitai": True,
@@ -1416,7 +1416,7 @@ class Library:
 
     def __init__(self, root: Path) -> None:
         """Read the state log, if there is one; nothing is written."""
-        self.root = root
+        self.folder, self.root = root, util.long_path(root)
         self._log = util.JsonLog(root / "download_state.jsonl")
         self._records: dict[Key, Record] = {}
         self._by_hash: dict[str, Key] = {}
@@ -1447,7 +1447,7 @@ class Library:
 
     def place(self, folder: Iterable[str], name: str) -> str:
         """The relative path of a name in a folder, cut where this machine's paths are short."""
-        return "/".join(util.fit_path(str(self.root.absolute()), [*folder, name], self._limit))
+        return "/".join(util.fit_path(str(self.folder.absolute()), [*folder, name], self._limit))
 
     def records(self) -> list[tuple[Key, Record]]:
         """Everything the log knows."""
@@ -1558,8 +1558,9 @@ class Library:
 def check_writable(root: Path) -> None:
     """Raise UsageError if nothing can be written to an output folder."""
     try:
-        util.write_file(root / ".writable", b"?")
-        (root / ".writable").unlink()
+        probe = util.long_path(root) / ".writable"
+        util.write_file(probe, b"?")
+        probe.unlink()
     except (Failure, OSError) as error:
         raise UsageError(f"Nothing can be written to {root}; choose another folder by -o. ({error})") from None
 
@@ -1722,7 +1723,7 @@ class Fetcher:
         secret = self._settings.idm_token_url and wanted.kind == "model" and self._settings.token
         if self.idm is not None:
             handed = f"{url}&token={self._settings.token}" if secret else link
-            self.idm.add(handed, target.parent.absolute(), target.name)
+            self.idm.add(handed, util.plain_path(target.parent), target.name)
         until = DAY + time.time() if secret else util.expiry_of(link, time.time())
         result = self._result(wanted, library, target, "queued", verified=False, sha256=wanted.sha256)
         return replace(result, size=size, until=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(until)))
@@ -2654,7 +2655,7 @@ class Run:
 
     def _want(self, batch: Batch, wanted: Wanted, tallies: tuple[Tally, ...]) -> None:
         """See to it that a thing comes home: at once if it is there, in a worker, or after its twin."""
-        asked = (batch.library.root.absolute(), wanted.kind, wanted.path)
+        asked = (batch.library.root, wanted.kind, wanted.path)
         force = batch.entry.settings.force
         with self._lock:
             if asked in self._asked:

@@ -361,6 +361,20 @@ def path_limit() -> int:
     return 4000
 
 
+def long_path(path: Path) -> Path:
+    """The path in the form in which Windows does not limit its length; elsewhere the path itself."""
+    text = str(path.absolute())
+    if sys.platform != "win32" or text.startswith("\\\\?\\"):
+        return path
+    return Path("\\\\?\\UNC\\" + text[2:] if text.startswith("\\\\") else "\\\\?\\" + text)
+
+
+def plain_path(path: Path) -> Path:
+    """The absolute path in the form that other programs understand."""
+    text = str(path.absolute())
+    return Path(re.sub(r"^\\\\\?\\", "", re.sub(r"^\\\\\?\\UNC\\", r"\\\\", text)))
+
+
 # --- Files ---------------------------------------------------------------------------------------
 
 
