@@ -1490,7 +1490,17 @@ class Library:
         recorded = util.size_of(self.at(record.path)) if record is not None and record.path else None
         there = self._existing(wanted) if recorded is None else self.at(wanted.path)
         action = decide(wanted, record, util.size_of(there), recorded, force=force)
-        return action, self.at(record.path) if record is not None and action in ("keep", "link") else there
+        if record is None or action not in ("keep", "link"):
+            return action, there
+        source = self.at(record.path)
+        target = self.at(wanted.path + (source.suffix if wanted.kind == "image" else ""))
+        return ("keep", target) if self._is_copy(wanted, target, source) else (action, source)
+
+    def _is_copy(self, wanted: Wanted, target: Path, source: Path) -> bool:
+        """Whether the second place that a thing is wanted at has it already."""
+        if not target.is_file() or target.stat().st_size != source.stat().st_size:
+            return False
+        return wanted.kind == "image" or target.samefile(source)
 
     def _existing(self, wanted: Wanted) -> Path:
         """The file at the wanted path; for a picture whichever extension it has."""

@@ -400,8 +400,13 @@ def test_a_second_layout_links_what_is_there(run: Runner, out: Path, site: FakeC
     assert run("10001", "--layout", "comfyui") == 0
     assert not site.seen("storage") + site.seen("image")
     assert (out / "models/loras/paper_xl.safetensors").samefile(one_file(out / "users", "paper_xl.safetensors"))
-    assert run("10001") == 0
+    log = (out / "download_state.jsonl").read_bytes()
+    for layout in ("creator", "comfyui"):
+        assert run("10001", "--layout", layout) == 0
     assert not site.seen("storage")
+    assert (out / "download_state.jsonl").read_bytes().count(b'"model"') == log.count(b'"model"')
+    counts = read_json(out / "report.json")["counts"]
+    assert set(counts) == {"skipped"}  # type: ignore[call-overload]
 
 
 def test_config_files_in_app_layouts_bear_the_checkpoints_name(run: Runner, out: Path, mix: FakeModel) -> None:
