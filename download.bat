@@ -43,9 +43,8 @@ call :try py -3
 if not defined PYTHON call :try python
 if not defined PYTHON call :try python3
 if not defined PYTHON goto no_python
-echo Setting up with "%PYTHON%".
-echo This happens once and takes a minute or two...
-"%PYTHON%" -m venv --clear .venv
+echo Setting up. This happens once and takes a minute or two...
+call %PYTHON% -m venv --clear .venv
 if not %ERRORLEVEL%==0 goto no_environment
 call :install
 if not %ERRORLEVEL%==0 goto no_packages
@@ -76,7 +75,7 @@ echo If you see this from inside a zip file: unpack all of it first, then start 
 goto leave
 :no_list
 echo There is no file "%~1".
-echo If its name holds one of the characters ^& ^^ %% or !, Windows hands it over cut: rename it and drop it again.
+echo If its name holds one of the characters ^& ^^ %% , ; or =, Windows hands it over cut: rename it and drop it again.
 goto leave
 :no_models
 >models.txt echo # One link a line. Lines that begin with # are comments.
@@ -103,7 +102,7 @@ echo Get it from https://www.python.org/downloads/ and tick "Add python.exe to P
 echo Then start this file again.
 goto leave
 :no_environment
-echo The environment .venv could not be made with "%PYTHON%".
+echo The environment .venv could not be made by "%PYTHON%".
 echo Is another download running here? Can this folder be written to? Is its path very long?
 goto leave
 :no_packages
@@ -116,9 +115,10 @@ popd
 if not defined CIVITAI_NO_PAUSE pause
 exit /b %RC%
 
-rem Sets PYTHON to the real path behind a command if it is a Python that is new enough.
+rem Sets PYTHON if these words start a Python that is new enough. They may name another batch file, hence "call".
 :try
-for /f "delims=" %%P in ('%* -c "import sys; sys.version_info < (3, 10) and sys.exit(1); print(sys.executable)" 2^>nul') do if exist "%%P" set "PYTHON=%%P"
+call %* -c "import sys; sys.exit(sys.version_info < (3, 10))" >nul 2>nul
+if %ERRORLEVEL%==0 set "PYTHON=%*"
 exit /b 0
 
 rem Installs the program with what it needs; the stamp comes last, so that a half-made environment is told.

@@ -354,7 +354,7 @@ class Site:
     """The site's REST interface and its files: paced, patient, and the only one who knows the token."""
 
     def __init__(self, settings: Settings, clock: util.Clock) -> None:
-        """`settings` are those of the run, not of a line."""
+        """`settings` are those of the run, not of a line; answers are kept for a day in its output folder."""
         self.base = settings.site.rstrip("/") or SITE
         self._other = "" if settings.site else OTHER_HOST.get(self.base, "")
         self._token, self._cookies = settings.token, settings.cookies
@@ -369,6 +369,8 @@ class Site:
         self.http = util.Http(rules, clock, timeout=settings.timeout, retries=settings.retries, log=log.debug)
         self._model_pace = util.Pace(settings.max_rate_model, clock)
         self._image_pace = util.Pace(settings.max_rate_image, clock)
+        self._kept = util.KeptAnswers(util.long_path(settings.output) / "lists", read_only=settings.dry_run)
+        self._refresh = settings.refresh
         self._delivery = ""
         self.api_requests = 0
 
@@ -444,10 +446,8 @@ class Site:
         """
         base = self._other or self.base
         tail = f"/api/trpc/{procedure}?{urlencode({'input': json.dumps({'json': dict(query)})})}"
-        self._image_pace.wait()
-        self.api_requests += 1
         try:
-            answer = self.http.json(base + tail, util.Patience(), {"Referer": f"{base}/"})
+            answer = self._ask(base + tail, util.Patience(), self._image_pace, {"Referer": f"{base}/"})
         except Refused as refused:
             raise explain(refused, has_token=bool(self._token)) from None
         return unwrap(mapping(answer if isinstance(answer, dict) else {}, "result").get("data"))
@@ -506,10 +506,19 @@ class Site:
             raise Failure("answer", "The site sent data of another shape than expected; try again later.")
         return answer
 
-    def _ask(self, url: str, patience: util.Patience, pace: util.Pace) -> Any:
-        pace.wait()
-        self.api_requests += 1
-        return self.http.json(url, patience)
+    def _ask(self, url: str, patience: util.Patience, pace: util.Pace, headers: Mapping[str, str] | None = None) -> Any:
+        """The JSON answer, from the site or as it was kept less than a day ago (not with --refresh).
+
+        What the site tells depends on the login, so an answer to nobody is not taken for one to somebody.
+        """
+        key = ("" if self._token or self._cookies else "anonymous ") + url.partition("/api/")[2]
+        answer = None if self._refresh else self._kept.get(key)
+        if answer is None:
+            pace.wait()
+            self.api_requests += 1
+            answer = self.http.json(url, patience, headers)
+            self._kept.put(key, answer)
+        return answer
 
     def file_urls(self, version_id: int, file: File) -> tuple[str, ...]:
         """Where a file may be had: by its id, at the other front door too; a VAE lent by a version by its type."""
@@ -1522,22 +1531,6 @@ class Library:
         self._log.append({name: value for name, value in facts.items() if name != "until" or value})
         self._remember(key, record)
 
-    def kept_list(self, name: str, query: str) -> list[dict[str, Any]] | None:
-        """A listing kept less than a day ago for the same query, or None."""
-        lines = list(util.JsonLog(self.root / "lists" / f"{name}.jsonl").read())
-        head = lines[0] if lines else {}
-        age = time.time() - moment(text(head, "at"))
-        if text(head, "query") != query or number(head, "items") != len(lines) - 1 or not 0 <= age < DAY:
-            return None
-        return lines[1:]
-
-    def keep_list(self, name: str, query: str, items: list[dict[str, Any]]) -> None:
-        """Keep a complete listing without secrets; prompts have files of their own, only a missing one is noted."""
-        head = {"at": util.utc_now(), "query": query, "items": len(items)}
-        bare = [{key: value for key, value in item.items() if key != "meta" or value is None} for item in items]
-        lines = (json.dumps(util.scrub_json(line), ensure_ascii=False, separators=(",", ":")) for line in (head, *bare))
-        util.write_file(self.root / "lists" / f"{name}.jsonl", ("\n".join(lines) + "\n").encode("utf-8", "replace"))
-
     def refilter_if_changed(self, filters: Filters) -> None:
         """Apply the word lists to the prompts on disk if they are not those of the last run."""
         last = read_prompt(self.root / "lists" / "filters.json").get("fingerprint")
@@ -1916,16 +1909,11 @@ class Batch:
 
 @dataclass(frozen=True)
 class Album:
-    """A list of pictures and the folder they go to. `fresh` pages come from the site and hold prompts, kept ones don't.
-
-    `keep` is the name and query under which the whole list is kept; `made_with` asks for the LoRAs of its pictures.
-    """
+    """A list of pictures and the folder they go to; `made_with` asks for the LoRAs they were made with."""
 
     name: str
     folder: Folder
-    pages: Pages
-    fresh: bool = True
-    keep: tuple[str, str] | None = None
+    pages: Iterable[list[dict[str, Any]]] = ()
     made_with: bool = False
 
     def wanted(self, image: Image, batch: Batch) -> Wanted:
@@ -1982,10 +1970,10 @@ class Shelf:
             file.sha256,
         )
 
-    def album(self, pages: Pages, *, fresh: bool) -> Album:
+    def album(self, pages: Iterable[list[dict[str, Any]]] = ()) -> Album:
         """The version's `images` folder and what goes into it."""
         name = util.printable(f"{self.model.name} [{self.model.id}] {self.version.name}")
-        return Album(name, (*self.folder, "images"), pages, fresh=fresh)
+        return Album(name, (*self.folder, "images"), pages)
 
     def previews(self) -> list[Image]:
         """The showcase pictures of the wanted levels."""
@@ -2374,7 +2362,7 @@ class Run:
 
     def _start(self, batch: Batch, target: Target, shelf: Shelf) -> None:
         """Submit what belongs to one version: its preview first, then its files, pictures and gallery."""
-        settings, album = shelf.settings, shelf.album(iter(()), fresh=True)
+        settings, album = shelf.settings, shelf.album()
         files = shelf.wanted_files(self.site, target)
         sidecars = partial(self._write_sidecars, batch, shelf, files)
         group = Tally(lambda: self._submit(self._metadata, batch, (), batch.name, sidecars))
@@ -2402,13 +2390,10 @@ class Run:
         settings, version = shelf.settings, shelf.version
         listed: list[dict[str, Any]] = []
         if settings.gallery and settings.max_images != 0:
-            keep = (f"gallery-{version.id}", f"level={settings.level} max={settings.max_images}")
             query = {"modelVersionId": version.id, "browsingLevel": settings.level}
-            found, fresh = self._listed(batch, keep, lambda: self.site.images(query, settings.max_images))
-            album = replace(shelf.album(found, fresh=fresh), keep=keep)
-            yield from self._show(batch, album, listed)
+            yield from self._show(batch, shelf.album(self.site.images(query, settings.max_images)), listed)
         names = {number(item, "id"): item for item in listed}
-        album = shelf.album(iter(()), fresh=True)
+        album = shelf.album()
         for image in shelf.previews():
             if image.id not in names and not self._prompt_path(batch, album, image.id).is_file():
                 self._write_prompt(batch, album, image)
@@ -2429,22 +2414,14 @@ class Run:
 
     # Pictures and prompts.
 
-    def _listed(self, batch: Batch, keep: tuple[str, str], ask: Callable[[], Pages]) -> tuple[Pages, bool]:
-        """The pages of a list, and whether they are fresh: a list of the last 24 hours is not asked for again."""
-        settings = batch.entry.settings
-        kept = None if settings.refresh or settings.force else batch.library.kept_list(*keep)
-        return (ask(), True) if kept is None else (iter([kept]), False)
-
     def _show(self, batch: Batch, album: Album, listed: list[dict[str, Any]] | None = None) -> Iterator[None]:
         """Bring home every picture of an album with its prompt, page by page; `listed` collects the items."""
-        listed = [] if listed is None else listed
         for page in album.pages:
             for item in page:
-                listed.append({"meta": None, **item} if album.fresh else item)
-                self._take(batch, album, listed[-1])
+                self._take(batch, album, item)
+            if listed is not None:
+                listed += page
             yield
-        if album.fresh and album.keep is not None:
-            batch.library.keep_list(*album.keep, listed)
 
     def _take(self, batch: Batch, album: Album, item: Mapping[str, Any]) -> None:
         """One picture: its prompt, its bytes, what it was made with, and a later question for what is not told here."""
@@ -2455,13 +2432,12 @@ class Run:
         if not settings.wants_level(image.level):
             return
         path = self._prompt_path(batch, album, image.id)
-        told = flat_meta(item.get("meta")) is not None or ("meta" not in item and path.is_file())
-        if album.fresh:
+        if settings.refresh or settings.force or not path.is_file():
             self._write_prompt(batch, album, image)
         if settings.wants_images:
             self._want(batch, album.wanted(image, batch), ())
-        known = batch.library.succeeded(("meta", str(image.id))) and path.is_file()
-        if (not told or settings.full_metadata) and not known:
+        told = flat_meta(item.get("meta")) is not None and not settings.full_metadata
+        if not told and not batch.library.succeeded(("meta", str(image.id))):
             self._later(batch, f"{album.name}: {image.type} {image.id}", partial(self._generation, batch, album, image))
         if album.made_with:
             self._bring_tools(batch, versions_used(read_prompt(path), checkpoints=settings.checkpoints))
@@ -2529,16 +2505,15 @@ class Run:
         if target.part in ("models", "posts"):
             return
         kind = {"images": "image", "videos": "video"}.get(target.part, "")
-        keep = (f"user-{util.folder_name(target.name.lower())}-{target.part or 'all'}", f"level={settings.level}")
         query = {"browsingLevel": settings.level, **({"type": kind} if kind else {})}
-        found, fresh = self._listed(batch, keep, lambda: self.site.images({**self._user_query(target.name), **query}))
+        found = self.site.images({**self._user_query(target.name), **query})
         first = next(found, [])
         if not first:
             self._user_query(target.name, by_id=True)
         name = (text(first[0], "username") if first else "") or target.name
         folder = ("users", util.folder_name(name), "images")
         yield
-        yield from self._show(batch, Album(util.printable(name), folder, chain([first], found), fresh, keep))
+        yield from self._show(batch, Album(util.printable(name), folder, chain([first], found)))
 
     def _user_query(self, name: str, *, by_id: bool = False) -> dict[str, Any]:
         """How `/images` is asked for a user: by name if it has plain letters, else by id. Raises Failure if unknown."""
@@ -2557,19 +2532,14 @@ class Run:
         folder = ("posts", str(post_id))
         batch.name, batch.page = f"post {post_id}", f"post/{post_id}"
         query = {"postId": post_id, "browsingLevel": settings.level}
-        keep = (f"post-{post_id}", f"level={settings.level}")
-        found, fresh = self._listed(batch, keep, lambda: self.site.images(query))
-        items = [item for page in found for item in page]
-        if fresh:
-            items, post = self._in_order(post_id, items, settings)
-            facts = post_facts(
-                post, post_id, self.site.page_url(f"/posts/{post_id}"), [number(each, "id") for each in items]
-            )
-            util.write_json(batch.library.at(batch.library.place(folder, "post.json")), util.scrub_json(facts))
-            self._bring_tools(batch, {number(post, "modelVersionId")} - {0})
+        items, post = self._in_order(post_id, [item for page in self.site.images(query) for item in page], settings)
+        page = self.site.page_url(f"/posts/{post_id}")
+        facts = post_facts(post, post_id, page, [number(each, "id") for each in items])
+        util.write_json(batch.library.at(batch.library.place(folder, "post.json")), util.scrub_json(facts))
+        self._bring_tools(batch, {number(post, "modelVersionId")} - {0})
         batch.page_path = "/".join(folder)
         yield
-        yield from self._show(batch, Album(batch.name, folder, iter([items]), fresh, keep, made_with=True))
+        yield from self._show(batch, Album(batch.name, folder, iter([items]), made_with=True))
 
     def _in_order(
         self, post_id: int, items: list[dict[str, Any]], settings: Settings
@@ -2616,12 +2586,8 @@ class Run:
         batch.page_path = "/".join(folder)
         listed: list[dict[str, Any]] = []
         if text(facts, "type") == "Image":
-            keep = (f"collection-{collection_id}", f"level={settings.level}")
-            ask = partial(
-                self.site.trpc_pages, "image.getInfinite", {"collectionId": collection_id}, 200, settings.level
-            )
-            found, fresh = self._listed(batch, keep, ask)
-            yield from self._show(batch, Album(batch.name, folder, found, fresh, keep), listed)
+            found = self.site.trpc_pages("image.getInfinite", {"collectionId": collection_id}, 200, settings.level)
+            yield from self._show(batch, Album(batch.name, folder, found), listed)
         if not listed and not any(
             child.entry.source == batch.entry.source and child is not batch for child in self.batches
         ):
@@ -2633,7 +2599,7 @@ class Run:
 
     def _write_sidecars(self, batch: Batch, shelf: Shelf, files: list[tuple[File, Wanted]]) -> None:
         """Write what stands beside weights, where it does not stand yet: users and their apps edit these files."""
-        preview, album = shelf.preview(), shelf.album(iter(()), fresh=True)
+        preview, album = shelf.preview(), shelf.album()
         picture = shelf.library.media(album.wanted(preview, batch)) if preview is not None else None
         url = self.site.page_url(f"/models/{shelf.model.id}?modelVersionId={shelf.version.id}", shelf.model.level)
         for file, wanted in sidecar_owners(files):
@@ -2883,7 +2849,7 @@ def _plan_model(run: Run, batch: Batch, target: Target) -> Iterator[Planned]:
         obstacle = _obstacle(run, version) if files else ""
         yield from (_planned(batch.library, wanted, obstacle, settings.force) for _, wanted in files)
         if settings.wants_images:
-            album = shelf.album(iter(()), fresh=True)
+            album = shelf.album()
             shown = [album.wanted(image, batch) for image in shelf.previews()]
             yield from (_planned(batch.library, wanted, "", settings.force) for wanted in shown)
             most = "all" if settings.max_images is None else f"at most {settings.max_images}"

@@ -1,10 +1,19 @@
 @echo off
-rem Runs the lines of failed.txt again. The token, if one is needed, comes from CIVITAI_API_KEY.
+rem Runs the lines of failed.txt again. The token, if one is needed, comes from CIVITAI_API_KEY or token.txt.
 setlocal EnableExtensions DisableDelayedExpansion
 chcp 65001 >nul
-set PYTHONUTF8=1
-cd /d "{folder}" || exit /b 2
-{command} %*
-set RC=%ERRORLEVEL%
-if not defined CIVITAI_NO_PAUSE pause
-exit /b %RC%
+set "PYTHONUTF8=1"
+pushd "{folder}"
+rem The program removes this file when nothing is left to do, so the rest is one block, read before it runs.
+(
+    {command} %*
+    if not errorlevel 0 exit /b 1
+    if errorlevel 1 echo Something is still missing: see above.
+    if not defined CIVITAI_NO_PAUSE pause
+    if errorlevel 131 exit /b 1
+    if errorlevel 130 exit /b 130
+    if errorlevel 3 exit /b 3
+    if errorlevel 2 exit /b 2
+    if errorlevel 1 exit /b 1
+    exit /b 0
+)

@@ -517,41 +517,72 @@ def is_safetensors(path: Path) -> bool:
 
 # --- A log of JSON lines -------------------------------------------------------------------------
 
+_STRING = rb'"[^"\\\x00-\x1f]*(?:\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})[^"\\\x00-\x1f]*)*"'
+_KEYED = re.compile(
+    rb'\{"at":%b,"type":"(\w+)","id":"([\w/.:-]+)"(?:,"\w+":(?:%b|0|[1-9][0-9]{0,17}))*\}\n' % (_STRING, _STRING)
+)
+
+
+def json_line(line: bytes) -> dict[str, Any] | None:
+    """The object on one line, without the NUL blocks of a power cut; None if there is none."""
+    with suppress(ValueError, RecursionError):
+        value = json.loads(line.replace(b"\0", b"").decode("utf-8-sig", "replace"))
+        return value if isinstance(value, dict) else None
+    return None
+
+
+def json_lines(path: Path) -> Iterator[dict[str, Any]]:
+    """The objects of a file of JSON lines, none if it is not there; what is broken is left out."""
+    with suppress(FileNotFoundError), path.open("rb") as file:
+        yield from (value for value in map(json_line, file) if value is not None)
+
 
 class JsonLog:
     """A file to which JSON objects are appended, one a line, and which survives being cut anywhere.
 
-    Nothing is opened before the first read or write.
+    A line is with the system when `append` returns, so that a killed process loses none; it is on the disk `SYNC`
+    seconds later or after `close`. To sync every line would cost milliseconds each, and what a power cut takes is only
+    the memory of files that are known again by their bytes. Nothing is opened before the first append.
     """
+
+    SYNC = 5.0
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._file: IO[bytes] | None = None
+        self._synced = 0.0
         self.problems: list[str] = []
 
     def read(self) -> Iterator[dict[str, Any]]:
         """The objects in the order written; a torn or broken line is skipped and told in `problems`."""
         with suppress(FileNotFoundError), self._path.open("rb") as file:
             for number, line in enumerate(file, 1):
-                try:
-                    value = json.loads(line.replace(b"\0", b""))
-                except (ValueError, RecursionError):
-                    value = None
-                if isinstance(value, dict):
+                if (value := json_line(line)) is not None:
                     yield value
-                elif line.strip():
-                    what = "is no JSON and was skipped" if line.endswith(b"\n") else "was cut short and was dropped"
-                    where = f"{self._path.name}, line {number}"
-                    self.problems.append(f"{where} {what}; what it said will be checked again.")
+                else:
+                    self._complain(line, number)
 
-    def append(self, value: Mapping[str, Any]) -> None:
-        """Add one line, whole, in a single write; raises Failure when the disk won't take it."""
-        line = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace") + b"\n"
+    def _complain(self, line: bytes, number: int) -> None:
+        if line.strip():
+            what = "is no record and was skipped" if line.endswith(b"\n") else "was cut short and was dropped"
+            where = f"{self._path.name}, line {number}"
+            self.problems.append(f"{where} {what}; what it said will be checked again.")
+
+    def append(self, value: Mapping[str, Any]) -> int:
+        """Add one line, whole, in a single write; gives its offset. Raises Failure when the disk won't take it."""
+        line = _octets(json.dumps(value, ensure_ascii=False, separators=(",", ":"))) + b"\n"
         with self._lock, disk_errors(self._path):
             file, self._file = self._file or self._open(), None
             _write_whole(file, line)
+            self._sync(file, self.SYNC)
             self._file = file  # after a failure it is opened anew, which ends a torn line
+            return file.tell() - len(line)
+
+    def _sync(self, file: IO[bytes], every: float) -> None:
+        if time.monotonic() - self._synced >= every:
+            os.fsync(file.fileno())
+            self._synced = time.monotonic()
 
     def _open(self) -> IO[bytes]:
         self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -563,11 +594,124 @@ class JsonLog:
         return file
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Let go of the file; what was appended is on the disk then."""
+        with self._lock, disk_errors(self._path):
+            file, self._file = self._file, None
+            if file is not None:
+                with file:
+                    self._sync(file, 0)
+
+
+class KeyedLog(JsonLog):
+    """A log of records of which the last one with the same `type` and `id` counts.
+
+    Memory holds one number for each key, about 130 bytes in all; records are read when they are asked for. When most
+    lines are superseded, the first `append` writes the others to a new file, which takes the old one's place once it
+    is whole on the disk.
+    """
+
+    COMPACT_FROM = 1000
+
+    def __init__(self, path: Path) -> None:
+        """Read the file, if there is one; nothing is written. `problems` tells of torn and broken lines."""
+        super().__init__(path)
+        self._reader: IO[bytes] | None = None
+        self._load()
+
+    def _load(self) -> None:
+        self._at: dict[bytes, dict[bytes, int]] = {}
+        self._count = offset = 0
+        self.problems = []
+        with suppress(FileNotFoundError):
+            self._reader = self._path.open("rb")
+        for number, line in enumerate(self._reader or (), 1):
+            if key := _key_of(line):
+                self._point(key, offset)
+            else:
+                self._complain(line, number)
+            offset += len(line)
+
+    def _point(self, key: tuple[bytes, bytes], offset: int) -> None:
+        """From now on the record of a key is the line at this offset."""
+        self._count += 1
+        try:
+            self._at[key[0]][key[1]] = offset
+        except KeyError:
+            self._at[key[0]] = {key[1]: offset}
+
+    def get(self, kind: str, name: str) -> dict[str, Any] | None:
+        """The last record of a key, or None."""
+        return self._get(_octets(kind), _octets(name))
+
+    def live(self, *kinds: str) -> Iterator[dict[str, Any]]:
+        """The last record of every key of these types, oldest first; records may be appended meanwhile."""
+        for kind in map(_octets, kinds):
+            with self._lock:
+                offsets = self._at.get(kind, {})
+                names = sorted(offsets, key=offsets.__getitem__)
+            yield from (record for name in names if (record := self._get(kind, name)) is not None)
+
+    def _get(self, kind: bytes, name: bytes) -> dict[str, Any] | None:
         with self._lock:
-            if self._file is not None:
-                self._file.close()
-            self._file = None
+            offset = self._at.get(kind, {}).get(name)
+            return None if offset is None else json_line(self._line(offset))
+
+    def _line(self, offset: int) -> bytes:
+        reader = self._reader = self._reader or self._path.open("rb")
+        reader.seek(offset)
+        return reader.readline()
+
+    def append(self, value: Mapping[str, Any]) -> int:
+        """Add the newest record of its key; gives its offset. Raises Failure when the disk won't take it."""
+        with self._lock:
+            offset = super().append(value)
+            self._point((_octets(value["type"]), _octets(value["id"])), offset)
+            return offset
+
+    def _open(self) -> IO[bytes]:
+        live = sorted(offset for offsets in self._at.values() for offset in offsets.values())
+        if self._count >= max(self.COMPACT_FROM, 2 * len(live)):
+            self._compact(live)
+        return super()._open()
+
+    def _compact(self, live: list[int]) -> None:
+        """Keep these lines only; where it can't be done now (a full disk, a reader on Windows) it is left for later."""
+        beside = _beside(self._path)
+        with suppress(OSError):
+            with beside.open("wb") as new:
+                new.writelines(self._line(offset).rstrip(b"\n") + b"\n" for offset in live)
+                new.flush()
+                os.fsync(new.fileno())
+            self._let_go()
+            replace_file(beside, self._path)
+        with suppress(OSError):
+            beside.unlink(missing_ok=True)
+        self._let_go()
+        self._load()
+
+    def _let_go(self) -> None:
+        if self._reader is not None:
+            self._reader.close()
+        self._reader = None
+
+    def close(self) -> None:
+        """Let go of the file; what was appended is on the disk then. It may be used again."""
+        with self._lock:
+            self._let_go()
+            super().close()
+
+
+def _key_of(line: bytes) -> tuple[bytes, bytes] | None:
+    """Type and id of a record; at once for a line as `append` writes it, else by reading it as JSON."""
+    if found := _KEYED.match(line):
+        return found[1], found[2]
+    value = json_line(line) or {}
+    kind, name = value.get("type"), value.get("id")
+    return (_octets(kind), _octets(name)) if isinstance(kind, str) and isinstance(name, str) else None
+
+
+def _octets(text: str) -> bytes:
+    return text.encode("utf-8", "replace")
 
 
 # --- Politeness ----------------------------------------------------------------------------------
@@ -1195,3 +1339,59 @@ def expiry_of(url: str, now: float) -> float:
         return calendar.timegm(time.strptime(signed, "%Y%m%dT%H%M%SZ")) + min(float(seconds), 7 * 86400.0)
     except (ValueError, OverflowError):
         return now + 86400.0
+
+
+# --- Answers of a day ----------------------------------------------------------------------------
+
+
+class KeptAnswers:
+    """JSON answers of the last 24 hours in a folder, a JSON Lines file for each day (UTC), without secrets.
+
+    What was asked is not asked again when a run is begun anew, be it in the middle of a long list.
+    """
+
+    _LINE = re.compile(rb'\{"at":"([^"]{20})","key":"([^"\\]+)",')
+
+    def __init__(self, folder: Path, *, read_only: bool) -> None:
+        self._folder, self._read_only = folder, read_only
+        self._lock = threading.Lock()
+        self._places: dict[bytes, tuple[Path, int]] = {}
+        self._log: JsonLog | None = None
+        oldest = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - 86400))
+        for path in sorted(folder.glob("answers-????-??-??.jsonl")):
+            if path.stem[8:] < oldest[:10] and not read_only:
+                path.unlink(missing_ok=True)
+            else:
+                self._index(path, oldest.encode())
+
+    def _index(self, path: Path, oldest: bytes) -> None:
+        newest, place = utc_now().encode(), 0
+        with path.open("rb") as file:
+            for line in file:
+                found = self._LINE.match(line)
+                if found and line.endswith(b"}\n") and oldest <= found[1] <= newest:
+                    self._places[found[2]] = (path, place)
+                place += len(line)
+
+    def get(self, key: str) -> Any:
+        """The answer kept for a key, or None."""
+        place = self._places.get(key.encode())
+        if place is None:
+            return None
+        with suppress(OSError, ValueError, LookupError, TypeError, RecursionError), place[0].open("rb") as file:
+            file.seek(place[1])
+            return json.loads(file.readline())["answer"]
+        return None
+
+    def put(self, key: str, answer: Any) -> None:
+        """Keep an answer; raises Failure when the disk won't take it."""
+        if self._read_only:
+            return
+        at = utc_now()
+        path = self._folder / f"answers-{at[:10]}.jsonl"
+        with self._lock:
+            if self._log is None:
+                self._log = JsonLog(path)
+            place = size_of(path) or 0
+            self._log.append({"at": at, "key": key, "answer": scrub_json(answer)})
+            self._places[key.encode()] = (path, place)

@@ -650,7 +650,7 @@ def test_a_problem_names_file_and_line(path: Path) -> None:
     log = JsonLog(path)
     list(log.read())
     assert [problem.split(";")[0] for problem in log.problems] == [
-        "log.jsonl, line 2 is no JSON and was skipped",
+        "log.jsonl, line 2 is no record and was skipped",
         "log.jsonl, line 3 was cut short and was dropped",
     ]
 

@@ -1,0 +1,289 @@
+"""Drives `download.bat` and `retry.bat` under Wine as Explorer would: double-click, a list dropped on it, a broken PC.
+
+`.ci/windows` runs this (plain pytest does not collect it) and names by the environment what is needed:
+WINDOWS_PYTHON is the folder of a Windows `python.exe` that can make environments, WINDOWS_WHEELS a folder of wheels to
+install from, instead of a network. The fake site runs outside of Wine, on loopback.
+
+Not true to Windows, and so not shown here: `%` in the folder's name and UTF-8 in the text of a batch file, which the cmd
+of Wine 8 does not understand.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from tests.fake_civitai import FakeCivitai, Status, World
+
+ROOT = Path(__file__).parent.parent
+PYTHON = Path(os.environ["WINDOWS_PYTHON"])
+WHEELS = Path(os.environ["WINDOWS_WHEELS"])
+PARTS = ("civitai_downloader", "filters", "setup.cfg", "pyproject.toml", "README.md", "LICENSE", "download.bat")
+# Explorer starts a batch file with a command line of its own, from a folder of its own.
+EXPLORER = r"import subprocess, sys; sys.exit(subprocess.call(sys.argv[1], cwd=sys.argv[2]))"
+SYSTEM = r"C:\windows\system32"
+FIRST_TIME = "Setting up."
+
+
+def windows(path: Path) -> str:
+    """How Windows calls a path of this machine."""
+    return "Z:" + str(path).replace("/", "\\")
+
+
+@dataclass
+class Ran:
+    code: int
+    said: str
+
+
+@dataclass
+class Place:
+    """A folder as a user has it after unpacking, on a machine with Python (or without)."""
+
+    folder: Path
+    site: FakeCivitai
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def unpack(self) -> Place:
+        self.folder.mkdir(parents=True)
+        for name in PARTS:
+            if (ROOT / name).is_dir():
+                shutil.copytree(ROOT / name, self.folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+            else:
+                shutil.copy(ROOT / name, self.folder)
+        return self
+
+    def write(self, name: str, *lines: str) -> Path:
+        path = self.folder / name
+        path.write_bytes("".join(f"{line}\r\n" for line in lines).encode())
+        return path
+
+    def start(self, *words: str, file: str = "download.bat", cwd: str = SYSTEM, plain: bool = False) -> Ran:
+        """Start a batch file of the folder; the words come behind it, then those that lead to the fake site."""
+        pace = ["--max-rate-model", "99", "--max-rate-image", "99", "--retries", "1", "--lang", "en"]
+        lead = [] if plain else ["--site", self.site.url, *pace]
+        line = " ".join([f'"{windows(self.folder / file)}"', *words, *lead])
+        return self.run(f'cmd.exe /c "{line}"', cwd)
+
+    def run(self, line: str, cwd: str = SYSTEM) -> Ran:
+        environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith(("PIP_", "PYTHON"))},
+            "CIVITAI_NO_PAUSE": "1",
+            "WINEPATH": windows(PYTHON),
+            "PIP_CONFIG_FILE": "nul",
+            "PIP_NO_INDEX": "1",
+            "PIP_FIND_LINKS": windows(WHEELS),
+            **self.environment,
+        }
+        environment = {name: value for name, value in environment.items() if value}
+        command = ["wine", windows(PYTHON / "python.exe"), "-c", EXPLORER, line, cwd]
+        done = subprocess.run(
+            command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            timeout=200, check=False,
+        )  # fmt: skip
+        said = done.stdout.decode("utf-8", "replace")
+        print(f"> {line}   [{cwd}]\n{said}exit code {done.returncode}\n")
+        return Ran(done.returncode, said)
+
+    def has(self, name: str) -> bytes | None:
+        """The bytes of a file that was brought home."""
+        return next((path.read_bytes() for path in (self.folder / "downloads").rglob(name)), None)
+
+
+@pytest.fixture(scope="module")
+def site() -> Iterator[FakeCivitai]:
+    world = World()
+    for name in ("paper", "종이 (등불) & 100%", "ランタン!"):
+        world.add_model(name).add_version().add_file(f"{name}.safetensors", size=3000)
+    with FakeCivitai(world) as started:
+        yield started
+
+
+@pytest.fixture(autouse=True)
+def healthy(site: FakeCivitai) -> None:
+    site.heal()
+    site.forget()
+
+
+@pytest.fixture
+def bare(tmp_path: Path, site: FakeCivitai) -> Place:
+    """A folder that was just unpacked."""
+    return Place(tmp_path / "just unpacked", site).unpack()
+
+
+@pytest.fixture(scope="module")
+def settled(tmp_path_factory: pytest.TempPathFactory, site: FakeCivitai) -> Place:
+    """A folder whose environment is there; tests work on copies."""
+    place = Place(tmp_path_factory.mktemp("settled") / "civitai", site).unpack()
+    assert place.start("--version", plain=True).code == 0
+    return place
+
+
+@pytest.fixture
+def ready(tmp_path: Path, site: FakeCivitai, settled: Place) -> Place:
+    """A folder with its environment, moved from where that was made; packages can't be had any more."""
+    folder = tmp_path / "moved (here)"
+    shutil.copytree(settled.folder, folder)
+    place = Place(folder, site, {"PIP_FIND_LINKS": windows(tmp_path)})
+    place.write("models.txt", "10001")
+    return place
+
+
+@pytest.mark.parametrize("name", ["My (x86) files", "R&D ^ new!", "한국어 폴더", "日本語 モデル"])
+def test_first_run_second_run_and_a_dropped_list(name: str, tmp_path: Path, site: FakeCivitai) -> None:
+    place = Place(tmp_path / name, site).unpack()
+    place.write("models.txt", "# 하나", "10001")
+    first = place.start()
+    assert first.code == 0
+    assert FIRST_TIME in first.said
+    assert "Finished without errors." in first.said
+    assert place.has("paper.safetensors") == site.world.models[10001].versions[0].files[0].data
+    assert (place.folder / "downloads" / "download_state.jsonl").is_file()
+
+    place.environment = {"PIP_FIND_LINKS": windows(tmp_path), "WINEPATH": ""}
+    site.forget()
+    second = place.start()
+    assert second.code == 0
+    assert FIRST_TIME not in second.said
+    assert not site.seen("storage")
+
+    dropped = place.write("드롭 リスト & more.txt", "10002", "10003")
+    third = place.start(f'"{windows(dropped)}"')
+    assert third.code == 0
+    assert place.has("종이 (등불) & 100%.safetensors")
+    assert place.has("ランタン!.safetensors")
+
+
+def test_without_a_list_a_template_is_made_and_opened(bare: Place) -> None:
+    bare.environment = {"CIVITAI_NO_PAUSE": ""}
+    bare.write("notepad.bat", "@echo %* > noted.txt")
+    ran = bare.start(plain=True)
+    assert ran.code == 2
+    assert "an empty one was made" in ran.said
+    assert "Press any key" in ran.said
+    assert (bare.folder / "models.txt").read_bytes().startswith(b"# One link a line.")
+    assert b"\r\nhttp" not in (bare.folder / "models.txt").read_bytes()
+    assert (bare.folder / "noted.txt").read_text().strip() == "models.txt"
+    assert not (bare.folder / ".venv").exists()
+
+
+def test_a_template_without_a_link_is_nothing_to_do(ready: Place) -> None:
+    (ready.folder / "models.txt").unlink()
+    assert ready.start().code == 2
+    ran = ready.start()
+    assert ran.code == 2
+    assert "Nothing was done" in ran.said
+
+
+def test_a_users_list_is_enough(ready: Place) -> None:
+    (ready.folder / "models.txt").unlink()
+    ready.write("users.txt", "nobody-of-that-name")
+    ran = ready.start()
+    assert ran.code == 1
+    assert "something failed" in ran.said
+
+
+@pytest.mark.parametrize("name", ["a&b.txt", "a^b.txt"])
+def test_a_dropped_name_that_arrives_cut_is_explained(bare: Place, name: str) -> None:
+    dropped = bare.write(name, "10001")
+    ran = bare.start(windows(dropped).replace("just unpacked", "JUSTUN~1"), plain=True)
+    assert f'There is no file "{windows(bare.folder.parent)}' in ran.said
+    assert "rename it" in ran.said
+
+
+def test_a_list_named_from_another_folder(ready: Place, tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there" / "some list.txt").write_text("10002\n")
+    ran = ready.start('"some list.txt"', cwd=windows(tmp_path / "there"))
+    assert ran.code == 0
+    assert ready.has("종이 (등불) & 100%.safetensors")
+    assert not ready.has("paper.safetensors")
+
+
+def test_links_and_options_are_passed_on(ready: Place) -> None:
+    assert ready.start("10002", "--types", "LORA,Checkpoint", "-o", '"my (own) & folder"').code == 0
+    assert next((ready.folder / "my (own) & folder").rglob("*.safetensors"))
+    assert not (ready.folder / "downloads").exists()
+
+
+def test_no_python(bare: Place) -> None:
+    bare.write("models.txt", "10001")
+    bare.environment = {"WINEPATH": ""}
+    ran = bare.start()
+    assert ran.code == 2
+    assert "python.org" in ran.said
+    assert "PATH" in ran.said
+    assert not (bare.folder / ".venv").exists()
+
+
+def test_a_python_that_is_too_old_or_no_python_is_passed_over(bare: Place, tmp_path: Path) -> None:
+    shims = tmp_path / "shims 심"
+    shims.mkdir()
+    (shims / "py.bat").write_bytes(b"@exit /b 1\r\n")
+    (shims / "python.bat").write_bytes(b"@exit /b 9009\r\n")
+    (shims / "python3.bat").write_bytes(f'@"{windows(PYTHON)}\\python.exe" %*\r\n'.encode())
+    bare.environment = {"WINEPATH": windows(shims)}
+    ran = bare.start("--version", plain=True)
+    assert ran.code == 0
+    assert FIRST_TIME in ran.said
+
+
+@pytest.mark.parametrize("broken", ["package", "python"])
+def test_a_broken_environment_is_made_anew(ready: Place, broken: str) -> None:
+    ready.environment = {}
+    if broken == "package":
+        shutil.rmtree(ready.folder / ".venv" / "Lib" / "site-packages" / "requests")
+    else:
+        (ready.folder / ".venv" / "Scripts" / "python.exe").write_bytes(b"")
+    ran = ready.start()
+    assert ran.code == 0
+    assert "Renewing" in ran.said
+    assert FIRST_TIME in ran.said
+    assert ready.has("paper.safetensors")
+
+
+def test_packages_that_can_not_be_had_are_told_and_the_next_run_heals(bare: Place, tmp_path: Path) -> None:
+    bare.write("models.txt", "10001")
+    bare.environment = {"PIP_FIND_LINKS": windows(tmp_path)}
+    ran = bare.start()
+    assert ran.code == 2
+    assert "could not be installed" in ran.said
+    assert not (bare.folder / ".venv" / "version.txt").exists()
+    bare.environment = {}
+    assert bare.start().code == 0
+
+
+def test_another_version_is_installed_and_without_a_network_the_old_one_goes_on(ready: Place) -> None:
+    stamp = ready.folder / ".venv" / "version.txt"
+    version = stamp.read_text()
+    stamp.write_text("0.0.1")
+    ran = ready.start()
+    assert ran.code == 0
+    assert "going on with what is there" in ran.said
+    ready.environment = {}
+    ran = ready.start()
+    assert ran.code == 0
+    assert FIRST_TIME not in ran.said
+    assert stamp.read_text() == version
+
+
+def test_a_failing_download_and_the_retry(ready: Place, site: FakeCivitai) -> None:
+    site.fail("storage:/", Status(500), times=None)
+    ran = ready.start()
+    assert ran.code == 1
+    assert "something failed" in ran.said
+    site.heal()
+    retry = ready.folder / "downloads" / "retry.bat"
+    assert retry.is_file()
+    ran = ready.start(file="downloads\\retry.bat", plain=True)
+    assert ran.code == 0
+    assert "missing" not in ran.said
+    assert "batch" not in ran.said
+    assert not retry.exists()
+    assert ready.has("paper.safetensors")
