@@ -487,12 +487,17 @@ def say_summary(words: Words, run: core.Run) -> None:
         if batch.note:
             log.info("%s: %s", batch.name, batch.note)
     say_failures(words, (failure for batch in run.batches for failure in batch.failures))
-    results = [result for batch in run.batches for result in batch.results]
+    results = [result for batch in run.batches for result in batch.told]
     withheld = [result for result in results if result.outcome == "skipped" and result.reason]
     if withheld:
         log.info("%s", words("withheld", count=len(withheld)))
     for result in withheld:
         log.info("  %s: %s", result.name, result.message)
+    pickles = [result for result in results if result.scan and result.outcome == "done"]
+    if pickles:
+        log.info("%s", words("pickles", count=len(pickles)))
+    for result in pickles:
+        log.info("  %s: %s", result.path, result.scan)
     unverified = [result for result in results if result.outcome == "done" and not result.verified]
     if unverified:
         log.info("%s", words("unverified", count=len(unverified)))
@@ -505,8 +510,7 @@ def say_summary(words: Words, run: core.Run) -> None:
     level = logging.WARNING if run.counts["failed"] or run.counts["queued"] or run.interrupted else logging.INFO
     facts = {"event": "summary", **run.counts, "bytes": run.progress.received, "requests": run.site.api_requests}
     log.log(level, "%s", summary, extra={"facts": facts})
-    pictures = sum(result.kind == "image" for result in results)
-    each = 1000 * run.site.api_requests / pictures if pictures else 0
+    each = 1000 * run.site.api_requests / run.pictures if run.pictures else 0
     if run.counts["queued"]:
         log.warning("%s", words("queued", count=run.counts["queued"]))
     log.debug("%s", words("requests", count=run.site.api_requests, each=round(each)))

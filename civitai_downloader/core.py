@@ -782,6 +782,7 @@ def media_urls(image: Image) -> tuple[str, ...]:
 # --- The choice of versions and files ------------------------------------------------------------
 
 NO_WEIGHTS = frozenset(("Training Data", "Config", "Archive", "Workflow"))
+PICKLES = (".ckpt", ".pt", ".pth", ".bin", ".pkl", ".pickle")
 NO_WEIGHT_ENDINGS = (".zip", ".7z", ".rar", ".tar", ".gz", ".yaml", ".yml", ".json", ".txt", ".md", ".png", ".jpg")
 
 
@@ -930,6 +931,7 @@ class Wanted:
     size: int = 0
     sha256: str = ""
     media: str = ""
+    scan: str = ""
 
     @property
     def identity(self) -> str:
@@ -1250,20 +1252,9 @@ def lora_manager_json(
     return facts
 
 
-def image_facts(
-    image: Image, page: str, filters: Filters, generation: Mapping[str, Any] | None = None
-) -> dict[str, Any]:
-    """`<image id>.txt`: where a picture comes from and how it was made.
-
-    `generation` is the answer of `image.getGenerationData`, where that was asked. `meta` is kept whole, whatever its
-    type; without it (a hidden prompt) the fields read from it are null.
-    """
-    more = generation or {}
-    inline = flat_meta(image.raw.get("meta"))
-    whole = more.get("meta") if inline is None else inline
-    meta = whole if isinstance(whole, dict) else {}
-    prompt = meta.get("prompt") if isinstance(meta.get("prompt"), str) else None
-    clean, with_clothes = filters.apply(prompt) if prompt is not None else (None, None)
+def image_facts(image: Image, page: str, filters: Filters) -> dict[str, Any]:
+    """`<image id>.txt`: where a picture comes from and how it was made, as far as its list tells."""
+    meta = flat_meta(image.raw.get("meta"))
     return {
         "id": image.id,
         "url": media_urls(image)[0],
@@ -1276,30 +1267,57 @@ def image_facts(
         "type": image.type,
         "nsfw_level": image.level,
         "model_versions": image.raw.get("modelVersionIds") or [],
-        "resources": [
-            *_listed(meta.get("resources")),
-            *_listed(meta.get("civitaiResources")),
-            *dicts(more, "resources"),
-        ],
-        "tools": [text(tool, "name") for tool in dicts(more, "tools")],
-        "techniques": [text(technique, "name") for technique in dicts(more, "techniques")],
-        "raw_prompt": prompt,
-        "prompt": clean,
-        "prompt_with_clothes": with_clothes,
-        "negative_prompt": meta.get("negativePrompt"),
-        "sampler": meta.get("sampler"),
-        "steps": meta.get("steps"),
-        "cfg_scale": meta.get("cfgScale"),
-        "seed": meta.get("seed"),
-        "size": meta.get("Size"),
-        "model": meta.get("Model"),
-        "meta": whole,
+        "resources": resources_of(meta),
+        "tools": [],
+        "techniques": [],
+        **prompt_facts(meta, filters),
     }
 
 
-PROMPT_FIELDS = (
-    "raw_prompt prompt prompt_with_clothes negative_prompt sampler steps cfg_scale seed size model meta".split()
-)
+def prompt_facts(meta: Any, filters: Filters) -> dict[str, Any]:
+    """The part of a `.txt` that is read from `meta`, which is kept whole, whatever its type.
+
+    Without it (a hidden prompt) everything is null.
+    """
+    told = meta if isinstance(meta, dict) else {}
+    prompt = told.get("prompt") if isinstance(told.get("prompt"), str) else None
+    clean, with_clothes = filters.apply(prompt) if prompt is not None else (None, None)
+    names = {"negative_prompt": "negativePrompt", "cfg_scale": "cfgScale", "size": "Size", "model": "Model"}
+    fields = ("negative_prompt", "sampler", "steps", "cfg_scale", "seed", "size", "model")
+    return {
+        "raw_prompt": prompt,
+        "prompt": clean,
+        "prompt_with_clothes": with_clothes,
+        **{field: told.get(names.get(field, field)) for field in fields},
+        "meta": meta,
+    }
+
+
+def with_generation(facts: Mapping[str, Any], answer: Mapping[str, Any], filters: Filters) -> dict[str, Any]:
+    """A `.txt` with what `image.getGenerationData` tells: tools, techniques, resources, and a prompt that lacked."""
+    told = prompt_facts(answer.get("meta"), filters) if facts.get("raw_prompt") is None and answer.get("meta") else {}
+    found = [*_listed(facts.get("resources")), *resources_of(told.get("meta")), *dicts(answer, "resources")]
+    return {
+        **facts,
+        "resources": list({json.dumps(each, sort_keys=True): each for each in found}.values()),
+        "tools": [text(tool, "name") for tool in dicts(answer, "tools")],
+        "techniques": [text(technique, "name") for technique in dicts(answer, "techniques")],
+        **told,
+    }
+
+
+def outliving(facts: Mapping[str, Any], old: Mapping[str, Any]) -> dict[str, Any]:
+    """A `.txt` written anew: what is on disk already outlives its being hidden on the site."""
+    hidden = facts["raw_prompt"] is None and old.get("raw_prompt") is not None
+    kept = [*prompt_facts(None, Filters())] if hidden else []
+    kept += [name for name in ("resources", "tools", "techniques") if old.get(name) and not facts[name]]
+    return {**facts, **{name: old.get(name) for name in kept}}
+
+
+def resources_of(meta: Any) -> list[Any]:
+    """The models that inline `meta` names, in both of its lists."""
+    told = meta if isinstance(meta, dict) else {}
+    return [*_listed(told.get("resources")), *_listed(told.get("civitaiResources"))]
 
 
 def _listed(value: Any) -> list[Any]:
@@ -1431,6 +1449,7 @@ class Library:
         self._by_hash: dict[str, Key] = {}
         self._owners: dict[str, Key] = {}
         self._limit = util.path_limit()
+        self.results = util.JsonLog(self.root / "lists" / "results.jsonl")
         for line in self._log.read():
             self._take(line)
         self.problems = self._log.problems
@@ -1553,9 +1572,14 @@ class Library:
         record = self._records.get(key)
         return record is not None and record.status == "success"
 
+    def begin(self) -> None:
+        """Forget the results of the last run."""
+        (self.root / "lists" / "results.jsonl").unlink(missing_ok=True)
+
     def close(self) -> None:
-        """Let go of the state log."""
+        """Let go of the logs."""
         self._log.close()
+        self.results.close()
 
 
 def check_writable(root: Path) -> None:
@@ -1573,7 +1597,10 @@ def check_writable(root: Path) -> None:
 
 @dataclass(frozen=True)
 class Result:
-    """How one thing ended. `path` is relative to the output folder, `size` in bytes."""
+    """How one thing ended. `path` is relative to the output folder, `size` in bytes; `until` is for IDM's queue.
+
+    `scan` is what the site's scan says of a pickle file, which can run code when it is loaded.
+    """
 
     outcome: Outcome
     kind: str
@@ -1586,6 +1613,7 @@ class Result:
     message: str = ""
     verified: bool = True
     until: str = ""
+    scan: str = ""
 
 
 class Still(Exception):
@@ -1758,7 +1786,8 @@ class Fetcher:
         self, wanted: Wanted, library: Library, path: Path, outcome: Outcome, *, verified: bool, sha256: str = ""
     ) -> Result:
         where, size = path.relative_to(library.root).as_posix(), util.size_of(path) or 0
-        return Result(outcome, wanted.kind, wanted.id, wanted.name, where, size, sha256, verified=verified)
+        facts = (outcome, wanted.kind, wanted.id, wanted.name, where, size, sha256)
+        return Result(*facts, verified=verified, scan=wanted.scan)
 
 
 def receive_queued(library: Library, key: Key, record: Record, clock: util.Clock) -> Record | None:
@@ -1893,18 +1922,14 @@ class Batch:
     page: str = ""
     page_path: str = ""
     note: str = ""
-    results: list[Result] = field(default_factory=list)
+    counts: Counter[str] = field(default_factory=Counter)
+    told: list[Result] = field(default_factory=list)
     settled: bool = False
 
     @property
     def failures(self) -> list[Result]:
         """What went wrong."""
-        return [result for result in self.results if result.outcome == "failed"]
-
-    @property
-    def counts(self) -> Counter[str]:
-        """How many results of each outcome."""
-        return Counter(result.outcome for result in self.results)
+        return [result for result in self.told if result.outcome == "failed"]
 
 
 @dataclass(frozen=True)
@@ -1959,16 +1984,9 @@ class Shelf:
             name = util.split_name(util.file_name(best[0].name, str(self.version.id)))[0] + util.split_name(name)[1]
         label = f"{self.model.name} [{self.model.id}] {self.version.name}: {name}"
         path, urls = self.library.place(folder, name), site.file_urls(self.version.id, file)
-        return Wanted(
-            "model",
-            f"{self.version.id}/{file.id}",
-            util.printable(label),
-            path,
-            urls,
-            self.source,
-            file.size,
-            file.sha256,
-        )
+        scan = text(file.raw, "pickleScanResult") or "unknown" if name.lower().endswith(PICKLES) else ""
+        facts = (f"{self.version.id}/{file.id}", util.printable(label), path, urls, self.source, file.size, file.sha256)
+        return Wanted("model", *facts, scan=scan)
 
     def album(self, pages: Iterable[list[dict[str, Any]]] = ()) -> Album:
         """The version's `images` folder and what goes into it."""
@@ -2017,6 +2035,7 @@ def no_such_user(name: str) -> Iterator[None]:
         raise Failure("gone", NO_USER.format(util.printable(name))) if failure.reason == "gone" else failure from None
 
 
+AHEAD = 4000
 Found = Iterator[list[tuple[Target, dict[str, Any] | None]]]
 
 
@@ -2032,17 +2051,19 @@ class Run:
         self.libraries: dict[Path, Library] = {}
         self.batches: list[Batch] = []
         self.counts: Counter[str] = Counter()
-        self.settled = 0
+        self.settled = self.pictures = 0
         self.interrupted = False
         self._bytes_open = 0
         self._lock = threading.Lock()
         self._over = threading.Event()
-        self._asked: set[tuple[Path, str, str]] = set()
+        self._asked: set[int] = set()
         self._flights: dict[str, list[Callable[[], None]]] = {}
         self._landed: dict[str, Path] = {}
         self._visited: set[tuple[Path, Target, Settings]] = set()
         self._answers: OrderedDict[tuple[str, int], dict[str, Any]] = OrderedDict()
         self._late: list[Callable[[], None]] = []
+        self._held: list[Callable[[], None]] = []
+        self._in_flight = 0
         self._refusals = 0
         self._queued: list[tuple[Batch, Wanted, Result]] = []
         self._all = Tally(self._over.set)
@@ -2066,6 +2087,7 @@ class Run:
         """Do everything; `watch` is called some ten times a second, and Ctrl-C ends it within half a second."""
         try:
             for library in self.libraries.values():
+                library.begin()
                 library.refilter_if_changed(self.filters)
             with pools(self.settings.workers, self._clock) as (self._metadata, self._loras):
                 self._all.open()
@@ -2097,7 +2119,8 @@ class Run:
             now = self._result_of(batch, wanted.name, partial(self._bring, batch, wanted))
             if now is None or now.outcome == "queued":
                 continue
-            batch.results.remove(result)
+            batch.told.remove(result)
+            batch.counts["queued"] -= 1
             self.counts["queued"] -= 1
             self._finish(batch, now)
         self._clock.sleep(2)
@@ -2109,7 +2132,14 @@ class Run:
         self._submit(self._metadata, batch, (self._listing,), batch.name, action)
 
     def _walk(self, batch: Batch, steps: Iterator[None]) -> None:
-        """One step of a longer listing; the rest goes to the end of the queue, so that everybody gets a turn."""
+        """One step of a longer listing; the rest goes to the end of the queue, so that everybody gets a turn.
+
+        While thousands of things wait for a worker, listings are held back: memory stays bounded.
+        """
+        if self._in_flight > AHEAD:
+            self._later(batch, batch.name, partial(self._walk, batch, steps), self._held)
+            self._release_held()
+            return
         for _ in steps:
             self._ask(batch, partial(self._walk, batch, steps))
             return
@@ -2154,21 +2184,41 @@ class Run:
 
     def _finish(self, batch: Batch, result: Result) -> None:
         with self._lock:
-            batch.results.append(result)
             self.counts[result.outcome] += 1
+            batch.counts[result.outcome] += 1
+            self.pictures += result.kind == "image"
+            scanned = result.scan and result.outcome == "done"
+            if result.reason or result.outcome == "queued" or not result.verified or scanned:
+                batch.told.append(result)
+        with suppress(Failure):  # a full disk is told where the thing itself is written
+            batch.library.results.append(vars(result))
         if result.outcome == "failed":
             log.info("failed: %s: %s", result.name, result.message)
 
-    def _later(self, batch: Batch, name: str, action: Callable[[], Result | None]) -> None:
-        """Keep a task until no listing is left to ask for; the batch stays open for it."""
-        tallies = (batch.tally, self._all)
+    def _later(
+        self, batch: Batch, name: str, action: Callable[[], Result | None], waiting: list[Callable[[], None]]
+    ) -> None:
+        """Keep a task for later; batch and run stay open for it, and so do the listings if it is one."""
+        tallies = (batch.tally, self._all) if waiting is self._late else (self._listing, batch.tally, self._all)
         for tally in tallies:
             tally.open()
-        self._late.append(partial(self._queue, self._metadata, batch, tallies, name, action))
+        with self._lock:
+            waiting.append(partial(self._queue, self._metadata, batch, tallies, name, action))
 
     def _start_late(self) -> None:
-        late, self._late = self._late, []
-        for task in late:
+        """Nothing is left to be listed: ask what was put off."""
+        self._release(self._late)
+
+    def _release_held(self) -> None:
+        """Go on with the listings once the workers have caught up."""
+        if self._in_flight < AHEAD // 2:
+            self._release(self._held)
+
+    def _release(self, waiting: list[Callable[[], None]]) -> None:
+        with self._lock:
+            tasks = list(waiting)
+            waiting.clear()
+        for task in tasks:
             task()
 
     # Metadata pool: what a target is, and what is behind it.
@@ -2395,7 +2445,7 @@ class Run:
         names = {number(item, "id"): item for item in listed}
         album = shelf.album()
         for image in shelf.previews():
-            if image.id not in names and not self._prompt_path(batch, album, image.id).is_file():
+            if image.id not in names and not batch.library.at(self._prompt_path(batch, album, image.id)).is_file():
                 self._write_prompt(batch, album, image)
         shown = [names[image.id] for image in shelf.previews() if image.id in names]
         for post_id in dict.fromkeys(number(item, "postId") for item in shown if is_by(item, shelf.model.creator)):
@@ -2431,58 +2481,50 @@ class Run:
             return
         if not settings.wants_level(image.level):
             return
-        path = self._prompt_path(batch, album, image.id)
+        place = self._prompt_path(batch, album, image.id)
+        path = batch.library.at(place)
         if settings.refresh or settings.force or not path.is_file():
             self._write_prompt(batch, album, image)
         if settings.wants_images:
             self._want(batch, album.wanted(image, batch), ())
         told = flat_meta(item.get("meta")) is not None and not settings.full_metadata
         if not told and not batch.library.succeeded(("meta", str(image.id))):
-            self._later(batch, f"{album.name}: {image.type} {image.id}", partial(self._generation, batch, album, image))
+            ask = partial(self._generation, batch, place, image.id, made_with=album.made_with)
+            self._later(batch, f"{album.name}: {image.type} {image.id}", ask, self._late)
         if album.made_with:
             self._bring_tools(batch, versions_used(read_prompt(path), checkpoints=settings.checkpoints))
 
-    def _generation(self, batch: Batch, album: Album, image: Image) -> Result | None:
+    def _generation(self, batch: Batch, path: str, image_id: int, *, made_with: bool) -> Result | None:
         """Ask how a picture was made; after three refusals in a row nobody is asked any more in this run."""
         if self._refusals >= 3:
             return None
-        key, path = ("meta", str(image.id)), self._prompt_path(batch, album, image.id)
-        where = path.relative_to(batch.library.root).as_posix()
+        key, library, source = ("meta", str(image_id)), batch.library, batch.entry.source
         try:
-            answer = self.site.trpc("image.getGenerationData", {"id": image.id})
+            answer = self.site.trpc("image.getGenerationData", {"id": image_id})
         except Failure as failure:
             self._refusals += failure.reason in ("needs-token", "token-refused", "forbidden")
             if self._refusals == 3:
                 log.warning("The site does not tell how pictures were made: %s The next run asks again.", failure)
             if failure.reason != "gone":
-                batch.library.record(
-                    key, Record("failed", where, 0, ""), source=batch.entry.source, reason=str(failure)
-                )
+                library.record(key, Record("failed", path, 0, ""), source=source, reason=str(failure))
                 raise
             answer = {}
         self._refusals = 0
-        self._write_prompt(batch, album, image, answer if isinstance(answer, dict) else {})
-        batch.library.record(key, Record("success", where, util.size_of(path) or 0, ""), source=batch.entry.source)
-        if album.made_with:
-            self._bring_tools(batch, versions_used(read_prompt(path), checkpoints=batch.entry.settings.checkpoints))
+        facts = with_generation(read_prompt(library.at(path)), answer if isinstance(answer, dict) else {}, self.filters)
+        util.write_json(library.at(path), util.scrub_json(facts))
+        library.record(key, Record("success", path, 0, ""), source=source)
+        if made_with:
+            self._bring_tools(batch, versions_used(facts, checkpoints=batch.entry.settings.checkpoints))
         return None
 
-    def _prompt_path(self, batch: Batch, album: Album, image_id: int) -> Path:
-        return batch.library.at(batch.library.place(album.folder, f"{image_id}.txt"))
+    def _prompt_path(self, batch: Batch, album: Album, image_id: int) -> str:
+        return batch.library.place(album.folder, f"{image_id}.txt")
 
-    def _write_prompt(
-        self, batch: Batch, album: Album, image: Image, generation: Mapping[str, Any] | None = None
-    ) -> None:
-        """Write `<image id>.txt`; a prompt that is on disk already outlives its being hidden on the site."""
-        path = self._prompt_path(batch, album, image.id)
+    def _write_prompt(self, batch: Batch, album: Album, image: Image) -> None:
+        path = batch.library.at(self._prompt_path(batch, album, image.id))
         page = self.site.page_url(f"/images/{image.id}", image.level)
-        facts = util.scrub_json(image_facts(image, page, self.filters, generation))
-        old = read_prompt(path) if facts["raw_prompt"] is None or generation is None else {}
-        if facts["raw_prompt"] is None and old.get("raw_prompt") is not None:
-            facts.update({key: old.get(key) for key in PROMPT_FIELDS})
-        if generation is None and old:
-            facts.update({key: old[key] for key in ("tools", "techniques", "resources") if old.get(key)})
-        util.write_json(path, facts)
+        facts = util.scrub_json(image_facts(image, page, self.filters))
+        util.write_json(path, outliving(facts, read_prompt(path)))
 
     def _bring_tools(self, batch: Batch, versions: Iterable[int]) -> None:
         """Fetch the LoRAs that pictures were made with into their creators' folders, without their galleries."""
@@ -2631,7 +2673,7 @@ class Run:
 
     def _want(self, batch: Batch, wanted: Wanted, tallies: tuple[Tally, ...]) -> None:
         """See to it that a thing comes home: at once if it is there, in a worker, or after its twin."""
-        asked = (batch.library.root, wanted.kind, wanted.path)
+        asked = hash((batch.library.root, wanted.kind, wanted.path))
         force = batch.entry.settings.force
         with self._lock:
             if asked in self._asked:
@@ -2646,6 +2688,7 @@ class Run:
             tally.open()
         with self._lock:
             self._bytes_open += wanted.size
+            self._in_flight += 1
         self._fly(batch, wanted, tallies)
 
     def _fly(self, batch: Batch, wanted: Wanted, tallies: tuple[Tally, ...]) -> None:
@@ -2665,9 +2708,11 @@ class Run:
             with self._lock:
                 followers = self._flights.pop(wanted.identity)
                 self._bytes_open -= wanted.size
+                self._in_flight -= 1
             if not self._clock.stopped:
                 for follower in followers:
                     follower()
+                self._release_held()
 
     def _bring(self, batch: Batch, wanted: Wanted) -> Result:
         """The result of one thing, written to the state log unless it was there and known."""
@@ -2702,7 +2747,7 @@ class Run:
         with self._lock:
             batch.settled = True
             self.settled += 1
-        self._start_idm(result for result in batch.results if result.until)
+        self._start_idm(result for result in batch.told if result.until)
         if not batch.page_path or batch.failures:
             return
         with suppress(Failure):  # the next write will fail as well, and be told
@@ -2733,7 +2778,7 @@ class Run:
             "interrupted": self.interrupted,
             "api_requests": self.site.api_requests,
             "bytes_received": self.progress.received,
-            "counts": dict(sum((batch.counts for batch in mine), Counter())),
+            "counts": dict(sum((batch.counts for batch in mine), Counter[str]())),
             "targets": [
                 {
                     "source": batch.entry.source,
@@ -2744,7 +2789,6 @@ class Run:
                 }
                 for batch in mine
             ],
-            "files": [vars(result) for batch in mine for result in batch.results],
         }
 
 
@@ -2922,7 +2966,7 @@ def write_outcome(run: Run, library: Library, retry: Mapping[str, str]) -> None:
     Lines that failed in an earlier run and were not part of this one stay in `failed.txt`; when none is left,
     the three files go.
     """
-    util.write_json(library.root / "report.json", run.report(library))
+    write_report(run, library)
     mine = [batch for batch in run.batches if batch.library is library]
     blocks = _failed_blocks(library.root / "failed.txt", {batch.entry.source for batch in mine})
     for batch in mine:
@@ -2938,6 +2982,22 @@ def write_outcome(run: Run, library: Library, retry: Mapping[str, str]) -> None:
             util.write_file(library.root / name, content.replace("\n", newline).encode("utf-8", "replace"))
         else:
             (library.root / name).unlink(missing_ok=True)
+
+
+def write_report(run: Run, library: Library) -> None:
+    """Write `report.json`, its list of files line by line from the results that were written as they came."""
+    target = library.root / "report.json"
+    beside = target.with_name("report.json.tmp")
+    head = json.dumps(run.report(library), ensure_ascii=False, indent=2)[:-2]
+    with util.disk_errors(target), beside.open("w", encoding="utf-8", errors="replace", newline="\n") as file:
+        file.write(head + ',\n  "files": [')
+        for count, result in enumerate(library.results.read()):
+            file.write(("," if count else "") + "\n    " + json.dumps(result, ensure_ascii=False))
+        file.write("\n  ]\n}\n")
+    with util.disk_errors(target):
+        util.replace_file(beside, target)
+    library.close()
+    library.begin()
 
 
 def _failed_blocks(path: Path, done: set[str]) -> dict[str, str]:

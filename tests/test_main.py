@@ -353,6 +353,24 @@ def test_weights_have_sidecars_and_other_files_have_none(run: Runner, out: Path)
 
 
 @pytest.mark.usefixtures("mix")
+def test_pickle_files_are_named_with_the_sites_scan(run: Runner, capsys: Captured) -> None:
+    run("10001")
+    shown = capsys.readouterr().err
+    assert "Pickle files can run code" in shown
+    assert "mix.ckpt: Success" in shown
+    assert "mix.safetensors: " not in shown
+
+
+def test_listings_are_held_back_while_thousands_wait(
+    run: Runner, site: FakeCivitai, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(core, "AHEAD", 20)
+    site.world.build_library(models=6, versions=12, files=12, images=700)
+    assert run(*map(str, site.world.models)) == 0
+    assert len(list(out.rglob("images/*.png"))) == 700
+
+
+@pytest.mark.usefixtures("mix")
 def test_only_metadata_writes_sidecars_without_files(run: Runner, out: Path, site: FakeCivitai) -> None:
     run("10001", "--only", "metadata")
     assert one_file(out, "mix.metadata.json")
