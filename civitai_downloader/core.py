@@ -371,6 +371,7 @@ class Site:
         self._image_pace = util.Pace(settings.max_rate_image, clock)
         self._kept = util.KeptAnswers(util.long_path(settings.output) / "lists", read_only=settings.dry_run)
         self._refresh = settings.refresh
+        self._login = "" if self._token or self._cookies else "anonymous "
         self._delivery = ""
         self.api_requests = 0
 
@@ -386,6 +387,18 @@ class Site:
     def model(self, model_id: int) -> dict[str, Any]:
         """`/models/{id}`: the whole model with all published versions."""
         return self._get(f"/models/{model_id}", {}, self._model_pace)
+
+    def models_by_id(self, ids: Sequence[int]) -> list[dict[str, Any]]:
+        """Up to 100 models in one request, those kept from earlier without any; the list leaves some kinds out."""
+        kept = {each: self._kept_answer(f"v1/models/{each}") for each in ids}
+        found = [answer for answer in kept.values() if isinstance(answer, dict)]
+        missing = ",".join(str(each) for each, answer in kept.items() if answer is None)
+        if missing:
+            query = {"ids": missing, "nsfw": "true", "archived": "true", "limit": 100}
+            for answer in dicts(self._get("/models", query, self._model_pace, keep=False), "items"):
+                self._keep(f"v1/models/{number(answer, 'id')}", answer)
+                found.append(answer)
+        return found
 
     def models(self, query: Mapping[str, Any]) -> Pages:
         """Pages of `/models?…` in an order that loses nothing at page boundaries (`Newest` does)."""
@@ -447,7 +460,7 @@ class Site:
         base = self._other or self.base
         tail = f"/api/trpc/{procedure}?{urlencode({'input': json.dumps({'json': dict(query)})})}"
         try:
-            answer = self._ask(base + tail, util.Patience(), self._image_pace, {"Referer": f"{base}/"})
+            answer = self._ask(base + tail, util.Patience(), self._image_pace, {"Referer": f"{base}/"}, keep=True)
         except Refused as refused:
             raise explain(refused, has_token=bool(self._token)) from None
         return unwrap(mapping(answer if isinstance(answer, dict) else {}, "result").get("data"))
@@ -489,36 +502,50 @@ class Site:
             self._delivery = "/".join(folders[:4]) if len(folders) > 6 and url.startswith("http") else DELIVERY
         return self._delivery
 
-    def _get(self, path: str, query: Mapping[str, Any], pace: util.Pace) -> dict[str, Any]:
+    def _get(self, path: str, query: Mapping[str, Any], pace: util.Pace, *, keep: bool = True) -> dict[str, Any]:
         """One JSON object; a refusal that the other front door may not share is asked again there."""
         tail = f"/api/v1{path}" + (f"?{urlencode(query)}" if query else "")
         patience = util.Patience()
         try:
-            answer = self._ask(self.base + tail, patience, pace)
+            answer = self._ask(self.base + tail, patience, pace, keep=keep)
         except Refused as refused:
             if not self._other or refused.status not in (401, 403, 404):
                 raise explain(refused, has_token=bool(self._token)) from None
             try:
-                answer = self._ask(self._other + tail, patience, pace)
+                answer = self._ask(self._other + tail, patience, pace, keep=keep)
             except Refused:
                 raise explain(refused, has_token=bool(self._token)) from None
         if not isinstance(answer, dict):
             raise Failure("answer", "The site sent data of another shape than expected; try again later.")
         return answer
 
-    def _ask(self, url: str, patience: util.Patience, pace: util.Pace, headers: Mapping[str, str] | None = None) -> Any:
-        """The JSON answer, from the site or as it was kept less than a day ago (not with --refresh).
-
-        What the site tells depends on the login, so an answer to nobody is not taken for one to somebody.
-        """
-        key = ("" if self._token or self._cookies else "anonymous ") + url.partition("/api/")[2]
-        answer = None if self._refresh else self._kept.get(key)
+    def _ask(
+        self,
+        url: str,
+        patience: util.Patience,
+        pace: util.Pace,
+        headers: Mapping[str, str] | None = None,
+        *,
+        keep: bool,
+    ) -> Any:
+        """The JSON answer, from the site or as it was kept less than a day ago."""
+        key = url.partition("/api/")[2]
+        answer = self._kept_answer(key)
         if answer is None:
             pace.wait()
             self.api_requests += 1
             answer = self.http.json(url, patience, headers)
-            self._kept.put(key, answer)
+            if keep:
+                self._keep(key, answer)
         return answer
+
+    def _kept_answer(self, key: str) -> Any:
+        """What the site said to the same question less than a day ago (not with --refresh), or None."""
+        return None if self._refresh else self._kept.get(self._login + key)
+
+    def _keep(self, key: str, answer: Any) -> None:
+        """Keep an answer; what the site tells to nobody is kept apart from what it tells to somebody."""
+        self._kept.put(self._login + key, answer)
 
     def file_urls(self, version_id: int, file: File) -> tuple[str, ...]:
         """Where a file may be had: by its id, at the other front door too; a VAE lent by a version by its type."""
@@ -2061,6 +2088,7 @@ class Run:
         self._landed: dict[str, Path] = {}
         self._visited: set[tuple[Path, Target, Settings]] = set()
         self._answers: OrderedDict[tuple[str, int], dict[str, Any]] = OrderedDict()
+        self._expected = OrderedDict.fromkeys(each.target.id for each in entries if each.target.kind in ("model", "id"))
         self._late: list[Callable[[], None]] = []
         self._held: list[Callable[[], None]] = []
         self._in_flight = 0
@@ -2242,6 +2270,8 @@ class Run:
             for target, answer in page:
                 if answer is not None:
                     self._remember(("model", target.id), answer)
+                elif target.kind == "model":
+                    self._expected[target.id] = None
                 child = self._add_batch(replace(entry, target=target), listed=True)
                 child.name = f"{target.kind} {target.id}"
                 self._ask(child, partial(self._visit, child))
@@ -2389,7 +2419,15 @@ class Run:
         return model, replace(target, kind="model", id=model.id)
 
     def _model(self, model_id: int) -> Model:
+        """A model; those that will be visited next are asked for in the same request."""
         key = ("model", model_id)
+        if key not in self._answers:
+            self._expected.pop(model_id, None)
+            others = [self._expected.popitem(last=False)[0] for _ in range(min(99, len(self._expected)))]
+            if others:
+                with suppress(Failure):  # each is asked for by itself, then
+                    for answer in self.site.models_by_id([model_id, *others]):
+                        self._remember(("model", number(answer, "id")), answer)
         if key not in self._answers:
             self._remember(key, self.site.model(model_id))
         return read_model(self._answers[key])

@@ -144,6 +144,17 @@ def test_a_library_of_fifty_models_completes_and_is_not_asked_for_again(
     assert not site.requests
 
 
+def test_a_list_of_models_is_asked_for_in_hundreds(run: Runner, site: FakeCivitai, out: Path) -> None:
+    site.world.build_library(models=180, versions=180, files=180, images=0)
+    site.world.models[10005].minor = True  # one that the list leaves out
+    assert run("--only", "metadata", "--no-gallery", lines=[*map(str, site.world.models)]) == 0
+    assert len(site.requests) == 3
+    assert len(list(out.rglob("model.json"))) == 180
+    site.forget()
+    assert run("--only", "metadata", "--no-gallery", lines=[*map(str, site.world.models)]) == 0
+    assert not site.requests
+
+
 def gallery_of(world: World, version: int) -> list[int]:
     return [image.id for image in world.images.values() if version in image.version_ids]
 
@@ -982,7 +993,8 @@ def test_proxies_of_the_environment_are_used_and_netrc_is_not(
 @pytest.mark.usefixtures("lora")
 def test_requests_are_paced_and_bytes_limited(run: Runner, site: FakeCivitai) -> None:
     site.world.add_model().add_version().add_file("b.safetensors", size=600_000)
-    assert run("10001", "10002", "--max-rate-model", "0.5", "--max-rate-image", "2", "--limit-rate", "100K") == 0
+    versions = [f"{site.url}/model-versions/{number}" for number in site.world.versions]
+    assert run(*versions, "--max-rate-model", "0.5", "--max-rate-image", "2", "--limit-rate", "100K") == 0
     assert sum(run.clock.slept) > 2 + 0.5 + 5
     assert max(run.clock.slept) > 1
 

@@ -6,9 +6,12 @@ import errno
 import hashlib
 import json
 import locale
+import math
 import os
 import re
 import struct
+import subprocess
+import sys
 import threading
 import time
 import unicodedata
@@ -22,7 +25,20 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from civitai_downloader import util
-from civitai_downloader.util import Busy, Clock, Failure, JsonLog, Patience, Pause, Stopped, Throttle
+from civitai_downloader.util import (
+    Busy,
+    Clock,
+    Failure,
+    FolderLock,
+    Health,
+    HostDown,
+    JsonLog,
+    KeyedLog,
+    Patience,
+    Pause,
+    Stopped,
+    Throttle,
+)
 from tests import fake_civitai as fake
 from tests.conftest import QuickClock
 
@@ -740,6 +756,173 @@ def test_a_log_of_any_bytes_is_read(tmp_path: Path, pieces: list[bytes]) -> None
     assert all(isinstance(each, dict) for each in read(tmp_path / "log.jsonl")[0])
 
 
+# --- A log of which the last record of a key counts ----------------------------------------------
+
+
+def keyed(name: str, number: int = 0, kind: str = "image") -> dict[str, Any]:
+    """A record as the program writes it."""
+    return {"at": "2026-11-20T05:26:00Z", "type": kind, "id": name, "status": "success", "size": number}
+
+
+def test_a_keyed_log_gives_the_last_record_of_a_key(path: Path) -> None:
+    log = KeyedLog(path)
+    assert log.get("image", "1") is None
+    assert not path.parent.exists()
+    records = [keyed("1"), keyed("1/한국", 2, "model"), keyed("1", 3), keyed("2", 4)]
+    offsets = [log.append(each) for each in records]
+    assert offsets == sorted(offsets)
+    for known in (log, KeyedLog(path)):
+        assert known.get("image", "1") == records[2]
+        assert known.get("model", "1/한국") == records[1]
+        assert known.get("model", "1") is None
+        assert list(known.live("image", "model", "page")) == [records[2], records[3], records[1]]
+    log.close()
+    assert log.get("image", "2") == records[3]
+
+
+@pytest.mark.parametrize(
+    ("data", "numbers", "problems"),
+    [
+        (b"", [], []),
+        (b"\r\n\n" + json.dumps(keyed("1", 5)).encode(), [5], []),
+        (b"\xef\xbb\xbf" + json.dumps(keyed("1", 5)).encode() + b"\r\n", [5], []),
+        (json.dumps(keyed("1", 5)).encode() + b'\n{"at":"2026","type":"image","id"', [5], ["line 2 was cut short"]),
+        (json.dumps(keyed("1", 5)).encode() + b"\n" + bytes(4096), [5], ["line 2 was cut short"]),
+        (bytes(4096) + json.dumps(keyed("1", 5)).encode() + b"\n", [5], []),
+        (b'{"id":"1","size":5,"type":"image"}\n[]\n{"type":"image"}\n', [5], ["line 2 is no", "line 3 is no"]),
+        (b'{"at":"","type":"image","id":"1","size":01}\n', [], ["line 1 is no record"]),
+        (b'{"at":"","type":"image","id":"1","x":"\\q"}\n', [], ["line 1 is no record"]),
+        (b'{"at":"","type":"image","id":"1","x":"\xff","size":5}\n', [5], []),
+        (b'{"at":"","type":"image","id":"\\u0031","size":5}\n', [5], []),
+        (b"[" * 100_000 + b"\n" + b"9" * 5000 + b"\n", [], ["line 1 is no", "line 2 is no"]),
+    ],
+)
+def test_a_keyed_log_is_read_as_far_as_it_makes_sense(
+    path: Path, data: bytes, numbers: list[int], problems: list[str]
+) -> None:
+    util.write_file(path, data)
+    log = KeyedLog(path)
+    assert [record["size"] for record in log.live("image")] == numbers
+    assert [log.get("image", "1") is not None] == [bool(numbers)]
+    assert [problem.partition(", ")[2].startswith(begin) for problem, begin in zip(log.problems, problems, strict=True)]
+
+
+@given(st.lists(st.binary(max_size=30) | st.sampled_from([b"\n", b"\0" * 9, b'{"type":"a","id":"b"}', b'{"at":'])))
+def test_a_keyed_log_of_any_bytes_is_read_and_written(tmp_path: Path, pieces: list[bytes]) -> None:
+    (tmp_path / "log.jsonl").write_bytes(b"".join(pieces))
+    log = KeyedLog(tmp_path / "log.jsonl")
+    log.append(keyed("new"))
+    log.close()
+    assert KeyedLog(tmp_path / "log.jsonl").get("image", "new") == keyed("new")
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_superseded_lines_are_left_out_by_the_only_writer(path: Path, alone: bool) -> None:
+    log = KeyedLog(path)
+    for number in range(1001):
+        log.append(keyed(str(number % 10), number))
+    log.close()
+    before = path.read_bytes()
+    log = KeyedLog(path, alone=alone)
+    assert path.read_bytes() == before
+    log.append(keyed("3", 5000))
+    assert len(path.read_bytes().splitlines()) == (11 if alone else 1002)
+    sizes = [each for each in range(991, 1001) if each != 993]
+    assert [record["size"] for record in log.live("image")] == [*sizes, 5000]
+    log.append(keyed("4", 6000))
+    log.close()
+    assert [record["size"] for record in KeyedLog(path).live("image")][-2:] == [5000, 6000]
+    assert [each.name for each in path.parent.iterdir()] == [path.name]
+
+
+def test_a_log_that_can_not_be_rewritten_stays_as_it_is(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path.parent.mkdir(parents=True)
+    path.write_text("".join(json.dumps(keyed("1", number)) + "\n" for number in range(1500)))
+    log = KeyedLog(path, alone=True)
+
+    def held(*_: object) -> None:
+        raise PermissionError(errno.EACCES, "held open")
+
+    monkeypatch.setattr(util, "replace_file", held)
+    log.append(keyed("2"))
+    assert len(path.read_bytes().splitlines()) == 1501
+    assert [record["id"] for record in log.live("image")] == ["1", "2"]
+    assert [each.name for each in path.parent.iterdir()] == [path.name]
+    log.close()
+
+
+def test_a_line_reaches_the_disk_after_some_seconds_and_at_the_end(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fsync", synced.append)
+    log = KeyedLog(path)
+    for number in range(10):
+        log.append(keyed(str(number)))
+    assert len(synced) == 1
+    monkeypatch.setattr(JsonLog, "SYNC", 0.0)
+    log.append(keyed("x"))
+    log.close()
+    assert len(synced) == 3
+
+
+# --- One writer a folder -------------------------------------------------------------------------
+
+
+def test_a_second_lock_is_refused_and_names_the_first(tmp_path: Path) -> None:
+    first, second = (FolderLock(tmp_path / "out" / "x.lock") for _ in range(2))
+    first.acquire(QuickClock())
+    with pytest.raises(util.UsageError, match=rf"process {os.getpid()}, started 2\d\d\d-.*Z, writes to .*out.*--wait"):
+        second.acquire(QuickClock())
+    first.release()
+    second.acquire(QuickClock())
+    second.release()
+    second.release()
+
+
+def test_a_lock_of_a_process_that_was_killed_is_free_again(tmp_path: Path) -> None:
+    code = (
+        "import sys, time, pathlib; from civitai_downloader import util\n"
+        "util.FolderLock(pathlib.Path(sys.argv[1])).acquire(util.Clock()); print('locked', flush=True); time.sleep(60)"
+    )
+    path, said = tmp_path / "x.lock", list[str]()
+    words = [sys.executable, "-c", code, str(path)]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, cwd=Path(__file__).parents[1]) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline().strip() == b"locked"
+        with pytest.raises(util.UsageError, match=f"process {other.pid}, started"):
+            FolderLock(path).acquire(QuickClock())
+        threading.Timer(0.1, other.kill).start()
+        lock = FolderLock(path)
+        lock.acquire(QuickClock(), said.append)
+        lock.release()
+    assert said == [message for message in said if f"process {other.pid}," in message][:1]
+
+
+def test_a_disk_without_locks_holds_nobody_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fcntl = pytest.importorskip("fcntl")
+
+    def none(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", none)
+    for _ in range(2):
+        FolderLock(tmp_path / "x.lock").acquire(QuickClock())
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root makes links of others")
+@pytest.mark.parametrize(("owner", "planted"), [(0, False), (4711, False), (4712, True)])
+def test_a_link_that_a_stranger_made_is_told(tmp_path: Path, owner: int, planted: bool) -> None:
+    root, elsewhere = tmp_path / "out", tmp_path / "elsewhere"
+    (root / "models").mkdir(parents=True)
+    elsewhere.mkdir()
+    os.chown(root, 4711, -1)
+    (root / "models" / "loras").symlink_to(elsewhere)
+    os.chown(root / "models" / "loras", owner, -1, follow_symlinks=False)
+    assert util.planted_link(root, root / "models") is None
+    found = util.planted_link(root, root / "models" / "loras" / "deep" / "er")
+    assert found == (root / "models" / "loras" if planted else None)
+    assert util.planted_link(root, elsewhere) is None
+
+
 # --- Time and politeness -------------------------------------------------------------------------
 
 
@@ -770,6 +953,127 @@ def test_pace_spaces_calls_and_saves_no_turns_up() -> None:
     pace.wait()
     pace.wait()
     assert clock.slept[3:] == [0, 2]
+
+
+def answer(health: Health, good: int, bad: int, host: str = "host") -> None:
+    """Note so many good and bad answers."""
+    for status in [200] * good + [429] * bad:
+        health.note(host, status)
+
+
+def test_trouble_halves_the_pace_and_quiet_minutes_bring_it_back() -> None:
+    clock, said = FakeClock(), list[str]()
+    health = Health(clock, said.append)
+    answer(health, 0, 9)
+    assert health.factor() == 1
+    answer(health, 81, 0)
+    assert health.factor() == 1
+    answer(health, 0, 1)
+    assert health.factor() == 0.5
+    answer(health, 8, 1)
+    assert health.factor() == 0.5
+    for _ in range(5):
+        answer(health, 8, 2)
+    assert health.factor() == 0.125
+    factors = []
+    for _ in range(8):
+        clock.time += 30
+        answer(health, 20, 2)
+        factors.append(health.factor())
+    assert factors == [0.125, 0.25, 0.25, 0.5, 0.5, 1, 1, 1]
+    assert [re.sub(r"^\S+Z ", "", each) for each in said][:2] == [
+        "Pace 50.0%: 10 of the last 91 answers were 429 or 5xx.",
+        "Pace 25.0%: 3 of the last 19 answers were 429 or 5xx.",
+    ]
+    assert len(said) == 6
+
+
+def test_pace_and_gate_follow_the_factor() -> None:
+    clock, factor = FakeClock(), 1.0
+    pace = util.Pace(2, clock, lambda: factor)
+    gate = util.Gate(4, clock, lambda: factor)
+    pace.wait()
+    factor = 0.125
+    pace.wait()
+    pace.wait()
+    assert clock.slept == [0, 0.5, 4]
+    with gate:
+        assert not gate._enter()
+        factor = 0.5
+        with gate:
+            assert not gate._enter()
+    factor = 0.01
+    with gate:
+        assert not gate._enter()
+        clock.stop()
+        with pytest.raises(Stopped), gate:
+            pass
+    assert gate._enter()
+
+
+def dead(health: Health, times: int = 20) -> None:
+    """A host that gives no answer."""
+    for _ in range(times):
+        health.enter("dead", patient=False)
+        health.note("dead", 0)
+
+
+def test_a_dead_host_is_left_alone_while_others_answer() -> None:
+    clock, said = FakeClock(), list[str]()
+    health = Health(clock, said.append)
+    dead(health, 19)
+    health.note("dead", 404)
+    dead(health)
+    clock.time += 1
+    health.note("alive", 200)
+    health.enter("alive", patient=False)
+    with pytest.raises(HostDown, match="dead has failed 20 times in a row") as caught:
+        health.enter("dead", patient=False)
+    assert caught.value.until == clock.time + 29
+    clock.time += 29
+    health.enter("dead", patient=False)
+    with pytest.raises(HostDown):
+        health.enter("dead", patient=False)
+    health.note("dead", 503)
+    clock.time += 29
+    with pytest.raises(HostDown):
+        health.enter("dead", patient=False)
+    health.enter("dead", patient=True)
+    health.note("dead", 200)
+    health.enter("dead", patient=False)
+    assert sum(clock.slept) == 1
+    assert [re.sub(r"^\S+Z ", "", each) for each in said] == [
+        "dead has failed 20 times in a row and is left alone for 30 s.", "dead answers again.",
+    ]  # fmt: skip
+
+
+def test_a_host_that_is_dead_for_ten_minutes_is_not_waited_for_any_longer() -> None:
+    clock = FakeClock()
+    health = Health(clock, lambda _: None)
+    dead(health)
+    clock.time += 599
+    health.enter("dead", patient=False)
+    health.note("alive", 200)
+    with pytest.raises(HostDown):
+        health.enter("dead", patient=False)
+    clock.time += 1
+    with pytest.raises(Failure, match="long time") as caught:
+        health.enter("dead", patient=False)
+    assert not isinstance(caught.value, HostDown)
+
+
+def test_when_nobody_answers_everybody_waits_but_for_one_at_a_time() -> None:
+    clock = FakeClock()
+    health = Health(clock, lambda _: None)
+    dead(health)
+    health.enter("dead", patient=False)
+    assert sum(clock.slept) == 30
+    health.enter("dead", patient=True)
+    assert sum(clock.slept) == 60
+    health._lines["dead"].until = math.inf
+    with pytest.raises(Failure, match="long time"):
+        health.enter("dead", patient=False)
+    assert sum(clock.slept) == 360
 
 
 def test_throttle_bounds_bytes_per_second() -> None:
