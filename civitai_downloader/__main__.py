@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -102,6 +103,7 @@ def command_parser() -> argparse.ArgumentParser:
     how.add_argument("--no-verify", dest="check_hashes", action="store_false", help="do not compute SHA256")
     how.add_argument("--force", action="store_true", help="fetch again what is there")
     how.add_argument("--refresh", action="store_true", help="ask for galleries again that were listed today")
+    how.add_argument("--wait", action="store_true", help="wait for another run in the same folder to end")
     how.add_argument("--filters", metavar="DIR", type=Path, help="folder of the word lists Filter_*.txt")
     how.add_argument("--refilter", action="store_true", help="apply the word lists to what is on disk, and end")
     how.add_argument("--dry-run", action="store_true", help="print what would be fetched; write nothing")
@@ -565,11 +567,22 @@ def command(given: Mapping[str, Any], words: Words, screen: Screen, clock: util.
     from . import core
 
     run = core.Run(settings, inputs.entries, clock, filters)
+    try:
+        return run_and_tell(run, given, words, screen, inputs.problems)
+    finally:
+        for library in run.libraries.values():
+            library.close()
+
+
+def run_and_tell(run: core.Run, given: Mapping[str, Any], words: Words, screen: Screen, problems: Sequence[str]) -> int:
+    """Do the run, or plan it, and say how it ended."""
+    from . import core
+
     for library in run.libraries.values():
         for problem in library.problems:
             log.warning("%s", problem)
-    if settings.dry_run:
-        return FAILED if dry_run(run, words) or inputs.problems else DONE
+    if run.settings.dry_run:
+        return FAILED if dry_run(run, words) or problems else DONE
     run.execute(screen.watch)
     screen.finish()
     say_summary(words, run)
@@ -578,7 +591,7 @@ def command(given: Mapping[str, Any], words: Words, screen: Screen, clock: util.
     if run.interrupted:
         log.warning("%s", words("interrupted"))
         return INTERRUPTED
-    return exit_code(run.counts, inputs.problems)
+    return exit_code(run.counts, problems)
 
 
 def exit_code(counts: Mapping[str, int], problems: Sequence[str]) -> int:
@@ -646,17 +659,21 @@ def verify(settings: core.Settings, words: Words, clock: util.Clock) -> int:
     library = core.Library(settings.output)
     for problem in library.problems:
         log.warning("%s", problem)
-    results = core.verify_library(library, clock, lambda count, total: log.debug("%d/%d", count, total))
-    failures = [result for result in results if result.outcome == "failed"]
-    queued = sum(result.outcome == "queued" for result in results)
+    counts: Counter[str] = Counter()
+    failures = []
+    for result in core.verify_library(library, clock):
+        counts[result.outcome] += 1
+        if result.outcome == "failed":
+            failures.append(result)
+    library.close()
     say_failures(words, failures)
-    if not results:
+    if not counts:
         log.error("%s", words("verify.nothing", folder=settings.output))
         return USAGE
-    log.info("%s", words("verify.summary", good=len(results) - len(failures) - queued, bad=len(failures)))
-    if queued:
-        log.warning("%s", words("queued", count=queued))
-    return exit_code({"failed": len(failures), "queued": queued}, ())
+    log.info("%s", words("verify.summary", good=counts["done"], bad=counts["failed"]))
+    if counts["queued"]:
+        log.warning("%s", words("queued", count=counts["queued"]))
+    return exit_code(counts, ())
 
 
 def cli() -> NoReturn:

@@ -82,6 +82,7 @@ class Settings:
     check_hashes: bool = True
     force: bool = False
     refresh: bool = False
+    wait: bool = False
     idm: Path | None = None
     idm_wait: bool = False
     idm_token_url: bool = False
@@ -367,8 +368,9 @@ class Site:
             passing=is_lost_for_now,
         )
         self.http = util.Http(rules, clock, timeout=settings.timeout, retries=settings.retries, log=log.debug)
-        self._model_pace = util.Pace(settings.max_rate_model, clock)
-        self._image_pace = util.Pace(settings.max_rate_image, clock)
+        factor = self.http.health.factor
+        self._model_pace = util.Pace(settings.max_rate_model, clock, factor)
+        self._image_pace = util.Pace(settings.max_rate_image, clock, factor)
         self._kept = util.KeptAnswers(util.long_path(settings.output) / "lists", read_only=settings.dry_run)
         self._refresh = settings.refresh
         self._login = "" if self._token or self._cookies else "anonymous "
@@ -532,12 +534,15 @@ class Site:
         key = url.partition("/api/")[2]
         answer = self._kept_answer(key)
         if answer is None:
-            pace.wait()
-            self.api_requests += 1
-            answer = self.http.json(url, patience, headers)
+            answer = self.http.json(url, patience, headers, partial(self._take_turn, pace))
             if keep:
                 self._keep(key, answer)
         return answer
+
+    def _take_turn(self, pace: util.Pace) -> None:
+        """Wait for one's turn before each request, retries included."""
+        pace.wait()
+        self.api_requests += 1
 
     def _kept_answer(self, key: str) -> Any:
         """What the site said to the same question less than a day ago (not with --refresh), or None."""
@@ -1468,45 +1473,59 @@ def _without_extension(path: str, wanted: Wanted) -> str:
 class Library:
     """One output folder: its state log, who owns which name, and what is already there."""
 
-    def __init__(self, root: Path) -> None:
-        """Read the state log, if there is one; nothing is written."""
-        self.folder, self.root = root, util.long_path(root)
-        self._log = util.JsonLog(root / "download_state.jsonl")
-        self._records: dict[Key, Record] = {}
+    def __init__(self, root: Path, lock: util.FolderLock | None = None) -> None:
+        """Read the state log, if there is one; nothing is written. `lock` is held by who writes."""
+        self.folder, self.root, self._lock = root, util.long_path(root), lock
+        self._log = util.KeyedLog(self.root / "download_state.jsonl", alone=lock is not None)
         self._by_hash: dict[str, Key] = {}
         self._owners: dict[str, Key] = {}
         self._limit = util.path_limit()
         self.results = util.JsonLog(self.root / "lists" / "results.jsonl")
-        for line in self._log.read():
-            self._take(line)
+        for line in self._log.live("model"):
+            self._remember(("model", text(line, "id")), read_record(line))
         self.problems = self._log.problems
 
-    def _take(self, line: Mapping[str, Any]) -> None:
-        key = (text(line, "type"), text(line, "id"))
-        path = text(line, "path")
-        if not all(key) or path.startswith("/") or ".." in path.split("/") or re.match(r"[\\]|.?:", path):
-            return
-        facts = (text(line, name) for name in ("sha256", "until"))
-        self._remember(key, Record(text(line, "status"), path, number(line, "size"), *facts))
+    @classmethod
+    def to_write(cls, root: Path, clock: util.Clock, wait: Callable[[str], object] | None) -> Library:
+        """The library of the only process that writes to the folder; raises UsageError when another one does.
 
-    def _remember(self, key: Key, record: Record) -> None:
-        self._records[key] = record
-        if key[0] == "model" and record.path:
+        `wait` is told of the other one while it is waited for; None doesn't wait.
+        """
+        lock = util.FolderLock(util.long_path(root) / "download_state.lock")
+        lock.acquire(clock, wait)
+        return cls(root, lock)
+
+    def _remember(self, key: Key, record: Record | None) -> None:
+        if record is None or key[0] != "model":
+            return
+        if record.path:
             self._owners[util.name_key(record.path)] = key
         if record.sha256 and record.status == "success":
             self._by_hash[record.sha256] = key
+
+    def _record(self, key: Key) -> Record | None:
+        """The last line of the log about a thing."""
+        line = self._log.get(*key)
+        return read_record(line) if line is not None else None
 
     def at(self, path: str) -> Path:
         """The place of a relative path on this disk."""
         return self.root.joinpath(*path.split("/"))
 
+    def check_links(self, path: str) -> None:
+        """Raise Failure if a folder on the way to a relative path is a symlink that a stranger planted."""
+        if link := util.planted_link(self.root, self.at(path).parent):
+            raise Failure("link", f"{link} is a symlink that somebody else made; it was not followed.")
+
     def place(self, folder: Iterable[str], name: str) -> str:
         """The relative path of a name in a folder, cut where this machine's paths are short."""
         return "/".join(util.fit_path(str(self.folder.absolute()), [*folder, name], self._limit))
 
-    def records(self) -> list[tuple[Key, Record]]:
-        """Everything the log knows."""
-        return list(self._records.items())
+    def records(self) -> Iterator[tuple[Key, Record]]:
+        """The models and pictures that the log knows, one at a time."""
+        for line in self._log.live("model", "image"):
+            if record := read_record(line):
+                yield (text(line, "type"), text(line, "id")), record
 
     def claim(self, wanted: Wanted) -> Wanted:
         """The thing with a path of its own: where another file has the name, the id goes into it."""
@@ -1524,7 +1543,7 @@ class Library:
 
     def is_ours(self, wanted: Wanted) -> bool:
         """Whether the log says that what lies at the wanted path was put there for this thing."""
-        record = self._records.get((wanted.kind, wanted.id))
+        record = self._record((wanted.kind, wanted.id))
         return record is not None and util.name_key(record.path) == util.name_key(wanted.path)
 
     def is_claimed(self, path: str) -> bool:
@@ -1533,11 +1552,11 @@ class Library:
 
     def find(self, wanted: Wanted) -> Record | None:
         """What the log knows of a thing, or of the same bytes under another name."""
-        record = self._records.get((wanted.kind, wanted.id))
+        record = self._record((wanted.kind, wanted.id))
         if record is not None and record.status == "success":
             return record
         key = self._by_hash.get(wanted.sha256) if wanted.sha256 else None
-        return self._records.get(key) if key else record
+        return self._record(key) if key else record
 
     def look(self, wanted: Wanted, *, force: bool) -> tuple[Action, Path]:
         """What to do about a thing, and the file that this is about."""
@@ -1567,7 +1586,7 @@ class Library:
 
     def media(self, wanted: Wanted) -> Path | None:
         """The file of a picture that was brought home, or None."""
-        record = self._records.get((wanted.kind, wanted.id))
+        record = self._record((wanted.kind, wanted.id))
         path = self.at(record.path) if record is not None and record.status == "success" else self._existing(wanted)
         return path if path.is_file() else None
 
@@ -1591,12 +1610,12 @@ class Library:
 
     def queued(self, wanted: Wanted) -> Record | None:
         """What the log says of a thing that was handed to IDM and has not come yet, or None."""
-        record = self._records.get((wanted.kind, wanted.id))
+        record = self._record((wanted.kind, wanted.id))
         return record if record is not None and record.status == "queued" else None
 
     def succeeded(self, key: Key) -> bool:
         """Whether the log has a success for a key."""
-        record = self._records.get(key)
+        record = self._record(key)
         return record is not None and record.status == "success"
 
     def begin(self) -> None:
@@ -1604,9 +1623,20 @@ class Library:
         (self.root / "lists" / "results.jsonl").unlink(missing_ok=True)
 
     def close(self) -> None:
-        """Let go of the logs."""
+        """Let go of the logs and of the folder."""
         self._log.close()
         self.results.close()
+        if self._lock is not None:
+            self._lock.release()
+
+
+def read_record(line: Mapping[str, Any]) -> Record | None:
+    """What a line of the state log says; None if its path leads out of the folder."""
+    path = text(line, "path")
+    if path.startswith("/") or ".." in path.split("/") or re.match(r"[\\]|.?:", path):
+        return None
+    facts = (text(line, name) for name in ("sha256", "until"))
+    return Record(text(line, "status"), path, number(line, "size"), *facts)
 
 
 def check_writable(root: Path) -> None:
@@ -1656,11 +1686,13 @@ class Fetcher:
         """The collaborators are shared by all workers."""
         self._settings, self._site, self._clock, self._progress = settings, site, clock, progress
         self._throttle = util.Throttle(settings.limit_rate, clock)
+        self._gate = util.Gate(settings.workers, clock, site.http.health.factor)
         self._quota_failures = 0
         self.idm = util.Idm(settings.idm, clock) if settings.idm is not None else None
 
     def bring(self, wanted: Wanted, library: Library, *, force: bool, elsewhere: Path | None) -> Result:
         """Have the thing on disk; raises a Failure with the reason why not, Stopped."""
+        library.check_links(wanted.path)
         queued = library.queued(wanted)
         if queued is not None and (waiting := self._receive(wanted, library, queued, force=force)):
             return waiting
@@ -1719,7 +1751,7 @@ class Fetcher:
         raise trouble
 
     def _fetch_from(self, url: str, wanted: Wanted, library: Library) -> Result:
-        """Transfer, verify and land; wrong bytes are fetched again, three times in all, then kept aside."""
+        """Transfer, verify and land."""
         part = library.at(wanted.path + ".part")
         self._check_space(wanted, part)
         meter = self._progress.begin(wanted.name, wanted.size or None)
@@ -1740,25 +1772,29 @@ class Fetcher:
             tries=self._settings.retries,
         )
         try:
-            for attempt in range(1, self.TRIES + 1):
-                received = transfer.run(resume=self._settings.resume and attempt == 1)
-                try:
-                    extension = verify(wanted, part, received)
-                    break
-                except Still:
-                    transfer.discard()
-                    raise
-                except Failure as failure:
-                    log.debug("%s: %s (%d of %d)", wanted.name, failure, attempt, self.TRIES)
-                    if attempt == self.TRIES:
-                        self._set_aside(transfer, wanted, library)
-                        raise
+            with self._gate:
+                received, extension = self._receive_right(transfer, wanted, library)
             target = library.at(wanted.path + extension)
             transfer.land(target)
         finally:
             self._progress.end(meter)
         verified = wanted.kind == "image" or bool(wanted.sha256 and received.sha256)
         return self._result(wanted, library, target, "done", verified=verified, sha256=received.sha256)
+
+    def _receive_right(self, transfer: util.Transfer, wanted: Wanted, library: Library) -> tuple[util.Received, str]:
+        """The body and the extension that its bytes call for; wrong bytes are fetched again, three times in all."""
+        for attempt in range(1, self.TRIES + 1):
+            received = transfer.run(resume=self._settings.resume and attempt == 1)
+            try:
+                return received, verify(wanted, transfer.part, received)
+            except Still:
+                transfer.discard()
+                raise
+            except Failure as failure:
+                log.debug("%s: %s (%d of %d)", wanted.name, failure, attempt, self.TRIES)
+                trouble = failure
+        self._set_aside(transfer, wanted, library)
+        raise trouble
 
     def _queue_from(self, url: str, wanted: Wanted, library: Library) -> Result:
         """Look at the first bytes, then hand the link to IDM: a page must never be queued as a model."""
@@ -2091,6 +2127,7 @@ class Run:
         self._expected = OrderedDict.fromkeys(each.target.id for each in entries if each.target.kind in ("model", "id"))
         self._late: list[Callable[[], None]] = []
         self._held: list[Callable[[], None]] = []
+        self._resting: list[tuple[float, Callable[[], None]]] = []
         self._in_flight = 0
         self._refusals = 0
         self._queued: list[tuple[Batch, Wanted, Result]] = []
@@ -2102,9 +2139,11 @@ class Run:
 
     def _add_batch(self, entry: Entry, *, listed: bool = False, made_with: bool = False) -> Batch:
         root = entry.settings.output
-        library = self.libraries.get(root.absolute())
+        library = self.libraries.get(root.resolve())
         if library is None:
-            library = self.libraries[root.absolute()] = Library(root)
+            wait = log.info if self.settings.wait else None
+            library = Library(root) if self.settings.dry_run else Library.to_write(root, self._clock, wait)
+            self.libraries[root.resolve()] = library
         batch = Batch(entry, library, listed, made_with, name=entry.source)
         batch.tally = Tally(partial(self._settle, batch))
         with self._lock:
@@ -2122,7 +2161,8 @@ class Run:
                 for batch in list(self.batches):
                     self._ask(batch, partial(self._visit, batch))
                 self._all.close()
-                while not self._over.wait(0.1):
+                while not self._over.wait(0.02 if self._resting else 0.1):
+                    self._try_again()
                     watch(self)
             self._start_idm(result for _, _, result in self._queued if result.until)
             while self.settings.idm_wait and self._queued:
@@ -2440,6 +2480,7 @@ class Run:
 
     def _write_pages(self, batch: Batch, model: Model) -> str:
         library, folder = batch.library, page_folder(batch.entry.settings.layout, model)
+        library.check_links(library.place(folder, "model.json"))
         url = self.site.page_url(f"/models/{model.id}", model.level)
         util.write_json(library.at(library.place(folder, "model.json")), util.scrub_json(model.raw))
         words = util.scrub(model_text(model, url)).encode("utf-8", "replace")
@@ -2559,7 +2600,9 @@ class Run:
         return batch.library.place(album.folder, f"{image_id}.txt")
 
     def _write_prompt(self, batch: Batch, album: Album, image: Image) -> None:
-        path = batch.library.at(self._prompt_path(batch, album, image.id))
+        place = self._prompt_path(batch, album, image.id)
+        batch.library.check_links(place)
+        path = batch.library.at(place)
         page = self.site.page_url(f"/images/{image.id}", image.level)
         facts = util.scrub_json(image_facts(image, page, self.filters))
         util.write_json(path, outliving(facts, read_prompt(path)))
@@ -2737,20 +2780,47 @@ class Run:
                 followers.append(partial(self._fly, batch, wanted, tallies))
                 return
             self._flights[wanted.identity] = []
-        self._queue(self._loras, batch, tallies, wanted.name, partial(self._land, batch, wanted))
+        self._queue(self._loras, batch, tallies, wanted.name, partial(self._land, batch, wanted, tallies))
 
-    def _land(self, batch: Batch, wanted: Wanted) -> Result | None:
+    def _land(self, batch: Batch, wanted: Wanted, tallies: tuple[Tally, ...]) -> Result | None:
+        """Bring a thing home, then those that waited for the same bytes; while its host rests it is put off."""
         try:
-            return self._bring(batch, wanted)
-        finally:
+            result = self._bring(batch, wanted)
+        except util.HostDown as down:
+            for tally in tallies:
+                tally.open()
+            again = partial(self._land, batch, wanted, tallies)
             with self._lock:
-                followers = self._flights.pop(wanted.identity)
-                self._bytes_open -= wanted.size
-                self._in_flight -= 1
-            if not self._clock.stopped:
-                for follower in followers:
-                    follower()
-                self._release_held()
+                self._resting.append(
+                    (down.until, partial(self._queue, self._loras, batch, tallies, wanted.name, again))
+                )
+            return None
+        except BaseException:
+            self._end_flight(wanted)
+            raise
+        self._end_flight(wanted)
+        return result
+
+    def _end_flight(self, wanted: Wanted) -> None:
+        with self._lock:
+            followers = self._flights.pop(wanted.identity)
+            self._bytes_open -= wanted.size
+            self._in_flight -= 1
+        if not self._clock.stopped:
+            for follower in followers:
+                follower()
+            self._release_held()
+
+    def _try_again(self) -> None:
+        """Queue again what waited for a host to come back; the first of them tries it."""
+        now = self._clock.now()
+        with self._lock:
+            due = [task for until, task in self._resting if until <= now]
+            self._resting = [each for each in self._resting if each[0] > now]
+        for task in due:
+            task()
+        if self._resting and not due:
+            self._clock.sleep(min(2.0, min(until for until, _ in self._resting) - now))
 
     def _bring(self, batch: Batch, wanted: Wanted) -> Result:
         """The result of one thing, written to the state log unless it was there and known."""
@@ -2759,6 +2829,8 @@ class Run:
         force = batch.entry.settings.force and landed is None
         try:
             result = self._fetcher.bring(wanted, library, force=force, elsewhere=landed)
+        except util.HostDown:
+            raise
         except Failure as failure:
             outcome: Outcome = "skipped" if batch.listed and failure.reason in NOT_GIVEN else "failed"
             result = Result(
@@ -2956,30 +3028,27 @@ def _planned(library: Library, wanted: Wanted, obstacle: str, force: bool) -> Pl
     )
 
 
-def verify_library(library: Library, clock: util.Clock, watch: Callable[[int, int], None]) -> list[Result]:
-    """Check what the state log calls done or queued against the disk; nothing is fetched.
+def verify_library(library: Library, clock: util.Clock) -> Iterator[Result]:
+    """Check what the state log calls done or queued against the disk, one thing after the other; nothing is fetched.
 
     What is wrong is recorded, so that a run fetches it; what has come from IDM's queue is recorded as done.
     """
-    results = []
-    states = ("success", "queued")
-    known = [(key, each) for key, each in library.records() if each.status in states and key[0] in ("model", "image")]
-    for count, (key, record) in enumerate(known, 1):
+    for key, record in library.records():
         clock.check()
+        if record.status not in ("success", "queued"):
+            continue
+        result = Result("done", *key, record.path, record.path, record.size, record.sha256)
         try:
             after = receive_queued(library, key, record, clock) if record.status == "queued" else record
             if record.status == "success":
                 _check_record(library, record, clock)
-            outcome: Outcome = "queued" if after is None else "done"
-            results.append(Result(outcome, *key, record.path, record.path, record.size, record.sha256))
-            if after is not None and record.status == "queued":
-                library.record(key, after, source="--verify")
         except Failure as failure:
-            result = Result("failed", *key, record.path, record.path, record.size, record.sha256)
-            results.append(replace(result, reason=failure.reason, message=str(failure)))
             library.record(key, replace(record, status="failed"), source="--verify", reason=str(failure))
-        watch(count, len(known))
-    return results
+            yield replace(result, outcome="failed", reason=failure.reason, message=str(failure))
+            continue
+        if after is not None and record.status == "queued":
+            library.record(key, after, source="--verify")
+        yield result if after is not None else replace(result, outcome="queued")
 
 
 def _check_record(library: Library, record: Record, clock: util.Clock) -> None:
@@ -3029,12 +3098,12 @@ def write_report(run: Run, library: Library) -> None:
     head = json.dumps(run.report(library), ensure_ascii=False, indent=2)[:-2]
     with util.disk_errors(target), beside.open("w", encoding="utf-8", errors="replace", newline="\n") as file:
         file.write(head + ',\n  "files": [')
-        for count, result in enumerate(library.results.read()):
+        for count, result in enumerate(util.json_lines(library.root / "lists" / "results.jsonl")):
             file.write(("," if count else "") + "\n    " + json.dumps(result, ensure_ascii=False))
         file.write("\n  ]\n}\n")
     with util.disk_errors(target):
         util.replace_file(beside, target)
-    library.close()
+    library.results.close()
     library.begin()
 
 

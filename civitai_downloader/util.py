@@ -835,7 +835,7 @@ class Health:
     """
 
     MINUTE, FEWEST, LEAST = 60.0, 10, 0.125
-    PATIENCE, REST, WAIT = 20, 30.0, 300.0
+    PATIENCE, REST = 20, 30.0
 
     def __init__(self, clock: Clock, log: Callable[[str], None]) -> None:
         self._clock, self._log, self._lock = clock, log, threading.Lock()
@@ -891,16 +891,15 @@ class Health:
         self._log(f"{utc_now()} {words}")
 
     def enter(self, host: str, *, patient: bool) -> None:
-        """Before a request: wait while the host is left alone; raises a Failure at the end of patience, Stopped.
+        """Before a request: wait while the host is left alone, for an hour in all; raises a Failure, Stopped.
 
         Without patience HostDown is raised at once if meanwhile other hosts answer, for these shall not wait for it;
         when none does, it is the network that is away, and everybody waits for it to come back.
         """
-        begun = self._clock.now()
-        while left := self._left(host, begun, patient):
-            self._clock.sleep(min(1.0, left))
+        while left := self._left(host, patient):
+            self._clock.sleep(min(5.0, left))
 
-    def _left(self, host: str, begun: float, patient: bool) -> float:
+    def _left(self, host: str, patient: bool) -> float:
         """Seconds until this request may go out, in steps; one of them becomes the trial when the time has come."""
         with self._lock:
             now, line = self._clock.now(), self._lines.get(host)
@@ -909,10 +908,10 @@ class Health:
             if now >= line.until:
                 line.until = now + self.REST
                 return 0.0
-            others_live = any(each.good > line.since for each in self._lines.values() if each is not line)
-            if now - begun >= self.WAIT or (others_live and not patient and now - line.since >= OUTAGE):
+            alone = not patient and any(each.good > line.since for each in self._lines.values() if each is not line)
+            if now - line.since >= (OUTAGE if alone else 6 * OUTAGE):
                 raise Failure("unreachable", f"{host} can't be reached for a long time; run again later.")
-            if others_live and not patient:
+            if alone:
                 raise HostDown(host, line.until)
             return line.until - now
 
@@ -1262,7 +1261,10 @@ def read_at_most(response: requests.Response, limit: int) -> bytes:
 
 
 def _host(url: str) -> str:
-    return bare_url(url).partition("/")[0] or "the server"
+    """Host and port, as a message may show them."""
+    with suppress(ValueError):
+        return printable(urlsplit(url).netloc.rpartition("@")[2]) or "the server"
+    return "the server"
 
 
 def _led_to(url: str, target: str) -> str:

@@ -10,6 +10,7 @@ import shutil
 import ssl
 import subprocess
 import threading
+import time
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -349,6 +350,83 @@ def test_a_stall_ends_by_the_timeout_and_is_resumed(
 # --- Wrong bodies --------------------------------------------------------------------------------
 
 
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half a second instead of two minutes is enough to find an answer slow."""
+    monkeypatch.setattr(util._SteadyStream, "WINDOW", 0.5)
+
+
+@pytest.mark.usefixtures("hasty")
+def test_a_trickle_ends_and_is_resumed(site: FakeCivitai, run: Runner, out: Path) -> None:
+    file = add_file(site)
+    site.fail(STORAGE, [fake.Trickle(200)], times=2)
+    assert run(link(site)) == 0
+    assert landed(out, file)
+    first, second, third = ranges(site)
+    assert first == ""
+    assert all(re.fullmatch(r"bytes=\d{1,4}-", each) for each in (second, third))
+
+
+@pytest.mark.usefixtures("hasty")
+def test_a_trickle_for_ever_is_given_up_after_ten_minutes_and_what_came_is_kept(
+    site: FakeCivitai, run: Runner, out: Path, err: Err, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_file(site)
+    monkeypatch.setattr(util, "OUTAGE", 1.2)
+    site.fail(STORAGE, fake.Trickle(200), times=MANY)
+    assert run(link(site)) == 1
+    assert "The connection broke (ReadTimeoutError)" in err()
+    assert len(ranges(site)) == 3
+    assert 200 < one_file(out, "*.part").stat().st_size < 600
+
+
+@pytest.mark.usefixtures("hasty")
+def test_a_limit_of_our_own_is_no_slowness_of_the_server(site: FakeCivitai, run: Runner, out: Path) -> None:
+    file = add_file(site, size=12_000)
+    assert run("--limit-rate", "1", link(site)) == 0
+    assert landed(out, file)
+    assert ranges(site) == [""]
+    assert sum(run.clock.slept) > 3000
+
+
+@pytest.mark.usefixtures("hasty")
+def test_data_that_trickle_in_are_asked_for_again(site: FakeCivitai, run: Runner, out: Path) -> None:
+    file = add_file(site)
+    site.fail(MODELS, fake.Trickle(200))
+    assert run(link(site)) == 0
+    assert landed(out, file)
+    assert len(site.seen("site", "/api/v1/models")) == 2
+
+
+@pytest.mark.parametrize("where", [MODELS, STORAGE])
+def test_headers_that_drip_are_waited_for_four_seconds_at_most(
+    site: FakeCivitai, run: Runner, out: Path, where: str
+) -> None:
+    file = add_file(site)
+    site.fail(where, fake.DripHeaders(0.2))
+    begun = time.monotonic()
+    assert run(link(site)) == 0
+    assert 4 < time.monotonic() - begun < 8
+    assert landed(out, file)
+
+
+def test_a_host_that_is_dead_does_not_hold_back_the_others(
+    site: FakeCivitai, run: Runner, out: Path, err: Err, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(util, "OUTAGE", 40.0)
+    version = site.world.add_model().add_version()
+    file = version.add_file("lantern.safetensors", size=300_000)
+    for _ in range(20):
+        version.add_image()
+    site.fail("image:/", fake.NO_ANSWER, times=MANY)
+    assert run("-v", "--workers", "1", "--no-gallery", link(site)) == 1
+    assert one_file(out, file.name).read_bytes() == file.data
+    said, host = err(), site.image_url.removeprefix("http://")
+    assert f"Z {host} has failed 20 times in a row and is left alone for 30 s." in said
+    assert len(site.seen("image")) < 40
+    assert "20 failed" in said
+
+
 def test_bytes_beyond_the_announced_length_are_not_stored(site: FakeCivitai, run: Runner, out: Path) -> None:
     file = add_file(site)
     site.fail(STORAGE, fake.Longer(5000))
@@ -672,7 +750,7 @@ def test_a_site_that_is_no_link_is_a_usage_error(run: Runner, err: Err, url: str
 
 def test_a_site_that_is_not_there_is_named(run: Runner, err: Err) -> None:
     assert run("--site", "http://127.0.0.1:9", "10001") == 1
-    assert "127.0.0.1 can't be reached" in err()
+    assert "127.0.0.1:9 can't be reached" in err()
 
 
 # --- Redirects -----------------------------------------------------------------------------------
@@ -996,7 +1074,13 @@ def test_a_field_of_the_wrong_type_breaks_nothing(
     for fault in ((key, wrong) for key in keys for wrong in WRONG):
         faults[add_file(site, 2000) and max(site.world.models)] = fault
         site.world.versions[max(site.world.versions)].add_image(meta={"prompt": "x"})
-    site.fail(MODELS, fake.Rewrite(lambda answer: with_wrong(answer, level, *faults[answer["id"]])), times=MANY)
+
+    def change(answer: Any) -> Any:
+        for each in answer.get("items", [answer]):
+            with_wrong(each, level, *faults[each["id"]])
+        return answer
+
+    site.fail(MODELS, fake.Rewrite(change), times=MANY)
     assert run("--no-gallery", "--retries", "0", *(f"{site.url}/models/{model}" for model in faults)) in (0, 1)
     said = err()
     assert "fault of this program" not in said

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from functools import partial
 from pathlib import Path
@@ -86,6 +87,7 @@ def test_a_model_comes_home_whole(run: Runner, out: Path, site: FakeCivitai) -> 
         *(f"{old}/paper_sd15{ending}" for ending in sidecars),
         *(f"{new}/images/{name}" for name in images),
         "download_state.jsonl",
+        "download_state.lock",
         f"lists/answers-{day}.jsonl",
         "lists/filters.json",
         f"{new}/post-50001.json",
@@ -800,6 +802,18 @@ def test_lines_of_an_earlier_run_stay_in_failed_txt(run: Runner, site: FakeCivit
     assert run("10001") == 0
     assert (out / "failed.txt").read_text("utf-8").splitlines()[-1] == "777"
     assert run("--retry-failed") == 1
+
+
+@pytest.mark.usefixtures("lora")
+def test_a_second_run_in_the_same_folder_stops_or_waits(run: Runner, out: Path, capsys: Captured) -> None:
+    lock = util.FolderLock(out / "download_state.lock")
+    lock.acquire(QuickClock())
+    assert run("10001") == 2
+    assert f"process {os.getpid()}" in capsys.readouterr().err
+    assert run("10001", "--dry-run") == 0
+    assert run("--verify") == 2
+    threading.Timer(0.3, lock.release).start()
+    assert run("10001", "--wait") == 0
 
 
 # --- Dry run and verify --------------------------------------------------------------------------
