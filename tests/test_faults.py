@@ -687,9 +687,9 @@ def test_a_token_goes_to_the_site_and_nowhere_else(site: FakeCivitai, run: Runne
 
 
 def test_secrets_are_neither_said_nor_stored(site: FakeCivitai, run: Runner, out: Path, err: Err) -> None:
-    add_file(site, 2_000_000, needs_token=True)
+    cut = add_file(site, 2_000_000, needs_token=True)
     broken = add_file(site, name="broken.safetensors")
-    site.fail(STORAGE, fake.Cut(1_500_000))
+    site.fail(f"/{cut.id}/", fake.Cut(1_500_000))
     site.fail(f"/{broken.id}/", fake.FlipBit(5), times=MANY)
     pasted = [f"{site.url}/models/{model}?token=pasted-secret" for model in site.world.models]
     assert run("-v", "--token", "good-token", lines=pasted) == 1
