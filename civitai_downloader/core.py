@@ -1480,6 +1480,7 @@ class Library:
         self._by_hash: dict[str, Key] = {}
         self._owners: dict[str, Key] = {}
         self._limit = util.path_limit()
+        self._listings: dict[Path, dict[str, str]] = {}
         self.results = util.JsonLog(self.root / "lists" / "results.jsonl")
         for line in self._log.live("model"):
             self._remember(("model", text(line, "id")), read_record(line))
@@ -1581,8 +1582,16 @@ class Library:
         path = self.at(wanted.path)
         if wanted.kind == "model":
             return path
-        candidates = (path.with_name(path.name + each) for each in sorted(util.MEDIA_EXTENSIONS))
-        return next((each for each in candidates if each.exists()), path)
+        return path.with_name(self._media_in(path.parent).get(path.name, path.name))
+
+    def _media_in(self, folder: Path) -> dict[str, str]:
+        """The pictures that lay in a folder when it was first looked at, by stem; the last folders are remembered."""
+        if folder not in self._listings:
+            if len(self._listings) > 32:
+                self._listings.clear()
+            names = (util.split_name(name) for name in (os.listdir(folder) if folder.is_dir() else ()))
+            self._listings[folder] = {stem: stem + each for stem, each in names if each in util.MEDIA_EXTENSIONS}
+        return self._listings[folder]
 
     def media(self, wanted: Wanted) -> Path | None:
         """The file of a picture that was brought home, or None."""

@@ -558,22 +558,6 @@ class JsonLog:
         self._lock = threading.RLock()
         self._file: IO[bytes] | None = None
         self._synced = 0.0
-        self.problems: list[str] = []
-
-    def read(self) -> Iterator[dict[str, Any]]:
-        """The objects in the order written; a torn or broken line is skipped and told in `problems`."""
-        with suppress(FileNotFoundError), self._path.open("rb") as file:
-            for number, line in enumerate(file, 1):
-                if (value := json_line(line)) is not None:
-                    yield value
-                else:
-                    self._complain(line, number)
-
-    def _complain(self, line: bytes, number: int) -> None:
-        if line.strip():
-            what = "is no record and was skipped" if line.endswith(b"\n") else "was cut short and was dropped"
-            where = f"{self._path.name}, line {number}"
-            self.problems.append(f"{where} {what}; what it said will be checked again.")
 
     def append(self, value: Mapping[str, Any]) -> int:
         """Add one line, whole, in a single write; gives its offset. Raises Failure when the disk won't take it."""
@@ -628,14 +612,16 @@ class KeyedLog(JsonLog):
     def _load(self) -> None:
         self._at: dict[bytes, dict[bytes, int]] = {}
         self._count = offset = 0
-        self.problems = []
+        self.problems: list[str] = []
         with suppress(FileNotFoundError):
             self._reader = self._path.open("rb")
         for number, line in enumerate(self._reader or (), 1):
             if key := _key_of(line):
                 self._point(key, offset)
-            else:
-                self._complain(line, number)
+            elif line.strip():
+                what = "is no record and was skipped" if line.endswith(b"\n") else "was cut short and was dropped"
+                where = f"{self._path.name}, line {number}"
+                self.problems.append(f"{where} {what}; what it said will be checked again.")
             offset += len(line)
 
     def _point(self, key: tuple[bytes, bytes], offset: int) -> None:
