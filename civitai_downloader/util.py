@@ -134,7 +134,11 @@ class Clock:
 
 def utc_now() -> str:
     """The time of day as the state log writes it: UTC, to the second."""
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    return _utc(time.time())
+
+
+def _utc(moment: float) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(moment))
 
 
 # --- Text ----------------------------------------------------------------------------------------
@@ -1646,53 +1650,29 @@ def expiry_of(url: str, now: float) -> float:
 
 
 class KeptAnswers:
-    """JSON answers of the last 24 hours in a folder, a JSON Lines file for each day (UTC), without secrets.
+    """JSON answers of the last 24 hours in a folder, a log for each day (UTC), without secrets.
 
     What was asked is not asked again when a run is begun anew, be it in the middle of a long list.
     """
 
-    _LINE = re.compile(rb'\{"at":"([^"]{20})","key":"([^"\\]+)",')
-
     def __init__(self, folder: Path, *, read_only: bool) -> None:
-        self._folder, self._read_only = folder, read_only
-        self._lock = threading.Lock()
-        self._places: dict[bytes, tuple[Path, int]] = {}
-        self._log: JsonLog | None = None
-        oldest = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - 86400))
-        for path in sorted(folder.glob("answers-????-??-??.jsonl")):
-            if path.stem[8:] < oldest[:10] and not read_only:
+        """Read the logs of yesterday and today; older ones go, unless nothing may be written."""
+        self._read_only = read_only
+        paths = [folder / f"answers-{_utc(time.time() - ago)[:10]}.jsonl" for ago in (86400, 0)]
+        self._logs = [KeyedLog(path) for path in paths]
+        for path in [] if read_only else folder.glob("answers-????-??-??.jsonl"):
+            if path not in paths:
                 path.unlink(missing_ok=True)
-            else:
-                self._index(path, oldest.encode())
-
-    def _index(self, path: Path, oldest: bytes) -> None:
-        newest, place = utc_now().encode(), 0
-        with path.open("rb") as file:
-            for line in file:
-                found = self._LINE.match(line)
-                if found and line.endswith(b"}\n") and oldest <= found[1] <= newest:
-                    self._places[found[2]] = (path, place)
-                place += len(line)
 
     def get(self, key: str) -> Any:
         """The answer kept for a key, or None."""
-        place = self._places.get(key.encode())
-        if place is None:
-            return None
-        with suppress(OSError, ValueError, LookupError, TypeError, RecursionError), place[0].open("rb") as file:
-            file.seek(place[1])
-            return json.loads(file.readline())["answer"]
-        return None
+        records = filter(None, (log.get("answer", key) for log in reversed(self._logs)))
+        record = next(records, {})
+        fresh = _utc(time.time() - 86400) <= str(record.get("at")) <= utc_now()
+        return record.get("answer") if fresh else None
 
     def put(self, key: str, answer: Any) -> None:
         """Keep an answer; raises Failure when the disk won't take it."""
-        if self._read_only:
-            return
-        at = utc_now()
-        path = self._folder / f"answers-{at[:10]}.jsonl"
-        with self._lock:
-            if self._log is None:
-                self._log = JsonLog(path)
-            place = size_of(path) or 0
-            self._log.append({"at": at, "key": key, "answer": scrub_json(answer)})
-            self._places[key.encode()] = (path, place)
+        if not self._read_only:
+            record = {"at": utc_now(), "type": "answer", "id": key, "status": "success"}
+            self._logs[-1].append({**record, "answer": scrub_json(answer)})

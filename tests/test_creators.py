@@ -189,8 +189,8 @@ def test_answers_are_kept_for_a_day_without_secrets(tmp_path: Path) -> None:
     kept.put("v1/models/5?x=1", {"nextPage": "https://x.example/?token=HUSH&cursor=5"})
     (path,) = folder.iterdir()
     assert "HUSH" not in path.read_text("utf-8")
-    lines = ['{"at":"2020-01-01T00:00:00Z","key":"old","answer":1}', '{"at":"torn', "no json"]
-    path.write_text(path.read_text("utf-8") + "\n".join(lines), "utf-8")
+    old = '{"at":"2020-01-01T00:00:00Z","type":"answer","id":"old","status":"success","answer":1}'
+    path.write_text(path.read_text("utf-8") + "\n".join([old, '{"at":"torn', "no json"]), "utf-8")
     ancient = folder / "answers-2020-01-01.jsonl"
     ancient.write_text("{}\n")
     again = KeptAnswers(folder, read_only=True)

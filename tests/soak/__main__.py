@@ -72,12 +72,14 @@ class Chaos(FakeCivitai):
 
     def _mischief(self, call: fake.Call) -> fake.Action:
         dice, thing = self._dice, self.thing(call.path)
-        at = int(math.exp(dice.uniform(0, math.log(3_000_000))))
+        file = next((file for file in self.world.files.values() if file.name == thing), None)
+        image = self.world.images.get(int(thing)) if thing.isdigit() else None
+        size = file.body.size if file else len(image.data) if image else 1
+        at = int(math.exp(dice.uniform(0, math.log(size))))
         kinds: list[fake.Action] = [fake.Status(dice.choice((500, 502, 504))), fake.busy(dice.choice((429, 503)), 1)]
         kinds += [fake.NO_ANSWER, fake.Delay(0.3)]
         if call.host in ("storage", "blob"):
             kinds += [fake.Cut(at), fake.Reset(at), fake.Stall(at, 4), fake.Trickle(300_000)]
-        file = next((file for file in self.world.files.values() if file.name == thing), None)
         if call.host == "storage" and file and file.published_hashes and thing not in self._changed:
             kinds += [fake.FlipBit(at), fake.Changed()]
         action = dice.choice(kinds)
