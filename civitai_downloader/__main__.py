@@ -88,7 +88,7 @@ def command_parser() -> argparse.ArgumentParser:
         "--users", action="append", metavar="FILE", help="a list of user names or links (may be repeated)"
     )
     access = parser.add_argument_group("access")
-    access.add_argument("--token", metavar="KEY", help=f"API key (else {', '.join(TOKEN_VARIABLES)})")
+    access.add_argument("--token", metavar="KEY", help=f"API key (else {', '.join(TOKEN_VARIABLES)}, token.txt)")
     access.add_argument("--cookies", metavar="FILE", help="a browser's Cookie header, or a Netscape cookie file")
     access.add_argument("--site", metavar="URL", help="another host for everything (mirror, test)")
     pace = parser.add_argument_group("pace")
@@ -102,7 +102,7 @@ def command_parser() -> argparse.ArgumentParser:
     how.add_argument("--no-resume", dest="resume", action="store_false", help="begin partial files anew")
     how.add_argument("--no-verify", dest="check_hashes", action="store_false", help="do not compute SHA256")
     how.add_argument("--force", action="store_true", help="fetch again what is there")
-    how.add_argument("--refresh", action="store_true", help="ask for galleries again that were listed today")
+    how.add_argument("--refresh", action="store_true", help="ask the site again for what it told in the last 24 hours")
     how.add_argument("--wait", action="store_true", help="wait for another run in the same folder to end")
     how.add_argument("--filters", metavar="DIR", type=Path, help="folder of the word lists Filter_*.txt")
     how.add_argument("--refilter", action="store_true", help="apply the word lists to what is on disk, and end")

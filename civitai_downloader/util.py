@@ -1602,7 +1602,7 @@ def find_idm(named: str) -> Path:
     places = [Path(folder, "Internet Download Manager", "IDMan.exe") for folder in folders]
     candidates = [Path(named)] if named else [_idm_of_registry(), *places, Path(shutil.which("IDMan") or "")]
     for candidate in candidates:
-        if candidate.is_file():
+        if shutil.which(str(candidate.absolute())):
             return candidate.absolute()
     raise UsageError(
         f"Internet Download Manager was not found{f' at {named}' if named else ''}; name it by --idm=PATH."

@@ -253,6 +253,9 @@ def test_idm_is_found_where_it_is_installed(tmp_path: Path, monkeypatch: pytest.
     program = tmp_path / "Internet Download Manager" / "IDMan.exe"
     program.parent.mkdir()
     program.write_bytes(b"")
+    with pytest.raises(UsageError):
+        util.find_idm(str(program))  # no program: as when --idm swallowed the name of a list
+    program.chmod(0o755)
     monkeypatch.setenv("ProgramFiles(x86)", str(tmp_path))
     assert util.find_idm("") == program
 
