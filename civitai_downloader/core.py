@@ -2107,6 +2107,17 @@ def no_such_user(name: str) -> Iterator[None]:
         raise Failure("gone", NO_USER.format(util.printable(name))) if failure.reason == "gone" else failure from None
 
 
+@contextmanager
+def unless_refused(what: str, *, wanted: bool = False) -> Iterator[None]:
+    """Goes on without what the site does not tell to this login (and says so); any other failure is one."""
+    try:
+        yield
+    except Failure as failure:
+        if wanted or failure.reason not in ("needs-token", "token-refused", "forbidden", "gone"):
+            raise
+        log.warning("%s is not told by the site: %s", what, failure)
+
+
 AHEAD = 4000
 Found = Iterator[list[tuple[Target, dict[str, Any] | None]]]
 
@@ -2352,13 +2363,11 @@ class Run:
                 seen.update(number(item, "id") for item in fresh)
                 whole = (item if item.get("modelVersions") else None for item in fresh)
                 yield [(Target("model", number(item, "id")), answer) for item, answer in zip(fresh, whole, strict=True)]
-        try:
+        with unless_refused(f"{name}: the site's own list"):
             for items in self.site.trpc_pages("model.getAll", {"username": name}, 100, 31):
                 fresh = [item for item in items if number(item, "id") not in seen and is_by(item, name)]
                 seen.update(number(item, "id") for item in fresh)
                 yield [(Target("model", number(item, "id")), None) for item in fresh]
-        except Failure as failure:
-            log.warning("%s: the site's own list could not be compared: %s", name, failure)
 
     def _posts_of_user(self, name: str, settings: Settings) -> Found:
         """A user's posts; for an unknown name the site answers with everybody's, which are not taken."""
@@ -2544,11 +2553,11 @@ class Run:
 
     def _write_post(self, batch: Batch, path: str, post_id: int, images: list[int]) -> None:
         """`post-<id>.json` beside a version whose showcase is a post of its creator."""
-        post = self.site.trpc("post.get", {"id": post_id})
-        facts = post_facts(
-            post if isinstance(post, dict) else {}, post_id, self.site.page_url(f"/posts/{post_id}"), images
-        )
-        util.write_json(batch.library.at(path), util.scrub_json(facts))
+        with unless_refused(f"post {post_id}: its text"):
+            post = self.site.trpc("post.get", {"id": post_id})
+            page = self.site.page_url(f"/posts/{post_id}")
+            facts = post_facts(post if isinstance(post, dict) else {}, post_id, page, images)
+            util.write_json(batch.library.at(path), util.scrub_json(facts))
 
     # Pictures and prompts.
 
@@ -2677,17 +2686,13 @@ class Run:
         self, post_id: int, items: list[dict[str, Any]], settings: Settings
     ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
         """A post's pictures in the author's order, those the REST index lacks included, and the post itself."""
-        try:
+        post: Any = None
+        answer: Any = None
+        with unless_refused(f"post {post_id}: its text", wanted=not items):
             post = self.site.trpc("post.get", {"id": post_id})
-        except Failure:
-            if not items:
-                raise
-            post = {}
         query = {"postId": post_id, "browsingLevel": settings.level, "limit": 200}
-        try:
+        with unless_refused(f"post {post_id}: the order of its pictures"):
             answer = self.site.trpc("image.getInfinite", query)
-        except Failure:
-            answer = {}
         laid_out = dicts(answer if isinstance(answer, dict) else {}, "items")
         known = {number(item, "id"): item for item in items}
         order = [known.pop(number(item, "id"), {}) or self.site.with_link(item) for item in laid_out]
@@ -2702,7 +2707,7 @@ class Run:
         post_id = number(item, "postId")
         yield from self._show(batch, Album(batch.name, ("images",), iter([[item]]), made_with=True))
         if post_id and batch.entry.settings.loras:
-            with suppress(Failure):
+            with unless_refused(f"image {number(item, 'id')}: its post"):
                 post = self.site.trpc("post.get", {"id": post_id})
                 self._bring_tools(batch, {number(post if isinstance(post, dict) else {}, "modelVersionId")} - {0})
 

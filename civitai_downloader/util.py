@@ -1480,6 +1480,8 @@ class Transfer:
                 return
             with disk_errors(self.part), os.fdopen(os.open(self.part, _FLAGS, 0o666), "r+b", buffering=0) as file:
                 file.truncate(self._offset)
+                if not self._offset:  # from now on, not before: a record must never speak of other bytes
+                    self._record.write_bytes(_octets(json.dumps(vars(self._stamp))))
                 file.seek(self._offset)
                 self._receive(response, file)
                 if self._offset > BLOCK:
@@ -1507,14 +1509,12 @@ class Transfer:
         return False
 
     def _note(self, stamp: _Stamp) -> None:
-        """Remember what a fresh body is, before its first byte is written."""
+        """Take note of what a fresh body is; raises Failure when it can't be what is wanted."""
         if stamp.total is not None and stamp.total > self.limit:
             words = f"The server offers {stamp.total} bytes, the page says {self.size}; it was refused."
             raise Failure("size", words)
         self._stamp = stamp
         self.meter.total = stamp.total or self.meter.total
-        if stamp.total is None or stamp.total > BLOCK:
-            write_file(self._record, json.dumps(vars(stamp)).encode())
 
     def _receive(self, response: requests.Response, file: IO[bytes]) -> None:
         # read1 hands over what is there: a cut connection loses nothing that has arrived (urllib3 2).

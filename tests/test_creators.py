@@ -297,6 +297,27 @@ def test_the_posts_of_a_showcase_stand_beside_the_version(run: Runner, site: Fak
     assert (facts["title"], facts["images"]) == ("My showcase", images)
 
 
+def test_a_showcase_whose_post_is_gone_is_no_failure(
+    run: Runner, site: FakeCivitai, out: Path, capsys: Captured
+) -> None:
+    add_model(site.world, "lantern").add_image(meta={"prompt": "a"})
+    site.fail("site:/api/trpc/post.get", Status(404, "{}"), times=None)
+    assert run("10001") == 0
+    assert "is not told by the site" in capsys.readouterr().err
+    assert not list(out.rglob("post-*.json"))
+
+
+def test_a_list_that_can_not_be_compared_is_a_failure_to_be_tried_again(
+    run: Runner, site: FakeCivitai, out: Path
+) -> None:
+    add_model(site.world, "lantern")
+    site.fail("site:/api/trpc/model.getAll", Status(500), times=None)
+    assert run(f"{site.url}/user/maker/models", "--retries", "0", *TOKEN) == 1
+    assert names_on_disk(out) == {"lantern"}
+    site.heal()
+    assert run("--retry-failed", *TOKEN) == 0
+
+
 # --- Images --------------------------------------------------------------------------------------
 
 

@@ -72,20 +72,24 @@ class Chaos(FakeCivitai):
 
     def _mischief(self, call: fake.Call) -> fake.Action:
         dice, thing = self._dice, self.thing(call.path)
-        file = next((file for file in self.world.files.values() if file.name == thing), None)
-        image = self.world.images.get(int(thing)) if thing.isdigit() else None
-        size = file.body.size if file else len(image.data) if image else 1
-        at = int(math.exp(dice.uniform(0, math.log(size))))
+        at = int(math.exp(dice.uniform(0, math.log(self.size_of(thing) or 1))))
         kinds: list[fake.Action] = [fake.Status(dice.choice((500, 502, 504))), fake.busy(dice.choice((429, 503)), 1)]
         kinds += [fake.NO_ANSWER, fake.Delay(0.3)]
         if call.host in ("storage", "blob"):
             kinds += [fake.Cut(at), fake.Reset(at), fake.Stall(at, 4), fake.Trickle(300_000)]
+        file = next((file for file in self.world.files.values() if file.name == thing), None)
         if call.host == "storage" and file and file.published_hashes and thing not in self._changed:
             kinds += [fake.FlipBit(at), fake.Changed()]
         action = dice.choice(kinds)
         if isinstance(action, (fake.FlipBit, fake.Changed)):
             self._changed.add(thing)
         return action
+
+    def size_of(self, thing: str) -> int:
+        """How many bytes a file or picture has, 0 for anything else."""
+        sizes = {file.name: file.body.size for file in self.world.files.values()}
+        image = self.world.images.get(int(thing)) if thing.isdigit() else None
+        return len(image.data) if image else sizes.get(thing, 0)
 
     def thing(self, path: str) -> str:
         """What a request is about: the name of a file, the id of a picture, or the path."""
@@ -117,8 +121,7 @@ class Soak:
 
     def __init__(self, site: Chaos, folder: Path, dice: random.Random) -> None:
         self.site, self._folder, self._dice = site, folder, dice
-        self.kills = self.lives = self.rounds = self.again = 0
-        self.received = 0
+        self.kills = self.lives = self.rounds = self.again = self.cut_short = 0
         self.faults: list[str] = []
         self._list = folder / "models.txt"
         self._list.write_text("".join(f"{site.url}/models/{number}\n" for number in site.world.models), "utf-8")
@@ -176,9 +179,12 @@ class Soak:
         self._check_end(out, known)
 
     def _resumable(self, out: Path) -> set[str]:
-        """What lies there half-done with a side record that allows to go on."""
-        parts = (path for path in out.rglob("*.part") if path.stat().st_size)
-        return {_thing(path.name) for path in parts if path.with_name(path.name + ".json").exists()}
+        """What lies there half-done with a side record that allows to go on, or whole but without its final name."""
+        parts = {_thing(path.name): path for path in out.rglob("*.part")}
+        recorded = {thing for thing, path in parts.items() if path.with_name(path.name + ".json").exists()}
+        whole = {thing for thing, path in parts.items() if path.stat().st_size == self.site.size_of(thing)}
+        self.cut_short += len(parts.keys() - recorded - whole)
+        return recorded | whole
 
     def _settle(self) -> None:
         """Let requests of a killed process arrive, so that they are not counted as the next one's."""
@@ -270,7 +276,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     print(f"{run.rounds} rounds of {things} files ({run.total >> 20} MiB), {run.lives} runs, {run.kills} kills, "
           f"{time.monotonic() - begun:.0f} s")  # fmt: skip
     print("faults:", ", ".join(f"{name} {count}" for name, count in run.site.struck.most_common()) or "none")
-    print(f"bodies asked for from byte 0: {run.again / run.rounds / things:.3f} for each file and round")
+    print(f"bodies asked for from byte 0: {run.again / run.rounds / things:.3f} for each file and round; "
+          f"kills cut {run.cut_short} that were too small for a side record")  # fmt: skip
     print(*(run.faults or ["everything held"]), sep="\n")
     return 1 if run.faults else 0
 
