@@ -1468,10 +1468,10 @@ class Transfer:
 
     def _attempt(self) -> None:
         """One request, received to its end; returns when the body is whole."""
-        if self._offset and not (self._stamp.validator or self.trusted):
-            self._forget()
         if self._offset and self._offset == self._stamp.total:
             return
+        if self._offset and not (self._stamp.validator or self.trusted):
+            self._forget()
         headers = {"Range": f"bytes={self._offset}-"} if self._offset else {}
         if self._offset and self._stamp.validator:
             headers["If-Range"] = self._stamp.validator
@@ -1480,7 +1480,8 @@ class Transfer:
                 return
             with disk_errors(self.part), os.fdopen(os.open(self.part, _FLAGS, 0o666), "r+b", buffering=0) as file:
                 file.truncate(self._offset)
-                if not self._offset:  # from now on, not before: a record must never speak of other bytes
+                if not self._offset:  # after the old bytes are gone: a record must never speak of others
+                    self._record.unlink(missing_ok=True)
                     self._record.write_bytes(_octets(json.dumps(vars(self._stamp))))
                 file.seek(self._offset)
                 self._receive(response, file)
