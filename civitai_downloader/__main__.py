@@ -7,9 +7,9 @@ import json
 import locale
 import logging
 import os
+import re
 import shlex
 import signal
-import subprocess
 import sys
 import threading
 import time
@@ -572,6 +572,7 @@ def command(given: Mapping[str, Any], words: Words, screen: Screen, clock: util.
     finally:
         for library in run.libraries.values():
             library.close()
+        run.site.close()
 
 
 def run_and_tell(run: core.Run, given: Mapping[str, Any], words: Words, screen: Screen, problems: Sequence[str]) -> int:
@@ -611,11 +612,16 @@ def retry_scripts(given: Mapping[str, Any], output: Path) -> dict[str, str]:
     options = option_words(command_parser(), given, skip=skip)
     words = [sys.executable, "-m", "civitai_downloader", "--retry-failed", "-o", str(output.absolute()), *options]
     here = str(Path.cwd())
-    in_batch = [each.replace("%", "%%") for each in (here, subprocess.list2cmdline(words))]
+    in_batch = [each.replace("%", "%%") for each in (here, " ".join(map(batch_word, words)))]
     return {
         "retry.sh": core.read_data("retry.sh").format(folder=shlex.quote(here), command=shlex.join(words)),
         "retry.bat": core.read_data("retry.bat").format(folder=in_batch[0], command=in_batch[1]),
     }
+
+
+def batch_word(word: str) -> str:
+    """A word for a batch file, quoted whatever it holds: `&` and `(` stand for themselves only there."""
+    return '"' + re.sub(r'(\\*)("|$)', lambda found: 2 * found[1] + found[2].replace('"', '\\"'), word) + '"'
 
 
 def dry_run(run: core.Run, words: Words) -> bool:
@@ -648,7 +654,9 @@ def refilter(settings: core.Settings, filters: core.Filters, words: Words) -> in
     if not settings.output.is_dir():
         log.error("%s", words("verify.nothing", folder=settings.output))
         return USAGE
-    log.info("%s", words("refiltered", count=core.Library(settings.output).refilter(filters)))
+    library = core.Library(settings.output)
+    log.info("%s", words("refiltered", count=library.refilter(filters)))
+    library.close()
     return DONE
 
 
@@ -682,7 +690,10 @@ def cli() -> NoReturn:
     def leave(_number: int, _frame: object) -> None:
         raise KeyboardInterrupt
 
-    signal.signal(signal.SIGTERM, leave)
+    # SIGBREAK is Ctrl-Break, and on Windows also the closing of the window and the end of the session.
+    for name in ("SIGTERM", "SIGBREAK"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), leave)
     code = main()
     sys.stdout.flush()
     sys.stderr.flush()

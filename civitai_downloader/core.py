@@ -544,6 +544,10 @@ class Site:
         pace.wait()
         self.api_requests += 1
 
+    def close(self) -> None:
+        """Let go of the kept answers."""
+        self._kept.close()
+
     def _kept_answer(self, key: str) -> Any:
         """What the site said to the same question less than a day ago (not with --refresh), or None."""
         return None if self._refresh else self._kept.get(self._login + key)
@@ -2159,11 +2163,11 @@ class Run:
 
     def _add_batch(self, entry: Entry, *, listed: bool = False, made_with: bool = False) -> Batch:
         root = entry.settings.output
-        library = self.libraries.get(root.resolve())
+        library = self.libraries.get(util.real_path(root))
         if library is None:
             wait = log.info if self.settings.wait else None
             library = Library(root) if self.settings.dry_run else Library.to_write(root, self._clock, wait)
-            self.libraries[root.resolve()] = library
+            self.libraries[util.real_path(root)] = library
         batch = Batch(entry, library, listed, made_with, name=entry.source)
         batch.tally = Tally(partial(self._settle, batch))
         with self._lock:

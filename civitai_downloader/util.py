@@ -299,7 +299,7 @@ def _trim(text: str, units: int, octets: int) -> str:
 
 
 def _units(text: str) -> int:
-    return len(text.encode("utf-16-le")) // 2
+    return len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
 def clean_name(text: str) -> str:
@@ -373,10 +373,22 @@ def path_limit() -> int:
 
 def long_path(path: Path) -> Path:
     """The path in the form in which Windows does not limit its length; elsewhere the path itself."""
-    text = str(path.absolute())
-    if sys.platform != "win32" or text.startswith("\\\\?\\"):
+    if sys.platform != "win32" or str(path).startswith("\\\\?\\"):
         return path
+    text = os.path.abspath(path)  # `..` and `/` mean nothing in that form
     return Path("\\\\?\\UNC\\" + text[2:] if text.startswith("\\\\") else "\\\\?\\" + text)
+
+
+def real_path(path: Path) -> Path:
+    """The path without links and detours, as far as the system tells."""
+    with suppress(OSError):
+        return long_path(path).resolve()
+    return long_path(path)
+
+
+def told(path: Path) -> str:
+    """The path as a message shows it."""
+    return re.sub(r"^\\\\\?\\(UNC\\)?", lambda found: "\\\\" if found[1] else "", str(path))
 
 
 def plain_path(path: Path) -> Path:
@@ -446,9 +458,9 @@ def disk_errors(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise Failure("disk-full", f"The disk is full at {path}; free some space and run again.") from error
+            raise Failure("disk-full", f"The disk is full at {told(path)}; free some space and run again.") from error
         words = error.strerror or error
-        raise Failure("disk", f"{path} can't be written ({words}); check the folder's rights.") from error
+        raise Failure("disk", f"{told(path)} can't be written ({words}); check the folder's rights.") from error
 
 
 def _write_whole(file: IO[bytes], data: bytes) -> None:
@@ -737,9 +749,8 @@ class FolderLock:
             file = self._path.open("a+b", buffering=0)
         while not self._locked(file):
             holder = next(json_lines(self._path), {})
-            words = (
-                f"process {holder.get('pid', '?')}, started {holder.get('started', '?')}, writes to {self._path.parent}"
-            )
+            who = f"process {holder.get('pid', '?')}, started {holder.get('started', '?')}"
+            words = f"{who}, writes to {told(self._path.parent)}"
             if wait is None:
                 file.close()
                 raise UsageError(f"Another run, {words}; let it end, or add --wait.")
@@ -763,7 +774,7 @@ class FolderLock:
 
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            return error.errno not in (errno.EWOULDBLOCK, errno.EACCES, errno.EDEADLK)
+            return error.errno not in (0, errno.EWOULDBLOCK, errno.EACCES, errno.EDEADLK)
         return True
 
     def release(self) -> None:
@@ -1639,9 +1650,9 @@ def seconds_quiet(path: Path) -> float:
 
 def expiry_of(url: str, now: float) -> float:
     """When a signed link runs out (Unix time), by what it says of itself; a day from `now` if it says nothing."""
-    query = parse_qs(urlsplit(url).query)
-    signed, seconds = (query.get(name, [""])[0] for name in ("X-Amz-Date", "X-Amz-Expires"))
     try:
+        query = parse_qs(urlsplit(url).query)
+        signed, seconds = (query.get(name, [""])[0] for name in ("X-Amz-Date", "X-Amz-Expires"))
         return calendar.timegm(time.strptime(signed, "%Y%m%dT%H%M%SZ")) + min(float(seconds), 7 * 86400.0)
     except (ValueError, OverflowError):
         return now + 86400.0
@@ -1663,7 +1674,8 @@ class KeptAnswers:
         self._logs = [KeyedLog(path) for path in paths]
         for path in [] if read_only else folder.glob("answers-????-??-??.jsonl"):
             if path not in paths:
-                path.unlink(missing_ok=True)
+                with suppress(OSError):  # another run may read it
+                    path.unlink()
 
     def get(self, key: str) -> Any:
         """The answer kept for a key, or None."""
@@ -1677,3 +1689,8 @@ class KeptAnswers:
         if not self._read_only:
             record = {"at": utc_now(), "type": "answer", "id": key, "status": "success"}
             self._logs[-1].append({**record, "answer": scrub_json(answer)})
+
+    def close(self) -> None:
+        """Let go of the logs."""
+        for log in self._logs:
+            log.close()

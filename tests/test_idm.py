@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import stat
 import subprocess
 import sys
 import time
+import zipfile
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+import pip
 import pytest
 
 from civitai_downloader import core, util
@@ -18,7 +22,6 @@ from civitai_downloader.util import UsageError
 from tests.conftest import QuickClock, Runner, State, files_under, one_file
 from tests.fake_civitai import HTML_PAGE, FakeCivitai, FakeFile, busy
 
-pytestmark = pytest.mark.skipif(os.name == "nt", reason="the stand-in is a POSIX script")
 Captured = pytest.CaptureFixture[str]
 
 STAND_IN = """#!{python}
@@ -33,11 +36,19 @@ class StandIn:
     """An executable that records how it was called and does what its `then` says."""
 
     def __init__(self, folder: Path) -> None:
-        self.path, self._log = folder / "IDMan", folder / "idm-calls.jsonl"
+        self.path, self._log = folder / ("IDMan.exe" if os.name == "nt" else "IDMan"), folder / "idm-calls.jsonl"
         self.does("")
 
     def does(self, then: str) -> None:
-        self.path.write_text(STAND_IN.format(python=sys.executable, log=str(self._log), then=then), "utf-8")
+        script = STAND_IN.format(python=sys.executable, log=str(self._log), then=then)
+        if os.name == "nt":  # a real program: pip's launcher with the script in an archive behind it
+            launcher = Path(pip.__file__).parent / "_vendor" / "distlib" / "t64.exe"
+            archive = io.BytesIO()
+            with zipfile.ZipFile(archive, "w") as inside:
+                inside.writestr("__main__.py", script)
+            self.path.write_bytes(launcher.read_bytes() + f'#!"{sys.executable}"\r\n'.encode() + archive.getvalue())
+            return
+        self.path.write_text(script, "utf-8")
         self.path.chmod(self.path.stat().st_mode | stat.S_IXUSR)
 
     def calls(self) -> list[list[str]]:
@@ -253,7 +264,7 @@ def test_idm_is_found_where_it_is_installed(tmp_path: Path, monkeypatch: pytest.
     program = tmp_path / "Internet Download Manager" / "IDMan.exe"
     program.parent.mkdir()
     program.write_bytes(b"")
-    with pytest.raises(UsageError):
+    with pytest.raises(UsageError) if os.name != "nt" else nullcontext():
         util.find_idm(str(program))  # no program: as when --idm swallowed the name of a list
     program.chmod(0o755)
     monkeypatch.setenv("ProgramFiles(x86)", str(tmp_path))
