@@ -1,12 +1,49 @@
-"""A short soak and a short fuzz; `python -m tests.soak` and `python -m tests.fuzz` take longer."""
+"""Short soaks and a short fuzz; `python -m tests.soak` and `python -m tests.fuzz` take longer."""
 
 from __future__ import annotations
 
+import random
 import sys
+import time
 from pathlib import Path
 
+from civitai_downloader.__main__ import main
+from civitai_downloader.util import Clock
+from tests import fake_civitai as fake
+from tests.conftest import Runner, files_under
 from tests.fuzz import fuzz
 from tests.soak.__main__ import soak
+
+
+class Overloaded(fake.FakeCivitai):
+    """Answers a fifth of the requests by 429 or 5xx."""
+
+    share = 0.2
+
+    def strike(self, call: fake.Call) -> fake.Fault:
+        dice = self.world.__dict__.setdefault("dice", random.Random(7))
+        with self._lock:
+            status = dice.choice((429, 500, 502, 503)) if dice.random() < self.share else 0
+        return fake.Fault("", (fake.Status(status),), 1) if status else fake.NO_FAULT
+
+
+class HastyClock(Clock):
+    """Fifty seconds pass in one."""
+
+    def now(self) -> float:
+        return 50 * time.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        super().sleep(seconds / 50)
+
+
+def gallery(world: fake.World, models: int, pictures: int) -> None:
+    """Models with a gallery of so many pictures each."""
+    for number in range(models):
+        version = world.add_model(f"Model {number}").add_version()
+        version.add_file(f"lantern_{number}.safetensors")
+        for _ in range(pictures):
+            world.add_image([version.id], meta={"prompt": "lantern"})
 
 
 def test_kills_and_faults_at_random_moments_do_no_harm(tmp_path: Path) -> None:
@@ -14,6 +51,35 @@ def test_kills_and_faults_at_random_moments_do_no_harm(tmp_path: Path) -> None:
     assert run.faults == []
     assert run.kills > 3
     assert run.site.struck
+
+
+def test_a_fifth_of_429_and_5xx_among_5000_requests_costs_hardly_a_picture(tmp_path: Path, out: Path) -> None:
+    site = Overloaded()
+    with site:
+        gallery(site.world, 20, 100)
+        run, lines = Runner(site, tmp_path), [f"{site.url}/models/{number}" for number in site.world.models]
+        run("-q", "--retries", "5", lines=lines)
+        assert len(site.seen()) > 5000
+        assert len(files_under(out, "*.png")) >= 0.995 * 2000
+        site.share = 0.0
+        if (out / "failed.txt").exists():
+            assert run("-q", "--retry-failed") == 0
+        assert len(files_under(out, "*.png")) == 2000
+
+
+def test_the_rate_of_the_api_is_never_exceeded(tmp_path: Path, out: Path) -> None:
+    with Overloaded() as site:
+        gallery(site.world, 60, 1)
+        links = [f"{site.url}/models/{number}" for number in site.world.models]
+        main(
+            ["--site", site.url, "-o", str(out), "-q", "--max-rate-image", "4", "--timeout", "100", *links],
+            HastyClock(),
+        )
+        times = [50 * seen.at for seen in site.seen("site", "/api/v1/images")]
+    assert len(times) >= 70
+    for count in (10, 30, 60):
+        spans = [later - sooner for sooner, later in zip(times, times[count:], strict=False)]
+        assert min(spans) > (count - 1) / 4
 
 
 def test_odd_input_does_no_harm() -> None:

@@ -1,4 +1,4 @@
-"""How long a state log of a million lines takes to load, beside json.loads of each line, and how much memory it holds."""
+"""How long a state log of a million lines takes to load, beside json.loads of each line, and the memory it holds."""
 
 from __future__ import annotations
 
