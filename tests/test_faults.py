@@ -410,45 +410,6 @@ def test_headers_that_drip_are_waited_for_four_seconds_at_most(
     assert landed(out, file)
 
 
-def test_a_whole_part_is_not_fetched_again_though_no_validator_was_given(
-    site: FakeCivitai, run: Runner, out: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    version = site.world.add_model().add_version()
-    image = version.add_image(data=fake.jpeg_bytes("a", 50_000))
-
-    def killed(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(util.Transfer, "land", killed)
-        site.fail("blob:/", fake.Validators())
-        run("--no-gallery", link(site))
-    assert one_file(out, "*.part").read_bytes() == image.data
-    site.forget()
-    run("--no-gallery", link(site))
-    assert one_file(out, f"{image.id}.jpg").read_bytes() == image.data
-    assert site.seen("blob") == []
-
-
-def test_a_record_never_speaks_of_bytes_that_are_not_there(
-    site: FakeCivitai, run: Runner, out: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    file = add_file(site, size=3_000_000, hashed=False)
-    part = leave_part(site, run, out)
-    seen = []
-
-    def killed(transfer: util.Transfer, *_: object) -> None:
-        seen.append((part.stat().st_size, json.loads(Path(f"{part}.json").read_bytes())["etag"]))
-        raise KeyboardInterrupt
-
-    other = replaced(file.body.size)
-    with monkeypatch.context() as patch:
-        patch.setattr(util.Transfer, "_receive", killed)
-        site.fail(STORAGE, fake.Changed(other))
-        run(link(site))
-    assert seen == [(0, fake.Body.of(other).etag)]
-
-
 def test_a_host_that_is_dead_does_not_hold_back_the_others(
     site: FakeCivitai, run: Runner, out: Path, err: Err, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -909,31 +870,6 @@ def test_a_disk_that_fills_up_is_named_and_the_part_is_kept(
     assert run(link(site)) == 0
     assert landed(out, file)
     assert ranges(site)[1]
-
-
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root makes links of others")
-@pytest.mark.parametrize("stranger", [True, False])
-def test_a_link_that_a_stranger_planted_is_not_followed(
-    site: FakeCivitai, run: Runner, out: Path, err: Err, tmp_path: Path, stranger: bool
-) -> None:
-    add_file(site)
-    elsewhere = tmp_path / "elsewhere"
-    elsewhere.mkdir()
-    out.mkdir()
-    (out / "users").symlink_to(elsewhere)
-    os.chown(out / "users", 4711 if stranger else 0, -1, follow_symlinks=False)
-    assert run(link(site)) == (1 if stranger else 0)
-    assert any(path.is_file() for path in elsewhere.rglob("*")) is not stranger
-    assert ("is a symlink that somebody else made; it was not followed." in err()) is stranger
-
-
-def test_a_pace_that_adapts_says_when_and_why(site: FakeCivitai, run: Runner, err: Err) -> None:
-    version = site.world.add_model().add_version()
-    for _ in range(20):
-        version.add_image()
-    site.fail("blob:/", fake.Status(500), times=5)
-    assert run("-v", "--workers", "2", "--no-gallery", link(site)) == 0
-    assert re.search(r"\d\d:\d\d:\d\dZ Pace 50\.0%: \d+ of the last \d+ answers were 429 or 5xx\.", err())
 
 
 def test_a_file_that_does_not_fit_on_the_disk_is_not_begun(
