@@ -392,7 +392,7 @@ class Screen(logging.Handler):
         line = self.line(run)
         if self._live:
             self._draw(run, line)
-        elif now >= self._next_line and line != self._last:
+        elif (now >= self._next_line or run.is_over) and line != self._last:
             self._next_line, self._last = now + PLAIN_EVERY, line
             log.info("%s", line, extra={"facts": progress_facts(run)})
 

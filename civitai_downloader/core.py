@@ -2884,6 +2884,11 @@ class Run:
             )
 
     @property
+    def is_over(self) -> bool:
+        """Whether nothing is left to do (but to wait for IDM)."""
+        return self._over.is_set()
+
+    @property
     def retrying(self) -> bool:
         """Whether a request waits to be tried again."""
         return self.site.http.resting > 0
