@@ -1741,6 +1741,7 @@ class Fetcher:
         hashed = wanted.sha256 and self._settings.check_hashes
         if not (digest == wanted.sha256 if hashed else _has_right_form(path)):
             return None
+        util.discard_part(library.at(wanted.path + ".part"))
         return self._result(wanted, library, path, "skipped", verified=bool(wanted.sha256), sha256=digest)
 
     def _fetch(self, wanted: Wanted, library: Library) -> Result:
@@ -2856,14 +2857,15 @@ class Run:
             )
             library.record(key, Record("failed", wanted.path, 0, ""), source=wanted.source, reason=str(failure))
             return result
-        if result.until:
-            record = Record("queued", result.path, result.size, result.sha256, result.until)
-            library.record(key, record, source=wanted.source)
-        elif result.outcome != "queued" and (result.outcome == "done" or result.sha256):
-            library.record(key, Record("success", result.path, result.size, result.sha256), source=wanted.source)
         if result.outcome == "queued":
+            if result.until:
+                record = Record("queued", result.path, result.size, result.sha256, result.until)
+                library.record(key, record, source=wanted.source)
             self._queued.append((batch, wanted, result))
             return result
+        if result.outcome == "done" or result.sha256 or not library.succeeded(key):
+            sha256 = result.sha256 or wanted.sha256
+            library.record(key, Record("success", result.path, result.size, sha256), source=wanted.source)
         if len(self.libraries) > 1 or force:
             self._landed[wanted.identity] = library.at(result.path)
         return result

@@ -1446,7 +1446,7 @@ class Transfer:
 
     @property
     def _record(self) -> Path:
-        return self.part.with_name(self.part.name + ".json")
+        return _record_of(self.part)
 
     def _recall(self, resume: bool) -> None:
         """Take up an earlier `.part` if its side record speaks of the same bytes."""
@@ -1551,17 +1551,26 @@ class Transfer:
             raise Unreachable(f"The connection broke ({type(error).__name__}); run again.") from error
 
     def discard(self) -> None:
-        """Remove the part and its side record."""
-        with disk_errors(self.part):
-            self._forget()
-            self.part.unlink(missing_ok=True)
-            self._record.unlink(missing_ok=True)
+        """Begin at byte 0 with nothing on disk."""
+        self._forget()
+        discard_part(self.part)
 
     def land(self, target: Path) -> None:
         """Give the whole body its final name; the side record goes."""
         with disk_errors(target):
             replace_file(self.part, target)
             self._record.unlink(missing_ok=True)
+
+
+def _record_of(part: Path) -> Path:
+    return part.with_name(part.name + ".json")
+
+
+def discard_part(part: Path) -> None:
+    """Remove what there may be of a body that was begun: its `.part` and the side record of that."""
+    with disk_errors(part):
+        part.unlink(missing_ok=True)
+        _record_of(part).unlink(missing_ok=True)
 
 
 def _stamp_of(response: requests.Response, identity: str, total: int | None) -> _Stamp:

@@ -517,11 +517,16 @@ def test_two_output_folders_share_one_transfer(run: Runner, site: FakeCivitai, t
 @pytest.mark.usefixtures("lora")
 def test_files_are_adopted_when_the_log_is_lost(run: Runner, out: Path, site: FakeCivitai, state: State) -> None:
     run("10001")
+    before = {key: line["path"] for key, line in state().items()}
     (out / "download_state.jsonl").unlink()
+    picture = one_file(out, "40002.jpg")
+    picture.with_name("40002.part.json").write_text("{}")  # as a kill between the last two steps leaves it
     site.forget()
     assert run("10001") == 0
     assert not site.seen("storage") + site.seen("image")
-    assert state()["model", "20002/30002"]["status"] == "success"
+    assert {key: line["path"] for key, line in state().items()} == before
+    assert {line["status"] for line in state().values()} == {"success"}
+    assert not list(out.rglob("*.part.json"))
 
 
 @pytest.mark.usefixtures("lora")
