@@ -96,6 +96,9 @@ def command_parser() -> argparse.ArgumentParser:
     pace.add_argument("--max-rate-model", metavar="R", type=positive_float, help="model requests a second (0.5)")
     pace.add_argument("--max-rate-image", metavar="R", type=positive_float, help="picture list requests a second (2)")
     pace.add_argument("--limit-rate", metavar="RATE", type=byte_rate, help="bytes a second in all, as 500K or 10M")
+    pace.add_argument(
+        "--connections", metavar="N", type=positive_int, help="for big files, in all (as it pays, up to 8)"
+    )
     pace.add_argument("--retries", metavar="N", type=natural_int, help="further tries after a fault (5)")
     pace.add_argument("--timeout", metavar="S", type=positive_float, help="seconds without an answer (30)")
     how = parser.add_argument_group("how")

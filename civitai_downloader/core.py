@@ -76,6 +76,7 @@ class Settings:
     max_rate_model: float = 0.5
     max_rate_image: float = 2.0
     limit_rate: int = 0
+    connections: int = 8
     retries: int = 5
     timeout: float = 30.0
     resume: bool = True
@@ -1699,7 +1700,8 @@ class Fetcher:
         """The collaborators are shared by all workers."""
         self._settings, self._site, self._clock, self._progress = settings, site, clock, progress
         self._throttle = util.Throttle(settings.limit_rate, clock)
-        self._gate = util.Gate(settings.workers, clock, site.http.health.factor)
+        connections = 1 if settings.limit_rate else settings.connections
+        self._gate = util.Gate(settings.workers, connections, clock, site.http.health.factor)
         self._quota_failures = 0
         self.idm = util.Idm(settings.idm, clock) if settings.idm is not None else None
 
@@ -1778,6 +1780,8 @@ class Fetcher:
             trusted=bool(wanted.sha256) and self._settings.check_hashes,
             hashing=wanted.kind == "model" and self._settings.check_hashes,
             open=lambda headers: _no_page(self._site.open(url, headers, patience), wanted),
+            again=lambda link, headers: _no_page(self._site.http.once(link, headers), wanted),
+            gate=self._gate,
             clock=self._clock,
             throttle=self._throttle,
             progress=self._progress,
@@ -1798,7 +1802,7 @@ class Fetcher:
     def _receive_right(self, transfer: util.Transfer, wanted: Wanted, library: Library) -> tuple[util.Received, str]:
         """The body and the extension that its bytes call for; wrong bytes are fetched again, three times in all."""
         for attempt in range(1, self.TRIES + 1):
-            received = transfer.run(resume=self._settings.resume and attempt == 1)
+            received = transfer.run(resume=self._settings.resume and attempt == 1, alone=attempt > 1)
             try:
                 return received, verify(wanted, transfer.part, received)
             except Still:

@@ -14,6 +14,7 @@ import http.client
 import http.cookiejar
 import io
 import ipaddress
+import itertools
 import json
 import locale
 import math
@@ -29,7 +30,7 @@ import time
 import unicodedata
 import zlib
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
@@ -484,16 +485,21 @@ def free_space(path: Path) -> int:
     return shutil.disk_usage(path).free
 
 
-def sha256_of(path: Path, clock: Clock, limit: int | None = None) -> Any:
-    """A hashlib object over the first `limit` bytes (all by default) of a file; raises OSError, Stopped."""
+def sha256_of(path: Path, clock: Clock) -> Any:
+    """A hashlib object over a whole file; raises OSError, Stopped."""
     digest = hashlib.sha256()
-    left = limit if limit is not None else path.stat().st_size
+    feed_hash(digest, path, 0, path.stat().st_size, clock)
+    return digest
+
+
+def feed_hash(digest: Any, path: Path, start: int, end: int, clock: Clock) -> None:
+    """Update a hashlib object with the bytes of a file from `start` to before `end`; raises OSError, Stopped."""
     with path.open("rb") as file:
-        while left > 0 and (block := file.read(min(BLOCK, left))):
+        file.seek(start)
+        while start < end and (block := file.read(min(BLOCK, end - start))):
             clock.check()
             digest.update(block)
-            left -= len(block)
-    return digest
+            start += len(block)
 
 
 _MAGIC = (
@@ -934,11 +940,14 @@ class Pace:
 
 
 class Gate:
-    """Lets in at most `width` holders at a time, fewer where `factor` says so, but always one."""
+    """Lets in at most `width` holders at a time, fewer where `factor` says so, but always one.
 
-    def __init__(self, width: int, clock: Clock, factor: Callable[[], float]) -> None:
-        self._width, self._clock, self._factor = width, clock, factor
-        self._lock, self._inside = threading.Lock(), 0
+    Who is in may ask for further connections as long as all together are at most `connections`.
+    """
+
+    def __init__(self, width: int, connections: int, clock: Clock, factor: Callable[[], float]) -> None:
+        self._width, self._connections, self._clock, self._factor = width, connections, clock, factor
+        self._lock, self._inside, self._more = threading.Lock(), 0, 0
 
     def __enter__(self) -> None:
         while not self._enter():
@@ -954,13 +963,30 @@ class Gate:
         with self._lock:
             self._inside -= 1
 
+    def more(self) -> bool:
+        """Take a further connection if there is one to spare."""
+        with self._lock:
+            free = self._inside + self._more < self._connections * self._factor()
+            self._more += free
+            return free
+
+    def less(self) -> None:
+        """Give a further connection back."""
+        with self._lock:
+            self._more -= 1
+
+    @property
+    def crowded(self) -> bool:
+        """Whether somebody who holds a further connection should give it back."""
+        return self._inside + self._more > self._connections * self._factor()
+
 
 class Throttle(Pace):
     """Bounds the bytes per second of all transfers together; a rate of 0 is no bound."""
 
     def __init__(self, rate: int, clock: Clock) -> None:
         super().__init__(rate, clock)
-        self.block = max(4096, min(READ, rate // 8)) if rate else READ
+        self.block = max(4096, min(READ, rate // 8)) if rate else BLOCK
 
     def take(self, count: int) -> None:
         """Account for `count` bytes that came and wait until the next may; raises Stopped."""
@@ -1052,6 +1078,10 @@ class Http:
     ) -> requests.Response:
         """The streaming answer (2xx or one of `accept`), redirects followed; raises a Failure, Stopped."""
         return self._patiently(lambda: self._follow(url, headers, accept), patience)
+
+    def once(self, url: str, headers: Mapping[str, str]) -> requests.Response:
+        """As `open`, in a single try."""
+        return self._follow(url, headers, ())
 
     def json(
         self,
@@ -1207,13 +1237,45 @@ class _Answer(http.client.HTTPResponse):
     def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
         super().__init__(sock, *args, **kwargs)
         self._steady = _SteadyStream(self.fp.detach())
-        self.fp = io.BufferedReader(self._steady)
+        self.fp = _Gathering(self._steady)
         self._patience = max(2 * (sock.gettimeout() or 0.0), 4.0)
 
     def begin(self) -> None:
         self._steady.deadline = time.monotonic() + self._patience
         super().begin()
         self._steady.deadline = math.inf
+
+
+class _Gathering(io.BufferedReader):
+    """Its `read1` gives what arrives within a moment: a few large pieces where a socket or TLS gives many small ones.
+
+    That is a view of a buffer which the next call uses again. What came before a connection broke is never lost.
+    """
+
+    MOMENT = 0.03
+
+    def __init__(self, raw: io.RawIOBase) -> None:
+        super().__init__(raw)
+        self._buffer = bytearray()
+
+    def read1(self, size: int = -1, /) -> Any:
+        if size <= READ:
+            return super().read1(size)
+        if len(self._buffer) < size:
+            self._buffer = bytearray(size)
+        view, count = memoryview(self._buffer)[:size], 0
+        until = time.monotonic() + self.MOMENT
+        while count < size and (not count or time.monotonic() < until):
+            try:
+                more = self.readinto1(view[count:])
+            except OSError:
+                if not count:
+                    raise
+                break  # the next call meets it again
+            if not more:
+                break
+            count += more
+        return view[:count]
 
 
 class _SteadyStream(io.RawIOBase):
@@ -1323,8 +1385,8 @@ class Progress:
 
     def add(self, meter: Meter, count: int) -> None:
         """Count bytes that arrived."""
-        meter.done += count
         with self._lock:
+            meter.done += count
             self.received += count
 
     def end(self, meter: Meter) -> None:
@@ -1380,6 +1442,237 @@ class _Stamp:
         return any(mine and theirs and mine != theirs for mine, theirs in pairs)
 
 
+class _SideRecord:
+    """The file `.part.json` beside a `.part`: its stamp and, where several connections bring it, what is there.
+
+    Such ranges are lines `[start, end]` after the first; without any, all bytes of the `.part` are there.
+    """
+
+    def __init__(self, part: Path) -> None:
+        self._path, self._lock = part.with_name(part.name + ".json"), threading.Lock()
+
+    def begin(self, stamp: _Stamp) -> None:
+        """Speak of other bytes from now on."""
+        self._path.unlink(missing_ok=True)
+        self._path.write_bytes(_octets(json.dumps(vars(stamp))))
+
+    def note(self, start: int, end: int) -> None:
+        """These bytes are there."""
+        with self._lock, self._path.open("ab") as file:
+            file.write(b"\n[%d, %d]" % (start, end))
+
+    def read(self, identity: str) -> tuple[_Stamp | None, list[tuple[int, int]]]:
+        """The stamp (None if there is none for these bytes) and the ranges; a torn line says nothing."""
+        try:
+            first, *lines = self._path.read_bytes().split(b"\n")
+            stamp = _Stamp(**json.loads(first))
+        except (OSError, ValueError, TypeError):
+            return None, []
+        known = isinstance(stamp.total, (int, type(None))) and stamp.identity == identity
+        known = known and isinstance(stamp.etag, str) and isinstance(stamp.modified, str)
+        found = (re.fullmatch(rb"\[(\d{1,18}), (\d{1,18})\]", line) for line in lines)
+        return stamp if known else None, [(int(each[1]), int(each[2])) for each in found if each]
+
+    def discard(self) -> None:
+        """Remove it."""
+        self._path.unlink(missing_ok=True)
+
+
+@dataclass(eq=False)
+class _Stretch:
+    """A part of a body that one connection brings: it is at byte `at` and goes on to before `end`.
+
+    What it brought is on record up to `noted`.
+    """
+
+    at: int
+    end: int
+    noted: int
+
+
+class _Ranges:
+    """Which bytes of a body are there (`here` in number), which are on their way, and which nobody brings yet.
+
+    Once it is `shared`, stretches are handed out in pieces and in order, so that a hash of the beginning keeps up.
+    """
+
+    PIECE, SMALL, BOUNDLESS = 16 << 20, 512 << 10, 1 << 62
+
+    def __init__(self, done: Iterable[tuple[int, int]] = (), total: int | None = None) -> None:
+        """`done` are the ranges that are there, `total` the size of the body, None if unknown."""
+        self._lock = threading.Lock()
+        self._missing: list[_Stretch] = []
+        self._active: list[_Stretch] = []
+        self.here, self.shared, self._top = 0, False, 0
+        for start, end in (*sorted(done), (total or self.BOUNDLESS,) * 2):
+            if start > self._top:
+                self._missing.append(_Stretch(self._top, start, self._top))
+            self.here += max(0, end - max(start, self._top))
+            self._top = max(self._top, end)
+
+    @property
+    def whole(self) -> bool:
+        """Whether everything is there."""
+        with self._lock:
+            return not self._missing and not self._active
+
+    @property
+    def frontier(self) -> int:
+        """All bytes before this one are there."""
+        with self._lock:
+            return min((each.at for each in (*self._missing, *self._active)), default=self._top)
+
+    def take(self) -> _Stretch | None:
+        """A stretch for a connection: the next that is missing, else half of the longest that is on its way."""
+        with self._lock:
+            if not self._missing and self._active:
+                longest = max(self._active, key=lambda each: each.end - each.at)
+                if longest.end - longest.at >= 2 * self.SMALL:
+                    self._cut(longest, (longest.at + longest.end) // 2)
+            if not self._missing:
+                return None
+            stretch = self._missing.pop(0)
+            self._active.append(stretch)
+            if self.shared:
+                self._cut(stretch, stretch.at + self.PIECE)
+            return stretch
+
+    def tail(self) -> _Stretch | None:
+        """The last gap, or else the last piece of a stretch on its way, whose connection needs not be broken for it."""
+        with self._lock:
+            longest = max(self._active, key=lambda each: each.end - each.at)
+            if not self._missing and longest.end - longest.at >= 2 * self.PIECE:
+                self._cut(longest, longest.end - self.PIECE)
+            if not self._missing:
+                return None
+            self._active.append(self._missing.pop())
+            return self._active[-1]
+
+    def share(self) -> None:
+        """From now on hand out pieces; nobody keeps more than one."""
+        with self._lock:
+            self.shared = True
+            for stretch in self._active:
+                self._cut(stretch, stretch.at + self.PIECE)
+
+    def _cut(self, stretch: _Stretch, end: int) -> None:
+        """End a stretch there; its rest is missing again."""
+        if stretch.end - end >= self.SMALL:
+            self._missing.append(_Stretch(end, stretch.end, end))
+            self._missing.sort(key=lambda each: each.at)
+            stretch.end = end
+
+    def advance(self, stretch: _Stretch, count: int) -> int:
+        """So many bytes of a stretch have come; how many of them belonged to it still."""
+        with self._lock:
+            count = min(count, stretch.end - stretch.at)
+            stretch.at += count
+            self.here += count
+            return count
+
+    def give_back(self, stretch: _Stretch) -> None:
+        """A connection is done with a stretch, whole or not."""
+        with self._lock:
+            self._active.remove(stretch)
+            if stretch.at < stretch.end:
+                self._missing.append(stretch)
+                self._missing.sort(key=lambda each: each.at)
+            elif self._top >= self.BOUNDLESS:
+                self._top = stretch.at
+
+
+class _Crew:
+    """The further connections of one transfer: whether they pay, their threads, and their end.
+
+    One is tried early, for the last piece, and again now and then. When it brings a fifth more bytes a second, as many
+    as there are to spare share the rest. Where one of them meets trouble all end with the piece they have.
+    """
+
+    ALONE, TRIAL, GAIN, WORTH, LATER = 0.08, 0.1, 1.2, 1.0, (1.0, 3.0, 10.0)
+
+    def __init__(self, ranges: _Ranges, gate: Gate, clock: Clock, bring: Callable[[_Stretch], None]) -> None:
+        """`bring` receives a stretch in the calling thread."""
+        self._ranges, self._gate, self._clock, self._bring = ranges, gate, clock, bring
+        self._threads: list[threading.Thread] = []
+        self._later = iter((*self.LATER, *itertools.repeat(30.0, 1000)))
+        self._alone, self._trial, self._trial_at = 0.0, _Stretch(0, 0, 0), 0
+        self.dismissed = self._over = False
+        self.trouble: BaseException | None = None
+        self._measure(self.ALONE)
+
+    def _measure(self, seconds: float) -> None:
+        self._since, self._from = self._clock.now(), self._ranges.here
+        self._due = self._since + seconds
+
+    def review(self, left: int, begin: Callable[[], None]) -> None:
+        """See by the speed so far and the bytes `left` whether to go on with more; `begin` is called before."""
+        if self._alone and self._trial.at == self._trial_at:  # not a byte yet
+            self._measure(self.TRIAL)
+        if self._clock.now() < self._due or self._over:
+            return
+        if self._ranges.shared:
+            self._hire_all()
+        elif not self._alone:
+            self._try_one(left, begin)
+        elif self._speed() > self.GAIN * self._alone:
+            self._ranges.share()
+            self._hire_all()
+        else:
+            self._alone = 0.0
+            self._measure(next(self._later))
+
+    def _speed(self) -> float:
+        return (self._ranges.here - self._from) / (self._clock.now() - self._since)
+
+    def _try_one(self, left: int, begin: Callable[[], None]) -> None:
+        speed = self._speed()
+        worth = speed and left >= max(2 * self._ranges.PIECE, self.WORTH * speed)
+        if worth and self._gate.more():
+            begin()
+            if self._hire(self._ranges.tail()):
+                self._alone = speed
+                return self._measure(self.TRIAL)
+        self._measure(next(self._later))
+
+    def _hire_all(self) -> None:
+        while self._gate.more() and self._hire(self._ranges.take()):
+            pass
+        self._measure(1.0)
+
+    def _hire(self, stretch: _Stretch | None) -> bool:
+        """Give a connection something to do; without anything it is given back."""
+        if stretch is None:
+            self._gate.less()
+            return False
+        self._trial, self._trial_at = stretch, stretch.at
+        self._threads = [thread for thread in self._threads if thread.is_alive()]
+        self._threads.append(threading.Thread(target=self._work, args=(stretch,), name="lora-more", daemon=True))
+        self._threads[-1].start()
+        return True
+
+    def _work(self, stretch: _Stretch | None) -> None:
+        try:
+            while stretch is not None:
+                try:
+                    self._bring(stretch)
+                finally:
+                    self._ranges.give_back(stretch)
+                stays = self._ranges.shared and not self._gate.crowded
+                stretch = self._ranges.take() if stays else None
+        except (Failure, _Restart, Stopped):
+            self._over, self._ranges.shared = True, False
+        except BaseException as error:
+            self.trouble = error
+        finally:
+            self._gate.less()
+
+    def dismiss(self) -> None:
+        """Let everybody stop, and wait for it."""
+        self.dismissed = self._over = True
+        for thread in self._threads:
+            thread.join()
+
+
 _FLAGS = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 
 
@@ -1393,8 +1686,8 @@ class Transfer:
 
     `identity` names the bytes wanted (a hash or an id); `size` is the size published, None if unknown;
     `limit` is the most that is accepted. `trusted` says that a hash will prove the whole, so that a resume
-    without a validator is safe. `open` sends a request with the given headers and returns a 200, 206 or 416;
-    `rest` waits before a further try.
+    without a validator is safe, and several connections are. `open` sends a request with the given headers and returns
+    a 200, 206 or 416, `again` sends one to a link that it led to, a single time; `rest` waits before a further try.
     """
 
     part: Path
@@ -1404,6 +1697,8 @@ class Transfer:
     trusted: bool
     hashing: bool
     open: Callable[[dict[str, str]], requests.Response]
+    again: Callable[[str, dict[str, str]], requests.Response]
+    gate: Gate
     clock: Clock
     throttle: Throttle
     progress: Progress
@@ -1411,144 +1706,237 @@ class Transfer:
     rest: Callable[[int], None]
     tries: int
     _stamp: _Stamp = field(init=False)
-    _offset: int = field(init=False, default=0)
+    _record: _SideRecord = field(init=False)
+    _ranges: _Ranges = field(init=False)
+    _crew: _Crew = field(init=False)
+    _ranged: bool = field(init=False, default=False)
+    _alone: bool = field(init=False, default=False)
+    _link: str = field(init=False, default="", repr=False)
     _digest: Any = field(init=False, default=None)
+    _hashed: int = field(init=False, default=0)
 
-    def run(self, *, resume: bool = True) -> Received:
-        """Receive until the body is whole; raises a Failure when it does not grow for `tries` attempts.
+    def __post_init__(self) -> None:
+        self._record, self._stamp = _SideRecord(self.part), _Stamp(self.identity)
+        self._plan()
 
-        So it does when attempts that ended have brought less than 64 KiB in ten minutes.
+    def run(self, *, resume: bool = True, alone: bool = False) -> Received:
+        """Receive until the body is whole, by one connection if `alone`.
+
+        Raises a Failure when it does not grow for `tries` attempts, or when attempts that ended have brought less than
+        64 KiB in ten minutes.
         """
+        self._alone = alone
         with disk_errors(self.part):
             self.part.parent.mkdir(parents=True, exist_ok=True)
             self._recall(resume)
-        barren, mark, lively = 0, self._offset, self.clock.now()
+        try:
+            return self._persist()
+        finally:
+            self._crew.dismiss()
+
+    def _persist(self) -> Received:
+        barren, mark, lively = 0, self._ranges.here, self.clock.now()
         while True:
-            before = self._offset
+            before = self._ranges.here
             try:
                 self._attempt()
-                return Received(self._offset, self._digest.hexdigest() if self.hashing else "")
+                return self._received()
             except _Restart:
                 self._forget()
                 barren += 1
                 trouble = Unreachable("The server keeps sending other bytes than asked for; try again later.")
             except Unreachable as error:
-                barren = 0 if self._offset > before else barren + 1
+                barren = 0 if self._ranges.here > before else barren + 1
                 trouble = error
-            if not 0 <= self._offset - mark < READ:
-                mark, lively = self._offset, self.clock.now()
+            if not 0 <= self._ranges.here - mark < READ:
+                mark, lively = self._ranges.here, self.clock.now()
             if barren > self.tries or self.clock.now() - lively > OUTAGE:
-                if not self._offset:
+                if not self._ranges.here:
                     self.discard()
                 raise trouble
             if barren:
                 self.rest(barren)
 
-    @property
-    def _record(self) -> Path:
-        return _record_of(self.part)
-
     def _recall(self, resume: bool) -> None:
         """Take up an earlier `.part` if its side record speaks of the same bytes."""
-        self._stamp = _Stamp(self.identity)
-        self._digest = hashlib.sha256()
+        self._forget()
         length = size_of(self.part) if resume and not self.part.is_symlink() else None
-        stamp = self._read_record()
-        if not length or stamp is None or length > (stamp.total or self.limit):
-            return self._forget()
-        self._stamp, self._offset = stamp, length
-        if self.hashing:
-            self._digest = sha256_of(self.part, self.clock, length)
-        self.meter.done = length
+        stamp, ranges = self._record.read(self.identity)
+        if not length or stamp is None or length > (stamp.total or self.limit) or (ranges and not self.trusted):
+            return
+        self._stamp, self._ranged = stamp, bool(ranges)
+        self._plan([(start, min(end, length)) for start, end in ranges or [(0, length)] if start < length])
+        self.meter.done = self._ranges.here
+        self._hash_on(length)
 
-    def _read_record(self) -> _Stamp | None:
-        try:
-            stamp = _Stamp(**json.loads(self._record.read_bytes()))
-        except (OSError, ValueError, TypeError):
-            return None
-        known = isinstance(stamp.total, (int, type(None))) and stamp.identity == self.identity
-        return stamp if known and isinstance(stamp.etag, str) and isinstance(stamp.modified, str) else None
+    def _plan(self, done: Iterable[tuple[int, int]] = ()) -> None:
+        self._ranges = _Ranges(done, self._stamp.total)
+        self._crew = _Crew(self._ranges, self.gate, self.clock, self._help)
 
     def _forget(self) -> None:
         """Begin at byte 0."""
-        self._offset, self._stamp = 0, _Stamp(self.identity)
-        self._digest = hashlib.sha256()
+        self._crew.dismiss()
+        self._stamp, self._ranged = _Stamp(self.identity), False
+        self._plan()
+        self._digest, self._hashed = hashlib.sha256(), 0
         self.meter.done = 0
         if self.part.is_symlink():
             self.part.unlink()
 
     def _attempt(self) -> None:
-        """One request, received to its end; returns when the body is whole."""
-        if self._offset and self._offset == self._stamp.total:
-            return
-        if self._offset and not (self._stamp.validator or self.trusted):
+        """Bring what is missing by a request for each stretch of it; returns when the body is whole."""
+        if self._ranges.here and not (self._stamp.validator or self.trusted):
             self._forget()
-        headers = {"Range": f"bytes={self._offset}-"} if self._offset else {}
-        if self._offset and self._stamp.validator:
-            headers["If-Range"] = self._stamp.validator
-        with closing(self.open(headers)) as response:
-            if self._align(response):
-                return
-            with disk_errors(self.part), os.fdopen(os.open(self.part, _FLAGS, 0o666), "r+b", buffering=0) as file:
-                file.truncate(self._offset)
-                if not self._offset:  # after the old bytes are gone: a record must never speak of others
-                    self._record.unlink(missing_ok=True)
-                    self._record.write_bytes(_octets(json.dumps(vars(self._stamp))))
-                file.seek(self._offset)
-                self._receive(response, file)
-                if self._offset > BLOCK:
-                    os.fsync(file.fileno())
+        while not self._ranges.whole:
+            if stretch := self._ranges.take():
+                self._lead(stretch)
+            else:
+                self._hash_on(BLOCK)
+                self.clock.sleep(0.005)
+            if self._crew.trouble is not None:
+                raise self._crew.trouble
 
-    def _align(self, response: requests.Response) -> bool:
-        """Bring offset and side record in line with the answer; True if the part was whole already."""
+    def _received(self) -> Received:
+        self._hash_on(self._ranges.frontier)
+        if self._ranges.here > BLOCK:
+            with disk_errors(self.part), self.part.open("rb+") as file:
+                os.fsync(file.fileno())
+        return Received(self._ranges.here, self._digest.hexdigest() if self.hashing else "")
+
+    def _headers(self, stretch: _Stretch) -> dict[str, str]:
+        """The headers that ask for a stretch; without any it is the whole body."""
+        bounded = stretch.end < (self._stamp.total or self._ranges.BOUNDLESS)
+        if not stretch.at and not bounded:
+            return {}
+        headers = {"Range": f"bytes={stretch.at}-{stretch.end - 1 if bounded else ''}"}
+        return headers | ({"If-Range": self._stamp.validator} if self._stamp.validator else {})
+
+    def _lead(self, stretch: _Stretch) -> None:
+        """Receive a stretch by the first connection; what it is told of the body counts."""
+        ranges = self._ranges
+        try:
+            with closing(self.open(self._headers(stretch))) as response:
+                self._link = response.url
+                if self._align(response, stretch):
+                    ranges.give_back(stretch)
+                    self._plan()
+                    ranges = self._ranges
+                    stretch = ranges.take() or stretch
+                if stretch.at < stretch.end:
+                    self._fill(response, stretch, self._go_on)
+        finally:
+            ranges.give_back(stretch)
+
+    def _help(self, stretch: _Stretch) -> None:
+        """Receive a stretch by a further connection, whose answer must be what was asked for."""
+
+        def go_on(*_: object) -> None:
+            if self._crew.dismissed:
+                raise _Restart
+
+        with closing(self.again(self._link, self._headers(stretch))) as response:
+            if response.status_code != 206:
+                raise _Restart
+            self._align(response, stretch)
+            self._fill(response, stretch, go_on)
+
+    def _align(self, response: requests.Response, stretch: _Stretch) -> bool:
+        """Whether the answer is a fresh body, from byte 0; otherwise it goes on with the stretch, or ends it (416)."""
         status = response.status_code
         start, total = parse_content_range(response.headers.get("Content-Range")) or (None, None)
         if status == 416:
-            if self._offset and total == self._offset:
-                return True
-            raise _Restart if self._offset else Unreachable("The server refuses to send it (416); try again later.")
+            if not stretch.at:
+                raise Unreachable("The server refuses to send it (416); try again later.")
+            if total != stretch.at:
+                raise _Restart
+            stretch.end = stretch.at
+            return False
         if response.headers.get("Content-Encoding", "identity").lower() not in ("identity", ""):
             raise Unreachable("The server sent it compressed, which was not asked for; try again later.")
         if status == 206:
             answer = _stamp_of(response, self.identity, total)
-            if not self._offset or start != self._offset or self._stamp.contradicts(answer):
+            if not self._headers(stretch) or start != stretch.at or self._stamp.contradicts(answer):
                 raise _Restart
             return False
-        if self._offset:
-            self._forget()
         length = response.headers.get("Content-Length", "")
-        self._note(_stamp_of(response, self.identity, int(length) if length.isdigit() else None))
-        return False
+        self._renew(_stamp_of(response, self.identity, int(length) if length.isdigit() else None))
+        return True
 
-    def _note(self, stamp: _Stamp) -> None:
+    def _renew(self, stamp: _Stamp) -> None:
         """Take note of what a fresh body is; raises Failure when it can't be what is wanted."""
         if stamp.total is not None and stamp.total > self.limit:
             words = f"The server offers {stamp.total} bytes, the page says {self.size}; it was refused."
             raise Failure("size", words)
+        if self._ranges.here:
+            self._forget()
         self._stamp = stamp
         self.meter.total = stamp.total or self.meter.total
 
-    def _receive(self, response: requests.Response, file: IO[bytes]) -> None:
+    def _fill(self, response: requests.Response, stretch: _Stretch, go_on: Callable[[_Stretch, Any], None]) -> None:
+        """Receive a stretch to its end; `go_on` is called with each chunk that was written."""
         # read1 hands over what is there: a cut connection loses nothing that has arrived (urllib3 2).
         read = getattr(response.raw, "read1", response.raw.read)
-        while chunk := self._chunk(read):
-            self.clock.check()
-            if self._offset + len(chunk) > self.limit:
-                raise Failure("size", f"The server sends more than the {self.limit} bytes announced; it was refused.")
-            _write_whole(file, chunk)
-            if self.hashing:
-                self._digest.update(chunk)
-            self._offset += len(chunk)
-            self.progress.add(self.meter, len(chunk))
-            self.throttle.take(len(chunk))
-        if self._offset < max(1, self._stamp.total or 0):
-            raise Unreachable(f"The server broke off at {self._offset} bytes; run again.")
+        with disk_errors(self.part), self._opened(stretch) as file:
+            while stretch.at < stretch.end and (chunk := self._chunk(read)):
+                self.clock.check()
+                if stretch.at + len(chunk) > self.limit:
+                    words = f"The server sends more than the {self.limit} bytes announced; it was refused."
+                    raise Failure("size", words)
+                _write_whole(file, chunk)
+                count = self._ranges.advance(stretch, len(chunk))
+                self._note(stretch)
+                self.progress.add(self.meter, count)
+                self.throttle.take(count)
+                go_on(stretch, chunk[:count])
+        if stretch.end == self._ranges.BOUNDLESS and stretch.at:
+            stretch.end = stretch.at
+        if stretch.at < stretch.end:
+            raise Unreachable(f"The server broke off at {stretch.at} bytes; run again.")
 
-    def _chunk(self, read: Callable[..., bytes]) -> bytes:
+    def _opened(self, stretch: _Stretch) -> IO[bytes]:
+        """The `.part` at the beginning of a stretch, with a place of its own for each connection."""
+        file = os.fdopen(os.open(self.part, _FLAGS, 0o666), "r+b", buffering=0)
+        if not self._ranged:
+            file.truncate(stretch.at)
+            if not stretch.at:  # after the old bytes are gone: a record must never speak of others
+                self._record.begin(self._stamp)
+        file.seek(stretch.at)
+        return file
+
+    def _chunk(self, read: Callable[..., Any]) -> Any:
         try:
             return read(self.throttle.block, decode_content=False)
         except _PASSING as error:
             raise Unreachable(f"The connection broke ({type(error).__name__}); run again.") from error
+
+    def _note(self, stretch: _Stretch) -> None:
+        """Put on record what a stretch brought, a MiB at a time."""
+        if self._ranged and (stretch.at - stretch.noted >= BLOCK or stretch.at == stretch.end):
+            self._record.note(stretch.noted, stretch.at)
+            stretch.noted = stretch.at
+
+    def _go_on(self, stretch: _Stretch, chunk: Any) -> None:
+        """What the first connection sees to after each chunk: the hash, and whether further connections pay."""
+        if self.hashing and stretch.at - len(chunk) == self._hashed:
+            self._digest.update(chunk)
+            self._hashed = stretch.at
+        else:
+            self._hash_on(4 * BLOCK)
+        if self.trusted and self._stamp.total and not self._alone:
+            self._crew.review(self._stamp.total - self._ranges.here, partial(self._begin_ranges, stretch))
+
+    def _begin_ranges(self, stretch: _Stretch) -> None:
+        """Before bytes come out of order: from now on the record says which are there."""
+        if not self._ranged:
+            self._record.note(0, stretch.at)
+            stretch.noted, self._ranged = stretch.at, True
+
+    def _hash_on(self, most: int) -> None:
+        """Take what is there without a gap into the SHA256, at most so many further bytes."""
+        end = min(self._ranges.frontier, self._hashed + most)
+        if self.hashing and end > self._hashed:
+            feed_hash(self._digest, self.part, self._hashed, end, self.clock)
+            self._hashed = end
 
     def discard(self) -> None:
         """Begin at byte 0 with nothing on disk."""
@@ -1559,18 +1947,14 @@ class Transfer:
         """Give the whole body its final name; the side record goes."""
         with disk_errors(target):
             replace_file(self.part, target)
-            self._record.unlink(missing_ok=True)
-
-
-def _record_of(part: Path) -> Path:
-    return part.with_name(part.name + ".json")
+            self._record.discard()
 
 
 def discard_part(part: Path) -> None:
     """Remove what there may be of a body that was begun: its `.part` and the side record of that."""
     with disk_errors(part):
         part.unlink(missing_ok=True)
-        _record_of(part).unlink(missing_ok=True)
+        _SideRecord(part).discard()
 
 
 def _stamp_of(response: requests.Response, identity: str, total: int | None) -> _Stamp:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import itertools
 import json
 import locale
 import math
@@ -528,16 +529,14 @@ def test_free_space_of_a_folder_to_come(tmp_path: Path) -> None:
     assert util.free_space(tmp_path / "not" / "yet") > 0
 
 
-def test_sha256_of_reads_as_much_as_asked(tmp_path: Path) -> None:
+def test_a_hash_goes_on_from_where_it_was(tmp_path: Path) -> None:
     data = os.urandom(3 << 20)
     (tmp_path / "file").write_bytes(data)
-    for limit in (None, 0, 1, 1 << 20, (2 << 20) + 5, 9 << 20):
-        found = util.sha256_of(tmp_path / "file", Clock(), limit).hexdigest()
-        assert found == hashlib.sha256(data[:limit]).hexdigest()
-    stopped = Clock()
-    stopped.stop()
-    with pytest.raises(Stopped):
-        util.sha256_of(tmp_path / "file", stopped)
+    assert util.sha256_of(tmp_path / "file", Clock()).digest() == hashlib.sha256(data).digest()
+    digest, ends = hashlib.sha256(), (0, 1, 1 << 20, (2 << 20) + 5, 9 << 20)
+    for start, end in itertools.pairwise((0, *ends)):
+        util.feed_hash(digest, tmp_path / "file", start, end, Clock())
+        assert digest.digest() == hashlib.sha256(data[:end]).digest()
 
 
 @pytest.mark.parametrize(
@@ -981,7 +980,7 @@ def test_trouble_halves_the_pace_and_quiet_minutes_bring_it_back() -> None:
 def test_pace_and_gate_follow_the_factor() -> None:
     clock, factor = FakeClock(), 1.0
     pace = util.Pace(2, clock, lambda: factor)
-    gate = util.Gate(4, clock, lambda: factor)
+    gate = util.Gate(4, 8, clock, lambda: factor)
     pace.wait()
     factor = 0.125
     pace.wait()
@@ -989,6 +988,14 @@ def test_pace_and_gate_follow_the_factor() -> None:
     assert clock.slept == [0, 0.5, 4]
     with gate:
         assert not gate._enter()
+        assert not gate.more()
+        factor = 0.5
+        assert [gate.more() for _ in range(4)] == [True, True, True, False]
+        assert not gate.crowded
+        factor = 0.25
+        assert gate.crowded
+        for _ in range(3):
+            gate.less()
         factor = 0.5
         with gate:
             assert not gate._enter()
@@ -1082,7 +1089,7 @@ def test_throttle_without_a_rate_never_waits() -> None:
     throttle = Throttle(0, clock)
     throttle.take(1 << 40)
     assert clock.slept == []
-    assert throttle.block == util.READ
+    assert throttle.block == util.BLOCK
 
 
 def test_pause_holds_everybody_for_the_longest_wait_asked_for() -> None:
@@ -1260,7 +1267,8 @@ def test_a_body_that_begins_anew_is_not_counted_twice(site: fake.FakeCivitai, tm
     meter = progress.begin("picture", None)
     transfer = util.Transfer(
         part=tmp_path / "a.part", identity="a", size=None, limit=1 << 20, trusted=False, hashing=True,
-        open=lambda headers: http.open(url, Patience(), headers, (416,)), clock=clock, throttle=Throttle(0, clock),
+        open=lambda headers: http.open(url, Patience(), headers, (416,)), again=http.once,
+        gate=util.Gate(1, 1, clock, lambda: 1.0), clock=clock, throttle=Throttle(0, clock),
         progress=progress, meter=meter, rest=http.rest, tries=2,
     )  # fmt: skip
     received = transfer.run()
