@@ -694,10 +694,12 @@ def cli() -> NoReturn:
         raise KeyboardInterrupt
 
     # SIGBREAK is Ctrl-Break, and on Windows also the closing of the window and the end of the session.
-    for name in ("SIGTERM", "SIGBREAK"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), leave)
+    signals = [getattr(signal, name) for name in ("SIGTERM", "SIGBREAK") if hasattr(signal, name)]
+    for number in signals:
+        signal.signal(number, leave)
     code = main()
+    for number in (signal.SIGINT, *signals):
+        signal.signal(number, signal.SIG_IGN)  # nothing is left to be interrupted but the exit code
     sys.stdout.flush()
     sys.stderr.flush()
     if any(thread.name.startswith(("lora", "metadata")) for thread in threading.enumerate()):

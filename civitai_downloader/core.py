@@ -2086,7 +2086,7 @@ class Shelf:
 
 @contextmanager
 def pools(workers: int, clock: util.Clock) -> Iterator[tuple[Executor, Executor]]:
-    """The metadata pool (one worker) and the LoRA pool; left early, they are given half a second to stop."""
+    """The metadata pool (one worker) and the LoRA pool; left early, they are given 0.4 seconds to stop."""
     metadata = ThreadPoolExecutor(1, "metadata")
     loras = ThreadPoolExecutor(workers, "lora")
     try:
@@ -2095,7 +2095,7 @@ def pools(workers: int, clock: util.Clock) -> Iterator[tuple[Executor, Executor]
         clock.stop()
         for pool in (metadata, loras):
             pool.shutdown(wait=False, cancel_futures=True)
-        deadline = time.monotonic() + 0.5
+        deadline = time.monotonic() + 0.4
         names = ("metadata", "lora")
         while time.monotonic() < deadline and any(t.name.startswith(names) for t in threading.enumerate()):
             time.sleep(0.02)

@@ -8,12 +8,13 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+import requests
 from hypothesis import given
 from hypothesis import strategies as st
 
 from civitai_downloader import core
 from civitai_downloader.core import Record, Settings, Target, Wanted
-from civitai_downloader.util import Failure, Refused, UsageError
+from civitai_downloader.util import Clock, Failure, Refused, UsageError
 
 SHA = "ab" * 32
 FILTERS = core.Filters()
@@ -170,6 +171,25 @@ def test_a_layout_that_can_not_work_is_a_usage_error(layout: str) -> None:
 def test_a_site_must_be_a_web_address() -> None:
     with pytest.raises(UsageError):
         Settings(site="civitai.example")
+
+
+@pytest.mark.parametrize(
+    ("url", "own"),
+    [
+        ("https://mirror.example/api/download/models/1", True),
+        ("http://mirror.example/api/download/models/1", False),
+        ("https://mirror.example:8443/x", False),
+        ("https://b.mirror.example/x", False),
+        ("https://mirror.example@evil.example/x", False),
+        ("https://mirror.example.evil.example/x", False),
+    ],
+)
+def test_secrets_go_to_the_same_scheme_host_and_port_only(url: str, own: bool) -> None:
+    site = core.Site(Settings(token="good-token", cookies="a=b", site="https://mirror.example"), Clock())
+    signed = site._sign(requests.Request("GET", url).prepare())
+    assert (signed.headers.get("Authorization"), signed.headers.get("Cookie")) == (
+        ("Bearer good-token", "a=b") if own else (None, None)
+    )
 
 
 # --- Refusals ------------------------------------------------------------------------------------

@@ -7,11 +7,15 @@ import json
 import os
 import re
 import shutil
+import signal
+import socket
 import ssl
 import subprocess
+import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
@@ -23,6 +27,7 @@ from tests import fake_civitai as fake
 from tests.conftest import Runner, State, files_under, one_file
 from tests.fake_civitai import FakeCivitai
 
+ROOT = Path(__file__).parents[1]
 Err = Callable[[], str]
 MANY = None
 MODELS = "site:/api/v1/models"
@@ -658,6 +663,16 @@ def test_a_storage_look_up_that_fails_for_a_moment_is_tried_again(site: FakeCivi
     assert landed(out, file)
 
 
+def test_a_storage_link_that_has_expired_is_asked_for_anew(site: FakeCivitai, run: Runner, out: Path) -> None:
+    file = add_file(site)
+    site.fail(STORAGE, fake.Cut(100_000))
+    site.fail(STORAGE, fake.Status(403, "<Error><Code>ExpiredToken</Code></Error>"))
+    assert run(link(site)) == 0
+    assert landed(out, file)
+    assert ranges(site) == ["", "bytes=100000-", "bytes=100000-"]
+    assert len(site.seen("site", "/api/download")) == 3
+
+
 def test_a_file_that_needs_a_token_says_where_to_get_one(
     site: FakeCivitai, run: Runner, state: State, err: Err
 ) -> None:
@@ -890,6 +905,19 @@ def test_a_folder_that_takes_no_files_is_named(site: FakeCivitai, run: Runner, o
     assert not site.seen()
 
 
+def test_a_folder_that_can_not_be_made_fails_what_belongs_in_it(
+    site: FakeCivitai, run: Runner, out: Path, err: Err
+) -> None:
+    add_file(site)
+    out.mkdir()
+    (out / "users").write_text("a file where the folder should be")
+    assert run(link(site)) == 1
+    said = err()
+    assert "can't be written" in said
+    assert "fault of this program" not in said
+    assert not site.seen("storage")
+
+
 def test_a_torn_state_log_is_said_and_nothing_else_is_lost(
     site: FakeCivitai, run: Runner, out: Path, state: State, err: Err
 ) -> None:
@@ -942,6 +970,82 @@ def test_two_files_of_one_name_are_both_kept(site: FakeCivitai, run: Runner, out
     found = files_under(out, "*.safetensors")
     assert sorted(found.values(), key=len) == [first.data, second.data]
     assert len({util.name_key(path) for path in found}) == 2
+
+
+# --- Leaving -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def deaf() -> Iterator[str]:
+    """A link to a port at which connections are never taken, as the one waiting place there is full."""
+    with socket.socket() as listener, socket.socket() as first, socket.socket() as second:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        for each in (first, second):
+            each.setblocking(False)
+            each.connect_ex(listener.getsockname())
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}/"
+
+
+def leave(site: FakeCivitai, out: Path, host: fake.Host, *signals: signal.Signals) -> str:
+    """Start the command, send it signals once all its workers wait; what it said, if it left before they were done."""
+    version = site.world.add_model().add_version()
+    for number in range(6):
+        version.add_file(f"lantern_{number}.safetensors", size=300_000)
+    words = ["-m", "civitai_downloader", link(site), "--site", site.url, "-o", str(out), "--max-rate-model", "99"]
+    # A test run in the background ignores Ctrl-C, and its children would, too.
+    heed = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    process = subprocess.Popen([sys.executable, *words], cwd=ROOT, stderr=subprocess.PIPE, preexec_fn=heed)
+    deadline = time.monotonic() + 30
+    while len(site.seen(host)) < (4 if host == "storage" else 1):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    time.sleep(0.2)
+    begun = time.monotonic()
+    for number in signals:
+        process.send_signal(number)
+        time.sleep(0.1)
+    said = process.communicate(timeout=20)[1].decode()
+    assert time.monotonic() - begun < 4
+    assert process.returncode == 130
+    return said
+
+
+BLOCKED: list[tuple[str, fake.Host, fake.Action]] = [
+    ("reading a body", "storage", fake.Stall(100_000)),
+    ("reading headers", "storage", fake.Stall()),
+    ("a standstill", "site", fake.busy(429, 200)),
+    ("asking the API", "site", fake.Stall(20)),
+]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals are POSIX here")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(("where", "host", "action"), BLOCKED, ids=[each[0] for each in BLOCKED])
+def test_a_signal_ends_the_run_while_all_workers_wait(
+    site: FakeCivitai, out: Path, where: str, host: fake.Host, action: fake.Action, number: signal.Signals
+) -> None:
+    site.fail(f"{host}:/", action, times=MANY)
+    said = leave(site, out, host, number)
+    assert "Interrupted" in said
+    assert "Traceback" not in said
+    assert "# interrupted" in (out / "failed.txt").read_text("utf-8")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals are POSIX here")
+def test_a_signal_ends_the_run_while_all_workers_connect(site: FakeCivitai, out: Path, deaf: str) -> None:
+    site.fail(STORAGE, fake.RedirectTo(deaf), times=MANY)
+    assert "Traceback" not in leave(site, out, "storage", signal.SIGINT)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals are POSIX here")
+@pytest.mark.parametrize(("where", "host", "action"), BLOCKED, ids=[each[0] for each in BLOCKED])
+def test_a_second_signal_changes_nothing_but_the_haste(
+    site: FakeCivitai, out: Path, where: str, host: fake.Host, action: fake.Action
+) -> None:
+    site.fail(f"{host}:/", action, times=MANY)
+    assert "Traceback" not in leave(site, out, host, signal.SIGINT, signal.SIGINT)
+    assert "# interrupted" in (out / "failed.txt").read_text("utf-8")
 
 
 # --- The API -------------------------------------------------------------------------------------
