@@ -6,6 +6,7 @@ skipped elsewhere. `.ci/windows` runs this with a Windows Python.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -22,7 +23,7 @@ import pytest
 from civitai_downloader import core, util
 from civitai_downloader.__main__ import main
 from tests.conftest import QuickClock, Runner, State, files_under, one_file
-from tests.fake_civitai import FakeCivitai, Status
+from tests.fake_civitai import FakeCivitai, Stall, Status
 
 ROOT = Path(__file__).parent.parent
 Captured = pytest.CaptureFixture[str]
@@ -335,6 +336,34 @@ def test_closing_the_window_saves_the_state_like_ctrl_c(site: FakeCivitai, out: 
     assert process.returncode == 130, shown
     assert (out / "failed.txt").is_file()
     assert b"Traceback" not in shown
+
+
+def test_a_killed_process_leaves_whole_files_alone_and_its_place_to_the_next(
+    site: FakeCivitai, run: Runner, out: Path, capsys: Captured
+) -> None:
+    version = site.world.add_model().add_version()
+    files = [version.add_file(f"{name}.safetensors", size=3_000_000) for name in ("first", "second")]
+    site.fail(f"storage:.*/{files[1].id}/", Stall(2_000_000))
+    words = [sys.executable, "-m", "civitai_downloader", "10001", "--site", site.url, "-o", str(out), "-q"]
+    process = subprocess.Popen(words, cwd=ROOT)
+    deadline = time.monotonic() + 60
+    while not list(out.rglob(files[0].name)) or [*map(util.size_of, out.rglob("second*.part"))] != [2_000_000]:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert run("10001") == 2
+    assert f"process {process.pid}, started" in capsys.readouterr().err
+    process.kill()  # TerminateProcess on Windows
+    process.wait()
+    assert list(files_under(out, "*.safetensors").values()) == [files[0].data]
+    site.forget()
+    assert run("10001") == 0
+    assert [seen.headers["range"] for seen in site.seen("storage")] == ["bytes=2000000-"]
+    assert sorted(files_under(out, "*.safetensors").values()) == sorted(file.data for file in files)
+    assert not list(out.rglob("*.part*"))
+    lines = [json.loads(line) for line in (out / "download_state.jsonl").read_bytes().splitlines()]
+    assert sorted(each["id"] for each in lines if each["type"] == "model") == [
+        f"{version.id}/{each.id}" for each in files
+    ]
 
 
 @on_windows
