@@ -1070,7 +1070,8 @@ class Http:
         self._pause = Pause(clock)
         self.health = Health(clock, log)
         self._local = threading.local()
-        self._lock = threading.Lock()
+        self._lock, self._looking_up = threading.Lock(), threading.Lock()
+        self._depths: dict[str, int] = {}
         self.resting = 0
 
     def open(
@@ -1149,8 +1150,22 @@ class Http:
             if target is None:
                 return self._judge(response, accept)
             _drain(response)
-            url = _led_to(url, target)
+            url = self._outside(url, _led_to(url, target))
         raise Failure("redirect", f"{bare_url(url)} redirects more than {MAX_REDIRECTS} times; try again later.")
+
+    def _outside(self, url: str, there: str) -> str:
+        """Where a redirect leads; raises Failure when that is from the net into a private network."""
+        if (depth := self._depth(there)) and depth > self._depth(url):
+            raise Failure("redirect", f"{bare_url(url)} redirects into a private network; it was refused.")
+        return there
+
+    def _depth(self, url: str) -> int:
+        """The depth of the link's host, looked up once."""
+        host = urlsplit(url).hostname or ""
+        with self._looking_up:
+            if host not in self._depths:
+                self._depths[host] = _depth_of(host)
+            return self._depths[host]
 
     def _send(self, url: str, headers: Mapping[str, str]) -> requests.Response:
         self._clock.check()
@@ -1331,21 +1346,31 @@ def _host(url: str) -> str:
 
 
 def _led_to(url: str, target: str) -> str:
-    """The link a redirect leads to; raises Failure for what is none, and from the net into a private network."""
+    """The link a redirect leads to; raises Failure for what is none."""
     with suppress(ValueError):
         if there := web_link(urljoin(url, target)):
-            if _is_private(there) and not _is_private(url):
-                raise Failure("redirect", f"{bare_url(url)} redirects into a private network; it was refused.")
             return there
     raise Failure("redirect", f"{bare_url(url)} redirects to something that is no web link.")
 
 
-def _is_private(url: str) -> bool:
-    """Whether the host, taken by its spelling, is not one of the public net."""
-    host = urlsplit(url).hostname or ""
+_MADE_UP = (ipaddress.ip_network("198.18.0.0/15"), ipaddress.ip_network("fc00::/7"))
+
+
+def _depth_of(host: str) -> int:
+    """0 for a host of the public net, 2 for one that is private by its spelling or its address.
+
+    1 is for addresses that VPN programs make up for every name. What can't be looked up here, as behind a proxy, is
+    taken for public.
+    """
     with suppress(ValueError):
-        return not ipaddress.ip_address(host).is_global
-    return not re.search(r"\.(?!(?:local|localhost|internal)$)[^\W\d][\w-]*$", host)
+        return 0 if ipaddress.ip_address(host).is_global else 2
+    if not re.search(r"\.(?!(?:local|localhost|internal)$)[^\W\d][\w-]*$", host):
+        return 2
+    with suppress(OSError, ValueError):
+        found = [ipaddress.ip_address(each[4][0]) for each in socket.getaddrinfo(host, None)]
+        made_up = [any(each in network for network in _MADE_UP) for each in found]
+        return max(0 if each.is_global else 2 - known for each, known in zip(found, made_up, strict=True))
+    return 0
 
 
 def _drain(response: requests.Response) -> None:

@@ -10,12 +10,14 @@ import locale
 import math
 import os
 import re
+import socket
 import struct
 import subprocess
 import sys
 import threading
 import time
 import unicodedata
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from email.utils import formatdate
 from pathlib import Path
@@ -1215,23 +1217,11 @@ def test_parse_content_range_reads_anything(text: str) -> None:
         ("https://a.com/x/y", "z?q", "https://a.com/x/z?q"),
         ("https://a.com/x", "//b.com/y", "https://b.com/y"),
         ("https://a.com/x", "HTTP://b.com/y", "http://b.com/y"),
-        ("http://127.0.0.1/x", "http://localhost:8/y", "http://localhost:8/y"),
-        ("http://nas/x", "https://b.com/y", "https://b.com/y"),
         ("https://a.com/x", "https://[2606:4700::1111]/y", "https://[2606:4700::1111]/y"),
         ("https://a.com/x", "file:///etc/passwd", None),
         ("https://a.com/x", "javascript:alert(1)", None),
         ("https://a.com/x", "http://[broken", None),
         ("https://a.com/x", "http://", None),
-        ("https://a.com/x", "http://127.0.0.1/", None),
-        ("https://a.com/x", "http://127.1/", None),
-        ("https://a.com/x", "http://2130706433/", None),
-        ("https://a.com/x", "http://0x7f.1/", None),
-        ("https://a.com/x", "http://10.0.0.5:8080/", None),
-        ("https://a.com/x", "http://[::1]/", None),
-        ("https://a.com/x", "http://[::ffff:127.0.0.1]/", None),
-        ("https://a.com/x", "http://169.254.169.254/latest", None),
-        ("https://a.com/x", "http://router.local/", None),
-        ("https://a.com/x", "http://LOCALHOST./", None),
     ],
 )
 def test_where_a_redirect_leads(here: str, target: str, there: str | None) -> None:
@@ -1240,6 +1230,81 @@ def test_where_a_redirect_leads(here: str, target: str, there: str | None) -> No
         return
     with pytest.raises(Failure, match="redirects"):
         util._led_to(here, target)
+
+
+ADDRESSES = {
+    "a.com": ["93.184.216.34", "2606:4700::1111"],
+    "b.com": ["104.16.0.1"],
+    "hidden.com": ["104.16.0.1", "127.0.0.1"],
+    "router.com": ["192.168.1.1"],
+    "linked.com": ["fe80::1%eth0"],
+    "vpn1.com": ["198.18.0.1", "fdfe:dcba:9876::1"],
+    "vpn2.com": ["198.18.0.2", "fdfe:dcba:9876::2"],
+}
+
+
+@pytest.fixture
+def names(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Every name that was looked up; no name is known but those above."""
+    asked = []
+
+    def look_up(host: str, *_: object) -> list[Any]:
+        asked.append(host)
+        if host not in ADDRESSES:
+            raise socket.gaierror
+        return [(0, 0, 0, "", (address, 0)) for address in ADDRESSES[host]]
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    return asked
+
+
+@pytest.mark.usefixtures("names")
+@pytest.mark.parametrize(
+    ("here", "there", "allowed"),
+    [
+        ("http://127.0.0.1/x", "http://localhost:8/y", True),
+        ("http://nas/x", "https://b.com/y", True),
+        ("http://nas/x", "http://router.com/y", True),
+        ("https://a.com/x", "https://b.com/y", True),
+        ("https://a.com/x", "https://nobody-knows.com/y", True),
+        ("https://nobody-knows.com/y", "https://a.com/x", True),
+        ("https://a.com/x", "https://[2606:4700::1111]/y", True),
+        ("https://vpn1.com/x", "https://vpn2.com/x", True),
+        ("https://vpn1.com/x", "https://a.com/x", True),
+        ("https://a.com/x", "http://127.0.0.1/", False),
+        ("https://a.com/x", "http://127.1/", False),
+        ("https://a.com/x", "http://2130706433/", False),
+        ("https://a.com/x", "http://0x7f.1/", False),
+        ("https://a.com/x", "http://10.0.0.5:8080/", False),
+        ("https://a.com/x", "http://[::1]/", False),
+        ("https://a.com/x", "http://[::ffff:127.0.0.1]/", False),
+        ("https://a.com/x", "http://169.254.169.254/latest", False),
+        ("https://a.com/x", "http://router.local/", False),
+        ("https://a.com/x", "http://LOCALHOST./", False),
+        ("https://a.com/x", "http://hidden.com/", False),
+        ("https://a.com/x", "http://ROUTER.com:8080/", False),
+        ("https://a.com/x", "http://linked.com/", False),
+        ("https://a.com/x", "http://vpn1.com/", False),
+        ("https://vpn1.com/x", "http://router.com/", False),
+        ("https://vpn1.com/x", "http://127.0.0.1/", False),
+        ("https://nobody-knows.com/y", "https://router.com/x", False),
+    ],
+)
+def test_a_redirect_never_leads_from_the_net_into_a_private_network(here: str, there: str, allowed: bool) -> None:
+    http = util.Http(util.HttpRules("test", lambda r: r), QuickClock(), timeout=2, retries=0, log=lambda _: None)
+    if allowed:
+        assert http._outside(here, there) == there
+        return
+    with pytest.raises(Failure, match="private network"):
+        http._outside(here, there)
+
+
+def test_a_name_is_looked_up_once(names: list[str]) -> None:
+    http = util.Http(util.HttpRules("test", lambda r: r), QuickClock(), timeout=2, retries=0, log=lambda _: None)
+    with ThreadPoolExecutor(8) as pool:
+        for number in range(100):
+            pool.submit(http._outside, f"https://vpn1.com/{number}", f"https://vpn2.com:{number}/")
+    assert sorted(names) == ["vpn1.com", "vpn2.com"]
 
 
 # --- The transfer of one body --------------------------------------------------------------------
