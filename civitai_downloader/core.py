@@ -1610,6 +1610,31 @@ class Library:
         self._log.append({name: value for name, value in facts.items() if name != "until" or value})
         self._remember(key, record)
 
+    def write_sidecar(self, place: str, wanted: Wanted, data: bytes) -> None:
+        """Keep what we say of a file beside it up to date, but never write over what a user or an app edited.
+
+        Unedited is what has the SHA256 of the log still. Beside anything else ours is put as `<name>.new`. A sidecar
+        that another version with a file of this stem has got is left to it.
+        """
+        path, key = self.at(place), ("sidecar", place)
+        last = self._record(key)
+        if last is not None and self._version_at(last.path) not in ("", wanted.id.partition("/")[0]):
+            return
+        with util.disk_errors(path):
+            there = path.read_bytes() if path.exists() else data
+        ours = last is not None and last.sha256 == hashlib.sha256(there).hexdigest() and not path.is_symlink()
+        if there != data and not ours:
+            util.write_file(path.with_name(path.name + ".new"), data)
+            return
+        util.write_file(path, data)
+        mine = Record("success", wanted.path, 0, hashlib.sha256(data).hexdigest())
+        if last != mine:
+            self.record(key, mine, source=wanted.source)
+
+    def _version_at(self, path: str) -> str:
+        """The id of the version that a model file belongs to, "" if it is not known."""
+        return self._owners.get(util.name_key(path), ("", ""))[1].partition("/")[0]
+
     def refilter_if_changed(self, filters: Filters) -> None:
         """Apply the word lists to the prompts on disk if they are not those of the last run."""
         last = read_prompt(self.root / "lists" / "filters.json").get("fingerprint")
@@ -2744,7 +2769,7 @@ class Run:
     # Sidecars.
 
     def _write_sidecars(self, batch: Batch, shelf: Shelf, files: list[tuple[File, Wanted]]) -> None:
-        """Write what stands beside weights, where it does not stand yet: users and their apps edit these files."""
+        """Write what stands beside weights."""
         preview, album = shelf.preview(), shelf.album()
         picture = shelf.library.media(album.wanted(preview, batch)) if preview is not None else None
         url = self.site.page_url(f"/models/{shelf.model.id}?modelVersionId={shelf.version.id}", shelf.model.level)
@@ -2754,23 +2779,24 @@ class Run:
             coming = path.is_file() or shelf.library.queued(wanted) is not None
             if shelf.settings.only == "images" or (shelf.settings.wants_files and not coming):
                 continue
-            write = partial(self._write_sidecar, shelf, path)
+            write = partial(self._write_sidecar, shelf, wanted)
             beside = write(".preview" + picture.suffix, picture) if picture is not None else None
             write(".civitai.info", civitai_info(shelf.model, shelf.version))
             write(".json", a1111_json(shelf.model, shelf.version, url))
             sha256 = file.sha256 or (record.sha256 if record is not None else "")
             write(".metadata.json", lora_manager_json(shelf.model, shelf.version, file, path, beside, sha256))
 
-    def _write_sidecar(self, shelf: Shelf, file: Path, ending: str, content: Path | dict[str, Any]) -> Path:
-        folder = sidecar_folder(shelf, file.parent, ending)
-        path = folder / (util.split_name(file.name)[0] + ending)
-        relative = path.relative_to(shelf.library.root).as_posix()
-        if path.exists() or shelf.library.is_claimed(relative):
+    def _write_sidecar(self, shelf: Shelf, wanted: Wanted, ending: str, content: Path | dict[str, Any]) -> Path:
+        library, file = shelf.library, shelf.library.at(wanted.path)
+        path = sidecar_folder(shelf, file.parent, ending) / (util.split_name(file.name)[0] + ending)
+        place = path.relative_to(library.root).as_posix()
+        if library.is_claimed(place):
             return path
-        if isinstance(content, Path):
+        library.check_links(place)
+        if isinstance(content, dict):
+            library.write_sidecar(place, wanted, util.indented(util.scrub_json(content)))
+        elif not path.exists():
             util.link_or_copy(content, path)
-        else:
-            util.write_json(path, util.scrub_json(content))
         return path
 
     # LoRA pool: the bytes.

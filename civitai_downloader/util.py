@@ -420,9 +420,13 @@ def _beside(path: Path) -> Path:
 
 
 def write_json(path: Path, value: Any) -> bool:
-    """Put a value at `path` as indented UTF-8 JSON; a lone surrogate becomes a question mark."""
-    text = json.dumps(value, ensure_ascii=False, indent=2) + "\n"
-    return write_file(path, text.encode("utf-8", "replace"))
+    """Put a value at `path` as indented UTF-8 JSON."""
+    return write_file(path, indented(value))
+
+
+def indented(value: Any) -> bytes:
+    """A value as indented UTF-8 JSON; a lone surrogate becomes a question mark."""
+    return _octets(json.dumps(value, ensure_ascii=False, indent=2) + "\n")
 
 
 def replace_file(source: Path, target: Path) -> None:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -102,7 +103,8 @@ def test_a_model_comes_home_whole(run: Runner, out: Path, site: FakeCivitai) -> 
 def test_the_state_log_names_everything_that_landed(run: Runner, out: Path, state: State) -> None:
     run("10001")
     records = state()
-    assert set(records) == {
+    assert len([kind for kind, _ in records if kind == "sidecar"]) == 6
+    assert {key for key in records if key[0] != "sidecar"} == {
         *(("model", key) for key in ("20001/30001", "20002/30002")),
         *(("image", key) for key in ("40001", "40002", "40003")),
         ("meta", "40002"),
@@ -229,13 +231,77 @@ def info_site(out: Path) -> str:
     return str(read_json(one_file(out, "40001.txt"))["page"]).rpartition("/images/")[0]
 
 
-@pytest.mark.usefixtures("lora")
-def test_a_sidecar_that_a_user_edited_is_left_alone(run: Runner, out: Path) -> None:
+def test_a_sidecar_follows_the_site_until_somebody_edits_it(
+    run: Runner, out: Path, lora: FakeModel, state: State, capsys: Captured
+) -> None:
     run("10001")
-    edited = one_file(out, "paper_xl.json")
+    edited, followed = one_file(out, "paper_xl.json"), one_file(out, "paper_xl.civitai.info")
     edited.write_text('{"preferred weight": 0.7}', "utf-8")
-    run("10001", "--force")
-    assert edited.read_text("utf-8") == '{"preferred weight": 0.7}'
+    newest(lora).trained_words = ["another word"]
+    for _ in range(2):
+        assert run("10001", "--refresh", "--force") == 0
+        assert edited.read_text("utf-8") == '{"preferred weight": 0.7}'
+        assert read_json(edited.with_name("paper_xl.json.new"))["activation text"] == "another word"
+        assert read_json(followed)["trainedWords"] == ["another word"]
+    assert {path.name for path in out.rglob("*.new")} == {"paper_xl.json.new"}
+    assert ("sidecar", followed.relative_to(out).as_posix()) in state()
+    assert {each["kind"] for each in json.loads((out / "report.json").read_text("utf-8"))["files"]} == {
+        "model",
+        "image",
+    }
+    capsys.readouterr()
+    assert run("--verify") == 0
+    assert "5 files are as they should be" in capsys.readouterr().err
+    edited.unlink()
+    run("10001")
+    assert read_json(edited)["activation text"] == "another word"
+
+
+@pytest.mark.parametrize("before", ["there before us", "unknown to the log"])
+def test_a_sidecar_that_the_log_does_not_know_counts_as_edited_if_it_differs(
+    run: Runner, out: Path, lora: FakeModel, before: str
+) -> None:
+    run("10001")
+    strange, known = one_file(out, "paper_xl.json"), one_file(out, "paper_xl.civitai.info")
+    if before == "there before us":
+        shutil.rmtree(out)
+        strange.parent.mkdir(parents=True)
+    else:
+        (out / "download_state.jsonl").unlink()
+    strange.write_text("{}", "utf-8")
+    run("10001")
+    newest(lora).trained_words = ["another word"]
+    run("10001", "--refresh")
+    assert strange.read_text("utf-8") == "{}"
+    assert read_json(strange.with_name("paper_xl.json.new"))["activation text"] == "another word"
+    assert read_json(known)["trainedWords"] == ["another word"]
+    assert {path.name for path in out.rglob("*.new")} == {"paper_xl.json.new"}
+
+
+def test_a_sidecar_of_two_models_stays_that_of_the_first(run: Runner, site: FakeCivitai, out: Path) -> None:
+    for ending in ("pt", "safetensors"):
+        site.world.add_model(type="Checkpoint").add_version().add_file(f"style.{ending}")
+    for model, owner in (("10001", 20001), ("10002", 20001), ("10001", 20001)):
+        assert run(model, "--layout", "a1111", "--no-gallery", "--refresh") == 0
+        assert read_json(one_file(out, "style.civitai.info"))["id"] == owner
+    assert not list(out.rglob("*.new"))
+
+
+@pytest.mark.usefixtures("lora")
+def test_a_sidecar_that_was_made_a_link_is_not_written_through(run: Runner, out: Path, lora: FakeModel) -> None:
+    run("10001")
+    sidecar, elsewhere = one_file(out, "paper_xl.json"), out.parent / "mine.json"
+    sidecar.rename(elsewhere)
+    with suppress(OSError):
+        sidecar.symlink_to(elsewhere)
+    if not sidecar.is_symlink():
+        pytest.skip("needs the right to make links")
+    before = elsewhere.read_bytes()
+    newest(lora).trained_words = ["another word"]
+    assert run("10001", "--refresh") == 0
+    assert sidecar.is_symlink()
+    assert elsewhere.read_bytes() == before
+    assert one_file(out, "paper_xl.json.new")
 
 
 @pytest.mark.usefixtures("lora")
