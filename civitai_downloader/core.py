@@ -599,10 +599,9 @@ def pages(ask: Callable[[dict[str, Any]], dict[str, Any]], size: int, limit: int
     barren = 0
     while barren < 3 and (limit is None or len(seen) < limit):
         answer = ask({"limit": size if limit is None else min(size, max(1, limit - len(seen))), **more})
-        fresh = [item for item in dicts(answer, "items") if number(item, "id") not in {0, *seen}]
-        fresh = list({number(item, "id"): item for item in fresh}.values())[
-            : None if limit is None else limit - len(seen)
-        ]
+        found = {number(item, "id"): item for item in dicts(answer, "items")}
+        fresh = [item for each, item in found.items() if each and each not in seen]
+        fresh = fresh[: None if limit is None else limit - len(seen)]
         seen.update(number(item, "id") for item in fresh)
         barren = 0 if fresh else barren + 1
         yield fresh

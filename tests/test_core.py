@@ -281,6 +281,16 @@ def test_paging_stops_at_the_limit_and_asks_for_no_more_than_it_needs() -> None:
     assert [query["limit"] for query in book.queries] == [3, 2]
 
 
+def test_paging_takes_no_longer_for_the_last_page_than_for_the_first() -> None:
+    def ask(query: dict[str, Any]) -> dict[str, Any]:
+        start = query.get("cursor", 1)
+        return page([*range(start, start + 200)], start + 200 if start + 200 < 80_000 else None)
+
+    begun = time.monotonic()
+    assert sum(map(len, core.pages(ask, 200, None))) == 80_000
+    assert time.monotonic() - begun < 5
+
+
 @pytest.mark.parametrize(
     "answer", [{}, {"items": None}, {"items": [None, 3, {"id": "x"}, {}]}, {"items": {}, "metadata": []}]
 )
