@@ -18,7 +18,7 @@ import threading
 import time
 import traceback
 import unicodedata
-from collections import Counter, OrderedDict
+from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
@@ -2178,14 +2178,14 @@ class Run:
         self._visited: set[tuple[Path, Target, Settings]] = set()
         self._answers: OrderedDict[tuple[str, int], dict[str, Any]] = OrderedDict()
         self._expected = OrderedDict.fromkeys(each.target.id for each in entries if each.target.kind in ("model", "id"))
-        self._late: list[Callable[[], None]] = []
+        self._late: deque[tuple[Batch, Album, int]] = deque()
         self._held: list[Callable[[], None]] = []
         self._resting: list[tuple[float, Callable[[], None]]] = []
         self._in_flight = 0
         self._refusals = 0
         self._queued: list[tuple[Batch, Wanted, Result]] = []
         self._all = Tally(self._over.set)
-        self._listing = Tally(self._start_late)
+        self._listing = Tally(self._next_late)
         self._begun, self._begun_at = clock.now(), util.utc_now()
         for entry in entries:
             self._add_batch(entry)
@@ -2258,7 +2258,7 @@ class Run:
         While thousands of things wait for a worker, listings are held back: memory stays bounded.
         """
         if self._in_flight > AHEAD:
-            self._later(batch, batch.name, partial(self._walk, batch, steps), self._held)
+            self._hold(batch, steps)
             self._release_held()
             return
         for _ in steps:
@@ -2316,31 +2316,38 @@ class Run:
         if result.outcome == "failed":
             log.info("failed: %s: %s", result.name, result.message)
 
-    def _later(
-        self, batch: Batch, name: str, action: Callable[[], Result | None], waiting: list[Callable[[], None]]
-    ) -> None:
-        """Keep a task for later; batch and run stay open for it, and so do the listings if it is one."""
-        tallies = (batch.tally, self._all) if waiting is self._late else (self._listing, batch.tally, self._all)
+    def _hold(self, batch: Batch, steps: Iterator[None]) -> None:
+        """Keep a listing for later; batch, run and the listings stay open for it."""
+        tallies = (self._listing, batch.tally, self._all)
         for tally in tallies:
             tally.open()
         with self._lock:
-            waiting.append(partial(self._queue, self._metadata, batch, tallies, name, action))
-
-    def _start_late(self) -> None:
-        """Nothing is left to be listed: ask what was put off."""
-        self._release(self._late)
+            walk = partial(self._walk, batch, steps)
+            self._held.append(partial(self._queue, self._metadata, batch, tallies, batch.name, walk))
 
     def _release_held(self) -> None:
         """Go on with the listings once the workers have caught up."""
         if self._in_flight < AHEAD // 2:
-            self._release(self._held)
+            with self._lock:
+                tasks, self._held = self._held, []
+            for task in tasks:
+                task()
 
-    def _release(self, waiting: list[Callable[[], None]]) -> None:
+    def _put_off(self, batch: Batch, album: Album, image_id: int) -> None:
+        """Ask how a picture was made once nothing is left to be listed; batch and run stay open for it."""
+        for tally in (batch.tally, self._all):
+            tally.open()
         with self._lock:
-            tasks = list(waiting)
-            waiting.clear()
-        for task in tasks:
-            task()
+            self._late.append((batch, album, image_id))
+
+    def _next_late(self) -> None:
+        """Ask what was put off, one after the other."""
+        with self._lock:
+            if not self._late:
+                return
+            batch, album, image_id = self._late.popleft()
+        ask = partial(self._generation, batch, album, image_id)
+        self._queue(self._metadata, batch, (batch.tally, self._all), f"{album.name}: picture {image_id}", ask)
 
     # Metadata pool: what a target is, and what is behind it.
 
@@ -2568,16 +2575,21 @@ class Run:
     def _gallery(self, batch: Batch, shelf: Shelf) -> Iterator[None]:
         """A version's gallery; then the showcase pictures it did not have, and the posts these belong to."""
         settings, version = shelf.settings, shelf.version
-        listed: list[dict[str, Any]] = []
+        showcase = {image.id for image in shelf.previews()}
+        listed: dict[int, dict[str, Any]] = {}
+
+        def note(item: dict[str, Any]) -> None:
+            if number(item, "id") in showcase:
+                listed[number(item, "id")] = item
+
         if settings.gallery and settings.max_images != 0:
             query = {"modelVersionId": version.id, "browsingLevel": settings.level}
-            yield from self._show(batch, shelf.album(self.site.images(query, settings.max_images)), listed)
-        names = {number(item, "id"): item for item in listed}
+            yield from self._show(batch, shelf.album(self.site.images(query, settings.max_images)), note)
         album = shelf.album()
         for image in shelf.previews():
-            if image.id not in names and not batch.library.at(self._prompt_path(batch, album, image.id)).is_file():
+            if image.id not in listed and not batch.library.at(self._prompt_path(batch, album, image.id)).is_file():
                 self._write_prompt(batch, album, image)
-        shown = [names[image.id] for image in shelf.previews() if image.id in names]
+        shown = [listed[image.id] for image in shelf.previews() if image.id in listed]
         for post_id in dict.fromkeys(number(item, "postId") for item in shown if is_by(item, shelf.model.creator)):
             order = [number(item, "id") for item in shown if number(item, "postId") == post_id]
             path = batch.library.place(shelf.folder, f"post-{post_id}.json")
@@ -2594,13 +2606,14 @@ class Run:
 
     # Pictures and prompts.
 
-    def _show(self, batch: Batch, album: Album, listed: list[dict[str, Any]] | None = None) -> Iterator[None]:
-        """Bring home every picture of an album with its prompt, page by page; `listed` collects the items."""
+    def _show(
+        self, batch: Batch, album: Album, note: Callable[[dict[str, Any]], object] = lambda item: None
+    ) -> Iterator[None]:
+        """Bring home every picture of an album with its prompt, page by page; `note` is told of each."""
         for page in album.pages:
             for item in page:
                 self._take(batch, album, item)
-            if listed is not None:
-                listed += page
+                note(item)
             yield
 
     def _take(self, batch: Batch, album: Album, item: Mapping[str, Any]) -> None:
@@ -2619,15 +2632,16 @@ class Run:
             self._want(batch, album.wanted(image, batch), ())
         told = flat_meta(item.get("meta")) is not None and not settings.full_metadata
         if not told and not batch.library.succeeded(("meta", str(image.id))):
-            ask = partial(self._generation, batch, place, image.id, made_with=album.made_with)
-            self._later(batch, f"{album.name}: {image.type} {image.id}", ask, self._late)
+            self._put_off(batch, album, image.id)
         if album.made_with:
             self._bring_tools(batch, versions_used(read_prompt(path), checkpoints=settings.checkpoints))
 
-    def _generation(self, batch: Batch, path: str, image_id: int, *, made_with: bool) -> Result | None:
+    def _generation(self, batch: Batch, album: Album, image_id: int) -> Result | None:
         """Ask how a picture was made; after three refusals in a row nobody is asked any more in this run."""
+        self._next_late()
         if self._refusals >= 3:
             return None
+        path = self._prompt_path(batch, album, image_id)
         key, library, source = ("meta", str(image_id)), batch.library, batch.entry.source
         try:
             answer = self.site.trpc("image.getGenerationData", {"id": image_id})
@@ -2643,7 +2657,7 @@ class Run:
         facts = with_generation(read_prompt(library.at(path)), answer if isinstance(answer, dict) else {}, self.filters)
         util.write_json(library.at(path), util.scrub_json(facts))
         library.record(key, Record("success", path, 0, ""), source=source)
-        if made_with:
+        if album.made_with:
             self._bring_tools(batch, versions_used(facts, checkpoints=batch.entry.settings.checkpoints))
         return None
 
@@ -2754,15 +2768,16 @@ class Run:
             f"collection/{collection_id}",
         )
         batch.page_path = "/".join(folder)
-        listed: list[dict[str, Any]] = []
+        listed: list[int] = []
         if text(facts, "type") == "Image":
             found = self.site.trpc_pages("image.getInfinite", {"collectionId": collection_id}, 200, settings.level)
-            yield from self._show(batch, Album(batch.name, folder, found), listed)
+            album = Album(batch.name, folder, found)
+            yield from self._show(batch, album, lambda item: listed.append(number(item, "id")))
         if not listed and not any(
             child.entry.source == batch.entry.source and child is not batch for child in self.batches
         ):
             batch.note = "the site shows nothing in it; a token or --cookies may help"
-        page = {**facts, "items": [number(item, "id") for item in listed]}
+        page = {**facts, "items": listed}
         util.write_json(library.at(library.place(folder, "collection.json")), util.scrub_json(page))
 
     # Sidecars.
