@@ -454,7 +454,7 @@ class Site:
             return None
         return image_of_page(page, image_id)
 
-    def trpc(self, procedure: str, query: Mapping[str, Any]) -> Any:
+    def trpc(self, procedure: str, query: Mapping[str, Any], *, keep: bool = True) -> Any:
         """The answer of the site's inner interface, for what REST does not tell.
 
         It wants a key or a Referer of its own host. Without a login lists show PG only; with one everything, but only
@@ -463,7 +463,7 @@ class Site:
         base = self._other or self.base
         tail = f"/api/trpc/{procedure}?{urlencode({'input': json.dumps({'json': dict(query)})})}"
         try:
-            answer = self._ask(base + tail, util.Patience(), self._image_pace, {"Referer": f"{base}/"}, keep=True)
+            answer = self._ask(base + tail, util.Patience(), self._image_pace, {"Referer": f"{base}/"}, keep=keep)
         except Refused as refused:
             raise explain(refused, has_token=bool(self._token)) from None
         return unwrap(mapping(answer if isinstance(answer, dict) else {}, "result").get("data"))
@@ -2644,7 +2644,7 @@ class Run:
         path = self._prompt_path(batch, album, image_id)
         key, library, source = ("meta", str(image_id)), batch.library, batch.entry.source
         try:
-            answer = self.site.trpc("image.getGenerationData", {"id": image_id})
+            answer = self.site.trpc("image.getGenerationData", {"id": image_id}, keep=False)
         except Failure as failure:
             self._refusals += failure.reason in ("needs-token", "token-refused", "forbidden")
             if self._refusals == 3:
