@@ -918,6 +918,19 @@ def test_a_disk_that_fills_up_is_named_and_the_part_is_kept(
     assert ranges(site)[1]
 
 
+@pytest.mark.parametrize("left", [None, 1_500_000, 2_000_000])
+def test_a_large_file_is_on_the_disk_before_it_has_its_name(
+    site: FakeCivitai, run: Runner, out: Path, monkeypatch: pytest.MonkeyPatch, left: int | None
+) -> None:
+    file, forced = add_file(site, 2_000_000), set[int]()
+    if left:
+        leave_part(site, run, out).write_bytes(file.data[:left])
+    monkeypatch.setattr(os, "fsync", lambda number: forced.add(os.fstat(number).st_ino))
+    assert run(link(site)) == 0
+    assert landed(out, file)
+    assert one_file(out, file.name).stat().st_ino in forced
+
+
 def test_a_file_that_does_not_fit_on_the_disk_is_not_begun(
     site: FakeCivitai, run: Runner, err: Err, monkeypatch: pytest.MonkeyPatch
 ) -> None:
