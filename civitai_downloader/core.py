@@ -2234,16 +2234,19 @@ class Run:
                 log.warning("%s", failure)
 
     def _await_idm(self) -> None:
-        """Look at everything queued once, then wait two seconds; a link that has run out is waited for no longer."""
-        waiting, self._queued = self._queued, []
+        """Look at everything queued once, start what was queued again as its link had run out, wait two seconds."""
+        waiting, self._queued, still = self._queued, [], []
         for batch, wanted, result in waiting:
             now = self._result_of(batch, wanted.name, partial(self._bring, batch, wanted))
             if now is None or now.outcome == "queued":
+                still.append((batch, wanted, result))
                 continue
             batch.told.remove(result)
             batch.counts["queued"] -= 1
             self.counts["queued"] -= 1
             self._finish(batch, now)
+        self._start_idm(result for _, _, result in self._queued if result.until)
+        self._queued = still
         self._clock.sleep(2)
 
     # Tasks: every exception becomes a result here, and nowhere else.
@@ -2889,7 +2892,7 @@ class Run:
         """The result of one thing, written to the state log unless it was there and known."""
         library, key = batch.library, (wanted.kind, wanted.id)
         landed = self._landed.get(wanted.identity)
-        force = batch.entry.settings.force and landed is None
+        force = batch.entry.settings.force and landed is None and not self.is_over
         try:
             result = self._fetcher.bring(wanted, library, force=force, elsewhere=landed)
         except util.HostDown:
