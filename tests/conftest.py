@@ -92,6 +92,15 @@ def state(out: Path) -> State:
     return read
 
 
+@pytest.fixture
+def share(tmp_path: Path) -> Path:
+    r"""The folder of the test as a share of the network gives it, such as `\\localhost\c$\...`."""
+    shared = Path(rf"\\localhost\{tmp_path.drive[:1].lower()}$", *tmp_path.parts[1:])
+    if not shared.is_dir():
+        pytest.skip("only Windows has shares, and this machine may not share its disks")
+    return shared
+
+
 def files_under(folder: Path, pattern: str = "*") -> dict[str, bytes]:
     """Every file whose name matches, by its path in the folder."""
     found = (path for path in sorted(folder.rglob(pattern)) if path.is_file())

@@ -389,7 +389,7 @@ def test_a_long_queue_is_handed_over_once_and_started_model_by_model(
     assert len(idm.calls()) == len(calls)
 
 
-@pytest.mark.parametrize("name", ["!#$%&'()+,-;=@[]^_`{}~ 100%PATH%", "한국어 日本語 \U0001f3ee é"])
+@pytest.mark.parametrize("name", ["!#$%&'()+,-;=@[]^_`{}~", "한국어 日本語 \U0001f3ee é %PATH%"])
 def test_every_character_of_a_folder_and_a_file_arrives_as_it_is(
     run: Runner, idm: StandIn, site: FakeCivitai, tmp_path: Path, name: str
 ) -> None:
@@ -403,6 +403,17 @@ def test_every_character_of_a_folder_and_a_file_arrives_as_it_is(
     assert run("--verify", "-o", str(out)) == 0
     assert run("10001", "-o", str(tmp_path / name / "y")) == 0
     assert one_file(tmp_path / name / "y", "*.safetensors").read_bytes() == file.data
+
+
+def test_a_share_is_named_as_other_programs_name_it(
+    run: Runner, idm: StandIn, file: FakeFile, share: Path, state: State
+) -> None:
+    run("10001", f"--idm={idm.path}", "--only", "models", "-o", str(share / "downloads"))
+    folder = share / "downloads/users/maker/models/한글 모델 100% & more! [10001]/v1.0 [20001]"
+    assert str(folder) in [each for _, each, _ in idm.queued()]
+    deliver(idm.target(), file.data)
+    run("--verify", "-o", str(share / "downloads"))
+    assert state()["model", f"20001/{file.id}"]["status"] == "success"
 
 
 def test_nothing_is_queued_to_a_folder_that_can_not_be_written(

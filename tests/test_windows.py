@@ -194,7 +194,7 @@ def test_an_output_folder_deeper_than_windows_counts(
     assert file.data in files_under(there).values()
     assert "\\\\?\\" not in capsys.readouterr().err
     for name in ("report.json", "failed.txt", "retry.bat", "download_state.jsonl"):
-        assert "\\\\?\\" not in (there / name).read_text("utf-8").replace("\\\\", "\\")
+        assert "\\?\\" not in (there / name).read_text("utf-8").replace("\\\\", "\\")
     assert run("--verify", "-o", str(deep)) == 0
     site.heal()
     assert run("--retry-failed", "-o", str(deep)) == 0
@@ -217,6 +217,25 @@ def test_long_and_plain_forms_of_a_path() -> None:
         assert str(util.long_path(Path(plain))) == long
         assert str(util.long_path(Path(long))) == long
         assert str(util.plain_path(Path(long))) == plain
+
+
+def test_an_output_folder_on_a_share(run: Runner, site: FakeCivitai, share: Path, out: Path, capsys: Captured) -> None:
+    file = site.world.add_model("종이 & 100%").add_version().add_file("a.safetensors")
+    late = site.world.add_model().add_version().add_file("broken.safetensors", size=3000)
+    site.fail(re.compile("storage:.*broken"), Status(500), times=None)
+    words = ("-o", str(share / "downloads"))
+    assert run("10001", "10002", *words) == 1
+    assert file.data in files_under(out).values()
+    assert "\\\\?\\" not in capsys.readouterr().err
+    for name in ("report.json", "failed.txt", "retry.bat", "download_state.jsonl"):
+        assert "\\?\\" not in (out / name).read_text("utf-8").replace("\\\\", "\\")
+    assert str(share / "downloads") in (out / "retry.bat").read_text("utf-8")
+    site.heal()
+    assert run("--retry-failed", *words) == 0
+    assert one_file(out, "broken.safetensors").read_bytes() == late.data
+    site.forget()
+    assert run("10001", "10002") == 0
+    assert not site.seen("storage")
 
 
 # --- Code pages ----------------------------------------------------------------------------------
