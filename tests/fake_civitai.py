@@ -25,6 +25,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from http.client import responses as reasons
@@ -277,8 +278,10 @@ class FakeCivitai:
         """End everything, also answers under way."""
         self.stopped.set()
         closing = [threading.Thread(target=server.shutdown) for server in self._servers]
-        for thread in closing:
+        for thread, server in zip(closing, self._servers, strict=True):
             thread.start()
+            with suppress(OSError):  # who looks now and then whether to stop looks at once
+                socket.create_connection(("127.0.0.1", server.server_port), 1).close()
         for thread, server in zip(closing, self._servers, strict=True):
             thread.join()
             server.server_close()

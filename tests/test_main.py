@@ -444,9 +444,9 @@ def test_listings_are_held_back_while_thousands_wait(
     run: Runner, site: FakeCivitai, out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(core, "AHEAD", 20)
-    site.world.build_library(models=6, versions=12, files=12, images=700)
+    site.world.build_library(models=6, versions=12, files=12, images=240)
     assert run(*map(str, site.world.models)) == 0
-    assert len(list(out.rglob("images/*.png"))) == 700
+    assert len(list(out.rglob("images/*.png"))) == 240
 
 
 @pytest.mark.usefixtures("mix")
