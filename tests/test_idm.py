@@ -58,6 +58,15 @@ os.utime(sys.argv[2], (time.time() - 60,) * 2)'''
 """
 
 
+def windows_program(script: str, python: str, pip_folder: Path) -> bytes:
+    """A real program: pip's launcher with the script in an archive behind it."""
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as inside:
+        inside.writestr("__main__.py", script)
+    launcher = (pip_folder / "_vendor" / "distlib" / "t64.exe").read_bytes()
+    return launcher + f'#!"{python}"\r\n'.encode() + archive.getvalue()
+
+
 class StandIn:
     """An executable that records how it was called and does what its `then` says."""
 
@@ -67,12 +76,8 @@ class StandIn:
 
     def does(self, then: str) -> None:
         script = STAND_IN.format(python=sys.executable, log=str(self._log), then=then)
-        if os.name == "nt":  # a real program: pip's launcher with the script in an archive behind it
-            launcher = Path(pip.__file__).parent / "_vendor" / "distlib" / "t64.exe"
-            archive = io.BytesIO()
-            with zipfile.ZipFile(archive, "w") as inside:
-                inside.writestr("__main__.py", script)
-            self.path.write_bytes(launcher.read_bytes() + f'#!"{sys.executable}"\r\n'.encode() + archive.getvalue())
+        if os.name == "nt":
+            self.path.write_bytes(windows_program(script, sys.executable, Path(pip.__file__).parent))
             return
         self.path.write_text(script, "utf-8")
         self.path.chmod(self.path.stat().st_mode | stat.S_IXUSR)

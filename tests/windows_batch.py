@@ -10,6 +10,7 @@ in the text of a batch file (`retry.bat`).
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -20,6 +21,7 @@ from pathlib import Path
 import pytest
 
 from tests.fake_civitai import FakeCivitai, Status, World
+from tests.test_idm import STAND_IN, windows_program
 
 ROOT = Path(__file__).parent.parent
 PYTHON = Path(os.environ["WINDOWS_PYTHON"])
@@ -234,6 +236,20 @@ def test_links_and_options_are_passed_on(ready: Place) -> None:
     assert ready.start("10002", "--types", "LORA,Checkpoint", "-o", '"my (own) & folder"').code == 0
     assert next((ready.folder / "my (own) & folder").rglob("*.safetensors"))
     assert not (ready.folder / "downloads").exists()
+
+
+def test_a_shortcut_with_idm_queues_everything(ready: Place) -> None:
+    log = ready.folder / "calls.jsonl"
+    script = STAND_IN.format(python="", log=windows(log), then="")
+    program = windows_program(script, windows(PYTHON / "python.exe"), PYTHON / "Lib" / "site-packages" / "pip")
+    (ready.folder / "IDMan.exe").write_bytes(program)
+    ran = ready.start("--idm=IDMan.exe")
+    assert ran.code == 3
+    assert "still queued in IDM" in ran.said
+    queued, *_, started = [json.loads(line) for line in log.read_text("utf-8").splitlines()]
+    assert queued[:1] + queued[2:] == ["/d", "/p", queued[3], "/f", "paper.safetensors", "/n", "/a"]
+    assert queued[3].startswith(windows(ready.folder / "downloads" / "users"))
+    assert started == ["/s"]
 
 
 def test_no_python(bare: Place) -> None:
