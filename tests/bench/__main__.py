@@ -1,0 +1,88 @@
+"""Measures ours beside other programs, on this machine alone: `python -m tests.bench --quick`.
+
+Every figure is the median of some rounds in which the programs take turns. Ratios hold from one machine to another
+better than figures do. `--folder` should be on a disk with 10 GB free, or be a RAM disk.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import shutil
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from .origin import Origin
+from .programs import PEERS
+from .scenarios import SCENARIOS, Bench, Row
+
+HEADING = f"{'scenario':28} {'program':22} {'seconds':>8} {'ratio':>6} {'CPU s':>7} {'peak MB':>7}  bounds"
+
+
+def parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    """The options."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description="Measures ours beside other programs.")
+    parser.add_argument("--scenario", nargs="+", choices=SCENARIOS, metavar="NAME", help=", ".join(SCENARIOS))
+    parser.add_argument("--rounds", type=int, metavar="N", help="runs of everything (default: 3, quick: 1)")
+    parser.add_argument("--quick", action="store_true", help="everything a fiftieth as large; verdicts mean little")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the ratios into a PNG")
+    parser.add_argument("--folder", type=Path, metavar="DIR", help="where to work (default: the system's)")
+    return parser.parse_args(argv)
+
+
+def line_of(row: Row, first: Row) -> str:
+    """A line of the table; the ratio is to the first program of the scenario."""
+    ratio = f"{row.seconds / first.seconds:6.2f}" if first.seconds > 0 else "     -"
+    figures = f"{row.seconds:8.3f} {ratio} {row.cost.cpu:7.2f} {row.cost.peak:7.0f}"
+    return f"{row.scenario:28} {row.program:22} {figures}  {row.verdict}".rstrip()
+
+
+def draw(rows: Sequence[Row], path: Path) -> None:
+    """A bar for each row: how long it took beside the first program of its scenario."""
+    try:
+        figures = importlib.import_module("matplotlib.figure")
+    except ImportError:
+        print("no plot: matplotlib is not installed")
+        return
+    firsts = {row.scenario: row for row in reversed(rows)}
+    shown = [row for row in reversed(rows) if firsts[row.scenario].seconds > 0]
+    figure = figures.Figure(figsize=(9, 1 + len(shown) / 4), layout="constrained")
+    axes = figure.add_subplot()
+    colours = ["tab:orange" if row.program.startswith("ours") else "tab:blue" for row in shown]
+    bars = axes.barh(range(len(shown)), [row.seconds / firsts[row.scenario].seconds for row in shown], color=colours)
+    axes.bar_label(bars, [f"{row.seconds:.2f} s" for row in shown], padding=3)
+    axes.set_yticks(range(len(shown)), [f"{row.scenario}: {row.program}" for row in shown])
+    axes.set_xlabel("time beside the first program of each scenario (less is better)")
+    figure.savefig(path, dpi=120)
+    print(f"plot: {path}")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the scenarios and print the table."""
+    options = parse(argv)
+    absent = [name for name in PEERS if not shutil.which(name)]
+    rows: list[Row] = []
+    with tempfile.TemporaryDirectory(prefix="bench-", dir=options.folder) as folder:
+        for name in options.scenario or SCENARIOS:
+            inner = Path(folder) / name
+            inner.mkdir()
+            with Origin(inner) as origin:
+                if not rows:
+                    print(f"origin: {origin.kind}; not installed: {', '.join(absent) or 'none'}")
+                    print(HEADING)
+                bench = Bench(origin, inner, options.rounds or (1 if options.quick else 3), 50 if options.quick else 1)
+                found = []
+                for row in SCENARIOS[name](bench):
+                    found.append(row)
+                    print(line_of(row, found[0]), flush=True)
+                rows += found
+            shutil.rmtree(inner)
+    if options.plot:
+        draw(rows, options.plot)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
