@@ -26,7 +26,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description="Measures ours beside other programs.")
     parser.add_argument("--scenario", nargs="+", choices=SCENARIOS, metavar="NAME", help=", ".join(SCENARIOS))
     parser.add_argument("--rounds", type=int, metavar="N", help="runs of everything (default: 3, quick: 1)")
-    parser.add_argument("--quick", action="store_true", help="everything a fiftieth as large; verdicts mean little")
+    parser.add_argument("--quick", action="store_true", help="a sixteenth of everything; bounds mean little then")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the ratios into a PNG")
     parser.add_argument("--folder", type=Path, metavar="DIR", help="where to work (default: the system's)")
     return parser.parse_args(argv)
@@ -40,21 +40,21 @@ def line_of(row: Row, first: Row) -> str:
 
 
 def draw(rows: Sequence[Row], path: Path) -> None:
-    """A bar for each row: how long it took beside the first program of its scenario."""
+    """How much longer or shorter each row took than the first of its scenario."""
     try:
         figures = importlib.import_module("matplotlib.figure")
     except ImportError:
         print("no plot: matplotlib is not installed")
         return
     firsts = {row.scenario: row for row in reversed(rows)}
-    shown = [row for row in reversed(rows) if firsts[row.scenario].seconds > 0]
-    figure = figures.Figure(figsize=(9, 1 + len(shown) / 4), layout="constrained")
-    axes = figure.add_subplot()
-    colours = ["tab:orange" if row.program.startswith("ours") else "tab:blue" for row in shown]
-    bars = axes.barh(range(len(shown)), [row.seconds / firsts[row.scenario].seconds for row in shown], color=colours)
-    axes.bar_label(bars, [f"{row.seconds:.2f} s" for row in shown], padding=3)
-    axes.set_yticks(range(len(shown)), [f"{row.scenario}: {row.program}" for row in shown])
-    axes.set_xlabel("time beside the first program of each scenario (less is better)")
+    seconds = {f"{row.scenario}: {row.program}": max(row.seconds, 0.001) for row in reversed(rows)}
+    beside = [seconds[name] / max(firsts[name.partition(": ")[0]].seconds, 0.001) for name in seconds]
+    figure = figures.Figure(figsize=(10, 1 + len(seconds) / 4), layout="constrained")
+    axes = figure.add_subplot(xscale="log", xlabel="time beside the first program of each scenario (less is better)")
+    colours = ["tab:orange" if ": ours" in name else "tab:blue" for name in seconds]
+    bars = axes.barh(list(seconds), [ratio - 1 for ratio in beside], left=1, color=colours)
+    axes.bar_label(bars, [f"{each:.2f} s" for each in seconds.values()], padding=3)
+    axes.margins(x=0.15, y=0.01)
     figure.savefig(path, dpi=120)
     print(f"plot: {path}")
 
@@ -72,7 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 if not rows:
                     print(f"origin: {origin.kind}; not installed: {', '.join(absent) or 'none'}")
                     print(HEADING)
-                bench = Bench(origin, inner, options.rounds or (1 if options.quick else 3), 50 if options.quick else 1)
+                bench = Bench(origin, inner, options.rounds or (1 if options.quick else 3), 16 if options.quick else 1)
                 found = []
                 for row in SCENARIOS[name](bench):
                     found.append(row)

@@ -13,11 +13,11 @@ import time
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 from urllib.parse import urlsplit
 
-ROOT = Path(__file__).parents[2]
+from .programs import ROOT
+
 NGINX = """
 worker_processes 2; daemon off; error_log {folder}/error.log; pid {folder}/nginx.pid; {user}
 events {{ worker_connections 512; }}
@@ -95,16 +95,14 @@ class Origin:
         self.root.mkdir()
         self._ending, self._sites = ExitStack(), 0
         self.certificate = make_certificate(folder)
-        nginx = shutil.which("nginx", path=os.environ["PATH"] + os.pathsep + "/usr/sbin")
+        nginx = find_nginx()
         self.kind = "nginx" if nginx else "a small server of Python"
         self._plain, self._secure = self._nginx(nginx) if nginx else self._python()
 
     def __enter__(self) -> Origin:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._ending.close()
 
     def _start(self, words: list[str]) -> subprocess.Popen[str]:
@@ -143,6 +141,11 @@ class Origin:
         self._sites += 1
         where = {"origin": f"http{'s' * tls}://127.0.0.1:{port}/{self._sites}", "root": f"{self.root}/{self._sites}"}
         return Site(self._serve("site", json.dumps(asdict(wish) | where)))
+
+
+def find_nginx() -> str | None:
+    """Where nginx is: often where only the administrator looks for programs."""
+    return shutil.which("nginx", path=os.environ["PATH"] + os.pathsep + "/usr/sbin")
 
 
 def make_certificate(folder: Path) -> Path | None:

@@ -8,16 +8,15 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from statistics import median
 
-from .origin import ROOT
-
-WANTED = ("", ".safetensors", ".jpeg", ".jpg")
+ROOT = Path(__file__).parents[2]
 PEERS = ("curl", "aria2c", "wget2", "gallery-dl", "civitdl")
+FETCHED = ("", ".safetensors", ".jpeg", ".jpg")
 
 
 @dataclass(frozen=True)
@@ -25,8 +24,8 @@ class Cost:
     """What a run took: wall seconds, seconds of CPU, most memory held at a time in MB, and what it printed."""
 
     seconds: float
-    cpu: float
-    peak: float
+    cpu: float = 0.0
+    peak: float = 0.0
     output: str = ""
 
 
@@ -41,17 +40,25 @@ class Job:
 
 @dataclass(frozen=True)
 class Program:
-    """A name for the table, and the command line that does a job into a folder."""
+    """A name for the table, and words with `{out}`, `{target}`, `{url}`, and `{links}`, a file of `link` for each."""
 
     name: str
-    words: Callable[[Job, Path], list[str]]
+    words: list[str]
+    link: str = "{url}\n"
     env: Mapping[str, str] = field(default_factory=dict)
+
+    def command(self, job: Job, out: Path) -> list[str]:
+        """The command line that does a job into a folder."""
+        links = out / "links.txt"
+        links.write_text("".join(self.link.format(url=url, n=n, out=out) for n, url in enumerate(job.urls)))
+        first = job.urls[0] if job.urls else ""
+        return [word.format(out=out, links=links, url=first, target=job.target) for word in self.words]
 
 
 def run(words: Sequence[str], env: Mapping[str, str] | None = None, *, codes: tuple[int, ...] = (0,)) -> Cost:
     """Run a command to its end; raises RuntimeError for any other exit code.
 
-    The memory of a process begins with that of its parent, so nothing below what this process holds is seen.
+    The memory of a process begins with that of its parent: what a small one holds below 25 MB is not seen.
     """
     whole = {**os.environ, "PYTHONPATH": str(ROOT), **(env or {})}
     with tempfile.TemporaryFile("w+") as output:
@@ -68,23 +75,11 @@ def run(words: Sequence[str], env: Mapping[str, str] | None = None, *, codes: tu
     return Cost(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / unit, text)
 
 
-def measure(
-    programs: Sequence[Program], jobs: Mapping[str, Job], rounds: int, folder: Path
-) -> dict[tuple[str, str], Cost]:
-    """The median cost of every program with every job; all take turns, each into an empty folder."""
-    costs: dict[tuple[str, str], list[Cost]] = {}
-    for _ in range(rounds):
-        for program in programs:
-            for name, job in jobs.items():
-                costs.setdefault((program.name, name), []).append(run_job(program, job, folder / "out"))
-    return {key: middle(each) for key, each in costs.items()}
-
-
 def run_job(program: Program, job: Job, out: Path) -> Cost:
-    """One run into a folder of its own; raises RuntimeError when less has arrived than there is."""
+    """One run into a folder that is removed afterwards; raises RuntimeError when less has arrived than there is."""
     out.mkdir()
-    cost = run(program.words(job, out), program.env)
-    held = sum(path.stat().st_size for path in out.rglob("*") if path.is_file() and path.suffix in WANTED)
+    cost = run(program.command(job, out), program.env)
+    held = sum(path.stat().st_size for path in out.rglob("*") if path.is_file() and path.suffix in FETCHED)
     shutil.rmtree(out)
     if held < job.size:
         raise RuntimeError(f"{program.name} brought {held} of {job.size} bytes:\n{cost.output[-2000:]}")
@@ -93,86 +88,48 @@ def run_job(program: Program, job: Job, out: Path) -> Cost:
 
 def middle(costs: Sequence[Cost]) -> Cost:
     """The median of each figure."""
-    return Cost(
-        median(each.seconds for each in costs), median(each.cpu for each in costs), median(each.peak for each in costs)
-    )
+    return Cost(*(median(getattr(each, name) for each in costs) for name in ("seconds", "cpu", "peak")))
 
 
-# --- Ours ----------------------------------------------------------------------------------------
+def installed(programs: Sequence[Program]) -> list[Program]:
+    """Those of which the command is on this machine."""
+    return [each for each in programs if shutil.which(each.words[0])]
 
 
-def command(*words: str) -> list[str]:
-    """The command line of ours."""
-    return [sys.executable, "-m", "civitai_downloader", *words]
+def ours(site: str, *options: str, name: str = "ours", certificate: Path | None = None) -> Program:
+    """Ours, as its users run it."""
+    env = {"REQUESTS_CA_BUNDLE": str(certificate)} if certificate else {}
+    return Program(name, [*OURS, "--site", site, "-o", "{out}", "--lang", "en", *options, "{target}"], env=env)
+
+
+OURS = [sys.executable, "-m", "civitai_downloader"]
 
 
 @cache
 def knows(option: str) -> bool:
     """Whether ours has an option."""
-    return option in run(command("--help")).output
+    return option in run([*OURS, "--help"]).output
 
 
-def ours(site: str, *options: str, name: str = "ours", certificate: Path | None = None) -> Program:
-    """Ours, as its users run it."""
-
-    def words(job: Job, out: Path) -> list[str]:
-        return command("--site", site, "-o", str(out), "--lang", "en", *options, job.target)
-
-    return Program(name, words, {"REQUESTS_CA_BUNDLE": str(certificate)} if certificate else {})
-
-
-# --- Peers ---------------------------------------------------------------------------------------
-
-
-def curl(certificate: Path | None = None) -> Program:
-    """One file by curl."""
+def single(connections: int = 1, certificate: Path | None = None) -> list[Program]:
+    """Peers for one file; aria2c need not fill it with zeros first, which would only cost it time."""
     trust = ["--cacert", str(certificate)] if certificate else []
-    return Program("curl", lambda job, out: ["curl", "-sSf", *trust, "-o", f"{out}/file", job.urls[0]])
-
-
-def aria2c(connections: int, certificate: Path | None = None) -> Program:
-    """One file by aria2c; the file is not filled with zeros first, which would only cost it time."""
-    trust = [f"--ca-certificate={certificate}"] if certificate else []
-    words = ["aria2c", "-q", f"-x{connections}", f"-s{connections}", "-k1M", "--file-allocation=none", *trust]
-    return Program(f"aria2c -x{connections}", lambda job, out: [*words, "-d", str(out), "-o", "file", job.urls[0]])
-
-
-def wget2(certificate: Path | None = None) -> Program:
-    """One file by wget2."""
-    trust = [f"--ca-certificate={certificate}"] if certificate else []
-    return Program("wget2", lambda job, out: ["wget2", "-q", *trust, "-O", f"{out}/file", job.urls[0]])
-
-
-def many(width: int) -> list[Program]:
-    """Those that fetch a list of links, `width` at a time."""
-
-    def listed(job: Job, out: Path, form: str) -> str:
-        path = out / "links.txt"
-        path.write_text("".join(form.format(url=url, number=n, out=out) for n, url in enumerate(job.urls)))
-        return str(path)
-
-    def by_curl(job: Job, out: Path) -> list[str]:
-        config = listed(job, out, 'url = "{url}"\noutput = "{out}/{number}.jpeg"\n')
-        return ["curl", "-sSf", "-Z", "--parallel-max", str(width), "-K", config]
-
-    def by_aria2c(job: Job, out: Path) -> list[str]:
-        links = listed(job, out, "{url}\n  out={number}.jpeg\n")
-        return ["aria2c", "-q", f"-j{width}", "--file-allocation=none", "-d", str(out), "-i", links]
-
-    def by_wget2(job: Job, out: Path) -> list[str]:
-        return ["wget2", "-q", f"--max-threads={width}", "-P", str(out), "-i", listed(job, out, "{url}\n")]
-
-    def by_gallery_dl(job: Job, out: Path) -> list[str]:
-        return ["gallery-dl", "-q", "--config-ignore", "-D", str(out), "-i", listed(job, out, "{url}\n")]
-
+    equal = [f"--ca-certificate={certificate}"] if certificate else []
+    spread = [f"-x{connections}", f"-s{connections}", "-k1M", "--file-allocation=none"]
     return [
-        Program(f"curl -Z {width}", by_curl),
-        Program(f"aria2c -j{width}", by_aria2c),
-        Program(f"wget2 -{width}", by_wget2),
-        Program("gallery-dl", by_gallery_dl),
+        Program("curl", ["curl", "-sSf", *trust, "-o", "{out}/file", "{url}"]),
+        Program(f"aria2c -x{connections}", ["aria2c", "-q", *spread, *equal, "-d", "{out}", "-o", "file", "{url}"]),
+        Program("wget2", ["wget2", "-q", *equal, "-O", "{out}/file", "{url}"]),
     ]
 
 
-def installed(programs: Sequence[Program]) -> list[Program]:
-    """Those of which the command is on this machine."""
-    return [each for each in programs if each.name.startswith("ours") or shutil.which(each.name.split()[0])]
+def many(width: int) -> list[Program]:
+    """Peers for a list of links, `width` at a time; gallery-dl knows no width."""
+    both = 'url = "{url}"\noutput = "{out}/{n}.jpeg"\n'
+    lines = ["aria2c", "-q", f"-j{width}", "--file-allocation=none", "-d", "{out}", "-i", "{links}"]
+    return [
+        Program(f"curl -Z {width}", ["curl", "-sSf", "-Z", "--parallel-max", str(width), "-K", "{links}"], both),
+        Program(f"aria2c -j{width}", lines, "{url}\n  out={n}.jpeg\n"),
+        Program(f"wget2 -{width}", ["wget2", "-q", f"--max-threads={width}", "-P", "{out}", "-i", "{links}"]),
+        Program("gallery-dl", ["gallery-dl", "-q", "--config-ignore", "-D", "{out}", "-i", "{links}"]),
+    ]

@@ -10,28 +10,14 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 
 from .origin import Line, Origin, Site, Wish
-from .programs import (
-    Cost,
-    Job,
-    Program,
-    aria2c,
-    command,
-    curl,
-    installed,
-    knows,
-    many,
-    measure,
-    middle,
-    ours,
-    run,
-    run_job,
-    wget2,
-)
+from .programs import OURS, Cost, Job, Program, installed, knows, many, middle, ours, run, run_job, single
 
 MIB = 1 << 20
 FAST = ("--max-rate-model", "1000", "--max-rate-image", "1000")
+ONE = ("--only", "models")
 
 
 @dataclass(frozen=True)
@@ -47,7 +33,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Bound:
-    """Ours takes at most `most` times as long as another program, or as so many seconds."""
+    """`ours` takes at most `most` times as long as another program, or than so many seconds."""
 
     ours: str
     other: str
@@ -56,152 +42,149 @@ class Bound:
 
     def verdict(self, net: Mapping[str, float]) -> str:
         """The ratio and whether it holds."""
-        if self.other not in net and not self.seconds:
+        seconds = self.seconds or net.get(self.other)
+        if seconds is None:
             return f"{self.other}: not measured"
-        ratio = net[self.ours] / (self.seconds or net[self.other])
-        return f"{ratio:.2f} x {self.other}, {at_most(ratio, self.most)}"
+        return f"{at_most(net[self.ours] / seconds, self.most)} x {self.other}"
 
 
 def at_most(value: float, most: float) -> str:
     """Whether a bound holds."""
-    return f"at most {most:g}: {'yes' if value <= most else 'NO'}"
+    return f"{value:.3g} (at most {most:g}: {'yes' if value <= most else 'NO'})"
 
 
 @dataclass(frozen=True)
 class Bench:
-    """The origin, a folder, the rounds, and by how much everything is scaled down."""
+    """The origin, a folder to work in, the rounds, and by how much everything is scaled down."""
 
     origin: Origin
     folder: Path
     rounds: int
     scale: int
 
-    def size(self, size: int) -> int:
-        """A size, smaller in a quick run."""
-        return size // self.scale
-
     def count(self, count: int) -> int:
         """A number of things, fewer in a quick run."""
         return max(8, count // self.scale)
 
-    def compare(
-        self, title: str, programs: Sequence[Program], jobs: Mapping[str, Job], bounds: Sequence[Bound]
-    ) -> Iterator[Row]:
-        """Rows of the job `whole`, with what `small` takes taken off."""
-        programs = installed(programs)
-        costs = measure(programs, jobs, self.rounds, self.folder)
-        net = {each.name: costs[each.name, "whole"].seconds - costs[each.name, "small"].seconds for each in programs}
-        for each in programs:
-            words = "; ".join(bound.verdict(net) for bound in bounds if bound.ours == each.name)
-            yield Row(title, each.name, net[each.name], costs[each.name, "whole"], words)
+    def measure(self, programs: Sequence[Program], jobs: Mapping[str, Job]) -> dict[tuple[str, str], Cost]:
+        """The median cost of every program with every job; all take turns."""
+        costs: dict[tuple[str, str], list[Cost]] = {}
+        for _ in range(self.rounds):
+            for program in programs:
+                for name, job in jobs.items():
+                    cost = run_job(program, job, self.folder / "out")
+                    costs.setdefault((program.name, name), []).append(cost)
+        return {key: middle(each) for key, each in costs.items()}
 
-    def files(self, size: int, line: Line | None = None, *, tls: bool = False) -> tuple[Site, dict[str, Job]]:
+    def compare(
+        self, title: str, programs: Sequence[Program], jobs: Mapping[str, Job], *bounds: Bound
+    ) -> Iterator[Row]:
+        """The job `whole` with the time of `small` taken off."""
+        programs = installed(programs)
+        costs = self.measure(programs, jobs)
+        net = {each.name: costs[each.name, "whole"].seconds - costs[each.name, "small"].seconds for each in programs}
+        for name, seconds in net.items():
+            words = "; ".join(bound.verdict(net) for bound in bounds if bound.ours == name)
+            yield Row(title, name, seconds, costs[name, "whole"], words)
+
+    def files(self, mib: int, line: Line | None = None, *, tls: bool = False) -> tuple[Site, dict[str, Job]]:
         """A site with a file of a size and one of 1 KiB, and the job of each."""
-        sizes = {"whole": size, "small": 1024}
-        site = self.origin.site(Wish(list(sizes.values())), line=line, tls=tls)
-        jobs = enumerate(sizes.items())
-        return site, {name: Job(f"{site.url}/models/{10001 + n}", [site.files[n]], s) for n, (name, s) in jobs}
+        sizes = [mib * MIB // self.scale, 1024]
+        site = self.origin.site(Wish(sizes), line=line, tls=tls)
+        jobs = [Job(f"{site.url}/models/{10001 + n}", [site.files[n]], size) for n, size in enumerate(sizes)]
+        return site, {"whole": jobs[0], "small": jobs[1]}
 
     def albums(self, wish: Wish, line: Line | None = None) -> tuple[Site, dict[str, Job]]:
         """A site with users' pictures, and the job of each user."""
         site = self.origin.site(wish, line=line)
-        jobs = {
-            name: Job(f"{site.url}/user/{name}/images", site.albums[name], count * wish.picture)
-            for name, count in wish.albums.items()
-        }
+        sizes = {name: count * wish.picture for name, count in wish.albums.items()}
+        jobs = {name: Job(f"{site.url}/user/{name}/images", site.albums[name], sizes[name]) for name in sizes}
         return site, jobs
 
+    def listed(self, site: Site, count: int, size: int) -> Job:
+        """The job of a list of models."""
+        path = self.folder / "list.txt"
+        path.write_text("".join(f"{site.url}/models/{10001 + n}\n" for n in range(count)))
+        return Job(str(path), [], count * size)
 
-Scenario = Callable[[Bench], Iterator[Row]]
+    def whole_job(
+        self, title: str, site: Site, program: Program, job: Job, judge: Callable[[float, int], str]
+    ) -> Iterator[Row]:
+        """A job at the pace that users get; `judge` is given seconds and the API requests of the last round."""
+        costs, asked = [], 0
+        for _ in range(self.rounds):
+            site.requests()
+            costs.append(run_job(program, job, self.folder / "out"))
+            asked = len(site.requests())
+        cost = middle(costs)
+        yield Row(title, program.name, cost.seconds, cost, f"API requests {judge(cost.seconds, asked)}")
 
 
 def plain(bench: Bench) -> Iterator[Row]:
     """One file of 2 GiB, start-up off."""
-    site, jobs = bench.files(bench.size(2048 * MIB))
-    programs = [
-        ours(site.url, "--only", "models", "--no-verify", name="ours --no-verify"),
-        ours(site.url, "--only", "models"),
-        *(curl(), aria2c(1), wget2()),
-    ]
-    bounds = [
-        Bound("ours --no-verify", "curl", 0.65),
-        Bound("ours --no-verify", "aria2c -x1", 0.5),
-        Bound("ours", "curl", 1.6),
-    ]
-    return bench.compare("2 GiB", programs, jobs, bounds)
+    site, jobs = bench.files(2048)
+    fast = ours(site.url, *ONE, "--no-verify", name="ours --no-verify")
+    bounds = Bound(fast.name, "curl", 0.65), Bound(fast.name, "aria2c -x1", 0.5), Bound("ours", "curl", 1.6)
+    return bench.compare("2 GiB", [fast, ours(site.url, *ONE), *single()], jobs, *bounds)
 
 
 def tls(bench: Bench) -> Iterator[Row]:
     """The same over TLS."""
     own = bench.origin.certificate
     if own is None:
-        return iter([Row("2 GiB, TLS", "none", 0, Cost(0, 0, 0), "left out: no openssl")])
-    site, jobs = bench.files(bench.size(2048 * MIB), tls=True)
-    fast = ours(site.url, "--only", "models", "--no-verify", name="ours --no-verify", certificate=own)
-    bounds = [Bound(fast.name, "curl", 1.1), Bound(fast.name, "aria2c -x1", 0.75)]
-    return bench.compare("2 GiB, TLS", [fast, curl(own), aria2c(1, own), wget2(own)], jobs, bounds)
+        return iter([Row("2 GiB, TLS", "none", 0, Cost(0), "left out: no openssl")])
+    site, jobs = bench.files(2048, tls=True)
+    fast = ours(site.url, *ONE, "--no-verify", name="ours --no-verify", certificate=own)
+    bounds = Bound(fast.name, "curl", 1.1), Bound(fast.name, "aria2c -x1", 0.75)
+    return bench.compare("2 GiB, TLS", [fast, *single(certificate=own)], jobs, *bounds)
 
 
 def each_capped(bench: Bench) -> Iterator[Row]:
     """512 MiB where a connection gives no more than 20 MiB/s, start-up off."""
-    size = bench.size(512 * MIB)
-    site, jobs = bench.files(size, Line(each=20 * MIB))
-    bounds = [Bound("ours", "8 full connections", 1.05, size / (8 * 20 * MIB)), Bound("ours", "aria2c -x8", 1.05)]
-    programs = [ours(site.url, "--only", "models"), curl(), aria2c(8)]
-    return bench.compare("20 MiB/s each", programs, jobs, bounds)
+    site, jobs = bench.files(512, Line(each=20 * MIB))
+    ideal = Bound("ours", "8 full connections", 1.05, jobs["whole"].size / (8 * 20 * MIB))
+    programs = [ours(site.url, *ONE), *single(8)]
+    return bench.compare("20 MiB/s each", programs, jobs, ideal, Bound("ours", "aria2c -x8", 1.05))
 
 
 def all_capped(bench: Bench) -> Iterator[Row]:
     """512 MiB where all connections share 100 MiB/s, so that more than one brings nothing, start-up off."""
-    site, jobs = bench.files(bench.size(512 * MIB), Line(shared=100 * MIB))
-    single = "ours --connections 1"
-    programs = [ours(site.url, "--only", "models"), curl(), aria2c(8)]
-    if knows("--connections"):
-        programs.insert(1, ours(site.url, "--only", "models", "--connections", "1", name=single))
-    return bench.compare("100 MiB/s in all", programs, jobs, [Bound("ours", single, 1.02)])
+    site, jobs = bench.files(512, Line(shared=100 * MIB))
+    lone = ours(site.url, *ONE, "--connections", "1", name="ours --connections 1")
+    programs = [ours(site.url, *ONE), *([lone] if knows("--connections") else []), *single(8)]
+    return bench.compare("100 MiB/s in all", programs, jobs, Bound("ours", lone.name, 1.02))
 
 
 def pictures(bench: Bench) -> Iterator[Row]:
-    """500 pictures of 200 KiB with their prompts; the CPU of a run with one picture is taken off."""
+    """500 pictures of 200 KiB, ours with their prompts; a run with one picture is taken off."""
     count = bench.count(500)
     site, jobs = bench.albums(Wish(albums={"whole": count, "small": 1}))
     programs = installed([ours(site.url, *FAST), *many(8)])
-    costs = measure(programs, jobs, bench.rounds, bench.folder)
-    for each in programs:
-        whole, small = costs[each.name, "whole"], costs[each.name, "small"]
+    costs = bench.measure(programs, jobs)
+    for name in (each.name for each in programs):
+        whole, small = costs[name, "whole"], costs[name, "small"]
         cpu = 1000 * (whole.cpu - small.cpu) / (count - 1)
-        bound = f", {at_most(cpu, 0.8)}" if each.name == "ours" else ""
-        yield Row(f"{count} pictures", each.name, whole.seconds - small.seconds, whole, f"{cpu:.2f} ms CPU each{bound}")
+        words = f"CPU of each {at_most(cpu, 0.8) if name == 'ours' else f'{cpu:.2f}'} ms"
+        yield Row(f"{count} pictures", name, whole.seconds - small.seconds, whole, words)
 
 
 def distant(bench: Bench) -> Iterator[Row]:
-    """200 pictures of 200 KiB over 50 ms, start-up (a run for one of 1 KiB) off; only the pictures' host is far."""
+    """200 pictures of 200 KiB from a host 50 ms away, start-up (one picture of 1 KiB from nearby) off."""
     count, trip = bench.count(200), 0.05
-    site, jobs = bench.albums(Wish(albums={"whole": count}), Line(delay=trip / 2))
+    site, far = bench.albums(Wish(albums={"whole": count}), Line(delay=trip / 2))
     near, small = bench.albums(Wish(albums={"small": 1}, picture=1024))
     for width in (8, 16):
-        title, mine = f"{count} at 50 ms, {width} workers", f"ours {width}"
-        near_ours = ours(near.url, *FAST, "--workers", str(width), name=mine)
-        programs = installed([ours(site.url, *FAST, "--workers", str(width), name=mine), *many(width)[:-1]])
-        costs = measure(programs, jobs, bench.rounds, bench.folder)
-        costs |= measure([near_ours, *programs[1:]], small, bench.rounds, bench.folder)
-        net = {each.name: costs[each.name, "whole"].seconds - costs[each.name, "small"].seconds for each in programs}
-        ideal = Bound(mine, "(1 + n/w) trips", 1.15, (1 + count / width) * trip)
-        bounds = [Bound(mine, f"curl -Z {width}", 1.12), ideal]
-        for each in programs:
-            words = "; ".join(bound.verdict(net) for bound in bounds) if each.name == mine else ""
-            yield Row(title, each.name, net[each.name], costs[each.name, "whole"], words)
-
-
-def job(bench: Bench, title: str, site: Site, program: Program, target: Job, judge: Callable[[float, int], str]) -> Row:
-    """A whole job at the pace that users get; `judge` is given seconds and the requests of the last round."""
-    costs, asked = [], 0
-    for _ in range(bench.rounds):
-        site.requests()
-        costs.append(run_job(program, target, bench.folder / "out"))
-        asked = len(site.requests())
-    cost = middle(costs)
-    return Row(title, program.name, cost.seconds, cost, f"{asked} API requests; {judge(cost.seconds, asked)}")
+        peers, options = many(width)[:-1], (*FAST, "--workers", str(width))
+        costs = bench.measure(installed([ours(site.url, *options), *peers]), far)
+        costs |= bench.measure(installed([ours(near.url, *options), *peers]), small)
+        net = {
+            name: costs[name, "whole"].seconds - costs[name, "small"].seconds for name, job in costs if job == "whole"
+        }
+        ideal = Bound("ours", "(1 + n/w) trips", 1.15, (1 + count / width) * trip)
+        words = f"{Bound('ours', f'curl -Z {width}', 1.12).verdict(net)}; {ideal.verdict(net)}"
+        for name, seconds in net.items():
+            title = f"{count} at 50 ms, {width} workers"
+            yield Row(title, name, seconds, costs[name, "whole"], words if name == "ours" else "")
 
 
 def models(bench: Bench) -> Iterator[Row]:
@@ -210,16 +193,13 @@ def models(bench: Bench) -> Iterator[Row]:
     Peers can't be led to another host; their times at their default pace were measured on the real site.
     """
     site = bench.origin.site(Wish([MIB] * 10, previews=4))
-    links = bench.folder / "ten.txt"
-    links.write_text("".join(f"{site.url}/models/{10001 + n}\n" for n in range(10)))
 
     def judge(seconds: float, asked: int) -> str:
-        few = f"fewer than 10: {'yes' if asked < 10 else 'NO'}"
-        return f"{few}; {seconds / 9.3:.2f} x gallery-dl (9.3 s elsewhere), {at_most(seconds / 9.3, 0.5)}"
+        return f"{at_most(asked, 9)}; {at_most(seconds / 9.3, 0.5)} x gallery-dl elsewhere"
 
-    yield job(bench, "10 models", site, ours(site.url, "--no-gallery"), Job(str(links), [], 10 * MIB), judge)
-    for name, seconds in (("gallery-dl (elsewhere)", 9.3), ("civitdl (elsewhere)", 30.6)):
-        yield Row("10 models", name, seconds, Cost(seconds, 0, 0))
+    yield from bench.whole_job("10 models", site, ours(site.url, "--no-gallery"), bench.listed(site, 10, MIB), judge)
+    yield Row("10 models", "gallery-dl elsewhere", 9.3, Cost(9.3))
+    yield Row("10 models", "civitdl elsewhere", 30.6, Cost(30.6))
 
 
 def creator(bench: Bench) -> Iterator[Row]:
@@ -228,97 +208,98 @@ def creator(bench: Bench) -> Iterator[Row]:
     site, jobs = bench.albums(Wish(albums={"whole": count}, picture=20 << 10))
 
     def judge(seconds: float, asked: int) -> str:
-        return f"{at_most(asked, 10)}; {seconds / count:.3f} x one second each, {at_most(seconds / count, 0.1)}"
+        return f"{at_most(asked, 10)}; {at_most(seconds / count, 0.1)} x a second for each"
 
-    yield job(bench, f"creator, {count} pictures", site, ours(site.url), jobs["whole"], judge)
+    return bench.whole_job(f"creator, {count} pictures", site, ours(site.url), jobs["whole"], judge)
 
 
 def metadata(bench: Bench) -> Iterator[Row]:
     """The API requests for a list of 180 models, of which the bulk answer leaves three out."""
     site = bench.origin.site(Wish([1024] * 180, left_out=3))
-    links = bench.folder / "many.txt"
-    links.write_text("".join(f"{site.url}/models/{10001 + n}\n" for n in range(180)))
-    program = ours(site.url, "--only", "metadata", "--no-gallery")
-    yield job(bench, "180 models' pages", site, program, Job(str(links), [], 0), lambda _, asked: at_most(asked, 5))
+    program, job = ours(site.url, "--only", "metadata", "--no-gallery"), bench.listed(site, 180, 0)
+    return bench.whole_job("180 models' pages", site, program, job, lambda _, asked: at_most(asked, 5))
 
 
 def cold(bench: Bench) -> Iterator[Row]:
     """Help, version and a wrong option beside a Python that does nothing."""
-    lines = {
-        "python -c pass": ([sys.executable, "-c", "pass"], 0),
-        "ours --help": (command("--help"), 0),
-        "ours --version": (command("--version"), 0),
-        "ours --wrong": (command("--wrong"), 2),
-    }
+    bare = "python -c pass"
+    options = {"--help": 0, "--version": 0, "--wrong": 2}
+    lines = {f"ours {option}": ([*OURS, option], code) for option, code in options.items()}
     costs: dict[str, list[Cost]] = {}
     for _ in range(5 * bench.rounds):
-        for name, (words, code) in lines.items():
+        for name, (words, code) in (lines | {bare: ([sys.executable, "-c", "pass"], 0)}).items():
             costs.setdefault(name, []).append(run(words, codes=(code,)))
     net = {name: middle(each).seconds for name, each in costs.items()}
     for name, taken in costs.items():
-        verdict = Bound(name, "python -c pass", 2.5).verdict(net) if name.startswith("ours") else ""
+        verdict = Bound(name, bare, 2.5).verdict(net) if name in lines else ""
         yield Row("cold start", name, net[name], middle(taken), verdict)
 
 
 def nothing(bench: Bench) -> Iterator[Row]:
-    """A run over 10,000 pictures that are all there, with the lists asked anew.
+    """A run over 10,000 pictures that are all there: a day later, when the lists are asked anew, and at once.
 
-    Taken off are a run of the same command for a user without pictures (start-up, state log, the check for the user),
-    and the time in which the site answers the same requests to a client that does nothing with the answers. The
-    pictures are gone from their host by then, so that a run that asks for one fails.
+    Taken off are a run for a user without pictures (start-up, state log, the check for the user) and the time in which
+    the site answers the same requests to a client that does nothing with the answers. The pictures are gone from
+    their host by then, so that a run that asks for one fails.
     """
-    count = bench.count(10_000)
+    count, out = bench.count(10_000), bench.folder / "kept"
     site, jobs = bench.albums(Wish(albums={"whole": count, "none": 0}, picture=1024))
-    out = bench.folder / "kept"
-    again = ours(site.url, *FAST, "--refresh")
-    run(ours(site.url, *FAST).words(jobs["whole"], out))
-    costs: dict[str, list[Cost]] = {}
-    answers: list[float] = []
+    out.mkdir()
+    words = {name: ours(site.url, *FAST).command(job, out) for name, job in jobs.items()}
+    run(words["whole"])
     shutil.rmtree(bench.origin.root)
+    costs: dict[str, list[Cost]] = {"a day later": [], "at once": []}
+    beyond: dict[str, list[float]] = {name: [] for name in costs}
     for _ in range(bench.rounds):
-        costs.setdefault("none", []).append(run(again.words(jobs["none"], out), codes=(0, 1)))
-        site.requests()
-        costs.setdefault("whole", []).append(run(again.words(jobs["whole"], out)))
-        answers.append(site.seconds_of(site.requests()))
-    whole, none = middle(costs["whole"]), middle(costs["none"])
-    beyond = whole.seconds - none.seconds - sorted(answers)[len(answers) // 2]
-    yield Row(f"nothing to do, {count}", "ours", beyond, whole, f"{at_most(beyond, 0.5)} s beyond the answers")
+        for path in out.glob("lists/answers-*"):
+            path.unlink()
+        none = run(words["none"], codes=(0, 1)).seconds
+        for name, taken in costs.items():
+            site.requests()
+            taken.append(run(words["whole"]))
+            beyond[name].append(taken[-1].seconds - none - site.seconds_of(site.requests()))
+    for name, taken in costs.items():
+        seconds = median(beyond[name])
+        yield Row(f"nothing to do, {count}", f"ours, {name}", seconds, middle(taken), f"{at_most(seconds, 0.5)} s")
 
 
 def state_log(bench: Bench) -> Iterator[Row]:
     """Loading a state log of 1,000,000 lines."""
     lines, path = bench.count(1_000_000), bench.folder / "log.jsonl"
-    write = "import sys; from pathlib import Path; from tests.bench.state_log import write; "
-    run([sys.executable, "-c", write + "write(Path(sys.argv[1]), int(sys.argv[2]))", str(path), str(lines)])
-    load = "import sys; from pathlib import Path; from civitai_downloader.util import KeyedLog; "
-    words = [sys.executable, "-c", load + "KeyedLog(Path(sys.argv[1]))"]
-    whole = middle([run([*words, str(path)]) for _ in range(bench.rounds)])
-    empty = middle([run([*words, str(bench.folder / "no.jsonl")]) for _ in range(bench.rounds)])
-    seconds, room = whole.seconds - empty.seconds, 60 + 200 * lines / MIB
-    verdict = f"{at_most(seconds, 4)} s; {whole.peak:.0f} MB, {at_most(whole.peak, round(room))}"
-    yield Row(f"log of {lines} lines", "ours", seconds, whole, verdict)
+    run([sys.executable, "-m", "tests.bench.servers", "log", str(path), str(lines)])
+    load = "import sys, pathlib; from civitai_downloader import util; util.KeyedLog(pathlib.Path(sys.argv[1]))"
+    whole, empty = (
+        middle([run([sys.executable, "-c", load, str(each)]) for _ in range(bench.rounds)])
+        for each in (path, bench.folder / "none.jsonl")
+    )
+    seconds, room = whole.seconds - empty.seconds, round(60 + 200 * lines / MIB)
+    yield Row(
+        f"log of {lines} lines", "ours", seconds, whole, f"{at_most(seconds, 4)} s; {at_most(whole.peak, room)} MB"
+    )
 
 
 def memory(bench: Bench) -> Iterator[Row]:
     """Most memory held while a file of 4 GiB arrives."""
-    site, jobs = bench.files(bench.size(4096 * MIB))
-    cost = middle([run_job(ours(site.url, "--only", "models"), jobs["whole"], bench.folder / "out")])
-    most = 60 + (8 if knows("--connections") else 1)
-    yield Row("4 GiB", "ours", cost.seconds, cost, f"{cost.peak:.0f} MB, {at_most(cost.peak, most)}")
+    site, jobs = bench.files(4096)
+    cost = run_job(ours(site.url, *ONE), jobs["whole"], bench.folder / "out")
+    yield Row(
+        "4 GiB", "ours", cost.seconds, cost, f"{at_most(cost.peak, 60 + (8 if knows('--connections') else 1))} MB"
+    )
 
 
-SCENARIOS: dict[str, Scenario] = {
-    "plain": plain,
-    "tls": tls,
-    "each-capped": each_capped,
-    "all-capped": all_capped,
-    "pictures": pictures,
-    "distant": distant,
-    "models": models,
-    "creator": creator,
-    "metadata": metadata,
-    "cold": cold,
-    "nothing": nothing,
-    "log": state_log,
-    "memory": memory,
-}
+ALL = (
+    plain,
+    tls,
+    each_capped,
+    all_capped,
+    pictures,
+    distant,
+    models,
+    creator,
+    metadata,
+    cold,
+    nothing,
+    state_log,
+    memory,
+)
+SCENARIOS = {each.__name__.replace("_", "-"): each for each in ALL}

@@ -1,7 +1,8 @@
-"""The servers of the benchmark, each run as a process of its own: `python -m tests.bench.servers NAME ARGUMENTS`.
+"""What the benchmark runs in processes of their own: `python -m tests.bench.servers NAME ARGUMENTS`.
 
 `site` is the fake Civitai, whose files and pictures lie on another host; `files` serves a folder where there is no
-nginx; `relay` passes connections on as a slow or distant line would. The first line that each prints is its address.
+nginx; `relay` passes connections on as a slow or distant line would; each says first where it is. `log` writes a state
+log and ends.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import re
 import ssl
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -113,7 +115,6 @@ class Files(BaseHTTPRequestHandler):
     """Answers GET with a file of the current folder, or the range of it that is asked for."""
 
     protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
 
     def log_message(self, format: str, *args: Any) -> None:
         """Be quiet."""
@@ -125,11 +126,8 @@ class Files(BaseHTTPRequestHandler):
             wanted = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
             start, stop = (int(wanted[1]), int(wanted[2] or total - 1) + 1) if wanted else (0, total)
             self.send_response(206 if wanted else 200)
-            if wanted:
-                self.send_header("Content-Range", f"bytes {start}-{stop - 1}/{total}")
             self.send_header("Content-Length", str(stop - start))
-            self.send_header("ETag", f'"{total:x}"')
-            self.send_header("Content-Type", "image/jpeg" if self.path.endswith(".jpeg") else "application/x-tar")
+            self.send_header("Content-Range", f"bytes {start}-{stop - 1}/{total}")
             self.end_headers()
             self.connection.sendfile(file, start, stop - start)
 
@@ -138,7 +136,6 @@ def files(root: str, certificate: str) -> None:
     """Serve a folder, with TLS if a certificate is named."""
     os.chdir(root)
     server = ThreadingHTTPServer(("127.0.0.1", 0), Files)
-    server.handle_error = lambda *_: None  # type: ignore[method-assign]
     if certificate:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificate)
@@ -200,18 +197,41 @@ async def carry(
     await asyncio.gather(pump(near, forth, delay), pump(far, back, delay, Pacer(each), shared))
 
 
-async def relay(port: str, delay: str, each: str, shared: str) -> None:
+def relay(port: str, delay: str, each: str, shared: str) -> None:
     """Pass connections on to a port; `delay` seconds each way, bytes a second for each and for all of them."""
     one = partial(carry, port=int(port), delay=float(delay), each=float(each), shared=Pacer(float(shared)))
-    server = await asyncio.start_server(one, "127.0.0.1", 0, backlog=128)
-    say(server.sockets[0].getsockname()[1])
-    await server.serve_forever()
+
+    async def serve() -> None:
+        server = await asyncio.start_server(one, "127.0.0.1", 0, backlog=128)
+        say(server.sockets[0].getsockname()[1])
+        await server.serve_forever()
+
+    asyncio.run(serve())
+
+
+# --- A log ---------------------------------------------------------------------------------------
+
+
+def log(path: str, lines: str) -> None:
+    """Write records as the program does: one in fifty is a model file."""
+    with Path(path).open("w", encoding="utf-8") as file:
+        for number in range(int(lines)):
+            model = number % 50 == 0
+            folder = f"users/램프 maker/models/name of a model [{number // 100}]/v1 [{number // 100}]/images"
+            record = {
+                "at": "2026-11-20T05:26:00Z",
+                "type": "model" if model else "image" if number % 2 else "meta",
+                "id": f"{number}/{7 * number}" if model else str(20_000_000 + number),
+                "status": "success",
+                "path": f"{folder}/{number}.jpg",
+                "size": 123_456 + number,
+                "sha256": f"{number:064x}" if model else "",
+                "reason": "",
+                "source": f"https://civitai.com/models/{number // 100} --latest",
+            }
+            file.write(json.dumps(record, ensure_ascii=False, separators=(",", ":")) + "\n")
 
 
 if __name__ == "__main__":
-    if sys.argv[1] == "relay":
-        asyncio.run(relay(*sys.argv[2:]))
-    elif sys.argv[1] == "files":
-        files(*sys.argv[2:])
-    else:
-        site(sys.argv[2])
+    tasks: dict[str, Callable[..., None]] = {"site": site, "files": files, "relay": relay, "log": log}
+    tasks[sys.argv[1]](*sys.argv[2:])
