@@ -3,29 +3,45 @@
 from __future__ import annotations
 
 import argparse
-import json
-import locale
-import logging
+import importlib.util
 import os
 import re
-import shlex
-import signal
 import sys
-import threading
-import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, TextIO
-from urllib.parse import quote
+from types import ModuleType
 
 from . import __version__
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from . import core, util
+    import dataclasses
+    import json
+    import locale
+    import logging
+    import pathlib
+    import shlex
+    import signal
+    import threading
+    import time
+    from typing import Any, NoReturn, TextIO
 
-log = logging.getLogger("civitai_downloader")
+    from . import core, util
+else:
+
+    def lazily(name: str) -> ModuleType:
+        """The module, loaded when it is first used, so that `--help` and wrong options are answered at once."""
+        if name in sys.modules:
+            return sys.modules[name]
+        spec = importlib.util.find_spec(name)
+        spec.loader = importlib.util.LazyLoader(spec.loader)
+        module = sys.modules[name] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
+
+    STANDARD = ("dataclasses", "json", "locale", "logging", "pathlib", "shlex", "signal", "threading", "time")
+    dataclasses, json, locale, logging, pathlib, shlex, signal, threading, time = map(lazily, STANDARD)
+    util, core = lazily(f"{__package__}.util"), lazily(f"{__package__}.core")
 
 DONE, FAILED, USAGE, QUEUED, INTERRUPTED = 0, 1, 2, 3, 130
 TOKEN_VARIABLES = ("CIVITAI_API_KEY", "CIVITAI_TOKEN", "CIVITAI_API_TOKEN")
@@ -47,11 +63,22 @@ class LineParser(argparse.ArgumentParser):
         raise ValueError(message)
 
 
+def help_formatter(prog: str) -> argparse.HelpFormatter:
+    """As wide as the terminal; argparse would load a module of its own to learn that."""
+    try:
+        width = int(os.environ.get("COLUMNS") or os.get_terminal_size().columns)
+    except (OSError, ValueError):
+        width = 100
+    return argparse.HelpFormatter(prog, width=max(40, width - 2))
+
+
 def line_parser() -> LineParser:
     """The options that may stand on a list line as well."""
-    parser = LineParser(add_help=False, allow_abbrev=False, argument_default=argparse.SUPPRESS)
+    parser = LineParser(
+        add_help=False, allow_abbrev=False, argument_default=argparse.SUPPRESS, formatter_class=help_formatter
+    )
     where = parser.add_argument_group("where")
-    where.add_argument("-o", "--output", metavar="DIR", type=Path, help="output folder (downloads)")
+    where.add_argument("-o", "--output", metavar="DIR", type=folder, help="output folder (downloads)")
     where.add_argument(
         "--layout", metavar="NAME|TEMPLATE", help="creator (default), sharded, comfyui, a1111, or a path with {fields}"
     )
@@ -77,6 +104,7 @@ def command_parser() -> argparse.ArgumentParser:
         parents=[line_parser()],
         allow_abbrev=False,
         argument_default=argparse.SUPPRESS,
+        formatter_class=help_formatter,
         description="Brings home every file, picture and prompt behind a list of Civitai links.",
         epilog="Exit codes: 0 everything is there, 1 something failed, 2 usage, 3 queued in IDM, 130 interrupted.",
     )
@@ -107,7 +135,7 @@ def command_parser() -> argparse.ArgumentParser:
     how.add_argument("--force", action="store_true", help="fetch again what is there")
     how.add_argument("--refresh", action="store_true", help="ask the site again for what it told in the last 24 hours")
     how.add_argument("--wait", action="store_true", help="wait for another run in the same folder to end")
-    how.add_argument("--filters", metavar="DIR", type=Path, help="folder of the word lists Filter_*.txt")
+    how.add_argument("--filters", metavar="DIR", type=folder, help="folder of the word lists Filter_*.txt")
     how.add_argument("--refilter", action="store_true", help="apply the word lists to what is on disk, and end")
     how.add_argument("--dry-run", action="store_true", help="print what would be fetched; write nothing")
     how.add_argument("--verify", action="store_true", help="check what is on disk against the log; fetch nothing")
@@ -126,6 +154,11 @@ def command_parser() -> argparse.ArgumentParser:
     output.add_argument("--lang", choices=("en", "ja", "ko"), help="language of progress and summary (system)")
     output.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     return parser
+
+
+def folder(text: str) -> pathlib.Path:
+    """A folder's path."""
+    return pathlib.Path(text)
 
 
 def comma_list(text: str) -> tuple[str, ...]:
@@ -192,38 +225,34 @@ NOT_SETTINGS = frozenset(
 
 def settings_from(given: Mapping[str, Any]) -> core.Settings:
     """The settings of the run; raises UsageError."""
-    from . import core, util
-
     token = given.get("token") or next((os.environ[name] for name in TOKEN_VARIABLES if os.environ.get(name)), "")
-    cookies = core.read_cookies(Path(given["cookies"])) if "cookies" in given else ""
+    cookies = core.read_cookies(pathlib.Path(given["cookies"])) if "cookies" in given else ""
     chosen = {name: value for name, value in given.items() if name not in NOT_SETTINGS}
     if "idm" in given:
         chosen["idm"] = util.find_idm(given["idm"])
     if given.get("idm_token_url"):
-        log.warning("IDM keeps links as they are: the token will stand in its list in clear.")
+        core.log.warning("IDM keeps links as they are: the token will stand in its list in clear.")
     return core.Settings(**chosen, token=(token or token_of_file()).strip(), cookies=cookies)
 
 
 def token_of_file() -> str:
     """The token in `token.txt` of the current folder, or nothing."""
-    from . import util
-
     try:
-        return util.decode_text(Path("token.txt").read_bytes())
+        return util.decode_text(pathlib.Path("token.txt").read_bytes())
     except OSError:
         return ""
 
 
 def filters_for(given: Mapping[str, Any]) -> core.Filters:
     """The word lists: of --filters, else beside the first list file or in the current folder, else our own."""
-    from . import core
-
-    lists = [Path(name) for name in (*given.get("inputs", []), *given.get("models", []), *given.get("users", []))]
+    lists = [
+        pathlib.Path(name) for name in (*given.get("inputs", []), *given.get("models", []), *given.get("users", []))
+    ]
     near = [path.parent / "filters" for path in lists if path.is_file()]
-    found = next((folder for folder in (*near, Path("filters")) if folder.is_dir()), core.default_filters())
+    found = next((folder for folder in (*near, pathlib.Path("filters")) if folder.is_dir()), core.default_filters())
     filters = core.Filters.read(given.get("filters", found))
     for problem in filters.problems:
-        log.warning("%s", problem)
+        core.log.warning("%s", problem)
     return filters
 
 
@@ -240,19 +269,15 @@ class Inputs:
 
     def add_word(self, word: str) -> None:
         """An INPUT of the command: a link or id, else a list file."""
-        from . import core
-
         if core.parse_target(word, self._settings.site):
             self._add(core.Line(0, word, ()), "")
         elif "://" in word:
             self.problems.append(f"{shown(word)} is no link to a model, user, post or picture; check it.")
         else:
-            self.add_list(Path(word))
+            self.add_list(pathlib.Path(word))
 
-    def add_list(self, path: Path, *, users: bool = False) -> None:
+    def add_list(self, path: pathlib.Path, *, users: bool = False) -> None:
         """Every line of a list file; in one of users a bare word is a name."""
-        from . import core, util
-
         try:
             lines = core.read_list(path)
         except util.UsageError as error:
@@ -262,15 +287,13 @@ class Inputs:
             self._add(line, f"{path}, line {line.number}: ", users=users)
 
     def _add(self, line: core.Line, where: str, *, users: bool = False) -> None:
-        from . import core, util
-
         target = core.parse_target(line.link, self._settings.site, users=users)
         if target is None:
             self.problems.append(f"{where}{shown(line.link)} is no link that can be fetched and was left out.")
             return
         try:
             own = vars(self._parser.parse_args(list(line.words)))
-            settings = replace(self._settings, **own)
+            settings = dataclasses.replace(self._settings, **own)
         except (ValueError, util.UsageError) as error:
             self.problems.append(f"{where}the options are wrong and the line was left out: {error}")
             return
@@ -278,13 +301,11 @@ class Inputs:
             return
         self._seen.add((target, settings))
         again = option_words(self._parser, {**self._given, **own}, skip=("output",))
-        link = f"{core.SITE}/user/{quote(target.name)}" if users and target.kind == "user" else line.link
+        link = core.user_link(target.name) if users and target.kind == "user" else line.link
         self.entries.append(core.Entry(target, settings, core.Line(0, link, tuple(again)).text))
 
     def drop_unwritable(self) -> None:
         """Leave out entries whose output folder can't be written."""
-        from . import core, util
-
         for output in {entry.settings.output for entry in self.entries}:
             try:
                 core.check_writable(output)
@@ -295,8 +316,6 @@ class Inputs:
 
 def shown(text: str) -> str:
     """A user's word as a message may show it: no secrets, no control characters, not endless."""
-    from . import util
-
     return repr(util.printable(util.scrub(text))[:200])
 
 
@@ -305,12 +324,14 @@ def collect(given: Mapping[str, Any], settings: core.Settings) -> Inputs:
     inputs = Inputs(settings, given)
     for word in given.get("inputs", []):
         inputs.add_word(word)
-    models = [Path(name) for name in given.get("models", [])]
-    users = [Path(name) for name in given.get("users", [])]
+    models = [pathlib.Path(name) for name in given.get("models", [])]
+    users = [pathlib.Path(name) for name in given.get("users", [])]
     if given.get("retry_failed"):
         models.append(settings.output / "failed.txt")
     if not (models or users or given.get("inputs")):
-        models, users = ([path] if path.exists() else [] for path in (Path("models.txt"), Path("users.txt")))
+        models, users = (
+            [path] if path.exists() else [] for path in (pathlib.Path("models.txt"), pathlib.Path("users.txt"))
+        )
         if not models and not users:
             inputs.problems.append("There is nothing to do: name a list file or a link, or write models.txt here.")
     for path in models:
@@ -328,8 +349,6 @@ class Words:
 
     def __init__(self, language: str) -> None:
         """`language` is `en`, `ja` or `ko`."""
-        from . import core
-
         catalogue = json.loads(core.read_data("messages.json"))
         self._words = {**catalogue["en"], **catalogue[language]}
 
@@ -353,37 +372,36 @@ def system_language() -> str:
     return named or locale.getlocale()[0] or ""
 
 
-class JsonFormatter(logging.Formatter):
-    """One JSON object a line."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """The message with its facts."""
-        facts = getattr(record, "facts", {})
-        at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(record.created))
-        level = record.levelname.lower()
-        return json.dumps({"at": at, "level": level, "message": record.getMessage(), **facts}, ensure_ascii=False)
+def as_json(record: logging.LogRecord) -> bool:
+    """Make one JSON object of a message with its facts."""
+    facts = getattr(record, "facts", {})
+    at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(record.created))
+    told = {"at": at, "level": record.levelname.lower(), "message": record.getMessage(), **facts}
+    record.msg, record.args, record.exc_info = json.dumps(told, ensure_ascii=False), (), None
+    return True
 
 
-class Screen(logging.Handler):
+class Screen:
     """Messages and progress on one stream: bars on a terminal, a plain line now and then elsewhere."""
 
     def __init__(self, stream: TextIO, words: Words, *, bars: bool) -> None:
         """`bars` asks for live bars; without, a line at most every ten seconds."""
-        super().__init__()
         self._stream, self._words = stream, words
         self._bars: dict[int, Any] = {}
         self._live = bars
         self._next_line, self._last = 0.0, ""
         self._speed, self._sampled, self._sample = 0.0, 0.0, 0
 
-    def emit(self, record: logging.LogRecord) -> None:
+    def write(self, text: str) -> None:
         """Write a message above the bars."""
-        line = self.format(record)
         if self._bars:
-            next(iter(self._bars.values())).write(line, file=self._stream)
+            next(iter(self._bars.values())).write(text, file=self._stream, end="")
         else:
-            self._stream.write(line + "\n")
-            self._stream.flush()
+            self._stream.write(text)
+
+    def flush(self) -> None:
+        """Hand over what was written."""
+        self._stream.flush()
 
     def watch(self, run: core.Run) -> None:
         """Show how far the run is; called ten times a second from the main thread."""
@@ -397,12 +415,10 @@ class Screen(logging.Handler):
             self._draw(run, line)
         elif (now >= self._next_line or run.is_over) and line != self._last:
             self._next_line, self._last = now + PLAIN_EVERY, line
-            log.info("%s", line, extra={"facts": progress_facts(run)})
+            core.log.info("%s", line, extra={"facts": progress_facts(run)})
 
     def line(self, run: core.Run) -> str:
         """`42/180 models, 3 failed (retrying…)` with bytes, speed and time left."""
-        from . import util
-
         parts = [self._words("progress", done=run.settled, total=len(run.batches))]
         failed = run.counts["failed"]
         if failed or run.retrying:
@@ -462,11 +478,14 @@ def start_screen(given: Mapping[str, Any], words: Words) -> Screen:
     """Set up the stream of messages; the level follows -q and -v."""
     live = sys.stderr.isatty() and not (given.get("quiet") or given.get("json_logs"))
     screen = Screen(sys.stderr, words, bars=live)
+    handler = logging.StreamHandler(screen)
     if given.get("json_logs"):
-        screen.setFormatter(JsonFormatter())
-    log.handlers = [screen]
-    log.propagate = False
-    log.setLevel(logging.DEBUG if given.get("verbose") else logging.WARNING if given.get("quiet") else logging.INFO)
+        handler.addFilter(as_json)
+    core.log.handlers = [handler]
+    core.log.propagate = False
+    core.log.setLevel(
+        logging.DEBUG if given.get("verbose") else logging.WARNING if given.get("quiet") else logging.INFO
+    )
     return screen
 
 
@@ -477,48 +496,46 @@ def say_failures(words: Words, failures: Iterable[core.Result]) -> None:
         groups.setdefault(failure.reason, []).append(failure)
     for reason, members in groups.items():
         heading = words(f"reason.{reason}") if words(f"reason.{reason}") != f"reason.{reason}" else reason
-        log.warning("%s (%d)", heading, len(members), extra={"facts": {"event": "reason", "reason": reason}})
+        core.log.warning("%s (%d)", heading, len(members), extra={"facts": {"event": "reason", "reason": reason}})
         for each in members:
             facts = {"event": "failure", "reason": reason, "name": each.name, "path": each.path}
             line = f"  {each.name}" if reason in TOLD_BY_HEADING else f"  {each.name}: {each.message}"
-            log.warning("%s", line, extra={"facts": facts})
+            core.log.warning("%s", line, extra={"facts": facts})
 
 
 def say_summary(words: Words, run: core.Run) -> None:
     """What the run brought, and what is missing."""
-    from . import util
-
     for batch in run.batches:
         if batch.note:
-            log.info("%s: %s", batch.name, batch.note)
+            core.log.info("%s: %s", batch.name, batch.note)
     say_failures(words, (failure for batch in run.batches for failure in batch.failures))
     results = [result for batch in run.batches for result in batch.told]
     withheld = [result for result in results if result.outcome == "skipped" and result.reason]
     if withheld:
-        log.info("%s", words("withheld", count=len(withheld)))
+        core.log.info("%s", words("withheld", count=len(withheld)))
     for result in withheld:
-        log.info("  %s: %s", result.name, result.message)
+        core.log.info("  %s: %s", result.name, result.message)
     pickles = [result for result in results if result.scan and result.outcome == "done"]
     if pickles:
-        log.info("%s", words("pickles", count=len(pickles)))
+        core.log.info("%s", words("pickles", count=len(pickles)))
     for result in pickles:
-        log.info("  %s: %s", result.path, result.scan)
+        core.log.info("  %s: %s", result.path, result.scan)
     unverified = [result for result in results if result.outcome == "done" and not result.verified]
     if unverified:
-        log.info("%s", words("unverified", count=len(unverified)))
+        core.log.info("%s", words("unverified", count=len(unverified)))
         for result in unverified:
-            log.info("  %s", result.path)
+            core.log.info("  %s", result.path)
     summary = words(
         "summary", done=run.counts["done"], size=util.human_size(run.progress.received), skipped=run.counts["skipped"],
         failed=run.counts["failed"], time=clock_time(run.seconds()),
     )  # fmt: skip
     level = logging.WARNING if run.counts["failed"] or run.counts["queued"] or run.interrupted else logging.INFO
     facts = {"event": "summary", **run.counts, "bytes": run.progress.received, "requests": run.site.api_requests}
-    log.log(level, "%s", summary, extra={"facts": facts})
+    core.log.log(level, "%s", summary, extra={"facts": facts})
     each = 1000 * run.site.api_requests / run.pictures if run.pictures else 0
     if run.counts["queued"]:
-        log.warning("%s", words("queued", count=run.counts["queued"]))
-    log.debug("%s", words("requests", count=run.site.api_requests, each=round(each)))
+        core.log.warning("%s", words("queued", count=run.counts["queued"]))
+    core.log.debug("%s", words("requests", count=run.site.api_requests, each=round(each)))
 
 
 # --- The run -------------------------------------------------------------------------------------
@@ -533,20 +550,18 @@ def main(argv: Sequence[str] | None = None, clock: util.Clock | None = None) -> 
         given = vars(command_parser().parse_args(argv))
     except SystemExit as leaving:
         return leaving.code if isinstance(leaving.code, int) else USAGE
-    from . import util
-
     words = Words(given.get("lang") or language_of(system_language()))
     screen = start_screen(given, words)
     try:
         return command(given, words, screen, clock or util.Clock())
     except util.UsageError as error:
-        log.error("%s", error)
+        core.log.error("%s", error)
         return USAGE
     except util.Failure as failure:
-        log.error("%s", failure)
+        core.log.error("%s", failure)
         return FAILED
     except KeyboardInterrupt:
-        log.warning("%s", words("interrupted"))
+        core.log.warning("%s", words("interrupted"))
         return INTERRUPTED
     finally:
         screen.finish()
@@ -564,11 +579,9 @@ def command(given: Mapping[str, Any], words: Words, screen: Screen, clock: util.
     if not settings.dry_run:
         inputs.drop_unwritable()
     for problem in inputs.problems:
-        log.error("%s", problem)
+        core.log.error("%s", problem)
     if not inputs.entries:
         return USAGE
-    from . import core
-
     run = core.Run(settings, inputs.entries, clock, filters)
     try:
         return run_and_tell(run, given, words, screen, inputs.problems)
@@ -580,11 +593,9 @@ def command(given: Mapping[str, Any], words: Words, screen: Screen, clock: util.
 
 def run_and_tell(run: core.Run, given: Mapping[str, Any], words: Words, screen: Screen, problems: Sequence[str]) -> int:
     """Do the run, or plan it, and say how it ended."""
-    from . import core
-
     for library in run.libraries.values():
         for problem in library.problems:
-            log.warning("%s", problem)
+            core.log.warning("%s", problem)
     if run.settings.dry_run:
         return FAILED if dry_run(run, words) or problems else DONE
     run.execute(screen.watch)
@@ -593,7 +604,7 @@ def run_and_tell(run: core.Run, given: Mapping[str, Any], words: Words, screen: 
     for library in run.libraries.values():
         core.write_outcome(run, library, retry_scripts(given, library.folder))
     if run.interrupted:
-        log.warning("%s", words("interrupted"))
+        core.log.warning("%s", words("interrupted"))
         return INTERRUPTED
     return exit_code(run.counts, problems)
 
@@ -605,16 +616,17 @@ def exit_code(counts: Mapping[str, int], problems: Sequence[str]) -> int:
     return QUEUED if counts.get("queued") else DONE
 
 
-def retry_scripts(given: Mapping[str, Any], output: Path) -> dict[str, str]:
+def retry_scripts(given: Mapping[str, Any], output: pathlib.Path) -> dict[str, str]:
     """`retry.sh` and `retry.bat`: the same command on the lines that failed, from any folder."""
-    from . import core
-
     skip = {action.dest for action in line_parser()._actions}
     skip |= set("token models users output retry_failed force dry_run refilter verify".split())
-    given = {**given, **{name: Path(given[name]).absolute() for name in ("cookies", "filters") if name in given}}
+    given = {
+        **given,
+        **{name: pathlib.Path(given[name]).absolute() for name in ("cookies", "filters") if name in given},
+    }
     options = option_words(command_parser(), given, skip=skip)
     words = [sys.executable, "-m", "civitai_downloader", "--retry-failed", "-o", str(output.absolute()), *options]
-    here = str(Path.cwd())
+    here = str(pathlib.Path.cwd())
     in_batch = [each.replace("%", "%%") for each in (here, " ".join(map(batch_word, words)))]
     return {
         "retry.sh": core.read_data("retry.sh").format(folder=shlex.quote(here), command=shlex.join(words)),
@@ -629,15 +641,13 @@ def batch_word(word: str) -> str:
 
 def dry_run(run: core.Run, words: Words) -> bool:
     """Print the plan to stdout and write nothing; True if something can't be planned."""
-    from . import core, util
-
     total, failed = 0, False
     for batch in run.batches:
         try:
             rows = list(core.plan(run, batch))
         except util.Failure as failure:
             failed = True
-            log.error("%s: %s", batch.entry.source, failure)
+            core.log.error("%s: %s", batch.entry.source, failure)
             continue
         for row in rows:
             total += row.size if row.fetch else 0
@@ -652,24 +662,20 @@ def dry_run(run: core.Run, words: Words) -> bool:
 
 def refilter(settings: core.Settings, filters: core.Filters, words: Words) -> int:
     """Apply the word lists to the prompts in the output folder; nothing is asked of the site."""
-    from . import core
-
     if not settings.output.is_dir():
-        log.error("%s", words("verify.nothing", folder=settings.output))
+        core.log.error("%s", words("verify.nothing", folder=settings.output))
         return USAGE
     library = core.Library(settings.output)
-    log.info("%s", words("refiltered", count=library.refilter(filters)))
+    core.log.info("%s", words("refiltered", count=library.refilter(filters)))
     library.close()
     return DONE
 
 
 def verify(settings: core.Settings, words: Words, clock: util.Clock) -> int:
     """Check the files of the output folder; nothing is fetched."""
-    from . import core
-
     library = core.Library(settings.output)
     for problem in library.problems:
-        log.warning("%s", problem)
+        core.log.warning("%s", problem)
     counts: Counter[str] = Counter()
     failures = []
     for result in core.verify_library(library, clock):
@@ -679,11 +685,11 @@ def verify(settings: core.Settings, words: Words, clock: util.Clock) -> int:
     library.close()
     say_failures(words, failures)
     if not counts:
-        log.error("%s", words("verify.nothing", folder=settings.output))
+        core.log.error("%s", words("verify.nothing", folder=settings.output))
         return USAGE
-    log.info("%s", words("verify.summary", good=counts["done"], bad=counts["failed"]))
+    core.log.info("%s", words("verify.summary", good=counts["done"], bad=counts["failed"]))
     if counts["queued"]:
-        log.warning("%s", words("queued", count=counts["queued"]))
+        core.log.warning("%s", words("queued", count=counts["queued"]))
     return exit_code(counts, ())
 
 

@@ -27,7 +27,7 @@ from functools import cache, partial
 from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import parse_qs, unquote, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qs, quote, unquote, urlencode, urlsplit, urlunsplit
 
 import requests
 
@@ -252,6 +252,11 @@ def read_list(path: Path) -> list[Line]:
     if not lines:
         raise UsageError(f"{path} holds no link; write one a line.")
     return lines
+
+
+def user_link(name: str) -> str:
+    """The link to a user's page."""
+    return f"{SITE}/user/{quote(name)}"
 
 
 @dataclass(frozen=True)

@@ -1256,7 +1256,7 @@ class _Answer(http.client.HTTPResponse):
     def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
         super().__init__(sock, *args, **kwargs)
         self._steady = _SteadyStream(self.fp.detach())
-        self.fp = _Gathering(self._steady)
+        self.fp = _Gathering(self._steady, sock)
         self._patience = max(2 * (sock.gettimeout() or 0.0), 4.0)
 
     def begin(self) -> None:
@@ -1271,30 +1271,30 @@ class _Gathering(io.BufferedReader):
     That is a view of a buffer which the next call uses again. What came before a connection broke is never lost.
     """
 
-    MOMENT = 0.03
+    MOMENT, TLS_RECORD = 0.03, 1 << 14
 
-    def __init__(self, raw: io.RawIOBase) -> None:
+    def __init__(self, raw: io.RawIOBase, sock: socket.socket) -> None:
         super().__init__(raw)
-        self._buffer = bytearray()
+        self._sock, self._buffer = sock, bytearray()
 
     def read1(self, size: int = -1, /) -> Any:
         if size <= READ:
             return super().read1(size)
         if len(self._buffer) < size:
             self._buffer = bytearray(size)
-        view, count = memoryview(self._buffer)[:size], 0
-        until = time.monotonic() + self.MOMENT
-        while count < size and (not count or time.monotonic() < until):
+        view, until = memoryview(self._buffer)[:size], time.monotonic() + self.MOMENT
+        count = more = self.readinto1(view)
+        while more and count < size and self._comes(more, until - time.monotonic()):
             try:
                 more = self.readinto1(view[count:])
-            except OSError:
-                if not count:
-                    raise
-                break  # the next call meets it again
-            if not more:
+            except OSError:  # the next call meets it again
                 break
             count += more
         return view[:count]
+
+    def _comes(self, last: int, seconds: float) -> bool:
+        """Whether more comes within so many seconds; after a full record of TLS the next is taken for granted."""
+        return seconds > 0 and (last == self.TLS_RECORD or urllib3.util.wait_for_read(self._sock, seconds))
 
 
 class _SteadyStream(io.RawIOBase):

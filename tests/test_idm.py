@@ -456,7 +456,7 @@ def test_waiting_ends_when_everything_has_come(
     )
     idm.does(SLOWLY if arrives == "slowly" else at_once)
     assert run("10001", f"--idm={idm.path}", "--idm-wait") == code
-    assert {record["status"] for record in state().values() if record["type"] != "page"} == {
+    assert {record["status"] for record in state().values() if record["type"] in ("model", "image")} == {
         "failed" if code else "success"
     }
     assert idm.calls()[-1] == ["/s"]
