@@ -18,7 +18,8 @@ import threading
 import time
 import traceback
 import unicodedata
-from collections import Counter, OrderedDict, deque
+from array import array
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
@@ -792,7 +793,7 @@ def read_image(answer: Mapping[str, Any]) -> Image | None:
     url = util.web_link(text(answer, "url"))
     stem = urlsplit(url).path.rpartition("/")[2].partition(".")[0] if url.startswith("http") else ""
     image_id = number(answer, "id") or (int(stem) if re.fullmatch(r"[0-9]{1,10}", stem) else 0)
-    if image_id <= 0 or not url.startswith(("http://", "https://")):
+    if not 0 < image_id < 1 << 63 or not url.startswith(("http://", "https://")):
         return None
     level = (
         number(answer, "browsingLevel") or _LEVEL_WORDS.get(text(answer, "nsfwLevel")) or number(answer, "nsfwLevel")
@@ -2183,7 +2184,7 @@ class Run:
         self._visited: set[tuple[Path, Target, Settings]] = set()
         self._answers: OrderedDict[tuple[str, int], dict[str, Any]] = OrderedDict()
         self._expected = OrderedDict.fromkeys(each.target.id for each in entries if each.target.kind in ("model", "id"))
-        self._late: deque[tuple[Batch, Album, int]] = deque()
+        self._late: list[tuple[Batch, Album, array[int]]] = []
         self._held: list[Callable[[], None]] = []
         self._resting: list[tuple[float, Callable[[], None]]] = []
         self._in_flight = 0
@@ -2346,14 +2347,19 @@ class Run:
         for tally in (batch.tally, self._all):
             tally.open()
         with self._lock:
-            self._late.append((batch, album, image_id))
+            if not self._late or self._late[-1][1] is not album:
+                self._late.append((batch, album, array("q")))
+            self._late[-1][2].append(image_id)
 
     def _next_late(self) -> None:
         """Ask what was put off, one after the other."""
         with self._lock:
             if not self._late:
                 return
-            batch, album, image_id = self._late.popleft()
+            batch, album, ids = self._late[-1]
+            image_id = ids.pop()
+            if not ids:
+                self._late.pop()
         ask = partial(self._generation, batch, album, image_id)
         self._queue(self._metadata, batch, (batch.tally, self._all), f"{album.name}: picture {image_id}", ask)
 

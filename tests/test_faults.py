@@ -973,8 +973,8 @@ def test_a_torn_state_log_is_said_and_nothing_else_is_lost(
     site.forget()
     assert run(link(site)) == 0
     said = err()
-    assert "line 3 is no record and was skipped" in said
-    assert "line 4 was cut short and was dropped" in said
+    assert "line 6 is no record and was skipped" in said
+    assert "line 7 was cut short and was dropped" in said
     assert not site.seen("storage")
     assert b'"id":"2\n{' in log.read_bytes()
 
@@ -1272,7 +1272,15 @@ def test_an_answer_of_another_shape_is_a_sentence(site: FakeCivitai, run: Runner
     assert "Traceback" not in said
 
 
-@pytest.mark.parametrize("answer", ["{}", '{"items":null}', '{"items":[null,7,{"id":"x"},{}],"metadata":7}'])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "{}",
+        '{"items":null}',
+        '{"items":[null,7,{"id":"x"},{}],"metadata":7}',
+        f'{{"items":[{{"id":{10**30},"url":"http://127.0.0.1:9/x.png","type":"image"}}]}}',
+    ],
+)
 def test_an_odd_gallery_does_no_harm(site: FakeCivitai, run: Runner, out: Path, answer: str) -> None:
     file = add_file(site)
     site.fail(IMAGES, fake.Status(200, answer), times=MANY)
