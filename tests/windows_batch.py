@@ -150,9 +150,9 @@ def settled(tmp_path_factory: pytest.TempPathFactory, site: FakeCivitai) -> Plac
 @pytest.fixture
 def ready(tmp_path: Path, site: FakeCivitai, settled: Place) -> Place:
     """A folder with its environment, moved from where that was made; packages can't be had any more."""
-    folder = tmp_path / "日本語 (moved)"
+    folder = tmp_path / "moved (here)"
     shutil.copytree(settled.folder, folder)
-    place = Place(folder, site, {"PIP_FIND_LINKS": windows(tmp_path), "LC_ALL": locale_of(folder.name)})
+    place = Place(folder, site, {"PIP_FIND_LINKS": windows(tmp_path)})
     place.write("models.txt", "10001")
     return place
 
@@ -262,7 +262,7 @@ def test_no_python(bare: Place) -> None:
     assert not (bare.folder / ".venv").exists()
 
 
-def test_a_broken_environment_is_made_anew_when_packages_can_be_had(ready: Place) -> None:
+def test_a_broken_environment_is_made_anew_as_soon_as_packages_can_be_had(ready: Place) -> None:
     (ready.folder / ".venv" / "Scripts" / "python.exe").write_bytes(b"")
     ran = ready.start()
     assert ran.code == 2
