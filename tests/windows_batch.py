@@ -14,6 +14,8 @@ import json
 import os
 import shutil
 import subprocess
+import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -102,13 +104,18 @@ class Place:
         }
         environment = {name: value for name, value in environment.items() if value}
         command = ["wine", windows(PYTHON / "python.exe"), "-c", EXPLORER, line, cwd]
-        done = subprocess.run(
-            command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            timeout=200, check=False,
-        )  # fmt: skip
-        said = done.stdout.decode("utf-8", "replace")
-        print(f"> {line}   [{cwd}]\n{said}exit code {done.returncode}\n")
-        return Ran(done.returncode, said)
+        process = subprocess.Popen(
+            command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
+        output: list[bytes] = []
+        # What a batch file opened, such as an editor, lives on and may hold the pipe.
+        reader = threading.Thread(target=lambda: output.extend(process.stdout or ()), daemon=True)
+        reader.start()
+        code = process.wait(200)
+        reader.join(2)
+        said = b"".join(output).decode("utf-8", "replace")
+        print(f"> {line}   [{cwd}]\n{said}exit code {code}\n")
+        return Ran(code, said)
 
     def has(self, name: str) -> bytes | None:
         """The bytes of a file that was brought home."""
@@ -192,7 +199,11 @@ def test_without_a_list_a_template_is_made_and_opened(bare: Place) -> None:
     assert "Press any key" in ran.said
     assert (bare.folder / "models.txt").read_bytes().startswith(b"# One link a line.")
     assert b"\r\nhttp" not in (bare.folder / "models.txt").read_bytes()
-    assert (bare.folder / "noted.txt").read_text().strip() == "models.txt"
+    noted, deadline = bare.folder / "noted.txt", time.monotonic() + 60
+    while not (noted.exists() and noted.read_text().endswith("\n")):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert noted.read_text().strip() == "models.txt"
     assert not (bare.folder / ".venv").exists()
 
 
