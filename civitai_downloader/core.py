@@ -2250,6 +2250,7 @@ class Run:
             batch.told.remove(result)
             batch.counts["queued"] -= 1
             self.counts["queued"] -= 1
+            self.pictures -= wanted.kind == "image"
             self._finish(batch, now)
         self._start_idm(result for _, _, result in self._queued if result.until)
         self._queued = still
@@ -3178,10 +3179,15 @@ def write_report(run: Run, library: Library) -> None:
     """Write `report.json`, its list of files line by line from the results that were written as they came."""
     target = library.root / "report.json"
     beside = target.with_name("report.json.tmp")
+    queued = {(each.kind, each.id) for batch in run.batches for each in batch.told if each.outcome == "queued"}
     head = json.dumps(run.report(library), ensure_ascii=False, indent=2)[:-2]
     with util.disk_errors(target), beside.open("w", encoding="utf-8", errors="replace", newline="\n") as file:
         file.write(head + ',\n  "files": [')
-        for count, result in enumerate(util.json_lines(library.root / "lists" / "results.jsonl")):
+        lines = util.json_lines(library.root / "lists" / "results.jsonl")
+        lasting = (
+            each for each in lines if each.get("outcome") != "queued" or (each.get("kind"), each.get("id")) in queued
+        )
+        for count, result in enumerate(lasting):
             file.write(("," if count else "") + "\n    " + json.dumps(result, ensure_ascii=False))
         file.write("\n  ]\n}\n")
     with util.disk_errors(target):

@@ -443,7 +443,7 @@ def test_nothing_is_queued_to_a_folder_that_can_not_be_written(
     ("arrives", "code"), [("", 0), ("_2", 0), ("slowly", 0), ("wrong", 1)], ids=["whole", "numbered", "slow", "wrong"]
 )
 def test_waiting_ends_when_everything_has_come(
-    run: Runner, idm: StandIn, file: FakeFile, state: State, arrives: str, code: int
+    run: Runner, idm: StandIn, file: FakeFile, state: State, out: Path, arrives: str, code: int
 ) -> None:
     at_once = (
         "import os, time, urllib.request\n"
@@ -456,9 +456,10 @@ def test_waiting_ends_when_everything_has_come(
     )
     idm.does(SLOWLY if arrives == "slowly" else at_once)
     assert run("10001", f"--idm={idm.path}", "--idm-wait") == code
-    assert {record["status"] for record in state().values() if record["type"] in ("model", "image")} == {
-        "failed" if code else "success"
-    }
+    ended = {record["status"] for record in state().values() if record["type"] in ("model", "image")}
+    assert ended == {"failed" if code else "success"}
+    told = json.loads((out / "report.json").read_text("utf-8"))["files"]
+    assert sorted(each["kind"] for each in told) == ["image", "model"]
     assert idm.calls()[-1] == ["/s"]
 
 
