@@ -18,6 +18,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -109,7 +110,9 @@ class Place:
         )
         output: list[bytes] = []
         # What a batch file opened, such as an editor, lives on and may hold the pipe.
-        reader = threading.Thread(target=lambda: output.extend(process.stdout or ()), daemon=True)
+        assert process.stdout
+        chunks = iter(partial(os.read, process.stdout.fileno(), 65536), b"")
+        reader = threading.Thread(target=lambda: output.extend(chunks), daemon=True)
         reader.start()
         code = process.wait(200)
         reader.join(2)
