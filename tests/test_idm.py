@@ -31,9 +31,11 @@ Skip = Callable[[float], None]
 Meanwhile = Callable[[Callable[[int], None]], None]
 
 STAND_IN = """#!{python} -IS
-import json, sys, time
-with open({log!r}, "a", encoding="utf-8") as log:
-    log.write(json.dumps(sys.argv[1:]) + "\\n")
+import json, os, sys, time
+call = os.path.join({log!r}, "%020d-%d" % (time.time_ns(), os.getpid()))
+with open(call, "w", encoding="utf-8") as log:
+    json.dump(sys.argv[1:], log)
+os.rename(call, call + ".json")
 {then}
 """
 # Fast enough for thousands; one write for a call, words on lines, then an empty one.
@@ -71,7 +73,8 @@ class StandIn:
     """An executable that records how it was called and does what its `then` says."""
 
     def __init__(self, folder: Path) -> None:
-        self.path, self._log = folder / ("IDMan.exe" if os.name == "nt" else "IDMan"), folder / "idm-calls.jsonl"
+        self.path, self._log = folder / ("IDMan.exe" if os.name == "nt" else "IDMan"), folder / "calls"
+        self._log.mkdir()
         self.does("")
 
     def does(self, then: str) -> None:
@@ -85,16 +88,17 @@ class StandIn:
     def is_quick(self) -> None:
         """Take thousands of calls; a Windows program can't be that fast."""
         if os.name != "nt":
-            self.path.write_text(QUICK.format(log=str(self._log)), "utf-8")
+            self.path.write_text(QUICK.format(log=str(self._log / "quick")), "utf-8")
 
     def calls(self) -> list[list[str]]:
-        text = self._log.read_text("utf-8") if self._log.exists() else ""
-        if text.startswith("/"):
+        if (self._log / "quick").exists():
+            text = (self._log / "quick").read_text("utf-8")
             return [call.split("\n") for call in text.strip().split("\n\n")]
-        return [json.loads(line) for line in text.splitlines()]
+        return [json.loads(call.read_text("utf-8")) for call in sorted(self._log.glob("*.json"))]
 
     def forget(self) -> None:
-        self._log.unlink(missing_ok=True)
+        for call in self._log.iterdir():
+            call.unlink()
 
     def queued(self) -> list[tuple[str, str, str]]:
         """Link, folder and name of every queued file."""

@@ -253,14 +253,15 @@ def test_links_and_options_are_passed_on(ready: Place) -> None:
 
 
 def test_a_shortcut_with_idm_queues_everything(ready: Place) -> None:
-    log = ready.folder / "calls.jsonl"
+    log = ready.folder / "calls"
+    log.mkdir()
     script = STAND_IN.format(python="", log=windows(log), then="")
     program = windows_program(script, windows(PYTHON / "python.exe"), PYTHON / "Lib" / "site-packages" / "pip")
     (ready.folder / "IDMan.exe").write_bytes(program)
     ran = ready.start("--idm=IDMan.exe")
     assert ran.code == 3
     assert "still queued in IDM" in ran.said
-    queued, *_, started = [json.loads(line) for line in log.read_text("utf-8").splitlines()]
+    queued, *_, started = [json.loads(call.read_text("utf-8")) for call in sorted(log.iterdir())]
     assert queued[:1] + queued[2:] == ["/d", "/p", queued[3], "/f", "paper.safetensors", "/n", "/a"]
     assert queued[3].startswith(windows(ready.folder / "downloads" / "users"))
     assert started == ["/s"]
