@@ -77,7 +77,8 @@ def main(argv: Sequence[str] | None = None) -> int:
                 found = []
                 for row in SCENARIOS[name](bench):
                     found.append(row)
-                    print(line_of(row, found[0]), flush=True)
+                    first = next(each for each in found if each.scenario == row.scenario)
+                    print(line_of(row, first), flush=True)
                 rows += found
             shutil.rmtree(inner)
     if options.plot:
