@@ -20,7 +20,7 @@ from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from tests.fake_answers import ACCOUNT, signed_url
 from tests.fake_world import Body, FakeFile, FakeImage, World, jpeg_bytes
@@ -121,7 +121,7 @@ class Files(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Send a file or a part of it."""
-        with Path("." + urlsplit(self.path).path).open("rb") as file:
+        with Path("." + unquote(urlsplit(self.path).path)).open("rb") as file:
             total = os.fstat(file.fileno()).st_size
             wanted = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
             start, stop = (int(wanted[1]), int(wanted[2] or total - 1) + 1) if wanted else (0, total)
