@@ -135,6 +135,7 @@ class Files(BaseHTTPRequestHandler):
 def files(root: str, certificate: str) -> None:
     """Serve a folder, with TLS if a certificate is named."""
     os.chdir(root)
+    ThreadingHTTPServer.request_queue_size = 128
     server = ThreadingHTTPServer(("127.0.0.1", 0), Files)
     if certificate:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
