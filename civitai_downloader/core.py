@@ -1489,7 +1489,8 @@ class Library:
         self._log = util.KeyedLog(self.root / "download_state.jsonl", alone=lock is not None)
         self._by_hash: dict[str, Key] = {}
         self._owners: dict[str, Key] = {}
-        self._limit = util.path_limit()
+        self._limit, self._place, self._root = util.path_limit(), str(root.absolute()), str(self.root)
+        self._last: tuple[Key, Record | None] = ("", ""), None
         self._listings: dict[Path, dict[str, str]] = {}
         self.results = util.JsonLog(self.root / "lists" / "results.jsonl")
         for line in self._log.live("model"):
@@ -1515,13 +1516,17 @@ class Library:
             self._by_hash[record.sha256] = key
 
     def _record(self, key: Key) -> Record | None:
-        """The last line of the log about a thing."""
-        line = self._log.get(*key)
-        return read_record(line) if line is not None else None
+        """The last line of the log about a thing; it is often asked for several times in a row."""
+        last, record = self._last
+        if last != key:
+            line = self._log.get(*key)
+            record = read_record(line) if line is not None else None
+            self._last = key, record
+        return record
 
     def at(self, path: str) -> Path:
         """The place of a relative path on this disk."""
-        return self.root.joinpath(*path.split("/"))
+        return Path(f"{self._root}{os.sep}{path.replace('/', os.sep)}")
 
     def check_links(self, path: str) -> None:
         """Raise Failure if a folder on the way to a relative path is a symlink that a stranger planted."""
@@ -1530,7 +1535,7 @@ class Library:
 
     def place(self, folder: Iterable[str], name: str) -> str:
         """The relative path of a name in a folder, cut where this machine's paths are short."""
-        return "/".join(util.fit_path(str(self.folder.absolute()), [*folder, name], self._limit))
+        return "/".join(util.fit_path(self._place, [*folder, name], self._limit))
 
     def records(self) -> Iterator[tuple[Key, Record]]:
         """The models and pictures that the log knows, one at a time."""
@@ -1573,11 +1578,14 @@ class Library:
         """What to do about a thing, and the file that this is about."""
         record = self.find(wanted)
         recorded = util.size_of(self.at(record.path)) if record is not None and record.path else None
+        whole = record is not None and record.status == "success" and recorded == record.size
         there = self._existing(wanted) if recorded is None else self.at(wanted.path)
-        action = decide(wanted, record, util.size_of(there), recorded, force=force)
+        action = decide(wanted, record, None if whole and not force else util.size_of(there), recorded, force=force)
         if record is None or action not in ("keep", "link"):
             return action, there
         source = self.at(record.path)
+        if action == "keep":
+            return action, source
         target = self.at(wanted.path + (source.suffix if wanted.kind == "image" else ""))
         return ("keep", target) if self._is_copy(wanted, target, source) else (action, source)
 
@@ -1613,6 +1621,7 @@ class Library:
         """Append to the state log what became of a thing."""
         facts = {"at": util.utc_now(), "type": key[0], "id": key[1], **vars(record), "reason": reason, "source": source}
         self._log.append({name: value for name, value in facts.items() if name != "until" or value})
+        self._last = ("", ""), None
         self._remember(key, record)
 
     def write_sidecar(self, place: str, wanted: Wanted, data: bytes) -> None:
@@ -1743,9 +1752,7 @@ class Fetcher:
             return waiting
         action, path = library.look(wanted, force=force)
         if action == "keep":
-            return self._result(
-                wanted, library, path, "skipped", verified=bool(wanted.sha256) or wanted.kind == "image"
-            )
+            return self.kept(wanted, library, path)
         if action == "fetch" and elsewhere is not None and elsewhere.is_file():
             action, path = "link", elsewhere
         target = library.at(wanted.path)
@@ -1756,6 +1763,10 @@ class Fetcher:
         if wanted.kind == "model" and target.is_file() and not library.is_ours(wanted):
             wanted = library.claim_spare(wanted)
         return self._link(wanted, library, path) if action == "link" else self._fetch(wanted, library)
+
+    def kept(self, wanted: Wanted, library: Library, path: Path) -> Result:
+        """The result of a thing that is there and known."""
+        return self._result(wanted, library, path, "skipped", verified=bool(wanted.sha256) or wanted.kind == "image")
 
     def _link(self, wanted: Wanted, library: Library, source: Path) -> Result:
         """Put the same bytes at a second place without fetching them again."""
@@ -2838,8 +2849,10 @@ class Run:
             if asked in self._asked:
                 return
             self._asked.add(asked)
-        if batch.library.look(wanted, force=force)[0] == "keep":
-            if result := self._result_of(batch, wanted.name, partial(self._bring, batch, wanted)):
+        action, path = batch.library.look(wanted, force=force)
+        if action == "keep":
+            kept = self._fetcher.kept(wanted, batch.library, path)
+            if result := self._result_of(batch, wanted.name, partial(self._noted, batch, wanted, kept)):
                 self._finish(batch, result)
             return
         tallies = (*tallies, batch.tally, self._all)
@@ -2916,6 +2929,11 @@ class Run:
             )
             library.record(key, Record("failed", wanted.path, 0, ""), source=wanted.source, reason=str(failure))
             return result
+        return self._noted(batch, wanted, result)
+
+    def _noted(self, batch: Batch, wanted: Wanted, result: Result) -> Result:
+        """A good result, on record if it is news."""
+        library, key = batch.library, (wanted.kind, wanted.id)
         if result.outcome == "queued":
             if result.until:
                 record = Record("queued", result.path, result.size, result.sha256, result.until)
@@ -2925,7 +2943,7 @@ class Run:
         if result.outcome == "done" or result.sha256 or not library.succeeded(key):
             sha256 = result.sha256 or wanted.sha256
             library.record(key, Record("success", result.path, result.size, sha256), source=wanted.source)
-        if len(self.libraries) > 1 or force:
+        if len(self.libraries) > 1 or batch.entry.settings.force:
             self._landed[wanted.identity] = library.at(result.path)
         return result
 
@@ -3180,15 +3198,19 @@ def write_report(run: Run, library: Library) -> None:
     target = library.root / "report.json"
     beside = target.with_name("report.json.tmp")
     queued = {(each.kind, each.id) for batch in run.batches for each in batch.told if each.outcome == "queued"}
+
+    def is_last(result: Mapping[str, Any]) -> bool:
+        return result["outcome"] != "queued" or (result["kind"], result["id"]) in queued
+
     head = json.dumps(run.report(library), ensure_ascii=False, indent=2)[:-2]
     with util.disk_errors(target), beside.open("w", encoding="utf-8", errors="replace", newline="\n") as file:
         file.write(head + ',\n  "files": [')
-        lines = util.json_lines(library.root / "lists" / "results.jsonl")
-        lasting = (
-            each for each in lines if each.get("outcome") != "queued" or (each.get("kind"), each.get("id")) in queued
-        )
-        for count, result in enumerate(lasting):
-            file.write(("," if count else "") + "\n    " + json.dumps(result, ensure_ascii=False))
+        count = 0
+        for line in library.results.lines():
+            if b'"queued"' in line and not is_last(json.loads(line)):
+                continue
+            file.write(("," if count else "") + "\n    " + line.decode("utf-8", "replace").strip())
+            count += 1
         file.write("\n  ]\n}\n")
     with util.disk_errors(target):
         util.replace_file(beside, target)

@@ -22,6 +22,7 @@ import os
 import re
 import shutil
 import socket
+import stat
 import struct
 import subprocess
 import sys
@@ -477,8 +478,8 @@ def _write_whole(file: IO[bytes], data: bytes) -> None:
 def size_of(path: Path) -> int | None:
     """The size of the regular file at `path`, or None."""
     with suppress(OSError, ValueError):
-        if path.is_file():
-            return path.stat().st_size
+        found = os.stat(path)
+        return found.st_size if stat.S_ISREG(found.st_mode) else None
     return None
 
 
@@ -608,6 +609,11 @@ class JsonLog:
             if file.read(1) != b"\n":
                 file.write(b"\n")
         return file
+
+    def lines(self) -> Iterator[bytes]:
+        """The whole lines of the file, if there is one."""
+        with suppress(FileNotFoundError), self._path.open("rb") as file:
+            yield from (line for line in file if line.endswith(b"\n"))
 
     def close(self) -> None:
         """Let go of the file; what was appended is on the disk then."""
@@ -1255,8 +1261,8 @@ class _Answer(http.client.HTTPResponse):
 
     def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
         super().__init__(sock, *args, **kwargs)
-        self._steady = _SteadyStream(self.fp.detach())
-        self.fp = _Gathering(self._steady, sock)
+        self._steady = _SteadyStream(self.fp.detach(), sock)
+        self.fp = _Gathering(self._steady)
         self._patience = max(2 * (sock.gettimeout() or 0.0), 4.0)
 
     def begin(self) -> None:
@@ -1271,11 +1277,11 @@ class _Gathering(io.BufferedReader):
     That is a view of a buffer which the next call uses again. What came before a connection broke is never lost.
     """
 
-    MOMENT, TLS_RECORD = 0.03, 1 << 14
+    MOMENT = 0.03
 
-    def __init__(self, raw: io.RawIOBase, sock: socket.socket) -> None:
-        super().__init__(raw)
-        self._sock, self._buffer = sock, bytearray()
+    def __init__(self, steady: _SteadyStream) -> None:
+        super().__init__(steady)
+        self._steady, self._buffer = steady, bytearray()
 
     def read1(self, size: int = -1, /) -> Any:
         if size <= READ:
@@ -1284,17 +1290,13 @@ class _Gathering(io.BufferedReader):
             self._buffer = bytearray(size)
         view, until = memoryview(self._buffer)[:size], time.monotonic() + self.MOMENT
         count = more = self.readinto1(view)
-        while more and count < size and self._comes(more, until - time.monotonic()):
+        while more and count < size and self._steady.comes(more, until - time.monotonic()):
             try:
                 more = self.readinto1(view[count:])
             except OSError:  # the next call meets it again
                 break
             count += more
         return view[:count]
-
-    def _comes(self, last: int, seconds: float) -> bool:
-        """Whether more comes within so many seconds; after a full record of TLS the next is taken for granted."""
-        return seconds > 0 and (last == self.TLS_RECORD or urllib3.util.wait_for_read(self._sock, seconds))
 
 
 class _SteadyStream(io.RawIOBase):
@@ -1303,14 +1305,21 @@ class _SteadyStream(io.RawIOBase):
     Only the time spent waiting for the socket counts, so that our own limit of speed is not held against a server.
     """
 
-    SLOWEST, WINDOW = 1024, 120.0
+    SLOWEST, WINDOW, TLS_RECORD = 1024, 120.0, 1 << 14
 
-    def __init__(self, source: Any) -> None:
-        self._source, self._waited, self._gained = source, 0.0, 0
+    def __init__(self, source: Any, sock: socket.socket) -> None:
+        self._source, self._sock, self._waited, self._gained = source, sock, 0.0, 0
         self.deadline = math.inf
 
     def readable(self) -> bool:
         return True
+
+    def comes(self, last: int, seconds: float) -> bool:
+        """Whether more comes within so many seconds; after a full record of TLS the next is taken for granted."""
+        begun = time.monotonic()
+        comes = seconds > 0 and (last == self.TLS_RECORD or urllib3.util.wait_for_read(self._sock, seconds))
+        self._waited += time.monotonic() - begun
+        return comes
 
     def readinto(self, buffer: Any) -> int:
         begun = time.monotonic()
