@@ -1277,7 +1277,7 @@ class _Gathering(io.BufferedReader):
     That is a view of a buffer which the next call uses again. What came before a connection broke is never lost.
     """
 
-    MOMENT = 0.03
+    MOMENT = 0.01
 
     def __init__(self, steady: _SteadyStream) -> None:
         super().__init__(steady)
@@ -1626,7 +1626,7 @@ class _Crew:
     as there are to spare share the rest. Where one of them meets trouble all end with the piece they have.
     """
 
-    ALONE, TRIAL, GAIN, WORTH, LATER = 0.08, 0.1, 1.2, 1.0, (1.0, 3.0, 10.0)
+    ALONE, TRIAL, GAIN, WORTH, LATER = 0.06, 0.08, 1.2, 1.0, (1.0, 3.0, 10.0)
 
     def __init__(self, ranges: _Ranges, gate: Gate, clock: Clock, bring: Callable[[_Stretch], None]) -> None:
         """`bring` receives a stretch in the calling thread."""
@@ -1829,7 +1829,7 @@ class Transfer:
             if stretch := self._ranges.take():
                 self._lead(stretch)
             else:
-                self._hash_on(BLOCK)
+                self._hash_on(16 * BLOCK)
                 self.clock.sleep(0.005)
             if self._crew.trouble is not None:
                 raise self._crew.trouble
@@ -1959,7 +1959,7 @@ class Transfer:
             self._digest.update(chunk)
             self._hashed = stretch.at
         else:
-            self._hash_on(4 * BLOCK)
+            self._hash_on(16 * BLOCK)
         if self.trusted and self._stamp.total and not self._alone:
             self._crew.review(self._stamp.total - self._ranges.here, partial(self._begin_ranges, stretch))
 
