@@ -422,6 +422,28 @@ class Site:
         """`/model-versions/by-hash/{hash}`: the earliest published version with a file of this hash."""
         return self._get(f"/model-versions/by-hash/{digest}", {}, self._model_pace)
 
+    def versions_by_sha256(self, digests: Sequence[str]) -> dict[str, Target]:
+        """The versions with files of these SHA256 (upper case, at most 10,000), in one request; kept ones without any.
+
+        Those that are nowhere, or in several versions, are left out.
+        """
+        kept = {digest: self._kept_answer(f"v1/sha256/{digest}") for digest in digests}
+        if missing := [digest for digest, answer in kept.items() if answer is None]:
+            url = f"{self.base}/api/v1/model-versions/by-hash/ids"
+            rows = self.http.json(url, util.Patience(), None, partial(self._take_turn, self._model_pace), missing)
+            found: dict[str, list[Any]] = {}
+            for row in _listed(rows):
+                if isinstance(row, dict):
+                    found.setdefault(text(row, "hash").upper(), []).append(row)
+            for digest in missing:
+                kept[digest] = found.get(digest, [])
+                self._keep(f"v1/sha256/{digest}", kept[digest])
+        return {
+            digest: Target("version", id=number(rows[0], "modelId"), version=number(rows[0], "modelVersionId"))
+            for digest, rows in kept.items()
+            if len(rows) == 1
+        }
+
     def needs_token(self, version_id: int) -> bool:
         """Whether the version's files ask for a login (`/model-versions/mini/{id}`)."""
         return self._get(f"/model-versions/mini/{version_id}", {}, self._model_pace).get("requireAuth") is True
@@ -2194,6 +2216,7 @@ class Run:
         self._landed: dict[str, Path] = {}
         self._visited: set[tuple[Path, Target, Settings]] = set()
         self._answers: OrderedDict[tuple[str, int], dict[str, Any]] = OrderedDict()
+        self._hashes: dict[str, Target] | None = None
         self._expected = OrderedDict.fromkeys(each.target.id for each in entries if each.target.kind in ("model", "id"))
         self._late: list[tuple[Batch, Album, array[int]]] = []
         self._held: list[Callable[[], None]] = []
@@ -2531,9 +2554,7 @@ class Run:
                     raise
                 target = Target("version", version=target.id)
         if target.kind == "hash":
-            answer = self.site.version_by_hash(target.name)
-            target = Target("version", version=number(answer, "id"))
-            self._remember(("version", target.version), answer)
+            target = self._of_hash(target.name)
         model = self._model(target.id) if target.id else None
         if model is None or (target.version and all(version.id != target.version for version in model.versions)):
             late = self._version(target.version)
@@ -2541,6 +2562,21 @@ class Run:
             if all(version.id != target.version for version in model.versions):
                 model = replace(model, versions=(*model.versions, read_version(late)))
         return model, replace(target, kind="model", id=model.id)
+
+    def _of_hash(self, digest: str) -> Target:
+        """The version with a file of this hash; the SHA256 of all lines are asked for in one request."""
+        if self._hashes is None:
+            names = (batch.entry.target.name.upper() for batch in self.batches if batch.entry.target.kind == "hash")
+            sums, self._hashes = [name for name in dict.fromkeys(names) if len(name) == 64][:10_000], {}
+            if len(sums) > 1:
+                with suppress(Failure):  # each is asked for by itself, then
+                    self._hashes = self.site.versions_by_sha256(sums)
+                self._expected.update(dict.fromkeys(target.id for target in self._hashes.values()))
+        if digest.upper() in self._hashes:
+            return self._hashes[digest.upper()]
+        answer = self.site.version_by_hash(digest)
+        self._remember(("version", number(answer, "id")), answer)
+        return Target("version", version=number(answer, "id"))
 
     def _model(self, model_id: int) -> Model:
         """A model; those that will be visited next are asked for in the same request."""

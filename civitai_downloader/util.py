@@ -1100,9 +1100,13 @@ class Http:
         patience: Patience,
         headers: Mapping[str, str] | None = None,
         turn: Callable[[], object] = lambda: None,
+        body: Any = None,
     ) -> Any:
-        """The JSON answer, at most 64 MB of it; `turn` is waited for before each request. Raises a Failure, Stopped."""
-        return self._patiently(lambda: self._read_json(url, headers or {}, turn), patience)
+        """The JSON answer to a GET, or to a POST of a `body`; at most 64 MB of it. Raises a Failure, Stopped.
+
+        `turn` is waited for before each request.
+        """
+        return self._patiently(lambda: self._read_json(url, headers or {}, turn, body), patience)
 
     def _patiently(self, action: Callable[[], T], patience: Patience) -> T:
         """Run `action`; a busy server costs patience, another passing fault costs one of the retries.
@@ -1148,14 +1152,19 @@ class Http:
         return session
 
     def _follow(
-        self, url: str, headers: Mapping[str, str], accept: tuple[int, ...], turn: Callable[[], object] | None = None
+        self,
+        url: str,
+        headers: Mapping[str, str],
+        accept: tuple[int, ...],
+        turn: Callable[[], object] | None = None,
+        body: Any = None,
     ) -> requests.Response:
         for _ in range(MAX_REDIRECTS + 1):
             self.health.enter(_host(url), patient=turn is not None)
             self._pause.wait()
             if turn is not None:
                 turn()
-            response = self._send(url, headers)
+            response = self._send(url, headers, body)
             target = requests.Session.get_redirect_target(self._session(), response)
             if target is None:
                 return self._judge(response, accept)
@@ -1177,12 +1186,12 @@ class Http:
                 self._depths[host] = _depth_of(host)
             return self._depths[host]
 
-    def _send(self, url: str, headers: Mapping[str, str]) -> requests.Response:
+    def _send(self, url: str, headers: Mapping[str, str], body: Any) -> requests.Response:
         self._clock.check()
-        host, begun = _host(url), self._clock.now()
+        host, begun, method = _host(url), self._clock.now(), "GET" if body is None else "POST"
         try:
-            response = self._session().get(
-                url, headers=dict(headers), stream=True, allow_redirects=False, timeout=self._timeout
+            response = self._session().request(
+                method, url, headers=dict(headers), json=body, stream=True, allow_redirects=False, timeout=self._timeout
             )
         except requests.exceptions.SSLError as error:
             raise Failure("certificate", f"{host} has no valid certificate; check clock and proxy.") from error
@@ -1192,7 +1201,7 @@ class Http:
             self.health.note(host, 0)
             raise Unreachable(f"{host} can't be reached ({type(error).__name__}); check the connection.") from error
         self.health.note(host, response.status_code)
-        self._log(f"GET {bare_url(url)} {response.status_code} {self._clock.now() - begun:.2f}s")
+        self._log(f"{method} {bare_url(url)} {response.status_code} {self._clock.now() - begun:.2f}s")
         return response
 
     def _judge(self, response: requests.Response, accept: tuple[int, ...]) -> requests.Response:
@@ -1212,16 +1221,16 @@ class Http:
             raise Unreachable(f"{host} has a fault ({status}); try again later.")
         raise refused
 
-    def _read_json(self, url: str, headers: Mapping[str, str], turn: Callable[[], object]) -> Any:
+    def _read_json(self, url: str, headers: Mapping[str, str], turn: Callable[[], object], body: Any) -> Any:
         host = _host(url)
-        with closing(self._follow(url, headers, (), turn)) as response:
+        with closing(self._follow(url, headers, (), turn, body)) as response:
             if "json" not in response.headers.get("Content-Type", ""):
                 raise Unreachable(f"{host} sent a page instead of data (maintenance?); try again later.")
-            body = read_at_most(response, MAX_JSON + 1)
-        if len(body) > MAX_JSON:
+            answer = read_at_most(response, MAX_JSON + 1)
+        if len(answer) > MAX_JSON:
             raise Failure("answer", f"{host} sent more than 64 MB of JSON for one page; it was refused.")
         try:
-            return json.loads(body)
+            return json.loads(answer)
         except (ValueError, RecursionError) as error:
             raise Unreachable(f"{host} sent data that is no JSON; try again later.") from error
 

@@ -405,6 +405,28 @@ def test_a_hash_finds_its_version(run: Runner, site: FakeCivitai, out: Path, len
     assert run("f" * length) == 1
 
 
+@pytest.mark.parametrize("broken", [False, True])
+def test_a_list_of_sha256_is_asked_for_in_one_request(
+    run: Runner, site: FakeCivitai, out: Path, *, broken: bool
+) -> None:
+    names = [f"lantern {number}" for number in range(5)]
+    files = [add_model(site.world, name).files[0] for name in names]
+    add_model(site.world, "twin").add_file("twin.safetensors", files[0].data)
+    if broken:
+        site.fail("by-hash/ids", Status(400, '{"error":"Request must include an array"}'))
+    sums = [file.body.hashes["SHA256"] for file in files]
+    assert run("--no-gallery", lines=[*sums[:3], *(each.lower() for each in sums[3:]), "f" * 64]) == 1
+    assert names_on_disk(out) == {*names}
+    asked = [seen.path.rpartition("/api/v1")[2] for seen in site.seen("site", "/api/v1")]
+    alone = sums if broken else sums[:1]
+    assert sorted(path.rpartition("/")[2].upper() for path in asked if "by-hash/" in path) == sorted(
+        [*alone, "IDS", "F" * 64]
+    )
+    site.forget()
+    assert run("--no-gallery") == 1
+    assert {seen.path.rpartition("/")[2] for seen in site.seen("site", "/api/v1")} == {"f" * 64}
+
+
 # --- Prompts -------------------------------------------------------------------------------------
 
 
