@@ -1641,7 +1641,7 @@ class _Crew:
         """`bring` receives a stretch in the calling thread."""
         self._ranges, self._gate, self._clock, self._bring = ranges, gate, clock, bring
         self._threads: list[threading.Thread] = []
-        self._later = iter((*self.LATER, *itertools.repeat(30.0, 1000)))
+        self._later = itertools.chain(self.LATER, itertools.repeat(30.0))
         self._alone, self._trial, self._trial_at = 0.0, _Stretch(0, 0, 0), 0
         self.dismissed = self._over = False
         self.trouble: BaseException | None = None
