@@ -1635,7 +1635,7 @@ class _Crew:
     as there are to spare share the rest. Where one of them meets trouble all end with the piece they have.
     """
 
-    ALONE, TRIAL, GAIN, WORTH, LATER = 0.04, 0.05, 1.2, 1.0, (1.0, 3.0, 10.0)
+    ALONE, TRIAL, GAIN, WORTH, LATER = 0.04, 0.05, 1.2, 3.0, (1.0, 3.0, 10.0)
 
     def __init__(self, ranges: _Ranges, gate: Gate, clock: Clock, bring: Callable[[_Stretch], None]) -> None:
         """`bring` receives a stretch in the calling thread."""
