@@ -1080,6 +1080,7 @@ class Http:
         self._pause = Pause(clock)
         self.health = Health(clock, log)
         self._local = threading.local()
+        self._proxies: dict[tuple[str, str], dict[str, str]] = {}
         self._lock, self._looking_up = threading.Lock(), threading.Lock()
         self._depths: dict[str, int] = {}
         self.resting = 0
@@ -1145,8 +1146,11 @@ class Http:
             session.mount("https://", _Adapter())
             session.mount("http://", _Adapter())
             session.headers.update({"User-Agent": self._rules.agent, "Accept-Encoding": "identity"})
-            # An own `auth` also keeps .netrc out; proxies and CA bundles of the environment still count.
             session.auth = self._rules.sign
+            # requests would look through the environment for each request, and into .netrc.
+            session.trust_env = False
+            names = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+            session.verify = next((os.environ[name] for name in names if os.environ.get(name)), True)
             session.cookies.set_policy(http.cookiejar.DefaultCookiePolicy(allowed_domains=()))
             self._local.session = session
         return session
@@ -1191,8 +1195,9 @@ class Http:
         host, begun, method = _host(url), self._clock.now(), "GET" if body is None else "POST"
         try:
             response = self._session().request(
-                method, url, headers=dict(headers), json=body, stream=True, allow_redirects=False, timeout=self._timeout
-            )
+                method, url, headers=dict(headers), json=body, stream=True, allow_redirects=False,
+                timeout=self._timeout, proxies=self._proxies_for(url),
+            )  # fmt: skip
         except requests.exceptions.SSLError as error:
             raise Failure("certificate", f"{host} has no valid certificate; check clock and proxy.") from error
         except ValueError as error:  # every kind of bad link is one
@@ -1203,6 +1208,13 @@ class Http:
         self.health.note(host, response.status_code)
         self._log(f"{method} {bare_url(url)} {response.status_code} {self._clock.now() - begun:.2f}s")
         return response
+
+    def _proxies_for(self, url: str) -> dict[str, str]:
+        """The proxies that the environment names for a host, looked up once."""
+        place = urlsplit(url)[:2]
+        if place not in self._proxies:
+            self._proxies[place] = requests.utils.get_environ_proxies(url)
+        return self._proxies[place]
 
     def _judge(self, response: requests.Response, accept: tuple[int, ...]) -> requests.Response:
         """The response if it can be used; otherwise the error its status stands for."""
