@@ -222,57 +222,41 @@ def parse_devalue(text: str) -> Any:
     for anything else, RecursionError for absurd depth. Shared values stay shared, cycles too.
     """
     flat = json.loads(text)
-    if isinstance(flat, int) and flat < 0:
-        return 0 if flat == -6 else None
-    if not isinstance(flat, list) or not flat:
-        raise ValueError("no devalue text")
-    return _Devalue(flat).value(0)
+    return _devalue(flat, 0, {}) if isinstance(flat, list) else _devalue([], flat, {})
 
 
-class _Devalue:
-    """Builds values out of a flat list, each once."""
-
-    def __init__(self, flat: list[Any]) -> None:
-        self._flat = flat
-        self._built: dict[int, Any] = {}
-
-    def value(self, index: Any) -> Any:
-        if isinstance(index, bool) or not isinstance(index, int) or index >= len(self._flat):
-            raise ValueError("a devalue index leads nowhere")
-        if index < 0:
-            return 0 if index == -6 else None
-        if index not in self._built:
-            self._built[index] = self._build(index, self._flat[index])
-        return self._built[index]
-
-    def _build(self, index: int, entry: Any) -> Any:
-        match entry:
-            case dict():
-                return self._fill(index, [each for pair in entry.items() for each in pair])
-            case ["null", *rest]:
-                return self._fill(index, rest)
-            case ["Map", *rest]:
-                return dict(zip(map(str, map(self.value, rest[::2])), map(self.value, rest[1::2]), strict=False))
-            case ["Set", *rest]:
-                return [self.value(each) for each in rest]
-            case [-7, _, *rest]:
-                return [self.value(each) for each in rest[1::2]]
-            case ["Object", int(inner)]:
-                return self.value(inner)
-            case ["BigInt", digits]:
-                return int(str(digits))
-            case [str(), *rest]:
-                return rest[0] if rest else None
-            case list():
-                members = self._built.setdefault(index, [])
-                members.extend(self.value(each) for each in entry)
-                return members
-        return entry
-
-    def _fill(self, index: int, pairs: list[Any]) -> dict[str, Any]:
-        target: dict[str, Any] = self._built.setdefault(index, {})
-        target.update((str(key), self.value(each)) for key, each in zip(pairs[::2], pairs[1::2], strict=False))
-        return target
+def _devalue(flat: list[Any], index: Any, built: dict[int, Any]) -> Any:
+    """The value at an index, put into `built` before its members are, as these may lead back to it."""
+    if isinstance(index, bool) or not isinstance(index, int) or index >= len(flat):
+        raise ValueError("a devalue index leads nowhere")
+    if index < 0:
+        return 0 if index == -6 else None
+    if index in built:
+        return built[index]
+    match flat[index]:
+        case ["null", *rest]:
+            entry: Any = dict(zip(map(str, rest[::2]), rest[1::2], strict=False))
+        case ["Map", *rest]:
+            entry = dict(zip((str(_devalue(flat, key, built)) for key in rest[::2]), rest[1::2], strict=False))
+        case ["Set", *entry]:
+            pass
+        case [-7, _, *rest]:
+            entry = rest[1::2]
+        case ["Object", int(inner)]:
+            return _devalue(flat, inner, built)
+        case ["BigInt", digits]:
+            return int(str(digits))
+        case [str(), *rest]:
+            return rest[0] if rest else None
+        case entry:
+            pass
+    if isinstance(entry, dict):
+        built[index] = {}
+        built[index].update((key, _devalue(flat, each, built)) for key, each in entry.items())
+    elif isinstance(entry, list):
+        built[index] = []
+        built[index].extend(_devalue(flat, each, built) for each in entry)
+    return built.get(index, entry)
 
 
 def human_size(size: float) -> str:
