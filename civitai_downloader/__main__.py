@@ -77,23 +77,21 @@ def line_parser() -> LineParser:
     parser = LineParser(
         add_help=False, allow_abbrev=False, argument_default=argparse.SUPPRESS, formatter_class=help_formatter
     )
-    where = parser.add_argument_group("where")
-    where.add_argument("-o", "--output", metavar="DIR", type=folder, help="output folder (downloads)")
-    where.add_argument(
-        "--layout", metavar="NAME|TEMPLATE", help="creator (default), sharded, comfyui, a1111, or a path with {fields}"
-    )
-    what = parser.add_argument_group("what")
-    what.add_argument("--latest", action="store_true", help="newest version only (default: every version)")
-    what.add_argument("--primary", action="store_true", help="primary file only (default: every file)")
-    what.add_argument("--types", metavar="A,B", type=comma_list, help="model types to take, as LORA,Checkpoint")
-    what.add_argument("--base-models", metavar="A,B", type=comma_list, help='base models to take, as "SDXL 1.0,Pony"')
-    what.add_argument("--only", choices=("models", "images", "metadata"), help="leave the rest out")
-    what.add_argument("--no-gallery", dest="gallery", action="store_false", help="showcase pictures only")
-    what.add_argument("--max-images", metavar="N|all", type=count_or_all, help="pictures for each gallery (200)")
-    what.add_argument("--no-loras", dest="loras", action="store_false", help="not the LoRAs of posts and pictures")
-    what.add_argument("--checkpoints", action="store_true", help="the checkpoints that pictures were made with too")
-    what.add_argument("--full-metadata", action="store_true", help="ask for tools and techniques of every picture")
-    what.add_argument("--sfw", action="store_true", help="PG and PG-13 pictures only, unrated left out")
+    add = parser.add_argument_group("where").add_argument
+    add("-o", "--output", metavar="DIR", type=folder, help="output folder (downloads)")
+    add("--layout", metavar="NAME|TEMPLATE", help="creator (default), sharded, comfyui, a1111, or a path with {fields}")
+    add = parser.add_argument_group("what").add_argument
+    add("--latest", action="store_true", help="newest version only (default: every version)")
+    add("--primary", action="store_true", help="primary file only (default: every file)")
+    add("--types", metavar="A,B", type=comma_list, help="model types to take, as LORA,Checkpoint")
+    add("--base-models", metavar="A,B", type=comma_list, help='base models to take, as "SDXL 1.0,Pony"')
+    add("--only", choices=("models", "images", "metadata"), help="leave the rest out")
+    add("--no-gallery", dest="gallery", action="store_false", help="showcase pictures only")
+    add("--max-images", metavar="N|all", type=count_or_all, help="pictures for each gallery (200)")
+    add("--no-loras", dest="loras", action="store_false", help="not the LoRAs of posts and pictures")
+    add("--checkpoints", action="store_true", help="the checkpoints that pictures were made with too")
+    add("--full-metadata", action="store_true", help="ask for tools and techniques of every picture")
+    add("--sfw", action="store_true", help="PG and PG-13 pictures only, unrated left out")
     return parser
 
 
@@ -108,51 +106,42 @@ def command_parser() -> argparse.ArgumentParser:
         description="Brings home every file, picture and prompt behind a list of Civitai links.",
         epilog="Exit codes: 0 everything is there, 1 something failed, 2 usage, 3 queued in IDM, 130 interrupted.",
     )
-    parser.add_argument(
-        "inputs", nargs="*", metavar="INPUT", help="a list file, a link, or a model id (default: models.txt, users.txt)"
-    )
-    parser.add_argument("--models", action="append", metavar="FILE", help="a list file (may be repeated)")
-    parser.add_argument(
-        "--users", action="append", metavar="FILE", help="a list of user names or links (may be repeated)"
-    )
-    access = parser.add_argument_group("access")
-    access.add_argument("--token", metavar="KEY", help=f"API key (else {', '.join(TOKEN_VARIABLES)}, token.txt)")
-    access.add_argument("--cookies", metavar="FILE", help="a browser's Cookie header, or a Netscape cookie file")
-    access.add_argument("--site", metavar="URL", help="another host for everything (mirror, test)")
-    pace = parser.add_argument_group("pace")
-    pace.add_argument("--workers", metavar="N", type=positive_int, help="transfers at a time (4)")
-    pace.add_argument("--max-rate-model", metavar="R", type=positive_float, help="model requests a second (0.5)")
-    pace.add_argument("--max-rate-image", metavar="R", type=positive_float, help="picture list requests a second (2)")
-    pace.add_argument("--limit-rate", metavar="RATE", type=byte_rate, help="bytes a second in all, as 500K or 10M")
-    pace.add_argument(
-        "--connections", metavar="N", type=positive_int, help="for big files, in all (as it pays, up to 8)"
-    )
-    pace.add_argument("--retries", metavar="N", type=natural_int, help="further tries after a fault (5)")
-    pace.add_argument("--timeout", metavar="S", type=positive_float, help="seconds without an answer (30)")
-    how = parser.add_argument_group("how")
-    how.add_argument("--no-resume", dest="resume", action="store_false", help="begin partial files anew")
-    how.add_argument("--no-verify", dest="check_hashes", action="store_false", help="do not compute SHA256")
-    how.add_argument("--force", action="store_true", help="fetch again what is there")
-    how.add_argument("--refresh", action="store_true", help="ask the site again for what it told in the last 24 hours")
-    how.add_argument("--wait", action="store_true", help="wait for another run in the same folder to end")
-    how.add_argument("--filters", metavar="DIR", type=folder, help="folder of the word lists Filter_*.txt")
-    how.add_argument("--refilter", action="store_true", help="apply the word lists to what is on disk, and end")
-    how.add_argument("--dry-run", action="store_true", help="print what would be fetched; write nothing")
-    how.add_argument("--verify", action="store_true", help="check what is on disk against the log; fetch nothing")
-    how.add_argument("--retry-failed", action="store_true", help="run the lines of failed.txt in the output folder")
-    how.add_argument(
-        "--idm", metavar="PATH", nargs="?", const="", help="queue in Internet Download Manager (--idm=PATH)"
-    )
-    how.add_argument("--idm-wait", action="store_true", help="wait until IDM has brought everything")
-    how.add_argument(
-        "--idm-token-url", action="store_true", help="give IDM links that hold the token and do not expire"
-    )
-    output = parser.add_argument_group("output")
-    output.add_argument("-q", "--quiet", action="store_true", help="failures and the summary only")
-    output.add_argument("-v", "--verbose", action="store_true", help="one line for each request")
-    output.add_argument("--json-logs", action="store_true", help="one JSON object a line on stderr")
-    output.add_argument("--lang", choices=("en", "ja", "ko"), help="language of progress and summary (system)")
-    output.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    add = parser.add_argument
+    add("inputs", nargs="*", metavar="INPUT", help="a list file, a link or a model id (default: models.txt, users.txt)")
+    add("--models", action="append", metavar="FILE", help="a list file (may be repeated)")
+    add("--users", action="append", metavar="FILE", help="a list of user names or links (may be repeated)")
+    add = parser.add_argument_group("access").add_argument
+    add("--token", metavar="KEY", help=f"API key (else {', '.join(TOKEN_VARIABLES)}, token.txt)")
+    add("--cookies", metavar="FILE", help="a browser's Cookie header, or a Netscape cookie file")
+    add("--site", metavar="URL", help="another host for everything (mirror, test)")
+    add = parser.add_argument_group("pace").add_argument
+    add("--workers", metavar="N", type=few, help="transfers at a time (4)")
+    add("--max-rate-model", metavar="R", type=positive, help="model requests a second (0.5)")
+    add("--max-rate-image", metavar="R", type=positive, help="picture list requests a second (2)")
+    add("--limit-rate", metavar="RATE", type=byte_rate, help="bytes a second in all, as 500K or 10M")
+    add("--connections", metavar="N", type=few, help="for big files, in all (as it pays, up to 8)")
+    add("--retries", metavar="N", type=whole, help="further tries after a fault (5)")
+    add("--timeout", metavar="S", type=positive, help="seconds without an answer (30)")
+    add = parser.add_argument_group("how").add_argument
+    add("--no-resume", dest="resume", action="store_false", help="begin partial files anew")
+    add("--no-verify", dest="check_hashes", action="store_false", help="do not compute SHA256")
+    add("--force", action="store_true", help="fetch again what is there")
+    add("--refresh", action="store_true", help="ask the site again for what it told in the last 24 hours")
+    add("--wait", action="store_true", help="wait for another run in the same folder to end")
+    add("--filters", metavar="DIR", type=folder, help="folder of the word lists Filter_*.txt")
+    add("--refilter", action="store_true", help="apply the word lists to what is on disk, and end")
+    add("--dry-run", action="store_true", help="print what would be fetched; write nothing")
+    add("--verify", action="store_true", help="check what is on disk against the log; fetch nothing")
+    add("--retry-failed", action="store_true", help="run the lines of failed.txt in the output folder")
+    add("--idm", metavar="PATH", nargs="?", const="", help="queue in Internet Download Manager (--idm=PATH)")
+    add("--idm-wait", action="store_true", help="wait until IDM has brought everything")
+    add("--idm-token-url", action="store_true", help="give IDM links that hold the token and do not expire")
+    add = parser.add_argument_group("output").add_argument
+    add("-q", "--quiet", action="store_true", help="failures and the summary only")
+    add("-v", "--verbose", action="store_true", help="one line for each request")
+    add("--json-logs", action="store_true", help="one JSON object a line on stderr")
+    add("--lang", choices=("en", "ja", "ko"), help="language of progress and summary (system)")
+    add("--version", action="version", version=f"%(prog)s {__version__}")
     return parser
 
 
@@ -166,21 +155,19 @@ def comma_list(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
-def natural_int(text: str) -> int:
-    """A whole number from 0."""
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number")
+def whole(text: str, least: int = 0, most: int = 10**9) -> int:
+    """A whole number in a range."""
+    if not (text.isdecimal() and least <= int(text) <= most):
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number or not between {least} and {most}")
     return int(text)
 
 
-def positive_int(text: str) -> int:
+def few(text: str) -> int:
     """A whole number from 1 to 64."""
-    if not 1 <= natural_int(text) <= 64:
-        raise argparse.ArgumentTypeError(f"{text} is not between 1 and 64")
-    return int(text)
+    return whole(text, 1, 64)
 
 
-def positive_float(text: str) -> float:
+def positive(text: str) -> float:
     """A number above 0 (and no more than a million)."""
     try:
         value = float(text)
@@ -193,14 +180,14 @@ def positive_float(text: str) -> float:
 
 def count_or_all(text: str) -> int | None:
     """A whole number, or None for `all`."""
-    return None if text == "all" else natural_int(text)
+    return None if text == "all" else whole(text)
 
 
 def byte_rate(text: str) -> int:
     """Bytes a second from `500K`, `10M`, `1.5G` or a plain number."""
     units = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
     unit = units.get(text[-1:].upper(), 1)
-    return max(1, int(positive_float(text if unit == 1 else text[:-1]) * unit))
+    return max(1, int(positive(text if unit == 1 else text[:-1]) * unit))
 
 
 def option_words(parser: argparse.ArgumentParser, given: Mapping[str, Any], skip: Iterable[str] = ()) -> list[str]:
@@ -358,18 +345,11 @@ class Words:
         return text.format(**values)
 
 
-def language_of(system: str) -> str:
-    """The language to speak for a locale's name."""
-    for code, names in (("ja", ("ja", "japanese")), ("ko", ("ko", "korean"))):
-        if system.lower().startswith(names):
-            return code
-    return "en"
-
-
 def system_language() -> str:
-    """The locale's name as the environment or the system tells it."""
+    """The language to speak in the locale that the environment or the system names."""
     named = next((os.environ[name] for name in ("LC_ALL", "LC_MESSAGES", "LANG") if os.environ.get(name)), "")
-    return named or locale.getlocale()[0] or ""
+    language = (named or locale.getlocale()[0] or "")[:2].lower()  # Windows says "Japanese_Japan"
+    return language if language in ("ja", "ko") else "en"
 
 
 def as_json(record: logging.LogRecord) -> bool:
@@ -503,6 +483,12 @@ def say_failures(words: Words, failures: Iterable[core.Result]) -> None:
             core.log.warning("%s", line, extra={"facts": facts})
 
 
+def say_list(words: Words, heading: str, rows: Sequence[str]) -> None:
+    """A heading with the number of its rows, and these, if there are any."""
+    for line in (words(heading, count=len(rows)), *(f"  {row}" for row in rows)) if rows else ():
+        core.log.info("%s", line)
+
+
 def say_summary(words: Words, run: core.Run) -> None:
     """What the run brought, and what is missing."""
     for batch in run.batches:
@@ -510,21 +496,11 @@ def say_summary(words: Words, run: core.Run) -> None:
             core.log.info("%s: %s", batch.name, batch.note)
     say_failures(words, (failure for batch in run.batches for failure in batch.failures))
     results = [result for batch in run.batches for result in batch.told]
-    withheld = [result for result in results if result.outcome == "skipped" and result.reason]
-    if withheld:
-        core.log.info("%s", words("withheld", count=len(withheld)))
-    for result in withheld:
-        core.log.info("  %s: %s", result.name, result.message)
-    pickles = [result for result in results if result.scan and result.outcome == "done"]
-    if pickles:
-        core.log.info("%s", words("pickles", count=len(pickles)))
-    for result in pickles:
-        core.log.info("  %s: %s", result.path, result.scan)
-    unverified = [result for result in results if result.outcome == "done" and not result.verified]
-    if unverified:
-        core.log.info("%s", words("unverified", count=len(unverified)))
-        for result in unverified:
-            core.log.info("  %s", result.path)
+    withheld = [each for each in results if each.outcome == "skipped" and each.reason]
+    done = [result for result in results if result.outcome == "done"]
+    say_list(words, "withheld", [f"{each.name}: {each.message}" for each in withheld])
+    say_list(words, "pickles", [f"{each.path}: {each.scan}" for each in done if each.scan])
+    say_list(words, "unverified", [each.path for each in done if not each.verified])
     summary = words(
         "summary", done=run.counts["done"], size=util.human_size(run.progress.received), skipped=run.counts["skipped"],
         failed=run.counts["failed"], time=clock_time(run.seconds()),
@@ -550,7 +526,7 @@ def main(argv: Sequence[str] | None = None, clock: util.Clock | None = None) -> 
         given = vars(command_parser().parse_args(argv))
     except SystemExit as leaving:
         return leaving.code if isinstance(leaving.code, int) else USAGE
-    words = Words(given.get("lang") or language_of(system_language()))
+    words = Words(given.get("lang") or system_language())
     screen = start_screen(given, words)
     try:
         return command(given, words, screen, clock or util.Clock())

@@ -22,9 +22,9 @@ from civitai_downloader.__main__ import (
     clock_time,
     command_parser,
     count_or_all,
-    language_of,
     main,
     option_words,
+    system_language,
 )
 from tests.conftest import QuickClock, Runner, State, files_under, one_file
 from tests.fake_civitai import (
@@ -1118,8 +1118,12 @@ def test_every_language_has_every_sentence() -> None:
     ("name", "language"),
     [("ja_JP.UTF-8", "ja"), ("Japanese_Japan", "ja"), ("ko_KR", "ko"), ("Korean_Korea", "ko"), ("C", "en"), ("", "en")],
 )
-def test_the_systems_language_is_understood(name: str, language: str) -> None:
-    assert language_of(name) == language
+def test_the_systems_language_is_understood(monkeypatch: pytest.MonkeyPatch, name: str, language: str) -> None:
+    monkeypatch.setenv("LC_ALL", name)
+    monkeypatch.setattr("locale.getlocale", lambda: (None, None))
+    for unset in ("LC_MESSAGES", "LANG"):
+        monkeypatch.delenv(unset, raising=False)
+    assert system_language() == language
 
 
 @pytest.mark.usefixtures("lora")
