@@ -289,7 +289,7 @@ def is_lost_for_now(refused: Refused) -> bool:
 
 def explain(refused: Refused, *, has_token: bool) -> Failure:
     """What a refusal of the site means for the user."""
-    answer = _error_body(refused.body)
+    answer = util.json_line(refused.body) or {}
     message = _error_words(answer)
     if refused.headers.get("cf-mitigated") == "challenge":
         return Failure("blocked", "The site's gate keeper wants to see a browser; wait, or use another connection.")
@@ -313,22 +313,13 @@ def explain(refused: Refused, *, has_token: bool) -> Failure:
     return Failure("refused", f"The site refused the request ({refused.status} {message[:200]}); check the link.")
 
 
-def _error_body(body: bytes) -> dict[str, Any]:
-    try:
-        answer = json.loads(body)
-    except (ValueError, RecursionError):
-        return {}
-    return answer if isinstance(answer, dict) else {}
-
-
 def _error_words(answer: Mapping[str, Any]) -> str:
     """What an error body says; the REST interface has five shapes of them, tRPC one in two encodings."""
-    error = answer.get("error")
-    inner = error
+    error = inner = answer.get("error")
     with suppress(Failure):
         inner = unwrap(error)
-    told = (answer.get("message"), error, inner.get("message") if isinstance(inner, dict) else None)
-    return util.printable(" ".join(each for each in told if isinstance(each, str)))
+    told = (text(answer, "message"), text(answer, "error"), text(inner, "message"))
+    return util.printable(" ".join(filter(None, told)))
 
 
 def unwrap(data: Any) -> Any:
@@ -482,8 +473,8 @@ class Site:
             return None
         return image_of_page(page, image_id)
 
-    def trpc(self, procedure: str, query: Mapping[str, Any], *, keep: bool = True) -> Any:
-        """The answer of the site's inner interface, for what REST does not tell.
+    def trpc(self, procedure: str, query: Mapping[str, Any], *, keep: bool = True) -> dict[str, Any]:
+        """The answer of the site's inner interface, for what REST does not tell; {} if it is no object.
 
         It wants a key or a Referer of its own host. Without a login lists show PG only; with one everything, but only
         on the host that `trpc_base` names.
@@ -494,41 +485,36 @@ class Site:
             answer = self._ask(base + tail, util.Patience(), self._image_pace, {"Referer": f"{base}/"}, keep=keep)
         except Refused as refused:
             raise explain(refused, has_token=bool(self._token)) from None
-        return unwrap(mapping(answer if isinstance(answer, dict) else {}, "result").get("data"))
+        data = unwrap(mapping(answer, "result").get("data"))
+        return data if isinstance(data, dict) else {}
 
     def trpc_pages(self, procedure: str, query: Mapping[str, Any], size: int, level: int) -> Pages:
         """Pages of a tRPC list, oldest first; links of pictures are completed."""
+        wanted = {**query, "browsingLevel": level, "sort": "Oldest", "period": "AllTime"}
 
         def ask(more: dict[str, Any]) -> dict[str, Any]:
-            answer = self.trpc(
-                procedure, {**query, "browsingLevel": level, "sort": "Oldest", "period": "AllTime", **more}
-            )
-            answer = answer if isinstance(answer, dict) else {}
-            items = [
-                self.with_link(item) if procedure.startswith("image.") else item for item in dicts(answer, "items")
-            ]
+            answer = self.trpc(procedure, {**wanted, **more})
+            items = dicts(answer, "items")
+            if procedure.startswith("image."):
+                items = list(map(self.with_link, items))
             return {"items": items, "metadata": {"nextCursor": answer.get("nextCursor")}}
 
         return pages(ask, size, None)
 
-    def with_link(self, item: Any) -> dict[str, Any]:
+    def with_link(self, item: Mapping[str, Any]) -> dict[str, Any]:
         """A picture of the inner interface with a whole link (it gives only a uuid there) and a plain user name."""
-        item = item if isinstance(item, dict) else {}
         if re.fullmatch(r"[0-9a-fA-F-]{32,36}", text(item, "url")):
             ending = {"video": "mp4", "audio": "mp3"}.get(text(item, "type"), "jpeg")
             url = f"{self._delivery_base()}/{item['url']}/original=true/{number(item, 'id')}.{ending}"
             item = {**item, "url": url, "browsingLevel": number(item, "nsfwLevel")}
-        return {**item, "username": text(mapping(item, "user"), "username")} if "user" in item else item
+        named = {"username": text(mapping(item, "user"), "username")} if "user" in item else {}
+        return {**item, **named}
 
     def _delivery_base(self) -> str:
         """Host and account of picture links, read once from a link of the REST interface."""
         if not self._delivery:
-            url = text(
-                next(
-                    iter(dicts(self._get("/images", {"limit": 1, "browsingLevel": 31}, self._image_pace), "items")), {}
-                ),
-                "url",
-            )
+            answer = self._get("/images", {"limit": 1, "browsingLevel": 31}, self._image_pace)
+            url = text(next(iter(dicts(answer, "items")), {}), "url")
             folders = url.split("/")
             self._delivery = "/".join(folders[:4]) if len(folders) > 6 and url.startswith("http") else DELIVERY
         return self._delivery
@@ -656,40 +642,46 @@ def image_of_page(page: str, image_id: int) -> dict[str, Any] | None:
 # A missing key, null, an empty list and a value of another type all mean the same: nothing.
 
 
-def text(source: Mapping[str, Any], key: str) -> str:
+def _at(source: Any, key: str) -> Any:
+    return source.get(key) if isinstance(source, dict) else None
+
+
+def text(source: Any, key: str) -> str:
     """The text at `key`, or ""."""
-    value = source.get(key)
+    value = _at(source, key)
     return value if isinstance(value, str) else ""
 
 
-def number(source: Mapping[str, Any], key: str) -> int:
+def number(source: Any, key: str) -> int:
     """The whole number at `key` (also if written as text or float), or 0."""
-    value = source.get(key)
-    if isinstance(value, bool):
-        return 0
-    if isinstance(value, float):
-        return int(value) if abs(value) < 1e15 else 0
+    value = _at(source, key)
     if isinstance(value, str):
         return int(value) if re.fullmatch(r"[0-9]{1,18}", value) else 0
-    return value if isinstance(value, int) else 0
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return 0
+    return int(value) if isinstance(value, int) or abs(value) < 1e15 else 0
 
 
-def mapping(source: Mapping[str, Any], key: str) -> dict[str, Any]:
+def mapping(source: Any, key: str) -> dict[str, Any]:
     """The object at `key`, or {}."""
-    value = source.get(key)
+    value = _at(source, key)
     return value if isinstance(value, dict) else {}
 
 
-def dicts(source: Mapping[str, Any], key: str) -> list[dict[str, Any]]:
+def members(source: Any, key: str) -> list[Any]:
+    """The list at `key`, whatever it holds, or []."""
+    value = _at(source, key)
+    return value if isinstance(value, list) else []
+
+
+def dicts(source: Any, key: str) -> list[dict[str, Any]]:
     """The objects in the list at `key`, or []."""
-    value = source.get(key)
-    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
+    return [each for each in members(source, key) if isinstance(each, dict)]
 
 
-def texts(source: Mapping[str, Any], key: str) -> list[str]:
+def texts(source: Any, key: str) -> list[str]:
     """The non-empty texts in the list at `key`, stripped, or []."""
-    value = source.get(key)
-    return [each.strip() for each in value if isinstance(each, str) and each.strip()] if isinstance(value, list) else []
+    return [each.strip() for each in members(source, key) if isinstance(each, str) and each.strip()]
 
 
 def moment(value: str) -> float:
@@ -1360,7 +1352,7 @@ def prompt_facts(meta: Any, filters: Filters) -> dict[str, Any]:
 def with_generation(facts: Mapping[str, Any], answer: Mapping[str, Any], filters: Filters) -> dict[str, Any]:
     """A `.txt` with what `image.getGenerationData` tells: tools, techniques, resources, and a prompt that lacked."""
     told = prompt_facts(answer.get("meta"), filters) if facts.get("raw_prompt") is None and answer.get("meta") else {}
-    found = [*_listed(facts.get("resources")), *resources_of(told.get("meta")), *dicts(answer, "resources")]
+    found = [*members(facts, "resources"), *resources_of(told.get("meta")), *dicts(answer, "resources")]
     return {
         **facts,
         "resources": list({json.dumps(each, sort_keys=True): each for each in found}.values()),
@@ -1380,20 +1372,13 @@ def outliving(facts: Mapping[str, Any], old: Mapping[str, Any]) -> dict[str, Any
 
 def resources_of(meta: Any) -> list[Any]:
     """The models that inline `meta` names, in both of its lists."""
-    told = meta if isinstance(meta, dict) else {}
-    return [*_listed(told.get("resources")), *_listed(told.get("civitaiResources"))]
-
-
-def _listed(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else []
+    return [*members(meta, "resources"), *members(meta, "civitaiResources")]
 
 
 def is_by(item: Mapping[str, Any], name: str) -> bool:
     """Whether a listed thing says that this user made it (in one of the site's two ways)."""
-    user = (
-        text(mapping(item, "user"), "username") or text(mapping(item, "creator"), "username") or text(item, "username")
-    )
-    return user.casefold() == name.casefold()
+    told = (text(mapping(item, "user"), "username"), text(mapping(item, "creator"), "username"), text(item, "username"))
+    return next(filter(None, told), "").casefold() == name.casefold()
 
 
 def flat_meta(meta: Any) -> Any:
@@ -1413,17 +1398,15 @@ def versions_used(facts: Mapping[str, Any], *, checkpoints: bool) -> set[int]:
         kind = text(each, "modelType") or text(each, "type")
         told[number(each, "modelVersionId")] = kind.lower()
     wanted = {*LORA_TYPES, ""} | ({"checkpoint"} if checkpoints else set())
-    listed = {number({"id": each}, "id") for each in _listed(facts.get("model_versions"))}
-    return {each for each in listed | set(told) if each > 0 and told.get(each, "") in wanted}
+    shown = {number({"id": each}, "id") for each in members(facts, "model_versions")}
+    return {each for each in shown | set(told) if each > 0 and told.get(each, "") in wanted}
 
 
 def read_prompt(path: Path) -> dict[str, Any]:
     """A `<image id>.txt`, or {} if there is none that can be read."""
-    try:
-        found = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}
+    with suppress(OSError):
+        return util.json_line(path.read_bytes()) or {}
+    return {}
 
 
 def default_filters() -> Path:
