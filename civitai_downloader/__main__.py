@@ -564,7 +564,7 @@ def command(given: Mapping[str, Any], words: Words, screen: Screen, clock: util.
     finally:
         for library in run.libraries.values():
             library.close()
-        run.site.close()
+        run.site.kept.close()
 
 
 def run_and_tell(run: core.Run, given: Mapping[str, Any], words: Words, screen: Screen, problems: Sequence[str]) -> int:

@@ -289,28 +289,23 @@ def is_lost_for_now(refused: Refused) -> bool:
 
 def explain(refused: Refused, *, has_token: bool) -> Failure:
     """What a refusal of the site means for the user."""
-    answer = util.json_line(refused.body) or {}
+    answer, status = util.json_line(refused.body) or {}, refused.status
     message = _error_words(answer)
-    if refused.headers.get("cf-mitigated") == "challenge":
-        return Failure("blocked", "The site's gate keeper wants to see a browser; wait, or use another connection.")
-    if refused.status == 451:
-        return Failure("region", "The site is closed in this region by law; a connection elsewhere would be needed.")
-    if refused.status == 410 or "archived" in message.lower():
-        return Failure("archived", ARCHIVED)
-    if refused.status == 401 and "disabled" in message.lower():
-        return Failure("disabled", "The creator disabled downloads of this version; no token helps.")
-    if refused.status == 401 and has_token:
-        return Failure("token-refused", f"The site did not accept the token for this; make a new one at {KEY_URL}.")
-    if refused.status == 401:
-        return Failure("needs-token", f"The site wants a token: make one at {KEY_URL} and give it by --token.")
-    if refused.status == 403 and ("deadline" in answer or "early access" in message.lower()):
-        until = str(answer.get("deadline") or "")[:10]
-        return Failure("early-access", f"Early access until {until or 'an unknown day'}; it is free afterwards.")
-    if refused.status == 403:
-        return Failure("forbidden", "The site denies access to this with the given token; check it in a browser.")
-    if refused.status == 404:
-        return Failure("gone", "The site has no such thing (deleted, private or never there); check the link.")
-    return Failure("refused", f"The site refused the request ({refused.status} {message[:200]}); check the link.")
+    words, until = message.lower(), text(answer, "deadline")[:10] or "an unknown day"
+    gated, early = refused.headers.get("cf-mitigated") == "challenge", "deadline" in answer or "early access" in words
+    meanings = (
+        (gated, "blocked", "The site's gate keeper wants to see a browser; wait, or use another connection."),
+        (status == 451, "region", "The site is closed in this region by law; it may be open to another connection."),
+        (status == 410 or "archived" in words, "archived", ARCHIVED),
+        (status == 401 and "disabled" in words, "disabled", "The creator disabled its downloads; no token helps."),
+        (status == 401 and has_token, "token-refused", f"The token was not accepted; make a new one at {KEY_URL}."),
+        (status == 401, "needs-token", f"The site wants a token: make one at {KEY_URL} and give it by --token."),
+        (status == 403 and early, "early-access", f"Early access until {until}; it is free afterwards."),
+        (status == 403, "forbidden", "The site denies access to this with the given token; check it in a browser."),
+        (status == 404, "gone", "The site has no such thing (deleted, private or never there); check the link."),
+        (True, "refused", f"The site refused the request ({status} {message[:200]}); check the link."),
+    )
+    return next(Failure(reason, sentence) for applies, reason, sentence in meanings if applies)
 
 
 def _error_words(answer: Mapping[str, Any]) -> str:
@@ -369,9 +364,9 @@ class Site:
         factor = self.http.health.factor
         self._model_pace = util.Pace(settings.max_rate_model, clock, factor)
         self._image_pace = util.Pace(settings.max_rate_image, clock, factor)
-        self._kept = util.KeptAnswers(util.long_path(settings.output) / "lists", read_only=settings.dry_run)
-        self._refresh = settings.refresh
-        self._login = "" if self._token or self._cookies else "anonymous "
+        listener = "" if self._token or self._cookies else "anonymous "
+        lists = util.long_path(settings.output) / "lists"
+        self.kept = util.KeptAnswers(lists, listener, read_only=settings.dry_run, write_only=settings.refresh)
         self._delivery = ""
         self.api_requests = 0
 
@@ -390,13 +385,13 @@ class Site:
 
     def models_by_id(self, ids: Sequence[int]) -> list[dict[str, Any]]:
         """Up to 100 models in one request, those kept from earlier without any; the list leaves some kinds out."""
-        kept = {each: self._kept_answer(f"v1/models/{each}") for each in ids}
+        kept = {each: self.kept.get(f"v1/models/{each}") for each in ids}
         found = [answer for answer in kept.values() if isinstance(answer, dict)]
         missing = ",".join(str(each) for each, answer in kept.items() if answer is None)
         if missing:
             query = {"ids": missing, "nsfw": "true", "archived": "true", "limit": 100}
             for answer in dicts(self._get("/models", query, self._model_pace, keep=False), "items"):
-                self._keep(f"v1/models/{number(answer, 'id')}", answer)
+                self.kept.put(f"v1/models/{number(answer, 'id')}", answer)
                 found.append(answer)
         return found
 
@@ -482,7 +477,7 @@ class Site:
         base = self._other or self.base
         tail = f"/api/trpc/{procedure}?{urlencode({'input': json.dumps({'json': dict(query)})})}"
         try:
-            answer = self._ask(base + tail, util.Patience(), self._image_pace, {"Referer": f"{base}/"}, keep=keep)
+            answer = self._ask(util.Patience(), self._image_pace, base + tail, {"Referer": f"{base}/"}, keep=keep)
         except Refused as refused:
             raise explain(refused, has_token=bool(self._token)) from None
         data = unwrap(mapping(answer, "result").get("data"))
@@ -522,15 +517,14 @@ class Site:
     def _get(self, path: str, query: Mapping[str, Any], pace: util.Pace, *, keep: bool = True) -> dict[str, Any]:
         """One JSON object; a refusal that the other front door may not share is asked again there."""
         tail = f"/api/v1{path}" + (f"?{urlencode(query)}" if query else "")
-        patience = util.Patience()
+        ask, answer = partial(self._ask, util.Patience(), pace, keep=keep), None
         try:
-            answer = self._ask(self.base + tail, patience, pace, keep=keep)
+            answer = ask(self.base + tail)
         except Refused as refused:
-            if not self._other or refused.status not in (401, 403, 404):
-                raise explain(refused, has_token=bool(self._token)) from None
-            try:
-                answer = self._ask(self._other + tail, patience, pace, keep=keep)
-            except Refused:
+            if self._other and refused.status in (401, 403, 404):
+                with suppress(Refused):
+                    answer = ask(self._other + tail)
+            if answer is None:
                 raise explain(refused, has_token=bool(self._token)) from None
         if not isinstance(answer, dict):
             raise Failure("answer", "The site sent data of another shape than expected; try again later.")
@@ -538,38 +532,26 @@ class Site:
 
     def _ask(
         self,
-        url: str,
         patience: util.Patience,
         pace: util.Pace,
+        url: str,
         headers: Mapping[str, str] | None = None,
         *,
         keep: bool,
     ) -> Any:
         """The JSON answer, from the site or as it was kept less than a day ago."""
         key = url.partition("/api/")[2]
-        answer = self._kept_answer(key)
+        answer = self.kept.get(key)
         if answer is None:
             answer = self.http.json(url, patience, headers, partial(self._take_turn, pace))
             if keep:
-                self._keep(key, answer)
+                self.kept.put(key, answer)
         return answer
 
     def _take_turn(self, pace: util.Pace) -> None:
         """Wait for one's turn before each request, retries included."""
         pace.wait()
         self.api_requests += 1
-
-    def close(self) -> None:
-        """Let go of the kept answers."""
-        self._kept.close()
-
-    def _kept_answer(self, key: str) -> Any:
-        """What the site said to the same question less than a day ago (not with --refresh), or None."""
-        return None if self._refresh else self._kept.get(self._login + key)
-
-    def _keep(self, key: str, answer: Any) -> None:
-        """Keep an answer; what the site tells to nobody is kept apart from what it tells to somebody."""
-        self._kept.put(self._login + key, answer)
 
     def file_urls(self, version_id: int, file: File) -> tuple[str, ...]:
         """Where a file may be had: by its id, at the other front door too; a VAE lent by a version by its type."""

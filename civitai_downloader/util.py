@@ -2103,9 +2103,12 @@ class KeptAnswers:
     What was asked is not asked again when a run is begun anew, be it in the middle of a long list.
     """
 
-    def __init__(self, folder: Path, *, read_only: bool) -> None:
-        """Read the logs of yesterday and today; older ones go, unless nothing may be written."""
-        self._read_only = read_only
+    def __init__(self, folder: Path, listener: str = "", *, read_only: bool = False, write_only: bool = False) -> None:
+        """Read the logs of yesterday and today; older ones go, unless nothing may be written.
+
+        What different listeners are told is kept apart; with `write_only` nothing is known from earlier.
+        """
+        self._listener, self._read_only, self._write_only = listener, read_only, write_only
         paths = [folder / f"answers-{_utc(time.time() - ago)[:10]}.jsonl" for ago in (86400, 0)]
         self._logs = [KeyedLog(path) for path in paths]
         for path in [] if read_only else folder.glob("answers-????-??-??.jsonl"):
@@ -2115,15 +2118,15 @@ class KeptAnswers:
 
     def get(self, key: str) -> Any:
         """The answer kept for a key, or None."""
-        records = filter(None, (log.get("answer", key) for log in reversed(self._logs)))
+        records = filter(None, (log.get("answer", self._listener + key) for log in reversed(self._logs)))
         record = next(records, {})
         fresh = _utc(time.time() - 86400) <= str(record.get("at")) <= utc_now()
-        return record.get("answer") if fresh else None
+        return record.get("answer") if fresh and not self._write_only else None
 
     def put(self, key: str, answer: Any) -> None:
         """Keep an answer; raises Failure when the disk won't take it."""
         if not self._read_only:
-            record = {"at": utc_now(), "type": "answer", "id": key, "status": "success"}
+            record = {"at": utc_now(), "type": "answer", "id": self._listener + key, "status": "success"}
             self._logs[-1].append({**record, "answer": scrub_json(answer)})
 
     def close(self) -> None:
