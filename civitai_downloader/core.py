@@ -196,22 +196,18 @@ def _split_link(text: str, site: str) -> tuple[str, dict[str, str]]:
 
 
 def _target(kind: Kind, found: Mapping[str, str | None], query: Mapping[str, str]) -> Target | None:
-    numbers = {name: int(found.get(name) or 0) for name in ("id", "version", "file")}
-    words = {name: (found.get(name) or "").lower() for name in ("name", "part")}
-    if kind in ("user", "tag"):
-        words["name"] = (found.get("name") or "").strip()
-    if kind == "model" and query.get("modelversionid", "").isdecimal():
-        numbers["version"] = int(query["modelversionid"])
-    traits: tuple[tuple[str, str], ...] = ()
-    if found.get("training"):
-        numbers["file"] = int(query["fileid"]) if query.get("fileid", "").isdecimal() else 0
-        traits = tuple((trait, query[trait]) for trait in TRAITS if query.get(trait))
-        if found["training"] == "training-data":
-            traits = (("type", "Training Data"),)
-    if not (words["name"] or numbers["id"] or numbers["version"]) or max(numbers.values()) > MAX_ID:
+    download = found.get("training")
+    named_version = found.get("version") or (query.get("modelversionid") if kind == "model" else None)
+    named = (found.get("id"), named_version, found.get("file") or (query.get("fileid") if download else None))
+    thing, version, file = (int(each) if each and each.isdecimal() else 0 for each in named)
+    name, part = ((found.get(each) or "").strip() for each in ("name", "part"))
+    if not (name or thing or version) or max(thing, version, file) > MAX_ID:
         return None
-    kept = () if numbers["file"] else traits
-    return Target(kind, numbers["id"], numbers["version"], numbers["file"], kept, words["name"], words["part"])
+    traits = [(trait, query[trait]) for trait in TRAITS if query.get(trait)] if download else []
+    if download == "training-data":
+        traits = [("type", "Training Data")]
+    name = name.lower() if kind == "hash" else name
+    return Target(kind, thing, version, file, () if file else tuple(traits), name, part.lower())
 
 
 @dataclass(frozen=True)
@@ -880,12 +876,12 @@ def _merit(file: File) -> tuple[bool, ...]:
 Folder = tuple[str, ...]
 
 FIELDS = "creator type base_model model_name model_id version_name version_id year month nsfw tag".split()
-_DENOISERS = ("flux.", "wan ", "qwen", "zimage", "chroma", "hidream", "auraflow", "ltxv", "hunyuan", "lumina", "mochi")
+NAMED_LAYOUTS = ("creator", "sharded", "comfyui", "a1111")
 
 
 def layout_fields(layout: str) -> list[str]:
     """The fields of a layout template ([] for a named layout); raises UsageError for one that is unknown."""
-    if layout in ("creator", "sharded", "comfyui", "a1111"):
+    if layout in NAMED_LAYOUTS:
         return []
     try:
         found = [name for _, name, spec, conversion in string.Formatter().parse(layout) if name is not None]
@@ -895,25 +891,16 @@ def layout_fields(layout: str) -> list[str]:
         if name not in FIELDS:
             raise UsageError(f"The layout has no field {{{name}}}; it knows {', '.join(FIELDS)}.")
     if not found:
-        raise UsageError(
-            f"{layout!r} is no layout; use creator, sharded, comfyui, a1111 or a template with {{fields}}."
-        )
+        raise UsageError(f"{layout!r} is no layout; use {', '.join(NAMED_LAYOUTS)} or a template with {{fields}}.")
     return found
-
-
-def model_folder(model: Model) -> Folder:
-    """`users/<creator>/models/<model name> [<model id>]`."""
-    creator = util.folder_name(model.creator or "unknown")
-    return ("users", creator, "models", util.folder_name(model.name, f" [{model.id}]"))
 
 
 def page_folder(layout: str, model: Model) -> Folder:
     """Where the pages of a model go: its folder, or below `.civitai` where models share folders."""
-    if layout == "creator":
-        return model_folder(model)
     if layout == "sharded":
         return (f"model_{model.id // 1000}", str(model.id))
-    return (".civitai", *model_folder(model))
+    creator, name = util.folder_name(model.creator or "unknown"), util.folder_name(model.name, f" [{model.id}]")
+    return (*(() if layout == "creator" else (".civitai",)), "users", creator, "models", name)
 
 
 def version_folder(layout: str, model: Model, version: Version) -> Folder:
@@ -922,24 +909,23 @@ def version_folder(layout: str, model: Model, version: Version) -> Folder:
     return (*page_folder(layout, model), name)
 
 
+@cache
+def app_facts(app: str) -> dict[str, Any]:
+    """What is known of an app (`apps.json`): its folders, its names of base models, what it keeps of a file."""
+    facts: dict[str, Any] = json.loads(read_data("apps.json"))[app]
+    return facts
+
+
 def file_folder(layout: str, model: Model, version: Version, file: File) -> Folder:
     """Where a file goes, by layout, model type and file type."""
-    if layout in ("creator", "sharded"):
-        return version_folder(layout, model, version)
-    if layout not in ("comfyui", "a1111"):
+    if layout not in NAMED_LAYOUTS:
         return _template_folder(layout, model, version)
-    if file.type in ("Training Data", "Archive"):
+    if layout in ("creator", "sharded") or file.type in ("Training Data", "Archive"):
         return version_folder(layout, model, version)
-    app = json.loads(read_data("folders.json"))[layout]
+    app = app_facts(layout)
     folder = app["files"].get(file.type) or app["types"].get(model.type) or app["other"]
-    if folder == "models/checkpoints" and _is_denoiser(version, file):
-        folder = "models/diffusion_models"
-    return tuple(folder.split("/"))
-
-
-def _is_denoiser(version: Version, file: File) -> bool:
-    """Whether a checkpoint file holds the diffusion model alone, which ComfyUI loads from elsewhere."""
-    return file.name.lower().endswith(".gguf") or version.base_model.lower().startswith(_DENOISERS)
+    alone = file.name.lower().endswith(".gguf") or version.base_model.lower().startswith(tuple(app["denoisers"]))
+    return tuple((app["types"]["UNet"] if alone and folder == app["types"]["Checkpoint"] else folder).split("/"))
 
 
 def _template_folder(layout: str, model: Model, version: Version) -> Folder:
@@ -1229,20 +1215,14 @@ def civitai_info(model: Model, version: Version) -> dict[str, Any]:
     }
 
 
-_SD_VERSIONS = (
-    ("SD1", ("sd 1",)), ("SD2", ("sd 2",)), ("SD3", ("sd 3",)),
-    ("SDXL", ("sdxl", "pony", "illustrious", "noobai")),
-)  # fmt: skip
-
-
 def a1111_json(model: Model, version: Version, url: str) -> dict[str, Any]:
     """`<file>.json`: A1111 user metadata; a preferred weight of 0 leaves A1111's own default."""
-    base = version.base_model.lower()
-    sd_version = next((name for name, starts in _SD_VERSIONS if base.startswith(starts)), "Unknown")
+    starts = app_facts("a1111")["sd versions"].items()
+    sd_version = next((name for start, name in starts if version.base_model.lower().startswith(start)), "Unknown")
     words = [re.sub(r"\s+", " ", word).strip(" ,") for word in texts(version.raw, "trainedWords")]
     return {
         "description": plain_text(text(version.raw, "description") or text(model.raw, "description")),
-        "sd version": sd_version if base != "pony v7" else "Unknown",
+        "sd version": sd_version,
         "activation text": ", ".join(word for word in words if word),
         "preferred weight": 0,
         "negative text": "",
@@ -1255,7 +1235,10 @@ def lora_manager_json(
 ) -> dict[str, Any]:
     """`<file>.metadata.json`: what ComfyUI LoRA Manager keeps beside a model file."""
     status = path.stat() if path.exists() else None
+    known = app_facts("lora manager")
     facts: dict[str, Any] = {
+        **known["always"],
+        **known["types"].get(model.type, {}),
         "file_name": path.stem,
         "model_name": model.name,
         "file_path": util.plain_path(path).as_posix(),
@@ -1265,28 +1248,15 @@ def lora_manager_json(
         "base_model": version.base_model or "Unknown",
         "preview_url": util.plain_path(preview).as_posix() if preview else "",
         "preview_nsfw_level": version.images[0].level if version.images else 0,
-        "notes": "",
-        "from_civitai": True,
         "civitai": civitai_info(model, version),
         "tags": list(model.tags),
         "modelDescription": text(model.raw, "description"),
-        "civitai_deleted": False,
-        "favorite": False,
-        "exclude": False,
-        "db_checked": False,
-        "skip_metadata_refresh": False,
-        "metadata_source": "civitai_api",
-        "last_checked_at": 0,
         "hash_status": "completed" if sha256 else "pending",
     }
     if autov3 := text(mapping(file.raw, "hashes"), "AutoV3"):
         facts["autov3"] = autov3.lower()
-    if model.type in ("LORA", "LoCon", "DoRA"):
-        facts["usage_tips"] = "{}"
-    elif model.type == "Checkpoint":
-        facts["model_type"] = "diffusion_model" if file.type in ("UNet", "Diffusion Model") else "checkpoint"
-    elif model.type == "TextualInversion":
-        facts["model_type"] = "embedding"
+    if model.type == "Checkpoint" and file.type in ("UNet", "Diffusion Model"):
+        facts["model_type"] = "diffusion_model"
     return facts
 
 
