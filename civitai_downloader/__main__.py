@@ -212,22 +212,16 @@ NOT_SETTINGS = frozenset(
 
 def settings_from(given: Mapping[str, Any]) -> core.Settings:
     """The settings of the run; raises UsageError."""
-    token = given.get("token") or next((os.environ[name] for name in TOKEN_VARIABLES if os.environ.get(name)), "")
+    file = pathlib.Path("token.txt")
+    named = (given.get("token"), *map(os.environ.get, TOKEN_VARIABLES))
+    token = next(filter(None, named), None) or util.decode_text(file.read_bytes() if file.is_file() else b"")
     cookies = core.read_cookies(pathlib.Path(given["cookies"])) if "cookies" in given else ""
     chosen = {name: value for name, value in given.items() if name not in NOT_SETTINGS}
     if "idm" in given:
         chosen["idm"] = util.find_idm(given["idm"])
     if given.get("idm_token_url"):
         core.log.warning("IDM keeps links as they are: the token will stand in its list in clear.")
-    return core.Settings(**chosen, token=(token or token_of_file()).strip(), cookies=cookies)
-
-
-def token_of_file() -> str:
-    """The token in `token.txt` of the current folder, or nothing."""
-    try:
-        return util.decode_text(pathlib.Path("token.txt").read_bytes())
-    except OSError:
-        return ""
+    return core.Settings(**chosen, token=token.strip(), cookies=cookies)
 
 
 def filters_for(given: Mapping[str, Any]) -> core.Filters:
@@ -347,8 +341,8 @@ class Words:
 
 def system_language() -> str:
     """The language to speak in the locale that the environment or the system names."""
-    named = next((os.environ[name] for name in ("LC_ALL", "LC_MESSAGES", "LANG") if os.environ.get(name)), "")
-    language = (named or locale.getlocale()[0] or "")[:2].lower()  # Windows says "Japanese_Japan"
+    named = filter(None, map(os.environ.get, ("LC_ALL", "LC_MESSAGES", "LANG")))
+    language = (next(named, None) or locale.getlocale()[0] or "")[:2].lower()  # Windows says "Japanese_Japan"
     return language if language in ("ja", "ko") else "en"
 
 

@@ -238,14 +238,7 @@ def parse_list(data: bytes) -> list[Line]:
 
 def read_list(path: Path) -> list[Line]:
     """The lines of a list file; raises UsageError when there is nothing to read in it."""
-    try:
-        if path.is_dir():
-            raise UsageError(f"{path} is a folder; name the list file in it.")
-        lines = parse_list(path.read_bytes())
-    except FileNotFoundError:
-        raise UsageError(f"There is no list file {path}; check the name.") from None
-    except OSError as error:
-        raise UsageError(f"{path} can't be read ({error.strerror}); check its rights.") from None
+    lines = parse_list(util.read_named(path))
     if not lines:
         raise UsageError(f"{path} holds no link; write one a line.")
     return lines
@@ -294,7 +287,11 @@ def explain(refused: Refused, *, has_token: bool) -> Failure:
         (status == 451, "region", "The site is closed in this region by law; it may be open to another connection."),
         (status == 410 or "archived" in words, "archived", ARCHIVED),
         (status == 401 and "disabled" in words, "disabled", "The creator disabled its downloads; no token helps."),
-        (status == 401 and has_token, "token-refused", f"The token was not accepted; make a new one at {KEY_URL}."),
+        (
+            status == 401 and has_token,
+            "token-refused",
+            f"The site did not accept the token; make a new one at {KEY_URL}.",
+        ),
         (status == 401, "needs-token", f"The site wants a token: make one at {KEY_URL} and give it by --token."),
         (status == 403 and early, "early-access", f"Early access until {until}; it is free afterwards."),
         (status == 403, "forbidden", "The site denies access to this with the given token; check it in a browser."),
@@ -328,10 +325,7 @@ def unwrap(data: Any) -> Any:
 
 def read_cookies(path: Path) -> str:
     """The `Cookie` header in a file: pasted from a browser, or a Netscape cookie file. Raises UsageError."""
-    try:
-        words = util.decode_text(path.read_bytes())
-    except OSError as error:
-        raise UsageError(f"The cookies {path} can't be read ({error.strerror}); check the name.") from None
+    words = util.decode_text(util.read_named(path))
     rows = [line.removeprefix("#HttpOnly_").split("\t") for line in words.splitlines()]
     jar = [f"{row[5]}={row[6]}" for row in rows if len(row) == 7 and row[0].lstrip(".").lower() in HOSTS]
     header = "; ".join(jar) or re.sub(r"(?i)^\s*cookie:", "", " ".join(words.split())).strip()
@@ -1144,11 +1138,10 @@ class Filters:
         """The lists in a folder; one that is missing is empty."""
         lists, problems = {}, []
         for name in WORD_LISTS:
-            path = folder / f"Filter_{name}.txt"
             try:
-                lists[name] = parse_word_list(util.decode_text(path.read_bytes()))
-            except OSError as error:
-                problems.append(f"The word list {path} can't be read ({error.strerror}); nothing is filtered by it.")
+                lists[name] = parse_word_list(util.decode_text(util.read_named(folder / f"Filter_{name}.txt")))
+            except UsageError as error:
+                problems.append(f"{error} Nothing is filtered by it.")
         return cls(**lists, problems=tuple(problems))
 
     @property

@@ -154,6 +154,14 @@ _BEARER = re.compile(r"(?i)(bearer\s+)(?=[a-z_.~+/-]*\d)[\w.~+/-]{8,}=*")
 _WORD = re.compile(r"(?:\"[^\"]*\"|'[^']*'|\S)+")
 
 
+def read_named(path: Path) -> bytes:
+    """The bytes of a file that the user named; raises UsageError."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"{path} can't be read ({error.strerror}); check its name and rights.") from None
+
+
 def decode_text(data: bytes) -> str:
     """The text of a hand-made file: UTF-8 or UTF-16 by its mark, else UTF-8, else the code page it looks like."""
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
@@ -379,8 +387,7 @@ def told(path: Path) -> str:
 
 def plain_path(path: Path) -> Path:
     """The absolute path in the form that other programs understand."""
-    text = str(path.absolute())
-    return Path(re.sub(r"^\\\\\?\\", "", re.sub(r"^\\\\\?\\UNC\\", r"\\\\", text)))
+    return Path(told(path.absolute()))
 
 
 # --- Files ---------------------------------------------------------------------------------------

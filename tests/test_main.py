@@ -949,8 +949,8 @@ def test_verify_finds_what_changed_and_the_next_run_repairs_it(
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["missing.txt"], "There is no list file missing.txt"),
-        (["folder"], "folder is a folder"),
+        (["missing.txt"], "missing.txt can't be read"),
+        (["folder"], "folder can't be read"),
         (["empty.txt"], "empty.txt holds no link"),
         (["bad.txt"], "bad.txt, line 1: 'nonsense' is no link"),
         (["options.txt"], "options.txt, line 2: the options are wrong"),
@@ -959,7 +959,7 @@ def test_verify_finds_what_changed_and_the_next_run_repairs_it(
         (["10001", "--token", "bad token"], "The token is malformed"),
         (["10001", "--site", "nowhere"], "is no web address"),
         (["10001", "-o", "file.txt/below"], "Nothing can be written to"),
-        (["--retry-failed"], "There is no list file"),
+        (["--retry-failed"], "failed.txt can't be read"),
         ([], "There is nothing to do"),
         (["10001", "--workers", "0"], "not between 1 and 64"),
         (["10001", "--limit-rate", "fast"], "no number above 0"),
