@@ -226,9 +226,7 @@ def settings_from(given: Mapping[str, Any]) -> core.Settings:
 
 def filters_for(given: Mapping[str, Any]) -> core.Filters:
     """The word lists: of --filters, else beside the first list file or in the current folder, else our own."""
-    lists = [
-        pathlib.Path(name) for name in (*given.get("inputs", []), *given.get("models", []), *given.get("users", []))
-    ]
+    lists = [pathlib.Path(name) for kind in ("inputs", "models", "users") for name in given.get(kind, [])]
     near = [path.parent / "filters" for path in lists if path.is_file()]
     found = next((folder for folder in (*near, pathlib.Path("filters")) if folder.is_dir()), core.default_filters())
     filters = core.Filters.read(given.get("filters", found))
@@ -305,20 +303,16 @@ def collect(given: Mapping[str, Any], settings: core.Settings) -> Inputs:
     inputs = Inputs(settings, given)
     for word in given.get("inputs", []):
         inputs.add_word(word)
-    models = [pathlib.Path(name) for name in given.get("models", [])]
-    users = [pathlib.Path(name) for name in given.get("users", [])]
+    lists = {kind: given.get(kind, []) for kind in ("models", "users")}
     if given.get("retry_failed"):
-        models.append(settings.output / "failed.txt")
-    if not (models or users or given.get("inputs")):
-        models, users = (
-            [path] if path.exists() else [] for path in (pathlib.Path("models.txt"), pathlib.Path("users.txt"))
-        )
-        if not models and not users:
+        lists["models"] = [*lists["models"], settings.output / "failed.txt"]
+    if not any((*lists.values(), given.get("inputs"))):
+        lists = {kind: [f"{kind}.txt"] for kind in lists if pathlib.Path(f"{kind}.txt").exists()}
+        if not lists:
             inputs.problems.append("There is nothing to do: name a list file or a link, or write models.txt here.")
-    for path in models:
-        inputs.add_list(path)
-    for path in users:
-        inputs.add_list(path, users=True)
+    for kind, names in lists.items():
+        for name in names:
+            inputs.add_list(pathlib.Path(name), users=kind == "users")
     return inputs
 
 
@@ -524,12 +518,9 @@ def main(argv: Sequence[str] | None = None, clock: util.Clock | None = None) -> 
     screen = start_screen(given, words)
     try:
         return command(given, words, screen, clock or util.Clock())
-    except util.UsageError as error:
-        core.log.error("%s", error)
-        return USAGE
     except util.Failure as failure:
         core.log.error("%s", failure)
-        return FAILED
+        return USAGE if isinstance(failure, util.UsageError) else FAILED
     except KeyboardInterrupt:
         core.log.warning("%s", words("interrupted"))
         return INTERRUPTED

@@ -6,7 +6,6 @@ sidecars, the library on disk, one file's way, the run, and what is said about i
 
 from __future__ import annotations
 
-import calendar
 import hashlib
 import html
 import json
@@ -24,6 +23,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timezone
 from functools import cache, partial
 from itertools import chain
 from pathlib import Path
@@ -44,8 +44,6 @@ DAY = 86400.0
 ARCHIVED = "The model is archived by its creator; its files can't be downloaded."
 
 Outcome = Literal["done", "skipped", "queued", "failed"]
-
-
 Pages = Iterator[list[dict[str, Any]]]
 
 
@@ -121,8 +119,6 @@ class Settings:
 # --- Targets -------------------------------------------------------------------------------------
 
 HOSTS = ("civitai.com", "civitai.red", "civitai.green", "civitai.blue", "civitaired.com", "api.civitai.com")
-
-
 Kind = Literal["model", "version", "id", "user", "post", "image", "collection", "tag", "hash"]
 
 
@@ -281,19 +277,16 @@ def explain(refused: Refused, *, has_token: bool) -> Failure:
     answer, status = util.json_line(refused.body) or {}, refused.status
     message = _error_words(answer)
     words, until = message.lower(), text(answer, "deadline")[:10] or "an unknown day"
-    gated, early = refused.headers.get("cf-mitigated") == "challenge", "deadline" in answer or "early access" in words
+    gated, login = refused.headers.get("cf-mitigated") == "challenge", status == 401
+    early = status == 403 and ("deadline" in answer or "early access" in words)
     meanings = (
         (gated, "blocked", "The site's gate keeper wants to see a browser; wait, or use another connection."),
         (status == 451, "region", "The site is closed in this region by law; it may be open to another connection."),
         (status == 410 or "archived" in words, "archived", ARCHIVED),
-        (status == 401 and "disabled" in words, "disabled", "The creator disabled its downloads; no token helps."),
-        (
-            status == 401 and has_token,
-            "token-refused",
-            f"The site did not accept the token; make a new one at {KEY_URL}.",
-        ),
-        (status == 401, "needs-token", f"The site wants a token: make one at {KEY_URL} and give it by --token."),
-        (status == 403 and early, "early-access", f"Early access until {until}; it is free afterwards."),
+        (login and "disabled" in words, "disabled", "The creator disabled its downloads; no token helps."),
+        (login and has_token, "token-refused", f"The site did not accept the token; make a new one at {KEY_URL}."),
+        (login, "needs-token", f"The site wants a token: make one at {KEY_URL} and give it by --token."),
+        (early, "early-access", f"Early access until {until}; it is free afterwards."),
         (status == 403, "forbidden", "The site denies access to this with the given token; check it in a browser."),
         (status == 404, "gone", "The site has no such thing (deleted, private or never there); check the link."),
         (True, "refused", f"The site refused the request ({status} {message[:200]}); check the link."),
@@ -443,10 +436,9 @@ class Site:
         if found is None:
             try:
                 found = self.trpc("image.get", {"id": image_id})
-            except Failure as failure:
-                found = self._image_on_page(image_id)
-                if found is None:
-                    raise failure from None
+            except Failure:
+                if not (found := self._image_on_page(image_id)):
+                    raise
         return self.with_link(found)
 
     def _image_on_page(self, image_id: int) -> dict[str, Any] | None:
@@ -467,7 +459,7 @@ class Site:
         base = self._other or self.base
         tail = f"/api/trpc/{procedure}?{urlencode({'input': json.dumps({'json': dict(query)})})}"
         try:
-            answer = self._ask(util.Patience(), self._image_pace, base + tail, {"Referer": f"{base}/"}, keep=keep)
+            answer = self._ask(base + tail, self._image_pace, {"Referer": f"{base}/"}, keep=keep)
         except Refused as refused:
             raise explain(refused, has_token=bool(self._token)) from None
         data = unwrap(mapping(answer, "result").get("data"))
@@ -507,33 +499,25 @@ class Site:
     def _get(self, path: str, query: Mapping[str, Any], pace: util.Pace, *, keep: bool = True) -> dict[str, Any]:
         """One JSON object; a refusal that the other front door may not share is asked again there."""
         tail = f"/api/v1{path}" + (f"?{urlencode(query)}" if query else "")
-        ask, answer = partial(self._ask, util.Patience(), pace, keep=keep), None
+        answer = None
         try:
-            answer = ask(self.base + tail)
+            answer = self._ask(self.base + tail, pace, keep=keep)
         except Refused as refused:
             if self._other and refused.status in (401, 403, 404):
                 with suppress(Refused):
-                    answer = ask(self._other + tail)
+                    answer = self._ask(self._other + tail, pace, keep=keep)
             if answer is None:
                 raise explain(refused, has_token=bool(self._token)) from None
         if not isinstance(answer, dict):
             raise Failure("answer", "The site sent data of another shape than expected; try again later.")
         return answer
 
-    def _ask(
-        self,
-        patience: util.Patience,
-        pace: util.Pace,
-        url: str,
-        headers: Mapping[str, str] | None = None,
-        *,
-        keep: bool,
-    ) -> Any:
+    def _ask(self, url: str, pace: util.Pace, headers: Mapping[str, str] | None = None, *, keep: bool) -> Any:
         """The JSON answer, from the site or as it was kept less than a day ago."""
         key = url.partition("/api/")[2]
         answer = self.kept.get(key)
         if answer is None:
-            answer = self.http.json(url, patience, headers, partial(self._take_turn, pace))
+            answer = self.http.json(url, util.Patience(), headers, partial(self._take_turn, pace))
             if keep:
                 self.kept.put(key, answer)
         return answer
@@ -658,11 +642,9 @@ def texts(source: Any, key: str) -> list[str]:
 
 def moment(value: str) -> float:
     """A date of the site as Unix time (UTC, whatever its zone letter and decimals), 0 if it is none."""
-    found = re.match(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)", value)
-    try:
-        return float(calendar.timegm(tuple(map(int, found.groups())))) if found else 0.0
-    except (ValueError, OverflowError):
-        return 0.0
+    with suppress(ValueError):
+        return datetime.fromisoformat(value[:19]).replace(tzinfo=timezone.utc).timestamp()
+    return 0.0
 
 
 @dataclass(frozen=True)
@@ -1160,7 +1142,6 @@ class Filters:
 
 
 # --- Pages and sidecars --------------------------------------------------------------------------
-
 
 _BLOCK = re.compile(r"(?i)</?(?:p|br|div|h[1-6]|tr|pre|blockquote|ul|ol|hr)\b[^<>]*>")
 
@@ -3063,11 +3044,14 @@ def _plan_model(run: Run, batch: Batch, target: Target) -> Iterator[Planned]:
     model, target = run.resolve(target)
     for version in choose_versions(model, target, settings):
         shelf = Shelf(model, version, settings, batch.library, batch.entry.source)
-        files = shelf.wanted_files(run.site, target) if settings.wants_files else []
-        missing = missing_files(shelf, target, files) if settings.wants_files else []
-        yield from (Planned(failure.name, 0, failure.message, False) for failure in missing)
-        obstacle = _obstacle(run, version) if files else ""
-        yield from (_planned(batch.library, wanted, obstacle, settings.force) for _, wanted in files)
+        if settings.wants_files:
+            files = shelf.wanted_files(run.site, target)
+            for failure in missing_files(shelf, target, files):
+                yield Planned(failure.name, 0, failure.message, False)
+            obstacle = f"early access until {version.early_until[:10]}" if version.early_until else ""
+            if files and not obstacle and not run.settings.token and run.site.needs_token(version.id):
+                obstacle = "needs a token"
+            yield from (_planned(batch.library, wanted, obstacle, settings.force) for _, wanted in files)
         if settings.wants_images:
             album = shelf.album()
             shown = [album.wanted(image, batch) for image in shelf.previews()]
@@ -3077,21 +3061,10 @@ def _plan_model(run: Run, batch: Batch, target: Target) -> Iterator[Planned]:
                 yield Planned("/".join(album.folder), 0, f"gallery, {most} pictures", False)
 
 
-def _obstacle(run: Run, version: Version) -> str:
-    if version.early_until:
-        return f"early access until {version.early_until[:10]}"
-    if not run.settings.token and run.site.needs_token(version.id):
-        return "needs a token"
-    return ""
-
-
 def _planned(library: Library, wanted: Wanted, obstacle: str, force: bool) -> Planned:
     action, _ = library.look(wanted, force=force)
-    if action in ("keep", "link"):
-        return Planned(wanted.path, wanted.size, "already there", False)
-    return Planned(
-        wanted.path, wanted.size, "there, to be checked" if action == "adopt" else obstacle, action == "fetch"
-    )
+    note = {"fetch": obstacle, "adopt": "there, to be checked"}.get(action, "already there")
+    return Planned(wanted.path, wanted.size, note, action == "fetch")
 
 
 def verify_library(library: Library, clock: util.Clock) -> Iterator[Result]:
@@ -3101,20 +3074,20 @@ def verify_library(library: Library, clock: util.Clock) -> Iterator[Result]:
     """
     for key, record in library.records():
         clock.check()
-        if record.status not in ("success", "queued"):
-            continue
         result = Result("done", *key, record.path, record.path, record.size, record.sha256)
         try:
-            after = receive_queued(library, key, record, clock) if record.status == "queued" else record
             if record.status == "success":
                 _check_record(library, record, clock)
+            elif record.status != "queued":
+                continue
+            elif after := receive_queued(library, key, record, clock):
+                library.record(key, after, source="--verify")
+            else:
+                result = replace(result, outcome="queued")
         except Failure as failure:
             library.record(key, replace(record, status="failed"), source="--verify", reason=str(failure))
-            yield replace(result, outcome="failed", reason=failure.reason, message=str(failure))
-            continue
-        if after is not None and record.status == "queued":
-            library.record(key, after, source="--verify")
-        yield result if after is not None else replace(result, outcome="queued")
+            result = replace(result, outcome="failed", reason=failure.reason, message=str(failure))
+        yield result
 
 
 def _check_record(library: Library, record: Record, clock: util.Clock) -> None:
@@ -3167,16 +3140,15 @@ def write_report(run: Run, library: Library) -> None:
         return result["outcome"] != "queued" or (result["kind"], result["id"]) in queued
 
     head = json.dumps(run.report(library), ensure_ascii=False, indent=2)[:-2]
-    with util.disk_errors(target), beside.open("w", encoding="utf-8", errors="replace", newline="\n") as file:
-        file.write(head + ',\n  "files": [')
-        count = 0
-        for line in library.results.lines():
-            if b'"queued"' in line and not is_last(json.loads(line)):
-                continue
-            file.write(("," if count else "") + "\n    " + line.decode("utf-8", "replace").strip())
-            count += 1
-        file.write("\n  ]\n}\n")
     with util.disk_errors(target):
+        with beside.open("w", encoding="utf-8", errors="replace", newline="\n") as file:
+            file.write(head + ',\n  "files": [')
+            comma = ""
+            for line in library.results.lines():
+                if b'"queued"' not in line or is_last(json.loads(line)):
+                    file.write(f"{comma}\n    {line.decode('utf-8', 'replace').strip()}")
+                    comma = ","
+            file.write("\n  ]\n}\n")
         util.replace_file(beside, target)
     library.results.close()
     library.begin()
