@@ -205,23 +205,20 @@ def option_words(parser: argparse.ArgumentParser, given: Mapping[str, Any], skip
 
 # --- From options to entries ---------------------------------------------------------------------
 
-NOT_SETTINGS = frozenset(
-    "inputs models users verify retry_failed quiet verbose json_logs lang token cookies filters refilter".split()
-)
-
 
 def settings_from(given: Mapping[str, Any]) -> core.Settings:
     """The settings of the run; raises UsageError."""
     file = pathlib.Path("token.txt")
     named = (given.get("token"), *map(os.environ.get, TOKEN_VARIABLES))
     token = next(filter(None, named), None) or util.decode_text(file.read_bytes() if file.is_file() else b"")
-    cookies = core.read_cookies(pathlib.Path(given["cookies"])) if "cookies" in given else ""
-    chosen = {name: value for name, value in given.items() if name not in NOT_SETTINGS}
+    chosen = {field.name: given[field.name] for field in dataclasses.fields(core.Settings) if field.name in given}
+    if "cookies" in given:
+        chosen["cookies"] = core.read_cookies(pathlib.Path(given["cookies"]))
     if "idm" in given:
         chosen["idm"] = util.find_idm(given["idm"])
     if given.get("idm_token_url"):
         core.log.warning("IDM keeps links as they are: the token will stand in its list in clear.")
-    return core.Settings(**chosen, token=token.strip(), cookies=cookies)
+    return core.Settings(**{**chosen, "token": token.strip()})
 
 
 def filters_for(given: Mapping[str, Any]) -> core.Filters:
@@ -383,7 +380,9 @@ class Screen:
             self._draw(run, line)
         elif (now >= self._next_line or run.is_over) and line != self._last:
             self._next_line, self._last = now + PLAIN_EVERY, line
-            core.log.info("%s", line, extra={"facts": progress_facts(run)})
+            facts = {"event": "progress", "models": run.settled, "total": len(run.batches)}
+            facts |= {"failed": run.counts["failed"], "bytes": run.progress.received}
+            core.log.info("%s", line, extra={"facts": facts})
 
     def line(self, run: core.Run) -> str:
         """`42/180 models, 3 failed (retrying…)` with bytes, speed and time left."""
@@ -427,14 +426,6 @@ class Screen:
         self._bars = {}
 
 
-def progress_facts(run: core.Run) -> dict[str, Any]:
-    """The progress as numbers, for --json-logs."""
-    return {
-        "event": "progress", "models": run.settled, "total": len(run.batches), "failed": run.counts["failed"],
-        "bytes": run.progress.received,
-    }  # fmt: skip
-
-
 def clock_time(seconds: float) -> str:
     """`1:02:03` or `2:03`."""
     minutes, second = divmod(int(min(seconds, 3600 * 999)), 60)
@@ -451,9 +442,7 @@ def start_screen(given: Mapping[str, Any], words: Words) -> Screen:
         handler.addFilter(as_json)
     core.log.handlers = [handler]
     core.log.propagate = False
-    core.log.setLevel(
-        logging.DEBUG if given.get("verbose") else logging.WARNING if given.get("quiet") else logging.INFO
-    )
+    core.log.setLevel("DEBUG" if given.get("verbose") else "WARNING" if given.get("quiet") else "INFO")
     return screen
 
 

@@ -69,7 +69,6 @@ class Settings:
     full_metadata: bool = False
     token: str = field(default="", repr=False)
     cookies: str = field(default="", repr=False)
-    filters: Path | None = None
     site: str = ""
     workers: int = 4
     max_rate_model: float = 0.5
@@ -256,8 +255,7 @@ class Entry:
 
 # --- The site ------------------------------------------------------------------------------------
 
-OTHER_HOST = {"https://civitai.com": "https://civitai.red"}
-SITE = "https://civitai.com"
+SITE, MATURE_SITE = "https://civitai.com", "https://civitai.red"
 DELIVERY = "https://image.civitai.com/xG1nkqKTMzGDvpLrqFT7WA"
 
 
@@ -333,7 +331,7 @@ class Site:
     def __init__(self, settings: Settings, clock: util.Clock) -> None:
         """`settings` are those of the run, not of a line; answers are kept for a day in its output folder."""
         self.base = settings.site.rstrip("/") or SITE
-        self._other = "" if settings.site else OTHER_HOST.get(self.base, "")
+        self._other = "" if settings.site else MATURE_SITE
         self._token, self._cookies = settings.token, settings.cookies
         bases = [self.base] if settings.site else [self.base, *(f"https://{host}" for host in HOSTS)]
         self._own = {urlsplit(base)[:2] for base in bases}
@@ -3156,13 +3154,6 @@ def write_report(run: Run, library: Library) -> None:
 
 def _failed_blocks(path: Path, done: set[str]) -> dict[str, str]:
     """The lines of an earlier `failed.txt` with the comments above them, but for those of this run."""
-    blocks: dict[str, str] = {}
-    why: list[str] = []
-    for line in util.decode_text(path.read_bytes()).splitlines() if path.is_file() else []:
-        if line.startswith("#"):
-            why.append(line)
-        elif line.strip():
-            if line not in done:
-                blocks[line] = "\n".join(why)
-            why = []
-    return blocks
+    words = "\n".join(util.decode_text(path.read_bytes()).splitlines()) if path.is_file() else ""
+    blocks = re.findall(r"^((?:#.*\n)*)([^#\n].*)$", words, re.M)
+    return {line: why.strip() for why, line in blocks if line not in done}

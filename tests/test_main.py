@@ -1052,7 +1052,7 @@ def test_the_other_front_door_is_asked_once(
     file = site.world.add_model("Only red", level=16).add_version().add_file("red.safetensors")
     with FakeCivitai(World()) as green:
         monkeypatch.setattr(core, "SITE", green.url)
-        monkeypatch.setattr(core, "OTHER_HOST", {green.url: site.url})
+        monkeypatch.setattr(core, "MATURE_SITE", site.url)
         words = ["10001", "10404", "-o", "there", "--max-rate-model", "999", "--token", "good-token"]
         assert main(words, QuickClock()) == 1
         assert len(green.seen("site", "/api/v1/models/10404")) == len(site.seen("site", "/api/v1/models/10404")) == 1
