@@ -761,9 +761,8 @@ def read_image(answer: Mapping[str, Any]) -> Image | None:
     image_id = number(answer, "id") or (int(stem) if re.fullmatch(r"[0-9]{1,10}", stem) else 0)
     if not 0 < image_id < 1 << 63 or not url.startswith(("http://", "https://")):
         return None
-    level = (
-        number(answer, "browsingLevel") or _LEVEL_WORDS.get(text(answer, "nsfwLevel")) or number(answer, "nsfwLevel")
-    )
+    word = _LEVEL_WORDS.get(text(answer, "nsfwLevel"))
+    level = number(answer, "browsingLevel") or word or number(answer, "nsfwLevel")
     kind = text(answer, "type")
     guessed = "video" if stem and url.partition("?")[0].endswith((".mp4", ".webm")) else "image"
     return Image(image_id, url, kind if kind in ("image", "video", "audio") else guessed, level, answer)
@@ -779,11 +778,9 @@ def media_urls(image: Image) -> tuple[str, ...]:
     folders = parts.path.split("/")
     if len(folders) < 4 or "=" not in folders[-2]:
         return (image.url,)
-    forms = ["original=true"]
-    if image.type == "video":
-        forms += ["original=true,quality=100", "transcode=true,original=true"]
+    more = ["original=true,quality=100", "transcode=true,original=true"] if image.type == "video" else []
     host = parts.netloc.replace("imagecache.civitai.com", "image.civitai.com")
-    paths = ["/".join([*folders[:-2], form, folders[-1]]) for form in forms]
+    paths = ["/".join([*folders[:-2], form, folders[-1]]) for form in ("original=true", *more)]
     return tuple(urlunsplit((parts.scheme, host, path, "", "")) for path in paths)
 
 
@@ -975,37 +972,30 @@ def split_prompt(prompt: str) -> list[str]:
 
 def _stretches(prompt: str) -> Iterator[tuple[int, int]]:
     """From where to where the text between separators goes; some of it is blank."""
-    groups = _groups(prompt)
-    at = inside = 0
-    for token in _TOKEN.finditer(prompt):
-        if token.start() >= inside:
-            inside = groups.get(token.start(), 0)
-            if token["name"] or token["cut"]:
-                yield at, token.start()
-                at = token.end()
-            if token["name"]:
-                yield token.span()
-    yield at, len(prompt)
-
-
-def _groups(prompt: str) -> dict[int, int]:
-    """Where each bracket that has a partner opens, and where it is closed."""
-    opened: list[tuple[str, int]] = []
+    cuts: list[re.Match[str]] = []
+    opened: list[tuple[str, int]] = []  # what closes a bracket, and how many cuts stand before it
     waiting: Counter[str] = Counter()
-    groups = {}
     for token in _TOKEN.finditer(prompt):
         if token["open"]:
-            opened.append((_PAIRS[token[0]], token.start()))
+            opened.append((_PAIRS[token[0]], len(cuts)))
             waiting[_PAIRS[token[0]]] += 1
         elif token["close"] and waiting[token[0]]:
             closer = ""
             while closer != token[0]:
-                closer, start = opened.pop()
+                closer, before = opened.pop()
                 waiting[closer] -= 1
-            groups[start] = token.end()
-        elif _HARD.fullmatch(token[0]):
-            opened, waiting = [], Counter()
-    return groups
+            del cuts[before:]
+        elif token["name"] or token["cut"]:
+            cuts.append(token)
+            if _HARD.fullmatch(token[0]):
+                opened, waiting = [], Counter()
+    at = 0
+    for cut in cuts:
+        yield at, cut.start()
+        at = cut.end()
+        if cut["name"]:
+            yield cut.span()
+    yield at, len(prompt)
 
 
 def _without(parts: Sequence[str], dropped: Sequence[bool]) -> str:

@@ -633,43 +633,35 @@ class KeyedLog(JsonLog):
         self._load()
 
     def _load(self) -> None:
-        self._at: dict[bytes, dict[bytes, int]] = {}
+        self._at: dict[bytes, int] = {}
         self._count = offset = 0
         self.problems: list[str] = []
         with suppress(FileNotFoundError):
             self._reader = self._path.open("rb")
         for number, line in enumerate(self._reader or (), 1):
             if key := _key_of(line):
-                self._point(key, offset)
+                self._at[key] = offset
+                self._count += 1
             elif line.strip():
                 what = "is no record and was skipped" if line.endswith(b"\n") else "was cut short and was dropped"
                 where = f"{self._path.name}, line {number}"
                 self.problems.append(f"{where} {what}; what it said will be checked again.")
             offset += len(line)
 
-    def _point(self, key: tuple[bytes, bytes], offset: int) -> None:
-        """From now on the record of a key is the line at this offset."""
-        self._count += 1
-        try:
-            self._at[key[0]][key[1]] = offset
-        except KeyError:
-            self._at[key[0]] = {key[1]: offset}
-
     def get(self, kind: str, name: str) -> dict[str, Any] | None:
         """The last record of a key, or None."""
-        return self._get(_octets(kind), _octets(name))
+        return self._get(_key(kind, name))
 
     def live(self, *kinds: str) -> Iterator[dict[str, Any]]:
         """The last record of every key of these types, oldest first; records may be appended meanwhile."""
-        for kind in map(_octets, kinds):
-            with self._lock:
-                offsets = self._at.get(kind, {})
-                names = sorted(offsets, key=offsets.__getitem__)
-            yield from (record for name in names if (record := self._get(kind, name)) is not None)
-
-    def _get(self, kind: bytes, name: bytes) -> dict[str, Any] | None:
+        starts = tuple(_key(kind, "") for kind in kinds)
         with self._lock:
-            offset = self._at.get(kind, {}).get(name)
+            keys = sorted((key for key in self._at if key.startswith(starts)), key=self._at.__getitem__)
+        yield from (record for key in keys if (record := self._get(key)) is not None)
+
+    def _get(self, key: bytes) -> dict[str, Any] | None:
+        with self._lock:
+            offset = self._at.get(key)
             return None if offset is None else json_line(self._line(offset))
 
     def _line(self, offset: int) -> bytes:
@@ -681,22 +673,21 @@ class KeyedLog(JsonLog):
         """Add the newest record of its key; gives its offset. Raises Failure when the disk won't take it."""
         with self._lock:
             offset = super().append(value)
-            self._point((_octets(value["type"]), _octets(value["id"])), offset)
+            self._at[_key(value["type"], value["id"])] = offset
+            self._count += 1
             return offset
 
     def _open(self) -> IO[bytes]:
-        live = sum(map(len, self._at.values()))
-        if self._alone and self._count > max(self.COMPACT_FROM, 2 * live):
+        if self._alone and self._count > max(self.COMPACT_FROM, 2 * len(self._at)):
             self._compact()
         return super()._open()
 
     def _compact(self) -> None:
         """Keep the live lines; where it can't be done now (a full disk, a reader on Windows) it is left for later."""
-        live = sorted(offset for offsets in self._at.values() for offset in offsets.values())
         beside = _beside(self._path)
         with suppress(OSError):
             with beside.open("wb") as new:
-                new.writelines(self._line(offset).rstrip(b"\n") + b"\n" for offset in live)
+                new.writelines(self._line(offset).rstrip(b"\n") + b"\n" for offset in sorted(self._at.values()))
                 new.flush()
                 os.fsync(new.fileno())
             self._let_go()
@@ -718,13 +709,17 @@ class KeyedLog(JsonLog):
             super().close()
 
 
-def _key_of(line: bytes) -> tuple[bytes, bytes] | None:
+def _key_of(line: bytes) -> bytes | None:
     """Type and id of a record; at once for a line as `append` writes it, else by reading it as JSON."""
     if found := _KEYED.match(line):
-        return found[1], found[2]
+        return b"%b\0%b" % found.groups()
     value = json_line(line) or {}
     kind, name = value.get("type"), value.get("id")
-    return (_octets(kind), _octets(name)) if isinstance(kind, str) and isinstance(name, str) else None
+    return _key(kind, name) if isinstance(kind, str) and isinstance(name, str) else None
+
+
+def _key(kind: str, name: str) -> bytes:
+    return _octets(f"{kind}\0{name}")
 
 
 def _octets(text: str) -> bytes:

@@ -764,7 +764,7 @@ def test_a_keyed_log_gives_the_last_record_of_a_key(path: Path) -> None:
         assert known.get("image", "1") == records[2]
         assert known.get("model", "1/한국") == records[1]
         assert known.get("model", "1") is None
-        assert list(known.live("image", "model", "page")) == [records[2], records[3], records[1]]
+        assert list(known.live("image", "model", "page")) == [records[1], records[2], records[3]]
     log.close()
     assert log.get("image", "2") == records[3]
 
