@@ -55,14 +55,6 @@ TOLD_BY_HEADING = frozenset(
 # Nothing has a default here: what was not given is absent, and core.Settings knows the defaults.
 
 
-class LineParser(argparse.ArgumentParser):
-    """Parses the options behind a link; an error is raised instead of ending the program."""
-
-    def error(self, message: str) -> NoReturn:
-        """Raise ValueError with argparse's words."""
-        raise ValueError(message)
-
-
 def help_formatter(prog: str) -> argparse.HelpFormatter:
     """As wide as the terminal; argparse would load a module of its own to learn that."""
     try:
@@ -72,10 +64,10 @@ def help_formatter(prog: str) -> argparse.HelpFormatter:
     return argparse.HelpFormatter(prog, width=max(40, width - 2))
 
 
-def line_parser() -> LineParser:
-    """The options that may stand on a list line as well."""
-    parser = LineParser(
-        add_help=False, allow_abbrev=False, argument_default=argparse.SUPPRESS, formatter_class=help_formatter
+def line_parser() -> argparse.ArgumentParser:
+    """The options that may stand on a list line as well; a wrong one does not end the program there."""
+    parser = argparse.ArgumentParser(
+        add_help=False, allow_abbrev=False, argument_default=argparse.SUPPRESS, exit_on_error=False
     )
     add = parser.add_argument_group("where").add_argument
     add("-o", "--output", metavar="DIR", type=folder, help="output folder (downloads)")
@@ -225,7 +217,14 @@ def filters_for(given: Mapping[str, Any]) -> core.Filters:
     """The word lists: of --filters, else beside the first list file or in the current folder, else our own."""
     lists = [pathlib.Path(name) for kind in ("inputs", "models", "users") for name in given.get(kind, [])]
     near = [path.parent / "filters" for path in lists if path.is_file()]
-    found = next((folder for folder in (*near, pathlib.Path("filters")) if folder.is_dir()), core.default_filters())
+    package = pathlib.Path(__file__).parent
+    folders = [
+        *near,
+        pathlib.Path("filters"),
+        package / "filters",
+        package.parent / "filters",
+    ]  # the last in a checkout
+    found = next(folder for folder in folders if folder.is_dir() or folder == folders[-1])
     filters = core.Filters.read(given.get("filters", found))
     for problem in filters.problems:
         core.log.warning("%s", problem)
@@ -255,10 +254,12 @@ class Inputs:
     def add_list(self, path: pathlib.Path, *, users: bool = False) -> None:
         """Every line of a list file; in one of users a bare word is a name."""
         try:
-            lines = core.read_list(path)
+            lines = core.parse_list(util.read_named(path))
         except util.UsageError as error:
             self.problems.append(str(error))
             return
+        if not lines:
+            self.problems.append(f"{path} holds no link; write one a line.")
         for line in lines:
             self._add(line, f"{path}, line {line.number}: ", users=users)
 
@@ -268,9 +269,12 @@ class Inputs:
             self.problems.append(f"{where}{shown(line.link)} is no link that can be fetched and was left out.")
             return
         try:
-            own = vars(self._parser.parse_args(list(line.words)))
+            known, rest = self._parser.parse_known_args(line.words)
+            if rest:
+                raise util.UsageError(f"unrecognized arguments: {' '.join(rest)}")
+            own = vars(known)
             settings = dataclasses.replace(self._settings, **own)
-        except (ValueError, util.UsageError) as error:
+        except (argparse.ArgumentError, util.UsageError) as error:
             self.problems.append(f"{where}the options are wrong and the line was left out: {error}")
             return
         if (target, settings) in self._seen:

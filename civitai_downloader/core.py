@@ -89,7 +89,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         """Raise UsageError for a layout, site or token that can't work."""
-        layout_fields(self.layout)
+        check_layout(self.layout)
         if self.token and not re.fullmatch(r"[\x21-\x7e]{8,512}", self.token):
             raise UsageError("The token is malformed: it must be one word of letters and digits, as the site gave it.")
         if self.site and not util.web_link(self.site):
@@ -229,14 +229,6 @@ def parse_list(data: bytes) -> list[Line]:
         if words and (link := words[0].strip("\"'<>,;")):
             found.append(Line(number, link, tuple(words[1:])))
     return found
-
-
-def read_list(path: Path) -> list[Line]:
-    """The lines of a list file; raises UsageError when there is nothing to read in it."""
-    lines = parse_list(util.read_named(path))
-    if not lines:
-        raise UsageError(f"{path} holds no link; write one a line.")
-    return lines
 
 
 def user_link(name: str) -> str:
@@ -827,9 +819,7 @@ def has_traits(file: File, traits: Iterable[tuple[str, str]]) -> bool:
 def best_file(files: Iterable[File]) -> list[File]:
     """The primary file if it is weights, else the best weights, else the primary thing; never training data."""
     usable = [file for file in files if file.type != "Training Data"]
-    if not usable:
-        return []
-    return [max(usable, key=lambda file: (is_weights(file), file.primary, *_merit(file), -file.id))]
+    return sorted(usable, key=lambda file: (is_weights(file), file.primary, *_merit(file), -file.id))[-1:]
 
 
 def _merit(file: File) -> tuple[bool, ...]:
@@ -850,20 +840,16 @@ FIELDS = "creator type base_model model_name model_id version_name version_id ye
 NAMED_LAYOUTS = ("creator", "sharded", "comfyui", "a1111")
 
 
-def layout_fields(layout: str) -> list[str]:
-    """The fields of a layout template ([] for a named layout); raises UsageError for one that is unknown."""
-    if layout in NAMED_LAYOUTS:
-        return []
+def check_layout(layout: str) -> None:
+    """Raise UsageError for what is neither a named layout nor a template of known fields."""
     try:
-        found = [name for _, name, spec, conversion in string.Formatter().parse(layout) if name is not None]
+        found = [name for _, name, _, _ in string.Formatter().parse(layout) if name is not None]
     except ValueError:
         found = ["?"]
-    for name in found:
-        if name not in FIELDS:
-            raise UsageError(f"The layout has no field {{{name}}}; it knows {', '.join(FIELDS)}.")
-    if not found:
+    if unknown := [name for name in found if name not in FIELDS]:
+        raise UsageError(f"The layout has no field {{{unknown[0]}}}; it knows {', '.join(FIELDS)}.")
+    if not found and layout not in NAMED_LAYOUTS:
         raise UsageError(f"{layout!r} is no layout; use {', '.join(NAMED_LAYOUTS)} or a template with {{fields}}.")
-    return found
 
 
 def page_folder(layout: str, model: Model) -> Folder:
@@ -1321,12 +1307,6 @@ def read_prompt(path: Path) -> dict[str, Any]:
     with suppress(OSError):
         return util.json_line(path.read_bytes()) or {}
     return {}
-
-
-def default_filters() -> Path:
-    """The folder of our own word lists: in the installed package, or beside it in a checkout."""
-    inside = Path(__file__).parent / "filters"
-    return inside if inside.is_dir() else Path(__file__).parent.parent / "filters"
 
 
 def refilter(root: Path, filters: Filters) -> int:
