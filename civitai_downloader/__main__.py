@@ -217,13 +217,8 @@ def filters_for(given: Mapping[str, Any]) -> core.Filters:
     """The word lists: of --filters, else beside the first list file or in the current folder, else our own."""
     lists = [pathlib.Path(name) for kind in ("inputs", "models", "users") for name in given.get(kind, [])]
     near = [path.parent / "filters" for path in lists if path.is_file()]
-    package = pathlib.Path(__file__).parent
-    folders = [
-        *near,
-        pathlib.Path("filters"),
-        package / "filters",
-        package.parent / "filters",
-    ]  # the last in a checkout
+    own = pathlib.Path(__file__).parent
+    folders = [*near, pathlib.Path("filters"), own / "filters", own.parent / "filters"]  # the last one in a checkout
     found = next(folder for folder in folders if folder.is_dir() or folder == folders[-1])
     filters = core.Filters.read(given.get("filters", found))
     for problem in filters.problems:
@@ -574,11 +569,8 @@ def retry_scripts(given: Mapping[str, Any], output: pathlib.Path) -> dict[str, s
     """`retry.sh` and `retry.bat`: the same command on the lines that failed, from any folder."""
     skip = {action.dest for action in line_parser()._actions}
     skip |= set("token models users output retry_failed force dry_run refilter verify".split())
-    given = {
-        **given,
-        **{name: pathlib.Path(given[name]).absolute() for name in ("cookies", "filters") if name in given},
-    }
-    options = option_words(command_parser(), given, skip=skip)
+    paths = {name: pathlib.Path(given[name]).absolute() for name in ("cookies", "filters") if name in given}
+    options = option_words(command_parser(), {**given, **paths}, skip=skip)
     words = [sys.executable, "-m", "civitai_downloader", "--retry-failed", "-o", str(output.absolute()), *options]
     here = str(pathlib.Path.cwd())
     in_batch = [each.replace("%", "%%") for each in (here, " ".join(map(batch_word, words)))]
@@ -615,10 +607,9 @@ def dry_run(run: core.Run, words: Words) -> bool:
 
 
 def refilter(settings: core.Settings, filters: core.Filters, words: Words) -> int:
-    """Apply the word lists to the prompts in the output folder; nothing is asked of the site."""
+    """Apply the word lists to the prompts in the output folder without a request; raises UsageError."""
     if not settings.output.is_dir():
-        core.log.error("%s", words("verify.nothing", folder=settings.output))
-        return USAGE
+        raise util.UsageError(words("verify.nothing", folder=settings.output))
     library = core.Library(settings.output)
     core.log.info("%s", words("refiltered", count=library.refilter(filters)))
     library.close()
@@ -626,7 +617,7 @@ def refilter(settings: core.Settings, filters: core.Filters, words: Words) -> in
 
 
 def verify(settings: core.Settings, words: Words, clock: util.Clock) -> int:
-    """Check the files of the output folder; nothing is fetched."""
+    """Check the files of the output folder; nothing is fetched. Raises UsageError."""
     library = core.Library(settings.output)
     for problem in library.problems:
         core.log.warning("%s", problem)
@@ -639,8 +630,7 @@ def verify(settings: core.Settings, words: Words, clock: util.Clock) -> int:
     library.close()
     say_failures(words, failures)
     if not counts:
-        core.log.error("%s", words("verify.nothing", folder=settings.output))
-        return USAGE
+        raise util.UsageError(words("verify.nothing", folder=settings.output))
     core.log.info("%s", words("verify.summary", good=counts["done"], bad=counts["failed"]))
     if counts["queued"]:
         core.log.warning("%s", words("queued", count=counts["queued"]))

@@ -327,12 +327,8 @@ class Site:
         self._token, self._cookies = settings.token, settings.cookies
         bases = [self.base] if settings.site else [self.base, *(f"https://{host}" for host in HOSTS)]
         self._own = {urlsplit(base)[:2] for base in bases}
-        rules = util.HttpRules(
-            agent=f"civitai-downloader/{__version__} (+{PROJECT_URL})",
-            sign=self._sign,
-            final=is_paging_cap,
-            passing=is_lost_for_now,
-        )
+        agent = f"civitai-downloader/{__version__} (+{PROJECT_URL})"
+        rules = util.HttpRules(agent=agent, sign=self._sign, final=is_paging_cap, passing=is_lost_for_now)
         self.http = util.Http(rules, clock, timeout=settings.timeout, retries=settings.retries, log=log.debug)
         factor = self.http.health.factor
         self._model_pace = util.Pace(settings.max_rate_model, clock, factor)
@@ -433,18 +429,15 @@ class Site:
 
     def _image_on_page(self, image_id: int) -> dict[str, Any] | None:
         """What the picture's own page knows of it, None if nothing."""
-        try:
-            with closing(self.open(f"{self.base}/images/{image_id}", {}, util.Patience())) as response:
-                page = util.read_at_most(response, util.MAX_JSON).decode("utf-8", "replace")
-        except Failure:
-            return None
-        return image_of_page(page, image_id)
+        with suppress(Failure), closing(self.open(f"{self.base}/images/{image_id}", {}, util.Patience())) as response:
+            return image_of_page(util.read_at_most(response, util.MAX_JSON).decode("utf-8", "replace"), image_id)
+        return None
 
     def trpc(self, procedure: str, query: Mapping[str, Any], *, keep: bool = True) -> dict[str, Any]:
         """The answer of the site's inner interface, for what REST does not tell; {} if it is no object.
 
         It wants a key or a Referer of its own host. Without a login lists show PG only; with one everything, but only
-        on the host that `trpc_base` names.
+        on the host that shows mature things.
         """
         base = self._other or self.base
         tail = f"/api/trpc/{procedure}?{urlencode({'input': json.dumps({'json': dict(query)})})}"
@@ -461,10 +454,7 @@ class Site:
 
         def ask(more: dict[str, Any]) -> dict[str, Any]:
             answer = self.trpc(procedure, {**wanted, **more})
-            items = dicts(answer, "items")
-            if procedure.startswith("image."):
-                items = list(map(self.with_link, items))
-            return {"items": items, "metadata": {"nextCursor": answer.get("nextCursor")}}
+            return {"items": list(map(self.with_link, dicts(answer, "items"))), "metadata": answer}
 
         return pages(ask, size, None)
 
@@ -535,12 +525,10 @@ class Site:
             if refused.status in (401, 403) and urlsplit(refused.url)[:2] not in self._own:
                 raise util.Unreachable("The storage link had expired or was refused; try again later.") from None
             raise explain(refused, has_token=bool(self._token)) from None
-        except util.Busy as busy:
-            if "/api/download/" in url:
-                raise Failure(
-                    "quota", "The site's download quota seems used up; wait some hours and run again."
-                ) from None
-            raise busy
+        except util.Busy:
+            if "/api/download/" not in url:
+                raise
+            raise Failure("quota", "The site's download quota seems used up; run again in some hours.") from None
         if urlsplit(response.url).path == "/login":
             response.close()
             raise explain(Refused(401, {}, b"", url), has_token=bool(self._token))

@@ -338,18 +338,13 @@ def fit_path(root: str, parts: list[str], limit: int) -> list[str]:
     parts = list(parts)
     while _units("/".join((root, *parts))) > limit:
         index = max(range(len(parts)), key=lambda i: len(parts[i]))
-        shorter = _shorten(parts[index])
-        if shorter == parts[index]:
+        found = re.search(r"(?: \[\d+\])?(?:\.\w{1,12})?$", parts[index])
+        tail = found.group() if found else ""
+        stem = parts[index].removesuffix(tail)
+        if len(stem) < 9:
             break
-        parts[index] = shorter
+        parts[index] = clean_name(stem[:-1]) + tail
     return parts
-
-
-def _shorten(part: str) -> str:
-    """The component with one character fewer, taken from before its id and extension."""
-    found = re.search(r"(?: \[\d+\])?(?:\.\w{1,12})?$", part)
-    cut = found.start() if found else len(part)
-    return part if cut < 9 else clean_name(part[: cut - 1]) + part[cut:]
 
 
 def path_limit() -> int:
