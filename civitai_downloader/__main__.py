@@ -8,7 +8,8 @@ import os
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from types import ModuleType
 
 from . import __version__
@@ -112,7 +113,7 @@ def command_parser() -> argparse.ArgumentParser:
     add("--max-rate-image", metavar="R", type=positive, help="picture list requests a second (2)")
     add("--limit-rate", metavar="RATE", type=byte_rate, help="bytes a second in all, as 500K or 10M")
     add("--connections", metavar="N", type=few, help="for big files, in all (as it pays, up to 8)")
-    add("--retries", metavar="N", type=whole, help="further tries after a fault (5)")
+    add("--retries", metavar="N", type=number, help="further tries after a fault (5)")
     add("--timeout", metavar="S", type=positive, help="seconds without an answer (30)")
     add = parser.add_argument_group("how").add_argument
     add("--no-resume", dest="resume", action="store_false", help="begin partial files anew")
@@ -147,32 +148,24 @@ def comma_list(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
-def whole(text: str, least: int = 0, most: int = 10**9) -> int:
-    """A whole number in a range."""
-    if not (text.isdecimal() and least <= int(text) <= most):
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number or not between {least} and {most}")
-    return int(text)
-
-
-def few(text: str) -> int:
-    """A whole number from 1 to 64."""
-    return whole(text, 1, 64)
-
-
-def positive(text: str) -> float:
-    """A number above 0 (and no more than a million)."""
+def number(text: str, kind: Callable[[str], float] = int, least: float = 0, most: float = 10**9) -> Any:
+    """A number in a range."""
     try:
-        value = float(text)
+        value = kind(text)
     except ValueError:
-        value = 0.0
-    if not 0 < value <= 1e6:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number above 0")
+        value = least - 1
+    if not least <= value <= most:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number between {least} and {most}")
     return value
+
+
+few = partial(number, least=1, most=64)
+positive = partial(number, kind=float, least=0.001, most=1000000)
 
 
 def count_or_all(text: str) -> int | None:
     """A whole number, or None for `all`."""
-    return None if text == "all" else whole(text)
+    return None if text == "all" else number(text)
 
 
 def byte_rate(text: str) -> int:
@@ -590,15 +583,13 @@ def dry_run(run: core.Run, words: Words) -> bool:
     total, failed = 0, False
     for batch in run.batches:
         try:
-            rows = list(core.plan(run, batch))
+            for row in core.plan(run, batch):
+                total += row.size if row.fetch else 0
+                size = util.human_size(row.size) if row.size else "?"
+                print(f"{size:>10}  {row.path}" + (f"  ({row.note})" if row.note else ""))
         except util.Failure as failure:
             failed = True
             core.log.error("%s: %s", batch.entry.source, failure)
-            continue
-        for row in rows:
-            total += row.size if row.fetch else 0
-            size = util.human_size(row.size) if row.size else "?"
-            print(f"{size:>10}  {row.path}" + (f"  ({row.note})" if row.note else ""))
     free = util.free_space(run.settings.output)
     print(words("plan", size=util.human_size(total), free=util.human_size(free)))
     if total > free:

@@ -179,15 +179,11 @@ def parse_target(text: str, site: str = "", *, users: bool = False) -> Target | 
 def _split_link(text: str, site: str) -> tuple[str, dict[str, str]]:
     """Path and query of a link of the site; any other text comes back whole."""
     hosts = {*HOSTS, *(f"www.{host}" for host in HOSTS), urlsplit(site).netloc.lower()} - {""}
-    link = text if "://" in text else f"https://{text}"
-    try:
-        parts = urlsplit(link)
-        if parts.scheme.lower() not in ("http", "https") or parts.netloc.lower() not in hosts:
-            return text, {}
-        query = {key.lower(): values[-1] for key, values in parse_qs(parts.query).items()}
-    except ValueError:
-        return text, {}
-    return unquote(parts.path), query
+    with suppress(ValueError):
+        parts = urlsplit(text if "://" in text else f"https://{text}")
+        if parts.scheme.lower() in ("http", "https") and parts.netloc.lower() in hosts:
+            return unquote(parts.path), {key.lower(): values[-1] for key, values in parse_qs(parts.query).items()}
+    return text, {}
 
 
 def _target(kind: Kind, found: Mapping[str, str | None], query: Mapping[str, str]) -> Target | None:
@@ -1021,7 +1017,7 @@ def _bare_words(text: str) -> list[str]:
     return _WORD.findall(_BLANK.sub(" ", _WEIGHT.sub(" ", text)).strip())
 
 
-def _words(tag: str) -> list[str]:
+def words_of(tag: str) -> list[str]:
     """The words of a tag between two edges (""); those of names in angle brackets come last, marked by a `<`."""
     text = _folded(tag)
     names = [f"<{word}" for name in _NAME.findall(text) for word in ("", *_bare_words(name[1:-1]))]
@@ -1040,12 +1036,8 @@ class WordList:
                 node = node.setdefault(word, {})
             node[None] = {}
 
-    def matches(self, tag: str) -> bool:
-        """Whether the words of an entry stand in the tag."""
-        return self.finds(_words(tag))
-
-    def finds(self, words: Sequence[str]) -> bool:
-        """The same for the words of a tag."""
+    def matches(self, words: Sequence[str]) -> bool:
+        """Whether the words of an entry stand among those of a tag."""
         return any(self._begins(words, at) for at in range(len(words)) if words[at] in self._tree)
 
     def _begins(self, words: Sequence[str], at: int) -> bool:
@@ -1062,7 +1054,7 @@ def parse_word_list(text: str) -> WordList:
     for line in re.split(f"[{_COMMAS}{_BREAKS}]", _COMMENT.sub("", text)):
         entry = _folded(line).strip(" \t\0\u200b\ufeff")
         whole, entry = entry[:1] == "=", entry.removeprefix("=").strip()
-        words = _words(f"{entry}>" if entry[:1] == "<" and entry[-1:] != ">" else entry)
+        words = words_of(f"{entry}>" if entry[:1] == "<" and entry[-1:] != ">" else entry)
         if len(words) > 2:
             entries.append(tuple(words if whole else words[1:-1]))
     return WordList(entries)
@@ -1097,9 +1089,9 @@ class Filters:
     def apply(self, raw_prompt: str) -> tuple[str, str]:
         """The prompt without the tags of all three lists, and without those of `sex` and `etc` alone."""
         parts = split_prompt(raw_prompt)
-        tags = [_words(tag) for tag in parts[1::2]]
-        always = [self.sex.finds(tag) or self.etc.finds(tag) for tag in tags]
-        dropped = [drop or self.clothes.finds(tag) for drop, tag in zip(always, tags, strict=True)]
+        tags = [words_of(tag) for tag in parts[1::2]]
+        always = [self.sex.matches(tag) or self.etc.matches(tag) for tag in tags]
+        dropped = [drop or self.clothes.matches(tag) for drop, tag in zip(always, tags, strict=True)]
         return _without(parts, dropped), _without(parts, always)
 
 

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from civitai_downloader.core import WORD_LISTS, Filters, parse_word_list, split_prompt
+from civitai_downloader.core import WORD_LISTS, Filters, parse_word_list, split_prompt, words_of
 
 DEFAULTS = Path(__file__).parents[1] / "filters"
 SAMPLES = Path(os.environ.get("CIVITAI_SAMPLES", "no-samples")) / "prompts" / "2023-prompts.json"
@@ -96,7 +96,7 @@ def tags(prompt: str) -> list[str]:
     ],
 )
 def test_an_entry_matches(entry: str, tag: str) -> None:
-    assert parse_word_list(entry).matches(tag)
+    assert parse_word_list(entry).matches(words_of(tag))
 
 
 @pytest.mark.parametrize(
@@ -143,7 +143,7 @@ def test_an_entry_matches(entry: str, tag: str) -> None:
     ],
 )
 def test_an_entry_does_not_match(entry: str, tag: str) -> None:
-    assert not parse_word_list(entry).matches(tag)
+    assert not parse_word_list(entry).matches(words_of(tag))
 
 
 # --- How a prompt is split -----------------------------------------------------------------------
@@ -332,7 +332,7 @@ def hard_breaks(prompt: str) -> list[str]:
 @given(entries, prompts)
 def test_filtering_only_takes_away(words: str, prompt: str) -> None:
     word_list, left = parse_word_list(words), without(words, prompt)
-    assert tags(left) == [tag for tag in tags(prompt) if not word_list.matches(tag)]
+    assert tags(left) == [tag for tag in tags(prompt) if not word_list.matches(words_of(tag))]
     assert hard_breaks(left) == (hard_breaks(prompt) if tags(left) or not tags(prompt) else [])
     assert without(words, left) == left
 
@@ -342,7 +342,7 @@ def test_filtering_only_takes_away(words: str, prompt: str) -> None:
 def test_any_text_can_be_list_and_prompt(words: str, prompt: str) -> None:
     word_list, left = parse_word_list(words), without(words, prompt)
     assert "".join(split_prompt(prompt)) == prompt
-    if not any(map(word_list.matches, tags(prompt))):
+    if not any(word_list.matches(words_of(tag)) for tag in tags(prompt)):
         assert left == prompt
 
 
@@ -378,7 +378,7 @@ def test_a_default_list_says_each_thing_once(name: str) -> None:
     for line in lines:
         bare = line.removeprefix("=")
         others = parse_word_list("\n".join(other for other in lines if other != line))
-        assert not others.matches(bare), f"{line} is covered by another entry"
+        assert not others.matches(words_of(bare)), f"{line} is covered by another entry"
 
 
 @pytest.mark.parametrize("name", WORD_LISTS)
@@ -420,7 +420,9 @@ def test_a_default_list_is_explained_in_three_languages(name: str) -> None:
 )  # fmt: skip
 def test_what_the_default_lists_take(defaults: Filters, tag: str, dropped_by: str) -> None:
     lists = {"sex": defaults.sex, "clothes": defaults.clothes, "etc": defaults.etc}
-    assert [name for name, word_list in lists.items() if word_list.matches(tag)] == ([dropped_by] if dropped_by else [])
+    assert [name for name, word_list in lists.items() if word_list.matches(words_of(tag))] == (
+        [dropped_by] if dropped_by else []
+    )
 
 
 @pytest.mark.skipif(not SAMPLES.is_file(), reason="CIVITAI_SAMPLES names no folder of recorded answers")

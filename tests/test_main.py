@@ -961,9 +961,9 @@ def test_verify_finds_what_changed_and_the_next_run_repairs_it(
         (["10001", "-o", "file.txt/below"], "Nothing can be written to"),
         (["--retry-failed"], "failed.txt can't be read"),
         ([], "There is nothing to do"),
-        (["10001", "--workers", "0"], "not between 1 and 64"),
-        (["10001", "--limit-rate", "fast"], "no number above 0"),
-        (["10001", "--max-images", "some"], "no whole number"),
+        (["10001", "--workers", "0"], "is no number between 1 and 64"),
+        (["10001", "--limit-rate", "fast"], "is no number between 0.001"),
+        (["10001", "--max-images", "some"], "is no number between 0"),
         (["10001", "--bogus"], "unrecognized arguments"),
     ],
 )
