@@ -25,7 +25,7 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from functools import cache, partial
-from itertools import chain
+from itertools import chain, compress
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import parse_qs, quote, unquote, urlencode, urlsplit, urlunsplit
@@ -788,32 +788,28 @@ def choose_files(version: Version, target: Target, settings: Settings) -> list[F
     if target.file:
         return [file for file in version.files if file.id == target.file]
     if target.traits:
-        return [file for file in version.files if has_traits(file, target.traits)][:1]
+        asked = {(key, value.casefold()) for key, value in target.traits}
+        told = ({**file.traits, "type": file.type}.items() for file in version.files)
+        fits = (asked <= {(key, str(value).casefold()) for key, value in traits} for traits in told)
+        return list(compress(version.files, fits))[:1]
     if settings.primary:
         return best_file(version.files)
     return list(version.files)
 
 
-def has_traits(file: File, traits: Iterable[tuple[str, str]]) -> bool:
-    """Whether a file is of the type, format, size and precision that a download link asks for."""
-    mine = {**{key: str(value) for key, value in file.traits.items()}, "type": file.type}
-    return all(mine.get(key, "").casefold() == value.casefold() for key, value in traits)
-
-
 def best_file(files: Iterable[File]) -> list[File]:
-    """The primary file if it is weights, else the best weights, else the primary thing; never training data."""
-    usable = [file for file in files if file.type != "Training Data"]
-    return sorted(usable, key=lambda file: (is_weights(file), file.primary, *_merit(file), -file.id))[-1:]
+    """The primary file if it is weights, else the best weights, else the primary thing; never training data.
 
+    Among weights the site's own order counts: safetensors, pruned, half precision.
+    """
 
-def _merit(file: File) -> tuple[bool, ...]:
-    """The site's own order of preference: safetensors, pruned, half precision."""
-    return (
-        file.type in ("Model", "Pruned Model", "Diffusion Model", "UNet"),
-        file.traits.get("format") == "SafeTensor" or file.name.lower().endswith(".safetensors"),
-        file.traits.get("size") == "pruned",
-        file.traits.get("fp") == "fp16",
-    )
+    def merit(file: File) -> tuple[float, ...]:
+        whole = file.type in ("Model", "Pruned Model", "Diffusion Model", "UNet")
+        safe = file.traits.get("format") == "SafeTensor" or file.name.lower().endswith(".safetensors")
+        small = (file.traits.get("size") == "pruned", file.traits.get("fp") == "fp16")
+        return (is_weights(file), file.primary, whole, safe, *small, -file.id)
+
+    return sorted((file for file in files if file.type != "Training Data"), key=merit)[-1:]
 
 
 # --- Places and names ----------------------------------------------------------------------------
@@ -1038,14 +1034,13 @@ class WordList:
 
     def matches(self, words: Sequence[str]) -> bool:
         """Whether the words of an entry stand among those of a tag."""
-        return any(self._begins(words, at) for at in range(len(words)) if words[at] in self._tree)
-
-    def _begins(self, words: Sequence[str], at: int) -> bool:
-        node = self._tree
-        while None not in node and at < len(words) and words[at] in node:
-            node = node[words[at]]
-            at += 1
-        return None in node
+        for at in range(len(words)):
+            node, end = self._tree, at
+            while None not in node and end < len(words) and words[end] in node:
+                node, end = node[words[end]], end + 1
+            if None in node:
+                return True
+        return False
 
 
 def parse_word_list(text: str) -> WordList:
@@ -1198,8 +1193,7 @@ def image_facts(image: Image, page: str, filters: Filters) -> dict[str, Any]:
         "post_id": number(image.raw, "postId") or None,
         "username": text(image.raw, "username") or None,
         "created_at": text(image.raw, "createdAt") or None,
-        "width": number(image.raw, "width") or None,
-        "height": number(image.raw, "height") or None,
+        **{side: number(image.raw, side) or None for side in ("width", "height")},
         "type": image.type,
         "nsfw_level": image.level,
         "model_versions": image.raw.get("modelVersionIds") or [],
@@ -3062,7 +3056,11 @@ def write_outcome(run: Run, library: Library, retry: Mapping[str, str]) -> None:
     """
     write_report(run, library)
     mine = [batch for batch in run.batches if batch.library is library]
-    blocks = _failed_blocks(library.root / "failed.txt", {batch.entry.source for batch in mine})
+    last = library.root / "failed.txt"
+    lines = util.decode_text(last.read_bytes()).splitlines() if last.is_file() else []
+    earlier = re.findall(r"^((?:#.*\n)*)([^#\n].*)$", "\n".join(lines), re.M)
+    done = {batch.entry.source for batch in mine}
+    blocks = {line: why.strip() for why, line in earlier if line not in done}
     for batch in mine:
         reasons = dict.fromkeys(f"# {result.name}: {result.message}" for result in batch.failures)
         if not batch.settled:
@@ -3100,10 +3098,3 @@ def write_report(run: Run, library: Library) -> None:
         util.replace_file(beside, target)
     library.results.close()
     library.begin()
-
-
-def _failed_blocks(path: Path, done: set[str]) -> dict[str, str]:
-    """The lines of an earlier `failed.txt` with the comments above them, but for those of this run."""
-    words = "\n".join(util.decode_text(path.read_bytes()).splitlines()) if path.is_file() else ""
-    blocks = re.findall(r"^((?:#.*\n)*)([^#\n].*)$", words, re.M)
-    return {line: why.strip() for why, line in blocks if line not in done}
