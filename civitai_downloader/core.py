@@ -419,15 +419,12 @@ class Site:
             try:
                 found = self.trpc("image.get", {"id": image_id})
             except Failure:
-                if not (found := self._image_on_page(image_id)):
+                link = f"{self.base}/images/{image_id}"
+                with suppress(Failure), closing(self.open(link, {}, util.Patience())) as page:
+                    found = image_of_page(util.read_at_most(page, util.MAX_JSON).decode("utf-8", "replace"), image_id)
+                if found is None:
                     raise
         return self.with_link(found)
-
-    def _image_on_page(self, image_id: int) -> dict[str, Any] | None:
-        """What the picture's own page knows of it, None if nothing."""
-        with suppress(Failure), closing(self.open(f"{self.base}/images/{image_id}", {}, util.Patience())) as response:
-            return image_of_page(util.read_at_most(response, util.MAX_JSON).decode("utf-8", "replace"), image_id)
-        return None
 
     def trpc(self, procedure: str, query: Mapping[str, Any], *, keep: bool = True) -> dict[str, Any]:
         """The answer of the site's inner interface, for what REST does not tell; {} if it is no object.
@@ -695,7 +692,6 @@ def read_model(answer: Mapping[str, Any]) -> Model:
 
 def read_version(answer: Mapping[str, Any]) -> Version:
     """A version from an answer of any year."""
-    images = [read_image(each) for each in dicts(answer, "images")]
     paid = mapping(answer, "paidAccess")
     early = text(paid, "endsAt") or text(answer, "earlyAccessDeadline") or text(answer, "earlyAccessEndsAt")
     return Version(
@@ -705,7 +701,7 @@ def read_version(answer: Mapping[str, Any]) -> Version:
         published=text(answer, "publishedAt") or text(answer, "createdAt"),
         early_until=early if moment(early) > time.time() else "always" if paid.get("permanent") is True else "",
         files=tuple(read_file(each) for each in dicts(answer, "files") if number(each, "id") > 0),
-        images=tuple(image for image in images if image),
+        images=tuple(filter(None, map(read_image, dicts(answer, "images")))),
         raw=answer,
     )
 
@@ -733,9 +729,9 @@ _LEVEL_WORDS = {"None": 1, "Soft": 2, "Mature": 4, "X": 8, "Blocked": 32}
 def read_image(answer: Mapping[str, Any]) -> Image | None:
     """A picture from any list; its id may stand only in the stem of its link. None without link or id."""
     url = util.web_link(text(answer, "url"))
-    stem = urlsplit(url).path.rpartition("/")[2].partition(".")[0] if url.startswith("http") else ""
+    stem = urlsplit(url).path.rpartition("/")[2].partition(".")[0]
     image_id = number(answer, "id") or (int(stem) if re.fullmatch(r"[0-9]{1,10}", stem) else 0)
-    if not 0 < image_id < 1 << 63 or not url.startswith(("http://", "https://")):
+    if not url or not 0 < image_id < 1 << 63:
         return None
     word = _LEVEL_WORDS.get(text(answer, "nsfwLevel"))
     level = number(answer, "browsingLevel") or word or number(answer, "nsfwLevel")
@@ -1257,9 +1253,7 @@ def is_by(item: Mapping[str, Any], name: str) -> bool:
 
 def flat_meta(meta: Any) -> Any:
     """Generation data without the `{"id", "meta"}` wrapper of some answers."""
-    if isinstance(meta, dict) and set(meta) == {"id", "meta"}:
-        return meta["meta"]
-    return meta
+    return meta["meta"] if isinstance(meta, dict) and set(meta) == {"id", "meta"} else meta
 
 
 LORA_TYPES = frozenset(("lora", "locon", "dora", "lycoris"))
@@ -1267,10 +1261,8 @@ LORA_TYPES = frozenset(("lora", "locon", "dora", "lycoris"))
 
 def versions_used(facts: Mapping[str, Any], *, checkpoints: bool) -> set[int]:
     """The model versions that a picture was made with, from its `.txt`; of those whose type is told only LoRAs."""
-    told: dict[int, str] = {}
-    for each in dicts(facts, "resources"):
-        kind = text(each, "modelType") or text(each, "type")
-        told[number(each, "modelVersionId")] = kind.lower()
+    used = dicts(facts, "resources")
+    told = {number(each, "modelVersionId"): (text(each, "modelType") or text(each, "type")).lower() for each in used}
     wanted = {*LORA_TYPES, ""} | ({"checkpoint"} if checkpoints else set())
     shown = {number({"id": each}, "id") for each in members(facts, "model_versions")}
     return {each for each in shown | set(told) if each > 0 and told.get(each, "") in wanted}
@@ -2968,14 +2960,12 @@ def plan(run: Run, batch: Batch) -> Iterator[Planned]:
     target, settings = batch.entry.target, batch.entry.settings
     if target.kind in ("model", "version", "id", "hash"):
         yield from _plan_model(run, batch, target)
-        return
-    if target.kind in ("user", "tag", "collection"):
-        for page in run.found(target, settings):
-            for child, _ in page:
-                if child.kind == "model":
-                    yield from _plan_model(run, batch, child)
-                else:
-                    yield Planned(f"posts/{child.id}", 0, "pictures, not counted", False)
+    listings = run.found(target, settings) if target.kind in ("user", "tag", "collection") else ()
+    for child, _ in chain.from_iterable(listings):
+        if child.kind == "model":
+            yield from _plan_model(run, batch, child)
+        else:
+            yield Planned(f"posts/{child.id}", 0, "pictures, not counted", False)
     if target.kind in ("post", "image") or (target.kind == "user" and target.part in ("", "images", "videos")):
         folders = {"post": f"posts/{target.id}", "image": "images", "user": f"users/{target.name}/images"}
         yield Planned(folders[target.kind], 0, "pictures, not counted", False)
