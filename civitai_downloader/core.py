@@ -378,17 +378,16 @@ class Site:
 
         Those that are nowhere, or in several versions, are left out.
         """
-        kept = {digest: self._kept_answer(f"v1/sha256/{digest}") for digest in digests}
+        kept = {digest: self.kept.get(f"v1/sha256/{digest}") for digest in digests}
         if missing := [digest for digest, answer in kept.items() if answer is None]:
             url = f"{self.base}/api/v1/model-versions/by-hash/ids"
             rows = self.http.json(url, util.Patience(), None, partial(self._take_turn, self._model_pace), missing)
             found: dict[str, list[Any]] = {}
-            for row in _listed(rows):
-                if isinstance(row, dict):
-                    found.setdefault(text(row, "hash").upper(), []).append(row)
+            for row in dicts({"rows": rows}, "rows"):
+                found.setdefault(text(row, "hash").upper(), []).append(row)
             for digest in missing:
                 kept[digest] = found.get(digest, [])
-                self._keep(f"v1/sha256/{digest}", kept[digest])
+                self.kept.put(f"v1/sha256/{digest}", kept[digest])
         return {
             digest: Target("version", id=number(rows[0], "modelId"), version=number(rows[0], "modelVersionId"))
             for digest, rows in kept.items()
