@@ -24,7 +24,7 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 from itertools import chain, compress
 from pathlib import Path
 from typing import Any, Literal
@@ -916,6 +916,9 @@ _TOKEN = re.compile(
 )
 
 
+_TAG = re.compile(r"\S(?:.*\S)?", re.S)
+
+
 def split_prompt(prompt: str) -> list[str]:
     """Separator, tag, separator, …, tag, separator: joined they are the prompt, byte for byte.
 
@@ -925,7 +928,7 @@ def split_prompt(prompt: str) -> list[str]:
     """
     parts, at = [], 0
     for start, end in _stretches(prompt):
-        if tag := re.compile(r"\S(?:.*\S)?", re.S).search(prompt, start, end):
+        if tag := _TAG.search(prompt, start, end):
             parts += [prompt[at : tag.start()], tag.group()]
             at = tag.end()
     return [*parts, prompt[at:]]
@@ -1008,11 +1011,14 @@ def _bare_words(text: str) -> list[str]:
     return _WORD.findall(_BLANK.sub(" ", _WEIGHT.sub(" ", text)).strip())
 
 
-def words_of(tag: str) -> list[str]:
+def words_of(tag: str) -> tuple[str, ...]:
     """The words of a tag between two edges (""); those of names in angle brackets come last, marked by a `<`."""
     text = _folded(tag)
     names = [f"<{word}" for name in _NAME.findall(text) for word in ("", *_bare_words(name[1:-1]))]
-    return ["", *_bare_words(_NAME.sub(" ", text)), *names, ""]
+    return ("", *_bare_words(_NAME.sub(" ", text)), *names, "")
+
+
+_words_of_common = lru_cache(1 << 13)(words_of)
 
 
 class WordList:
@@ -1046,7 +1052,7 @@ def parse_word_list(text: str) -> WordList:
         whole, entry = entry[:1] == "=", entry.removeprefix("=").strip()
         words = words_of(f"{entry}>" if entry[:1] == "<" and entry[-1:] != ">" else entry)
         if len(words) > 2:
-            entries.append(tuple(words if whole else words[1:-1]))
+            entries.append(words if whole else words[1:-1])
     return WordList(entries)
 
 
@@ -1079,7 +1085,7 @@ class Filters:
     def apply(self, raw_prompt: str) -> tuple[str, str]:
         """The prompt without the tags of all three lists, and without those of `sex` and `etc` alone."""
         parts = split_prompt(raw_prompt)
-        tags = [words_of(tag) for tag in parts[1::2]]
+        tags = [_words_of_common(tag) if len(tag) < 80 else words_of(tag) for tag in parts[1::2]]
         always = [self.sex.matches(tag) or self.etc.matches(tag) for tag in tags]
         dropped = [drop or self.clothes.matches(tag) for drop, tag in zip(always, tags, strict=True)]
         return _without(parts, dropped), _without(parts, always)
