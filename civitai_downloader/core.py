@@ -24,7 +24,7 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
-from functools import cache, lru_cache, partial
+from functools import cache, cached_property, lru_cache, partial
 from itertools import chain, compress
 from pathlib import Path
 from typing import Any, Literal
@@ -1018,9 +1018,6 @@ def words_of(tag: str) -> tuple[str, ...]:
     return ("", *_bare_words(_NAME.sub(" ", text)), *names, "")
 
 
-_words_of_common = lru_cache(1 << 13)(words_of)
-
-
 class WordList:
     """The entries of a list, each as its words; the time to match a tag doesn't grow with their number."""
 
@@ -1085,10 +1082,18 @@ class Filters:
     def apply(self, raw_prompt: str) -> tuple[str, str]:
         """The prompt without the tags of all three lists, and without those of `sex` and `etc` alone."""
         parts = split_prompt(raw_prompt)
-        tags = [_words_of_common(tag) if len(tag) < 80 else words_of(tag) for tag in parts[1::2]]
-        always = [self.sex.matches(tag) or self.etc.matches(tag) for tag in tags]
-        dropped = [drop or self.clothes.matches(tag) for drop, tag in zip(always, tags, strict=True)]
-        return _without(parts, dropped), _without(parts, always)
+        verdicts = [self._known(tag) if len(tag) < 80 else self._verdict(tag) for tag in parts[1::2]]
+        return _without(parts, [drop for drop, _ in verdicts]), _without(parts, [drop for _, drop in verdicts])
+
+    @cached_property
+    def _known(self) -> Callable[[str], tuple[bool, bool]]:
+        return lru_cache(1 << 13)(self._verdict)
+
+    def _verdict(self, tag: str) -> tuple[bool, bool]:
+        """Whether a tag goes from the prompt, and whether from the one with clothes as well."""
+        words = words_of(tag)
+        always = self.sex.matches(words) or self.etc.matches(words)
+        return always or self.clothes.matches(words), always
 
 
 # --- Pages and sidecars --------------------------------------------------------------------------

@@ -1127,9 +1127,6 @@ class Http:
             session.mount("https://", _Adapter())
             session.mount("http://", _Adapter())
             session.headers.update({"User-Agent": self._rules.agent, "Accept-Encoding": "identity"})
-            session.auth = self._rules.sign
-            # requests would look through the environment for each request, and into .netrc.
-            session.trust_env = False
             names = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
             session.verify = next((os.environ[name] for name in names if os.environ.get(name)), True)
             session.cookies.set_policy(http.cookiejar.DefaultCookiePolicy(allowed_domains=()))
@@ -1174,10 +1171,13 @@ class Http:
     def _send(self, url: str, headers: Mapping[str, str], body: Any) -> requests.Response:
         self._clock.check()
         host, begun, method = _host(url), self._clock.now(), "GET" if body is None else "POST"
+        session = self._session()
         try:
-            response = self._session().request(
-                method, url, headers=dict(headers), json=body, stream=True, allow_redirects=False,
-                timeout=self._timeout, proxies=self._proxies_for(url),
+            # Made and sent in two steps: the session would look through the environment (and .netrc) each time.
+            request = requests.Request(method, url, {**session.headers, **headers}, json=body, auth=self._rules.sign)
+            response = session.send(
+                request.prepare(), stream=True, allow_redirects=False,
+                timeout=self._timeout, verify=session.verify, proxies=self._proxies_for(url),
             )  # fmt: skip
         except requests.exceptions.SSLError as error:
             raise Failure("certificate", f"{host} has no valid certificate; check clock and proxy.") from error
