@@ -61,6 +61,7 @@ def run(words: Sequence[str], env: Mapping[str, str] | None = None, *, codes: tu
     The memory of a process begins with that of its parent: what a small one holds below 25 MB is not seen.
     """
     whole = {**os.environ, "PYTHONPATH": str(ROOT), **(env or {})}
+    whole.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed program is compiled
     with tempfile.TemporaryFile("w+") as output:
         begun = time.perf_counter()
         process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=whole)
