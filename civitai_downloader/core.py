@@ -2346,7 +2346,7 @@ class Run:
         key = ("collection", collection_id)
         if key not in self._answers:
             answer = self.site.trpc("collection.getById", {"id": collection_id})
-            found = mapping(answer if isinstance(answer, dict) else {}, "collection")
+            found = mapping(answer, "collection")
             if not found:
                 raise Failure(
                     "gone", "The collection is private or not there; its owner's token or --cookies may help."
@@ -2516,7 +2516,7 @@ class Run:
         with unless_refused(f"post {post_id}: its text"):
             post = self.site.trpc("post.get", {"id": post_id})
             page = self.site.page_url(f"/posts/{post_id}")
-            facts = post_facts(post if isinstance(post, dict) else {}, post_id, page, images)
+            facts = post_facts(post, post_id, page, images)
             util.write_json(batch.library.at(path), util.scrub_json(facts))
 
     # Pictures and prompts.
@@ -2569,7 +2569,7 @@ class Run:
                 raise
             answer = {}
         self._refusals = 0
-        facts = with_generation(read_prompt(library.at(path)), answer if isinstance(answer, dict) else {}, self.filters)
+        facts = with_generation(read_prompt(library.at(path)), answer, self.filters)
         util.write_json(library.at(path), util.scrub_json(facts))
         library.record(key, Record("success", path, 0, ""), source=source)
         if album.made_with:
@@ -2648,19 +2648,17 @@ class Run:
         self, post_id: int, items: list[dict[str, Any]], settings: Settings
     ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
         """A post's pictures in the author's order, those the REST index lacks included, and the post itself."""
-        post: Any = None
-        answer: Any = None
+        post: dict[str, Any] = {}
+        answer: dict[str, Any] = {}
         with unless_refused(f"post {post_id}: its text", wanted=not items):
             post = self.site.trpc("post.get", {"id": post_id})
         query = {"postId": post_id, "browsingLevel": settings.level, "limit": 200}
         with unless_refused(f"post {post_id}: the order of its pictures"):
             answer = self.site.trpc("image.getInfinite", query)
-        laid_out = dicts(answer if isinstance(answer, dict) else {}, "items")
+        laid_out = dicts(answer, "items")
         known = {number(item, "id"): item for item in items}
         order = [known.pop(number(item, "id"), {}) or self.site.with_link(item) for item in laid_out]
-        return [*order, *sorted(known.values(), key=lambda item: number(item, "id"))], post if isinstance(
-            post, dict
-        ) else {}
+        return [*order, *sorted(known.values(), key=lambda item: number(item, "id"))], post
 
     def _image_album(self, batch: Batch) -> Iterator[None]:
         """One picture, in `images/`."""
@@ -2671,7 +2669,7 @@ class Run:
         if post_id and batch.entry.settings.loras:
             with unless_refused(f"image {number(item, 'id')}: its post"):
                 post = self.site.trpc("post.get", {"id": post_id})
-                self._bring_tools(batch, {number(post if isinstance(post, dict) else {}, "modelVersionId")} - {0})
+                self._bring_tools(batch, {number(post, "modelVersionId")} - {0})
 
     def _collection_album(self, batch: Batch) -> Iterator[None]:
         """A collection's own page, and its pictures if it is one of pictures."""
