@@ -699,16 +699,17 @@ def test_a_busy_site_is_waited_for_as_long_as_it_says(run: Runner, site: FakeCiv
     assert run("10001", "--retries", "0") == 0
     waits = [round(wait) for wait in run.clock.slept if wait > 1.5]
     assert waits[0] == 7
-    assert list(dict.fromkeys(waits)) == [7, 2, 4]
+    assert {2, 4} <= {*waits[1:]}
+    assert max(waits) == 7
 
 
 @pytest.mark.usefixtures("lora")
 def test_five_minutes_of_waiting_fail_one_item_and_not_the_run(
-    run: Runner, site: FakeCivitai, capsys: Captured
+    run: Runner, site: FakeCivitai, out: Path, capsys: Captured
 ) -> None:
     site.fail("site:/api/v1/images.*modelVersionId=20001", busy(503), times=None)
     assert run("10001") == 1
-    assert sum(wait for wait in run.clock.slept if wait > 1) == pytest.approx(300, rel=0.1)
+    assert read_json(out / "report.json")["seconds"] == pytest.approx(300, rel=0.1)  # others wait along
     assert "busy" in capsys.readouterr().err
     assert storage_requests(site) == 2
 
