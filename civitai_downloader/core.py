@@ -383,7 +383,7 @@ class Site:
             url = f"{self.base}/api/v1/model-versions/by-hash/ids"
             rows = self.http.json(url, util.Patience(), None, partial(self._take_turn, self._model_pace), missing)
             found: dict[str, list[Any]] = {}
-            for row in dicts({"rows": rows}, "rows"):
+            for row in rows if isinstance(rows, list) else ():
                 found.setdefault(text(row, "hash").upper(), []).append(row)
             for digest in missing:
                 kept[digest] = found.get(digest, [])
@@ -391,7 +391,7 @@ class Site:
         return {
             digest: Target("version", id=number(rows[0], "modelId"), version=number(rows[0], "modelVersionId"))
             for digest, rows in kept.items()
-            if len(rows) == 1
+            if isinstance(rows, list) and len(rows) == 1
         }
 
     def needs_token(self, version_id: int) -> bool:
@@ -1366,6 +1366,7 @@ class Library:
         self._owners: dict[str, Key] = {}
         self._limit, self._place, self._root = util.path_limit(), str(root.absolute()), str(self.root)
         self._last: tuple[Key, Record | None] = ("", ""), None
+        self._record_lock = threading.Lock()
         self._listings: dict[Path, dict[str, str]] = {}
         self.results = util.JsonLog(self.root / "lists" / "results.jsonl")
         for line in self._log.live("model"):
@@ -1392,12 +1393,13 @@ class Library:
 
     def _record(self, key: Key) -> Record | None:
         """The last line of the log about a thing; it is often asked for several times in a row."""
-        last, record = self._last
-        if last != key:
-            line = self._log.get(*key)
-            record = read_record(line) if line is not None else None
-            self._last = key, record
-        return record
+        with self._record_lock:  # a record that is appended meanwhile must not be forgotten over an older one
+            last, record = self._last
+            if last != key:
+                line = self._log.get(*key)
+                record = read_record(line) if line is not None else None
+                self._last = key, record
+            return record
 
     def at(self, path: str) -> Path:
         """The place of a relative path on this disk."""
@@ -1495,8 +1497,9 @@ class Library:
     def record(self, key: Key, record: Record, *, source: str, reason: str = "") -> None:
         """Append to the state log what became of a thing."""
         facts = {"at": util.utc_now(), "type": key[0], "id": key[1], **vars(record), "reason": reason, "source": source}
-        self._log.append({name: value for name, value in facts.items() if name != "until" or value})
-        self._last = ("", ""), None
+        with self._record_lock:
+            self._last = ("", ""), None
+            self._log.append({name: value for name, value in facts.items() if name != "until" or value})
         self._remember(key, record)
 
     def write_sidecar(self, place: str, wanted: Wanted, data: bytes) -> None:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -602,3 +605,24 @@ def test_early_access_lasts_until_its_date() -> None:
     assert version(paidAccess={"permanent": True, "endsAt": None}).early_until == "always"
     assert version(paidAccess={"endsAt": "2020-01-01T00:00:00Z"}).early_until == ""
     assert version(paidAccess=None).early_until == ""
+
+
+def test_a_record_appended_while_an_older_one_is_read_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    library, key = core.Library(tmp_path), ("image", "1")
+    library.record(key, Record("failed", "1.png", 0, ""), source="")
+    get = library._log.get
+    good = partial(library.record, key, Record("success", "1.png", 5, ""), source="")
+    writer = threading.Thread(target=good)
+
+    def slow(*words: str) -> dict[str, Any] | None:
+        line = get(*words)
+        if not writer.ident:
+            writer.start()
+            writer.join(0.2)
+        return line
+
+    monkeypatch.setattr(library._log, "get", slow)
+    library.succeeded(key)
+    writer.join()
+    assert library.succeeded(key)
+    library.close()
