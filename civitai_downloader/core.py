@@ -533,16 +533,14 @@ def pages(ask: Callable[[dict[str, Any]], dict[str, Any]], size: int, limit: int
     Ends at an absent or repeated cursor and after three pages without a new id: pages may be short, empty,
     or repeat what was there before.
     """
-    seen: set[int] = set()
-    cursors: set[str] = set()
+    seen, cursors = util.NumberMap(), set[str]()
     more: dict[str, Any] = {}
     barren = 0
     while barren < 3 and (limit is None or len(seen) < limit):
-        answer = ask({"limit": size if limit is None else min(size, max(1, limit - len(seen))), **more})
+        left = None if limit is None else limit - len(seen)
+        answer = ask({"limit": size if left is None else min(size, left), **more})
         found = {number(item, "id"): item for item in dicts(answer, "items")}
-        fresh = [item for each, item in found.items() if each and each not in seen]
-        fresh = fresh[: None if limit is None else limit - len(seen)]
-        seen.update(number(item, "id") for item in fresh)
+        fresh = [item for each, item in found.items() if each and seen.put(hash((each,)))][:left]
         barren = 0 if fresh else barren + 1
         yield fresh
         cursor = mapping(answer, "metadata").get("nextCursor")
@@ -2067,7 +2065,7 @@ class Run:
         self._bytes_open = 0
         self._lock = threading.Lock()
         self._over = threading.Event()
-        self._asked: set[int] = set()
+        self._asked = util.NumberMap()
         self._flights: dict[str, list[Callable[[], None]]] = {}
         self._landed: dict[str, Path] = {}
         self._visited: set[tuple[Path, Target, Settings]] = set()
@@ -2736,9 +2734,8 @@ class Run:
         asked = hash((batch.library.root, wanted.kind, wanted.path))
         force = batch.entry.settings.force
         with self._lock:
-            if asked in self._asked:
+            if not self._asked.put(asked):
                 return
-            self._asked.add(asked)
         action, path = batch.library.look(wanted, force=force)
         if action == "keep":
             kept = self._fetcher.kept(wanted, batch.library, path)

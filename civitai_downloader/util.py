@@ -30,6 +30,7 @@ import threading
 import time
 import unicodedata
 import zlib
+from array import array
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
@@ -610,15 +611,69 @@ class JsonLog:
                     self._sync(file, 0)
 
 
+class NumberMap:
+    """Natural numbers by the hash of what they belong to: 24 to 48 bytes each, where a dict takes 150.
+
+    The hashes are 64 bits wide; two things with the same one are taken for one another.
+    """
+
+    def __init__(self, room: int = 0) -> None:
+        """`room` is for how many numbers there shall be room from the start."""
+        self._count = 0
+        self._clear(max(16, 1 << (3 * room // 2).bit_length()))
+
+    def _clear(self, slots: int) -> None:
+        self._keys, self._numbers = array("q", bytes(8 * slots)), array("q", bytes(8 * slots))
+        self._mask = slots - 1
+
+    def __len__(self) -> int:
+        return self._count
+
+    def _slot(self, key: int) -> int:
+        """Where a key stands, or the free place where it belongs; a free place has the number 0, others one more."""
+        keys, numbers, mask = self._keys, self._numbers, self._mask
+        at = key & mask
+        while numbers[at] and keys[at] != key:
+            at = (at + 1) & mask
+        return at
+
+    def get(self, key: int) -> int | None:
+        """The number of a key, or None."""
+        number = self._numbers[self._slot(key)]
+        return number - 1 if number else None
+
+    def put(self, key: int, number: int = 0) -> bool:
+        """Give a key a number; whether it had none."""
+        at = self._slot(key)
+        fresh = not self._numbers[at]
+        self._keys[at], self._numbers[at] = key, number + 1
+        self._count += fresh
+        if 3 * self._count > 2 * len(self._keys):
+            self._grow()
+        return fresh
+
+    def _grow(self) -> None:
+        keys, numbers = self._keys, self._numbers
+        self._clear(2 * len(keys))
+        for key, number in zip(keys, numbers, strict=True):
+            if number:
+                at = self._slot(key)
+                self._keys[at], self._numbers[at] = key, number
+
+    def values(self) -> Iterator[int]:
+        """The numbers, in no order."""
+        return (number - 1 for number in self._numbers if number)
+
+
 class KeyedLog(JsonLog):
     """A log of records of which the last one with the same `type` and `id` counts.
 
-    Memory holds one number for each key, about 130 bytes in all; records are read when they are asked for. When most
-    lines are superseded, the first `append` of the only writer (`alone`) puts the others into a new file, which takes
-    the old one's place once it is whole on the disk.
+    Memory holds where each of them stands; records are read when they are asked for. When most lines are superseded,
+    the first `append` of the only writer (`alone`) puts the others into a new file, which takes the old one's place
+    once it is whole on the disk.
     """
 
-    COMPACT_FROM = 1000
+    COMPACT_FROM, LINE, KINDS = 1000, 200, 16
 
     def __init__(self, path: Path, *, alone: bool = False) -> None:
         """Read the file, if there is one; nothing is written. `problems` tells of torn and broken lines."""
@@ -628,36 +683,43 @@ class KeyedLog(JsonLog):
         self._load()
 
     def _load(self) -> None:
-        self._at: dict[bytes, int] = {}
+        self._at = NumberMap((size_of(self._path) or 0) // self.LINE)  # key -> KINDS * offset + number of the kind
+        self._kinds: dict[bytes, int] = {}
         self._count = offset = 0
         self.problems: list[str] = []
         with suppress(FileNotFoundError):
             self._reader = self._path.open("rb")
         for number, line in enumerate(self._reader or (), 1):
             if key := _key_of(line):
-                self._at[key] = offset
-                self._count += 1
+                self._place(key, offset)
             elif line.strip():
                 what = "is no record and was skipped" if line.endswith(b"\n") else "was cut short and was dropped"
                 where = f"{self._path.name}, line {number}"
                 self.problems.append(f"{where} {what}; what it said will be checked again.")
             offset += len(line)
 
+    def _place(self, key: bytes, offset: int) -> None:
+        """Take note of where the last record of a key stands."""
+        kind = self._kinds.setdefault(key.partition(b"\0")[0], min(len(self._kinds), self.KINDS - 1))
+        self._at.put(hash(key), self.KINDS * offset + kind)
+        self._count += 1
+
     def get(self, kind: str, name: str) -> dict[str, Any] | None:
         """The last record of a key, or None."""
-        return self._get(_key(kind, name))
+        with self._lock:
+            place = self._at.get(hash(_key(kind, name)))
+            return None if place is None else json_line(self._line(place // self.KINDS))
 
     def live(self, *kinds: str) -> Iterator[dict[str, Any]]:
-        """The last record of every key of these types, oldest first; records may be appended meanwhile."""
-        starts = tuple(_key(kind, "") for kind in kinds)
+        """The last record of every key of these types, oldest first; the first append of a lone writer ends this."""
         with self._lock:
-            keys = sorted((key for key in self._at if key.startswith(starts)), key=self._at.__getitem__)
-        yield from (record for key in keys if (record := self._get(key)) is not None)
-
-    def _get(self, key: bytes) -> dict[str, Any] | None:
-        with self._lock:
-            offset = self._at.get(key)
-            return None if offset is None else json_line(self._line(offset))
+            wanted = {self._kinds.get(_octets(kind)) for kind in kinds}
+            places = sorted(place for place in self._at.values() if place % self.KINDS in wanted)
+        for place in places:
+            with self._lock:
+                record = json_line(self._line(place // self.KINDS))
+            if record is not None and record["type"] in kinds:
+                yield record
 
     def _line(self, offset: int) -> bytes:
         reader = self._reader = self._reader or self._path.open("rb")
@@ -668,8 +730,7 @@ class KeyedLog(JsonLog):
         """Add the newest record of its key; gives its offset. Raises Failure when the disk won't take it."""
         with self._lock:
             offset = super().append(value)
-            self._at[_key(value["type"], value["id"])] = offset
-            self._count += 1
+            self._place(_key(value["type"], value["id"]), offset)
             return offset
 
     def _open(self) -> IO[bytes]:
@@ -682,7 +743,8 @@ class KeyedLog(JsonLog):
         beside = _beside(self._path)
         with suppress(OSError):
             with beside.open("wb") as new:
-                new.writelines(self._line(offset).rstrip(b"\n") + b"\n" for offset in sorted(self._at.values()))
+                places = sorted(self._at.values())
+                new.writelines(self._line(place // self.KINDS).rstrip(b"\n") + b"\n" for place in places)
                 new.flush()
                 os.fsync(new.fileno())
             self._let_go()

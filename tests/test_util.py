@@ -806,6 +806,27 @@ def test_a_keyed_log_of_any_bytes_is_read_and_written(tmp_path: Path, pieces: li
     assert KeyedLog(tmp_path / "log.jsonl").get("image", "new") == keyed("new")
 
 
+@given(st.lists(st.tuples(st.integers(-(1 << 63), (1 << 63) - 1) | st.integers(-9, 9), st.integers(0, 1 << 40))))
+def test_a_map_of_numbers_is_like_a_dict(pairs: list[tuple[int, int]]) -> None:
+    known: dict[int, int] = {}
+    numbers = util.NumberMap(len(pairs) % 3)
+    for key, number in pairs:
+        assert numbers.get(key) == known.get(key)
+        assert numbers.put(key, number) == (key not in known)
+        known[key] = number
+        assert (len(numbers), numbers.get(key), numbers.get(10)) == (len(known), number, known.get(10))
+    assert sorted(numbers.values()) == sorted(known.values())
+
+
+def test_a_log_of_more_kinds_than_are_counted_is_told_apart(path: Path) -> None:
+    log = KeyedLog(path)
+    for number in range(3 * KeyedLog.KINDS):
+        log.append(keyed("1", number, f"kind{number}"))
+    for number in range(3 * KeyedLog.KINDS):
+        assert [each["size"] for each in log.live(f"kind{number}", "never")] == [number]
+    log.close()
+
+
 @pytest.mark.parametrize("alone", [True, False])
 def test_superseded_lines_are_left_out_by_the_only_writer(path: Path, alone: bool) -> None:
     log = KeyedLog(path)
