@@ -1353,6 +1353,11 @@ def _without_extension(path: str, wanted: Wanted) -> str:
     return util.split_name(path)[0] if wanted.kind == "image" else path
 
 
+@lru_cache(1 << 10)
+def _path_below(root: str, path: str) -> Path:
+    return Path(f"{root}{os.sep}{path.replace('/', os.sep)}")
+
+
 class Library:
     """One output folder: its state log, who owns which name, and what is already there."""
 
@@ -1401,7 +1406,7 @@ class Library:
 
     def at(self, path: str) -> Path:
         """The place of a relative path on this disk."""
-        return Path(f"{self._root}{os.sep}{path.replace('/', os.sep)}")
+        return _path_below(self._root, path)
 
     def check_links(self, path: str) -> None:
         """Raise Failure if a folder on the way to a relative path is a symlink that a stranger planted."""
@@ -1768,6 +1773,8 @@ class Fetcher:
         return Result("queued", wanted.kind, wanted.id, wanted.name, record.path, record.size)
 
     def _check_space(self, wanted: Wanted, part: Path) -> None:
+        if not wanted.size:
+            return
         need, free = wanted.size - (util.size_of(part) or 0), util.free_space(part.parent)
         if need > free:
             sizes = f"{util.human_size(need)} are needed, {util.human_size(free)} are free"

@@ -11,7 +11,6 @@ import errno
 import glob
 import hashlib
 import http.client
-import http.cookiejar
 import io
 import ipaddress
 import itertools
@@ -391,20 +390,34 @@ def plain_path(path: Path) -> Path:
 
 def write_file(path: Path, data: bytes) -> bool:
     """Put `data` at `path`, whole or not at all; False if it stood there already. Raises Failure."""
-    with suppress(OSError):
-        if path.stat().st_size == len(data) and path.read_bytes() == data:
-            return False
+    if size_of(path) == len(data):
+        with suppress(OSError):
+            if path.read_bytes() == data:
+                return False
     with disk_errors(path):
         beside = _beside(path)
-        beside.write_bytes(data)
+        with open_making_folders(beside, "wb") as file:
+            _write_whole(file, data)
         replace_file(beside, path)
     return True
 
 
 def _beside(path: Path) -> Path:
-    """A name of its own for what is to become `path`, in the same folder, which is made."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """A name of its own for what is to become `path`, in the same folder."""
     return path.with_name(f"{path.name[:60]}.{zlib.crc32(path.name.encode('utf-8', 'replace')):08x}.tmp")
+
+
+def open_making_folders(path: Path, mode: str, flags: int = 0) -> IO[bytes]:
+    """An unbuffered file; the folders above it are made when they are not there, which costs nothing when they are."""
+
+    def opener(name: str, usual: int) -> int:
+        try:
+            return os.open(name, usual | flags, 0o666)
+        except FileNotFoundError:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            return os.open(name, usual | flags, 0o666)
+
+    return open(path, mode, buffering=0, opener=opener)
 
 
 def write_json(path: Path, value: Any) -> bool:
@@ -433,6 +446,7 @@ def replace_file(source: Path, target: Path) -> None:
 def link_or_copy(source: Path, target: Path) -> None:
     """Make `target` the same file as `source`: a hard link, or a copy where links don't work."""
     with disk_errors(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
         beside = _beside(target)
         beside.unlink(missing_ok=True)
         try:
@@ -589,8 +603,7 @@ class JsonLog:
             self._synced = time.monotonic()
 
     def _open(self) -> IO[bytes]:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        file = self._path.open("a+b", buffering=0)
+        file = open_making_folders(self._path, "a+b")
         if file.seek(0, os.SEEK_END):
             file.seek(-1, os.SEEK_END)
             if file.read(1) != b"\n":
@@ -804,8 +817,7 @@ class FolderLock:
         With `wait` the other one's end is awaited instead; `wait` is told once what for.
         """
         with disk_errors(self._path):
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            file = self._path.open("a+b", buffering=0)
+            file = open_making_folders(self._path, "a+b")
         while not self._locked(file):
             holder = next(json_lines(self._path), {})
             who = f"process {holder.get('pid', '?')}, started {holder.get('started', '?')}"
@@ -1096,6 +1108,7 @@ def parse_retry_after(text: str | None, now: float) -> float | None:
 # --- HTTP ----------------------------------------------------------------------------------------
 
 _SERVER_FAULTS = frozenset((408, 500, 502, 504, *range(520, 531)))
+_REDIRECTS = requests.sessions.SessionRedirectMixin()
 _PASSING = (requests.RequestException, urllib3.exceptions.HTTPError, OSError)
 
 
@@ -1110,7 +1123,10 @@ class HttpRules:
 
 
 class Http:
-    """Opens requests: sessions for each thread, redirects by hand, the first of the two retry layers.
+    """Opens requests: connections that all threads share, redirects by hand, the first of the two retry layers.
+
+    A session of requests would look through the environment, its cookies and its hooks for each of thousands of
+    requests; its adapters do all that is needed.
 
     `timeout` in seconds for a connection and for each read; `retries` after the first try.
     """
@@ -1122,7 +1138,10 @@ class Http:
         self._timeout, self._retries = (min(10.0, timeout), timeout), retries
         self._pause = Pause(clock)
         self.health = Health(clock, log)
-        self._local = threading.local()
+        self._adapter = _Adapter(pool_connections=32, pool_maxsize=128)
+        self._headers = {"User-Agent": rules.agent, "Accept": "*/*", "Accept-Encoding": "identity"}
+        names = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+        self._verify = next((os.environ[name] for name in names if os.environ.get(name)), True)
         self._proxies: dict[tuple[str, str], dict[str, str]] = {}
         self._lock, self._looking_up = threading.Lock(), threading.Lock()
         self._depths: dict[str, int] = {}
@@ -1182,19 +1201,6 @@ class Http:
         with self._lock:
             self.resting -= 1
 
-    def _session(self) -> requests.Session:
-        session: requests.Session | None = getattr(self._local, "session", None)
-        if session is None:
-            session = _Session()
-            session.mount("https://", _Adapter())
-            session.mount("http://", _Adapter())
-            session.headers.update({"User-Agent": self._rules.agent, "Accept-Encoding": "identity"})
-            names = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
-            session.verify = next((os.environ[name] for name in names if os.environ.get(name)), True)
-            session.cookies.set_policy(http.cookiejar.DefaultCookiePolicy(allowed_domains=()))
-            self._local.session = session
-        return session
-
     def _follow(
         self,
         url: str,
@@ -1209,7 +1215,7 @@ class Http:
             if turn is not None:
                 turn()
             response = self._send(url, headers, body)
-            target = requests.Session.get_redirect_target(self._session(), response)
+            target = _REDIRECTS.get_redirect_target(response)
             if target is None:
                 return self._judge(response, accept)
             _drain(response)
@@ -1233,13 +1239,11 @@ class Http:
     def _send(self, url: str, headers: Mapping[str, str], body: Any) -> requests.Response:
         self._clock.check()
         host, begun, method = _host(url), self._clock.now(), "GET" if body is None else "POST"
-        session = self._session()
         try:
-            # Made and sent in two steps: the session would look through the environment (and .netrc) each time.
-            request = requests.Request(method, url, {**session.headers, **headers}, json=body, auth=self._rules.sign)
-            response = session.send(
-                request.prepare(), stream=True, allow_redirects=False,
-                timeout=self._timeout, verify=session.verify, proxies=self._proxies_for(url),
+            request = requests.Request(method, url, {**self._headers, **headers}, json=body, auth=self._rules.sign)
+            response = self._adapter.send(
+                request.prepare(), stream=True, timeout=self._timeout, verify=self._verify,
+                proxies=self._proxies_for(url),
             )  # fmt: skip
         except requests.exceptions.SSLError as error:
             raise Failure("certificate", f"{host} has no valid certificate; check clock and proxy.") from error
@@ -1288,13 +1292,6 @@ class Http:
             return json.loads(answer)
         except (ValueError, RecursionError) as error:
             raise Unreachable(f"{host} sent data that is no JSON; try again later.") from error
-
-
-class _Session(requests.Session):
-    """Sees no redirects: requests would read their bodies, endless ones too, even when told not to follow them."""
-
-    def get_redirect_target(self, resp: requests.Response) -> str | None:
-        return None
 
 
 class _Adapter(requests.adapters.HTTPAdapter):
@@ -1547,16 +1544,19 @@ class _Stamp:
 class _SideRecord:
     """The file `.part.json` beside a `.part`: its stamp and, where several connections bring it, what is there.
 
-    Such ranges are lines `[start, end]` after the first; without any, all bytes of the `.part` are there.
+    Such ranges are lines `[start, end]` after the first; without any, all bytes of the `.part` are there. `there` says
+    that the file is, whatever it holds.
     """
 
     def __init__(self, part: Path) -> None:
         self._path, self._lock = part.with_name(part.name + ".json"), threading.Lock()
+        self.there = True
 
     def begin(self, stamp: _Stamp) -> None:
         """Speak of other bytes from now on."""
-        self._path.unlink(missing_ok=True)
-        self._path.write_bytes(_octets(json.dumps(vars(stamp))))
+        with self._path.open("wb", buffering=0) as file:
+            self.there = True
+            _write_whole(file, _octets(json.dumps(vars(stamp))))
 
     def note(self, start: int, end: int) -> None:
         """These bytes are there."""
@@ -1568,6 +1568,9 @@ class _SideRecord:
         try:
             first, *lines = self._path.read_bytes().split(b"\n")
             stamp = _Stamp(**json.loads(first))
+        except FileNotFoundError:
+            self.there = False
+            return None, []
         except (OSError, ValueError, TypeError):
             return None, []
         known = isinstance(stamp.total, (int, type(None))) and stamp.identity == identity
@@ -1576,8 +1579,10 @@ class _SideRecord:
         return stamp if known else None, [(int(each[1]), int(each[2])) for each in found if each]
 
     def discard(self) -> None:
-        """Remove it."""
-        self._path.unlink(missing_ok=True)
+        """Remove it, if it is there."""
+        if self.there:
+            self._path.unlink(missing_ok=True)
+            self.there = False
 
 
 @dataclass(eq=False)
@@ -1775,7 +1780,7 @@ class _Crew:
             thread.join()
 
 
-_FLAGS = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+_FLAGS = os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
 
 
 class _Restart(Exception):
@@ -1829,7 +1834,6 @@ class Transfer:
         """
         self._alone = alone
         with disk_errors(self.part):
-            self.part.parent.mkdir(parents=True, exist_ok=True)
             self._recall(resume)
         try:
             return self._persist()
@@ -1862,14 +1866,23 @@ class Transfer:
     def _recall(self, resume: bool) -> None:
         """Take up an earlier `.part` if its side record speaks of the same bytes."""
         self._forget()
-        length = size_of(self.part) if resume and not self.part.is_symlink() else None
         stamp, ranges = self._record.read(self.identity)
+        length = self._length() if resume else 0
         if not length or stamp is None or length > (stamp.total or self.limit) or (ranges and not self.trusted):
             return
         self._stamp, self._ranged = stamp, bool(ranges)
         self._plan([(start, min(end, length)) for start, end in ranges or [(0, length)] if start < length])
         self.meter.done = self._ranges.here
         self._hash_on(length)
+
+    def _length(self) -> int:
+        """The size of what is there, 0 if nothing is; a symlink is nobody's `.part` and goes."""
+        with suppress(FileNotFoundError):
+            found = os.lstat(self.part)
+            if not stat.S_ISLNK(found.st_mode):
+                return found.st_size
+            self.part.unlink()
+        return 0
 
     def _plan(self, done: Iterable[tuple[int, int]] = ()) -> None:
         self._ranges = _Ranges(done, self._stamp.total)
@@ -1882,8 +1895,6 @@ class Transfer:
         self._plan()
         self._digest, self._hashed = hashlib.sha256(), 0
         self.meter.done = 0
-        if self.part.is_symlink():
-            self.part.unlink()
 
     def _attempt(self) -> None:
         """Bring what is missing by a request for each stretch of it; returns when the body is whole."""
@@ -1997,11 +2008,13 @@ class Transfer:
 
     def _opened(self, stretch: _Stretch) -> IO[bytes]:
         """The `.part` at the beginning of a stretch, with a place of its own for each connection."""
-        file = os.fdopen(os.open(self.part, _FLAGS, 0o666), "r+b", buffering=0)
+        fresh = not stretch.at and not self._ranged
+        file = open_making_folders(self.part, "r+b", _FLAGS | (os.O_TRUNC if fresh else 0))
+        if fresh:  # the old bytes are gone, and now so is what spoke of them
+            self._record.discard()
+            return file
         if not self._ranged:
             file.truncate(stretch.at)
-            if not stretch.at:  # after the old bytes are gone: a record must never speak of others
-                self._record.begin(self._stamp)
         file.seek(stretch.at)
         return file
 
@@ -2012,7 +2025,9 @@ class Transfer:
             raise Unreachable(f"The connection broke ({type(error).__name__}); run again.") from error
 
     def _note(self, stretch: _Stretch) -> None:
-        """Put on record what a stretch brought, a MiB at a time."""
+        """Put on record whose bytes these are, unless that was all, and what a stretch brought, a MiB at a time."""
+        if not self._record.there and stretch.at < stretch.end:
+            self._record.begin(self._stamp)
         if self._ranged and (stretch.at - stretch.noted >= BLOCK or stretch.at == stretch.end):
             self._record.note(stretch.noted, stretch.at)
             stretch.noted = stretch.at

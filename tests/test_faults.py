@@ -907,10 +907,13 @@ class Full:
 def test_a_disk_that_fills_up_is_named_and_the_part_is_kept(
     site: FakeCivitai, run: Runner, out: Path, err: Err, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    file = add_file(site, 3_000_000)
-    fdopen = os.fdopen
+    file, opened = add_file(site, 3_000_000), util.open_making_folders
+
+    def full(path: Path, mode: str, flags: int = 0) -> Any:
+        return Full(opened(path, mode, flags), 2_000_000 if path.suffix == ".part" else 1 << 40)
+
     with monkeypatch.context() as patch:
-        patch.setattr(os, "fdopen", lambda *given, **more: Full(fdopen(*given, **more), 2_000_000))
+        patch.setattr(util, "open_making_folders", full)
         assert run(link(site)) == 1
     assert "The disk is full" in err()
     assert len(site.seen("storage")) == 1
