@@ -1544,18 +1544,18 @@ class _Stamp:
 class _SideRecord:
     """The file `.part.json` beside a `.part`: its stamp and, where several connections bring it, what is there.
 
-    Such ranges are lines `[start, end]` after the first; without any, all bytes of the `.part` are there. `there` says
-    that the file is, whatever it holds.
+    Such ranges are lines `[start, end]` after the first; without any, all bytes of the `.part` are there.
     """
 
     def __init__(self, part: Path) -> None:
         self._path, self._lock = part.with_name(part.name + ".json"), threading.Lock()
-        self.there = True
+        self._there = True
 
     def begin(self, stamp: _Stamp) -> None:
         """Speak of other bytes from now on."""
+        self.discard()
         with self._path.open("wb", buffering=0) as file:
-            self.there = True
+            self._there = True
             _write_whole(file, _octets(json.dumps(vars(stamp))))
 
     def note(self, start: int, end: int) -> None:
@@ -1569,7 +1569,7 @@ class _SideRecord:
             first, *lines = self._path.read_bytes().split(b"\n")
             stamp = _Stamp(**json.loads(first))
         except FileNotFoundError:
-            self.there = False
+            self._there = False
             return None, []
         except (OSError, ValueError, TypeError):
             return None, []
@@ -1580,9 +1580,9 @@ class _SideRecord:
 
     def discard(self) -> None:
         """Remove it, if it is there."""
-        if self.there:
+        if self._there:
             self._path.unlink(missing_ok=True)
-            self.there = False
+            self._there = False
 
 
 @dataclass(eq=False)
@@ -1867,7 +1867,7 @@ class Transfer:
         """Take up an earlier `.part` if its side record speaks of the same bytes."""
         self._forget()
         stamp, ranges = self._record.read(self.identity)
-        length = self._length() if resume else 0
+        length = self._length() * resume
         if not length or stamp is None or length > (stamp.total or self.limit) or (ranges and not self.trusted):
             return
         self._stamp, self._ranged = stamp, bool(ranges)
@@ -2010,8 +2010,8 @@ class Transfer:
         """The `.part` at the beginning of a stretch, with a place of its own for each connection."""
         fresh = not stretch.at and not self._ranged
         file = open_making_folders(self.part, "r+b", _FLAGS | (os.O_TRUNC if fresh else 0))
-        if fresh:  # the old bytes are gone, and now so is what spoke of them
-            self._record.discard()
+        if fresh:  # after the old bytes are gone: a record must never speak of others
+            self._record.begin(self._stamp)
             return file
         if not self._ranged:
             file.truncate(stretch.at)
@@ -2025,9 +2025,7 @@ class Transfer:
             raise Unreachable(f"The connection broke ({type(error).__name__}); run again.") from error
 
     def _note(self, stretch: _Stretch) -> None:
-        """Put on record whose bytes these are, unless that was all, and what a stretch brought, a MiB at a time."""
-        if not self._record.there and stretch.at < stretch.end:
-            self._record.begin(self._stamp)
+        """Put on record what a stretch brought, a MiB at a time."""
         if self._ranged and (stretch.at - stretch.noted >= BLOCK or stretch.at == stretch.end):
             self._record.note(stretch.noted, stretch.at)
             stretch.noted = stretch.at
