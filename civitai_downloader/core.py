@@ -1460,9 +1460,10 @@ class Library:
         recorded = util.size_of(self.at(record.path)) if record is not None and record.path else None
         whole = record is not None and record.status == "success" and recorded == record.size
         there = self._existing(wanted) if recorded is None else self.at(wanted.path)
-        action = decide(wanted, record, None if whole and not force else util.size_of(there), recorded, force=force)
+        size = util.size_of(there) if there is not None and (force or not whole) else None
+        action = decide(wanted, record, size, recorded, force=force)
         if record is None or action not in ("keep", "link"):
-            return action, there
+            return action, there or self.at(wanted.path)
         source = self.at(record.path)
         if action == "keep":
             return action, source
@@ -1475,12 +1476,13 @@ class Library:
             return False
         return wanted.kind == "image" or target.samefile(source)
 
-    def _existing(self, wanted: Wanted) -> Path:
-        """The file at the wanted path; for a picture whichever extension it has."""
+    def _existing(self, wanted: Wanted) -> Path | None:
+        """Where the thing may be: at the wanted path; a picture there with whichever extension it has, or nowhere."""
         path = self.at(wanted.path)
         if wanted.kind == "model":
             return path
-        return path.with_name(self._media_in(path.parent).get(path.name, path.name))
+        name = self._media_in(path.parent).get(path.name)
+        return path.with_name(name) if name else None
 
     def _media_in(self, folder: Path) -> dict[str, str]:
         """The pictures that lay in a folder when it was first looked at, by stem; the last folders are remembered."""
@@ -1495,7 +1497,7 @@ class Library:
         """The file of a picture that was brought home, or None."""
         record = self._record((wanted.kind, wanted.id))
         path = self.at(record.path) if record is not None and record.status == "success" else self._existing(wanted)
-        return path if path.is_file() else None
+        return path if path is not None and path.is_file() else None
 
     def record(self, key: Key, record: Record, *, source: str, reason: str = "") -> None:
         """Append to the state log what became of a thing."""
@@ -1882,7 +1884,7 @@ def verify(wanted: Wanted, part: Path, received: util.Received) -> str:
 
 
 def _sniff(path: Path) -> tuple[str, str]:
-    with util.disk_errors(path), path.open("rb") as file:
+    with util.disk_errors(path), path.open("rb", buffering=0) as file:
         return util.sniff_media(file.read(64))
 
 
@@ -2547,8 +2549,7 @@ class Run:
             return
         if not settings.wants_level(image.level):
             return
-        place = self._prompt_path(batch, album, image.id)
-        path = batch.library.at(place)
+        path = batch.library.at(self._prompt_path(batch, album, image.id))
         if settings.refresh or settings.force or not path.is_file():
             self._write_prompt(batch, album, image)
         if settings.wants_images:

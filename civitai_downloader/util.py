@@ -396,7 +396,7 @@ def write_file(path: Path, data: bytes) -> bool:
                 return False
     with disk_errors(path):
         beside = _beside(path)
-        with open_making_folders(beside, "wb") as file:
+        with open_making_folders(beside, os.O_TRUNC) as file:
             _write_whole(file, data)
         replace_file(beside, path)
     return True
@@ -407,17 +407,15 @@ def _beside(path: Path) -> Path:
     return path.with_name(f"{path.name[:60]}.{zlib.crc32(path.name.encode('utf-8', 'replace')):08x}.tmp")
 
 
-def open_making_folders(path: Path, mode: str, flags: int = 0) -> IO[bytes]:
-    """An unbuffered file; the folders above it are made when they are not there, which costs nothing when they are."""
-
-    def opener(name: str, usual: int) -> int:
-        try:
-            return os.open(name, usual | flags, 0o666)
-        except FileNotFoundError:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            return os.open(name, usual | flags, 0o666)
-
-    return open(path, mode, buffering=0, opener=opener)
+def open_making_folders(path: Path, flags: int) -> IO[bytes]:
+    """An unbuffered file to read and write, made if it is not there, and the folders above it too."""
+    flags |= os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0)
+    try:
+        number = os.open(path, flags, 0o666)
+    except FileNotFoundError:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        number = os.open(path, flags, 0o666)
+    return os.fdopen(number, "r+b", buffering=0)
 
 
 def write_json(path: Path, value: Any) -> bool:
@@ -587,15 +585,18 @@ class JsonLog:
         self._file: IO[bytes] | None = None
         self._synced = 0.0
 
-    def append(self, value: Mapping[str, Any]) -> int:
-        """Add one line, whole, in a single write; gives its offset. Raises Failure when the disk won't take it."""
+    def append(self, value: Mapping[str, Any]) -> None:
+        """Add one line, whole, in a single write; raises Failure when the disk won't take it."""
         line = _octets(json.dumps(value, ensure_ascii=False, separators=(",", ":"))) + b"\n"
         with self._lock, disk_errors(self._path):
             file, self._file = self._file or self._open(), None
             _write_whole(file, line)
             self._sync(file, self.SYNC)
             self._file = file  # after a failure it is opened anew, which ends a torn line
-            return file.tell() - len(line)
+            self._appended(value, file, line)
+
+    def _appended(self, value: Mapping[str, Any], file: IO[bytes], line: bytes) -> None:
+        """A line stands at the end of the file."""
 
     def _sync(self, file: IO[bytes], every: float) -> None:
         if time.monotonic() - self._synced >= every:
@@ -603,7 +604,7 @@ class JsonLog:
             self._synced = time.monotonic()
 
     def _open(self) -> IO[bytes]:
-        file = open_making_folders(self._path, "a+b")
+        file = open_making_folders(self._path, os.O_APPEND)
         if file.seek(0, os.SEEK_END):
             file.seek(-1, os.SEEK_END)
             if file.read(1) != b"\n":
@@ -739,12 +740,8 @@ class KeyedLog(JsonLog):
         reader.seek(offset)
         return reader.readline()
 
-    def append(self, value: Mapping[str, Any]) -> int:
-        """Add the newest record of its key; gives its offset. Raises Failure when the disk won't take it."""
-        with self._lock:
-            offset = super().append(value)
-            self._place(_key(value["type"], value["id"]), offset)
-            return offset
+    def _appended(self, value: Mapping[str, Any], file: IO[bytes], line: bytes) -> None:
+        self._place(_key(value["type"], value["id"]), file.tell() - len(line))
 
     def _open(self) -> IO[bytes]:
         if self._alone and self._count > max(self.COMPACT_FROM, 2 * len(self._at)):
@@ -817,7 +814,7 @@ class FolderLock:
         With `wait` the other one's end is awaited instead; `wait` is told once what for.
         """
         with disk_errors(self._path):
-            file = open_making_folders(self._path, "a+b")
+            file = open_making_folders(self._path, os.O_APPEND)
         while not self._locked(file):
             holder = next(json_lines(self._path), {})
             who = f"process {holder.get('pid', '?')}, started {holder.get('started', '?')}"
@@ -1554,7 +1551,7 @@ class _SideRecord:
     def begin(self, stamp: _Stamp) -> None:
         """Speak of other bytes from now on."""
         self.discard()
-        with self._path.open("wb", buffering=0) as file:
+        with open_making_folders(self._path, os.O_TRUNC) as file:
             self._there = True
             _write_whole(file, _octets(json.dumps(vars(stamp))))
 
@@ -1778,9 +1775,6 @@ class _Crew:
         self.dismissed = self._over = True
         for thread in self._threads:
             thread.join()
-
-
-_FLAGS = os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
 
 
 class _Restart(Exception):
@@ -2009,7 +2003,7 @@ class Transfer:
     def _opened(self, stretch: _Stretch) -> IO[bytes]:
         """The `.part` at the beginning of a stretch, with a place of its own for each connection."""
         fresh = not stretch.at and not self._ranged
-        file = open_making_folders(self.part, "r+b", _FLAGS | (os.O_TRUNC if fresh else 0))
+        file = open_making_folders(self.part, getattr(os, "O_NOFOLLOW", 0) | (os.O_TRUNC if fresh else 0))
         if fresh:  # after the old bytes are gone: a record must never speak of others
             self._record.begin(self._stamp)
             return file

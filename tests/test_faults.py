@@ -909,8 +909,8 @@ def test_a_disk_that_fills_up_is_named_and_the_part_is_kept(
 ) -> None:
     file, opened = add_file(site, 3_000_000), util.open_making_folders
 
-    def full(path: Path, mode: str, flags: int = 0) -> Any:
-        return Full(opened(path, mode, flags), 2_000_000 if path.suffix == ".part" else 1 << 40)
+    def full(path: Path, flags: int) -> Any:
+        return Full(opened(path, flags), 2_000_000 if path.suffix == ".part" else 1 << 40)
 
     with monkeypatch.context() as patch:
         patch.setattr(util, "open_making_folders", full)

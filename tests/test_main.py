@@ -1035,10 +1035,10 @@ def test_a_disk_that_refuses_the_log_at_the_end_does_not_hang_the_run(
 ) -> None:
     append = util.JsonLog.append
 
-    def full(self: util.JsonLog, value: dict[str, object]) -> int:
+    def full(self: util.JsonLog, value: dict[str, object]) -> None:
         if value.get("type") == "page":
             raise util.Failure("disk-full", "The disk is full.")
-        return append(self, value)
+        append(self, value)
 
     monkeypatch.setattr(util.JsonLog, "append", full)
     assert run("10001") == 0

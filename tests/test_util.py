@@ -758,8 +758,8 @@ def test_a_keyed_log_gives_the_last_record_of_a_key(path: Path) -> None:
     assert log.get("image", "1") is None
     assert not path.parent.exists()
     records = [keyed("1"), keyed("1/한국", 2, "model"), keyed("1", 3), keyed("2", 4)]
-    offsets = [log.append(each) for each in records]
-    assert offsets == sorted(offsets)
+    for each in records:
+        log.append(each)
     for known in (log, KeyedLog(path)):
         assert known.get("image", "1") == records[2]
         assert known.get("model", "1/한국") == records[1]
