@@ -1353,11 +1353,6 @@ def _without_extension(path: str, wanted: Wanted) -> str:
     return util.split_name(path)[0] if wanted.kind == "image" else path
 
 
-@lru_cache(1 << 10)
-def _path_below(root: str, path: str) -> Path:
-    return Path(f"{root}{os.sep}{path.replace('/', os.sep)}")
-
-
 class Library:
     """One output folder: its state log, who owns which name, and what is already there."""
 
@@ -1370,8 +1365,8 @@ class Library:
         self._limit, self._place, self._root = util.path_limit(), str(root.absolute()), str(self.root)
         self._last: tuple[Key, Record | None] = ("", ""), None
         self._record_lock = threading.Lock()
-        self._listings: dict[Path, dict[str, str]] = {}
-        self.results = util.JsonLog(self.root / "lists" / "results.jsonl")
+        self._listings: dict[str, dict[str, str]] = {}
+        self.results = util.HastyLog(self.root / "lists" / "results.jsonl")
         for line in self._log.live("model"):
             self._remember(("model", text(line, "id")), read_record(line))
         self.problems = self._log.problems
@@ -1406,7 +1401,14 @@ class Library:
 
     def at(self, path: str) -> Path:
         """The place of a relative path on this disk."""
-        return _path_below(self._root, path)
+        return Path(self._spelled(path))
+
+    def _spelled(self, path: str) -> str:
+        return f"{self._root}{os.sep}{path.replace('/', os.sep)}"
+
+    def size(self, path: str) -> int | None:
+        """The size of the file at a relative path, or None."""
+        return util.size_of(self._spelled(path))
 
     def check_links(self, path: str) -> None:
         """Raise Failure if a folder on the way to a relative path is a symlink that a stranger planted."""
@@ -1426,7 +1428,7 @@ class Library:
     def claim(self, wanted: Wanted) -> Wanted:
         """The thing with a path of its own: where another file has the name, the id goes into it."""
         owner = self._owners.setdefault(util.name_key(wanted.path), (wanted.kind, wanted.id))
-        there = None if self.is_ours(wanted) else util.size_of(self.at(wanted.path))
+        there = None if self.is_ours(wanted) else self.size(wanted.path)
         if owner == (wanted.kind, wanted.id) and (there is None or same_size(there, wanted)):
             return wanted
         return self.claim_spare(wanted)
@@ -1454,21 +1456,19 @@ class Library:
         key = self._by_hash.get(wanted.sha256) if wanted.sha256 else None
         return self._record(key) if key else record
 
-    def look(self, wanted: Wanted, *, force: bool) -> tuple[Action, Path]:
-        """What to do about a thing, and the file that this is about."""
+    def look(self, wanted: Wanted, *, force: bool) -> tuple[Action, str]:
+        """What to do about a thing, and the path of the file that this is about."""
         record = self.find(wanted)
-        recorded = util.size_of(self.at(record.path)) if record is not None and record.path else None
+        recorded = self.size(record.path) if record is not None and record.path else None
+        there = self._existing(wanted) if recorded is None else wanted.path
         whole = record is not None and record.status == "success" and recorded == record.size
-        there = self._existing(wanted) if recorded is None else self.at(wanted.path)
-        size = util.size_of(there) if there is not None and (force or not whole) else None
-        action = decide(wanted, record, size, recorded, force=force)
+        action = decide(wanted, record, None if whole or not there else self.size(there), recorded, force=force)
         if record is None or action not in ("keep", "link"):
-            return action, there or self.at(wanted.path)
-        source = self.at(record.path)
-        if action == "keep":
-            return action, source
-        target = self.at(wanted.path + (source.suffix if wanted.kind == "image" else ""))
-        return ("keep", target) if self._is_copy(wanted, target, source) else (action, source)
+            return action, there
+        target = wanted.path + (util.split_name(record.path)[1] if wanted.kind == "image" else "")
+        if action == "link" and self._is_copy(wanted, self.at(target), self.at(record.path)):
+            return "keep", target
+        return action, record.path
 
     def _is_copy(self, wanted: Wanted, target: Path, source: Path) -> bool:
         """Whether the second place that a thing is wanted at has it already."""
@@ -1476,28 +1476,28 @@ class Library:
             return False
         return wanted.kind == "image" or target.samefile(source)
 
-    def _existing(self, wanted: Wanted) -> Path | None:
+    def _existing(self, wanted: Wanted) -> str:
         """Where the thing may be: at the wanted path; a picture there with whichever extension it has, or nowhere."""
-        path = self.at(wanted.path)
         if wanted.kind == "model":
-            return path
-        name = self._media_in(path.parent).get(path.name)
-        return path.with_name(name) if name else None
+            return wanted.path
+        folder, _, stem = wanted.path.rpartition("/")
+        return f"{folder}/{stem}{extension}" if (extension := self._media_in(folder).get(stem)) else ""
 
-    def _media_in(self, folder: Path) -> dict[str, str]:
-        """The pictures that lay in a folder when it was first looked at, by stem; the last folders are remembered."""
+    def _media_in(self, folder: str) -> dict[str, str]:
+        """Stems and extensions of the pictures in a folder at the first look; the last folders are remembered."""
         if folder not in self._listings:
             if len(self._listings) > 32:
                 self._listings.clear()
-            names = (util.split_name(name) for name in (os.listdir(folder) if folder.is_dir() else ()))
-            self._listings[folder] = {stem: stem + each for stem, each in names if each in util.MEDIA_EXTENSIONS}
+            place = self.at(folder)
+            names = (util.split_name(name) for name in (os.listdir(place) if place.is_dir() else ()))
+            self._listings[folder] = {stem: each for stem, each in names if each in util.MEDIA_EXTENSIONS}
         return self._listings[folder]
 
     def media(self, wanted: Wanted) -> Path | None:
         """The file of a picture that was brought home, or None."""
         record = self._record((wanted.kind, wanted.id))
-        path = self.at(record.path) if record is not None and record.status == "success" else self._existing(wanted)
-        return path if path is not None and path.is_file() else None
+        path = record.path if record is not None and record.status == "success" else self._existing(wanted)
+        return self.at(path) if path and self.size(path) is not None else None
 
     def record(self, key: Key, record: Record, *, source: str, reason: str = "") -> None:
         """Append to the state log what became of a thing."""
@@ -1566,10 +1566,13 @@ class Library:
             self._lock.release()
 
 
+_OUTSIDE = re.compile(r"[/\\]|.?:|(?:.*/)?\.\.(?:/|\Z)", re.S)
+
+
 def read_record(line: Mapping[str, Any]) -> Record | None:
     """What a line of the state log says; None if its path leads out of the folder."""
     path = text(line, "path")
-    if path.startswith("/") or ".." in path.split("/") or re.match(r"[\\]|.?:", path):
+    if _OUTSIDE.match(path):
         return None
     facts = (text(line, name) for name in ("sha256", "until"))
     return Record(text(line, "status"), path, number(line, "size"), *facts)
@@ -1633,42 +1636,43 @@ class Fetcher:
         queued = library.queued(wanted)
         if queued is not None and (waiting := self._receive(wanted, library, queued, force=force)):
             return waiting
-        action, path = library.look(wanted, force=force)
+        action, place = library.look(wanted, force=force)
         if action == "keep":
-            return self.kept(wanted, library, path)
-        if action == "fetch" and elsewhere is not None and elsewhere.is_file():
-            action, path = "link", elsewhere
+            return self.kept(wanted, library, place)
+        source = library.at(place) if action == "link" else elsewhere if action == "fetch" else None
+        if source is not None and not source.is_file():
+            source = None
         target = library.at(wanted.path)
-        if action == "adopt" or (action == "link" and target.is_file() and not target.samefile(path)):
-            adopted = self._adopt(wanted, library, path if action == "adopt" else target)
-            if adopted is not None:
-                return adopted
+        if source is not None and target.is_file() and not target.samefile(source):
+            action, place = "adopt", wanted.path
+        if action == "adopt" and (adopted := self._adopt(wanted, library, place)):
+            return adopted
         if wanted.kind == "model" and target.is_file() and not library.is_ours(wanted):
             wanted = library.claim_spare(wanted)
-        return self._link(wanted, library, path) if action == "link" else self._fetch(wanted, library)
+        return self._fetch(wanted, library) if source is None else self._link(wanted, library, source)
 
-    def kept(self, wanted: Wanted, library: Library, path: Path) -> Result:
+    def kept(self, wanted: Wanted, library: Library, place: str) -> Result:
         """The result of a thing that is there and known."""
-        return self._result(wanted, library, path, "skipped", verified=bool(wanted.sha256) or wanted.kind == "image")
+        return self._result(wanted, library, place, "skipped", verified=bool(wanted.sha256) or wanted.kind == "image")
 
     def _link(self, wanted: Wanted, library: Library, source: Path) -> Result:
         """Put the same bytes at a second place without fetching them again."""
-        target = library.at(wanted.path)
-        if wanted.kind == "image":
-            target = target.with_name(target.name + source.suffix)
+        place = wanted.path + (source.suffix if wanted.kind == "image" else "")
+        target = library.at(place)
         if not (target.exists() and target.samefile(source)):
             util.link_or_copy(source, target)
-        return self._result(wanted, library, target, "done", verified=True, sha256=wanted.sha256)
+        return self._result(wanted, library, place, "done", verified=True, sha256=wanted.sha256)
 
-    def _adopt(self, wanted: Wanted, library: Library, path: Path) -> Result | None:
+    def _adopt(self, wanted: Wanted, library: Library, place: str) -> Result | None:
         """Take a file that lies there already for the one wanted, if its bytes prove it; None if they don't."""
+        path = library.at(place)
         with util.disk_errors(path):
             digest = util.sha256_of(path, self._clock).hexdigest() if wanted.kind == "model" else ""
         hashed = wanted.sha256 and self._settings.check_hashes
         if not (digest == wanted.sha256 if hashed else _has_right_form(path)):
             return None
         util.discard_part(library.at(wanted.path + ".part"))
-        return self._result(wanted, library, path, "skipped", verified=bool(wanted.sha256), sha256=digest)
+        return self._result(wanted, library, place, "skipped", verified=bool(wanted.sha256), sha256=digest)
 
     def _fetch(self, wanted: Wanted, library: Library) -> Result:
         """Try the links one after the other: the next when this one has nothing, denies it, or has only a still."""
@@ -1716,12 +1720,11 @@ class Fetcher:
         try:
             with self._gate:
                 received, extension = self._receive_right(transfer, wanted, library)
-            target = library.at(wanted.path + extension)
-            transfer.land(target)
+            transfer.land(library.at(wanted.path + extension))
         finally:
             self._progress.end(meter)
         verified = wanted.kind == "image" or bool(wanted.sha256 and received.sha256)
-        return self._result(wanted, library, target, "done", verified=verified, sha256=received.sha256)
+        return self._result(wanted, library, wanted.path + extension, "done", verified=verified, sha256=received.sha256)
 
     def _receive_right(self, transfer: util.Transfer, wanted: Wanted, library: Library) -> tuple[util.Received, str]:
         """The body and the extension that its bytes call for; wrong bytes are fetched again, three times in all."""
@@ -1761,15 +1764,15 @@ class Fetcher:
             handed = f"{url}&token={self._settings.token}" if secret else link
             self.idm.add(handed, util.plain_path(target.parent), target.name)
         until = DAY + time.time() if secret else util.expiry_of(link, time.time())
-        result = self._result(wanted, library, target, "queued", verified=False, sha256=wanted.sha256)
+        result = self._result(wanted, library, wanted.path + extension, "queued", verified=False, sha256=wanted.sha256)
         return replace(result, size=size, until=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(until)))
 
     def _receive(self, wanted: Wanted, library: Library, record: Record, *, force: bool) -> Result | None:
         """What became of a thing in IDM's queue: done, still queued, or None if it is to be queued again."""
         arrived = receive_queued(library, (wanted.kind, wanted.id), record, self._clock)
         if arrived is not None:
-            path = library.at(arrived.path)
-            return self._result(wanted, library, path, "done", verified=bool(wanted.sha256), sha256=arrived.sha256)
+            verified, sha256 = bool(wanted.sha256), arrived.sha256
+            return self._result(wanted, library, arrived.path, "done", verified=verified, sha256=sha256)
         if force or moment(record.until) < time.time():
             return None
         return Result("queued", wanted.kind, wanted.id, wanted.name, record.path, record.size)
@@ -1790,10 +1793,9 @@ class Fetcher:
         transfer.land(target)
 
     def _result(
-        self, wanted: Wanted, library: Library, path: Path, outcome: Outcome, *, verified: bool, sha256: str = ""
+        self, wanted: Wanted, library: Library, place: str, outcome: Outcome, *, verified: bool, sha256: str = ""
     ) -> Result:
-        where, size = path.relative_to(library.root).as_posix(), util.size_of(path) or 0
-        facts = (outcome, wanted.kind, wanted.id, wanted.name, where, size, sha256)
+        facts = (outcome, wanted.kind, wanted.id, wanted.name, place, library.size(place) or 0, sha256)
         return Result(*facts, verified=verified, scan=wanted.scan)
 
 
@@ -2512,7 +2514,7 @@ class Run:
             yield from self._show(batch, shelf.album(self.site.images(query, settings.max_images)), note)
         album = shelf.album()
         for image in shelf.previews():
-            if image.id not in listed and not batch.library.at(self._prompt_path(batch, album, image.id)).is_file():
+            if image.id not in listed and batch.library.size(self._prompt_path(batch, album, image.id)) is None:
                 self._write_prompt(batch, album, image)
         shown = [listed[image.id] for image in shelf.previews() if image.id in listed]
         for post_id in dict.fromkeys(number(item, "postId") for item in shown if is_by(item, shelf.model.creator)):
@@ -2549,8 +2551,8 @@ class Run:
             return
         if not settings.wants_level(image.level):
             return
-        path = batch.library.at(self._prompt_path(batch, album, image.id))
-        if settings.refresh or settings.force or not path.is_file():
+        place = self._prompt_path(batch, album, image.id)
+        if settings.refresh or settings.force or batch.library.size(place) is None:
             self._write_prompt(batch, album, image)
         if settings.wants_images:
             self._want(batch, album.wanted(image, batch), ())
@@ -2558,7 +2560,8 @@ class Run:
         if not told and not batch.library.succeeded(("meta", str(image.id))):
             self._put_off(batch, album, image.id)
         if album.made_with:
-            self._bring_tools(batch, versions_used(read_prompt(path), checkpoints=settings.checkpoints))
+            facts = read_prompt(batch.library.at(place))
+            self._bring_tools(batch, versions_used(facts, checkpoints=settings.checkpoints))
 
     def _generation(self, batch: Batch, album: Album, image_id: int) -> Result | None:
         """Ask how a picture was made; after three refusals in a row nobody is asked any more in this run."""
@@ -2744,9 +2747,9 @@ class Run:
         with self._lock:
             if not self._asked.put(asked):
                 return
-        action, path = batch.library.look(wanted, force=force)
+        action, place = batch.library.look(wanted, force=force)
         if action == "keep":
-            kept = self._fetcher.kept(wanted, batch.library, path)
+            kept = self._fetcher.kept(wanted, batch.library, place)
             if result := self._result_of(batch, wanted.name, partial(self._noted, batch, wanted, kept)):
                 self._finish(batch, result)
             return

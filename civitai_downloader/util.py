@@ -36,7 +36,7 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import IO, Any, TypeVar, cast
 from urllib.parse import parse_qs, urljoin, urlsplit
 
 import backoff
@@ -218,9 +218,15 @@ def web_link(text: str) -> str:
     """The text if it is a web link that can be opened, else nothing."""
     with suppress(ValueError):
         parts = urlsplit(text)
-        if parts.scheme in ("http", "https") and re.fullmatch(r"\S+", parts.hostname or "") and parts.port != 0:
-            return text
+        return text if parts.scheme in ("http", "https") and _names_host(parts.netloc) else ""
     return ""
+
+
+@lru_cache(256)
+def _names_host(place: str) -> bool:
+    """Whether this is a host with a possible port, as it stands in a link; raises ValueError for some that are not."""
+    parts = urlsplit(f"//{place}")
+    return bool(re.fullmatch(r"\S+", parts.hostname or "")) and parts.port != 0
 
 
 def parse_devalue(text: str) -> Any:
@@ -418,6 +424,10 @@ def open_making_folders(path: Path, flags: int) -> IO[bytes]:
     return os.fdopen(number, "r+b", buffering=0)
 
 
+_indented = json.JSONEncoder(ensure_ascii=False, indent=2).encode
+_on_one_line = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
 def write_json(path: Path, value: Any) -> bool:
     """Put a value at `path` as indented UTF-8 JSON."""
     return write_file(path, indented(value))
@@ -425,7 +435,7 @@ def write_json(path: Path, value: Any) -> bool:
 
 def indented(value: Any) -> bytes:
     """A value as indented UTF-8 JSON; a lone surrogate becomes a question mark."""
-    return _octets(json.dumps(value, ensure_ascii=False, indent=2) + "\n")
+    return _octets(_indented(value) + "\n")
 
 
 def replace_file(source: Path, target: Path) -> None:
@@ -474,7 +484,7 @@ def _write_whole(file: IO[bytes], data: bytes) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
-def size_of(path: Path) -> int | None:
+def size_of(path: Path | str) -> int | None:
     """The size of the regular file at `path`, or None."""
     with suppress(OSError, ValueError):
         found = os.stat(path)
@@ -587,7 +597,7 @@ class JsonLog:
 
     def append(self, value: Mapping[str, Any]) -> None:
         """Add one line, whole, in a single write; raises Failure when the disk won't take it."""
-        line = _octets(json.dumps(value, ensure_ascii=False, separators=(",", ":"))) + b"\n"
+        line = _octets(_on_one_line(value)) + b"\n"
         with self._lock, disk_errors(self._path):
             file, self._file = self._file or self._open(), None
             _write_whole(file, line)
@@ -613,6 +623,9 @@ class JsonLog:
 
     def lines(self) -> Iterator[bytes]:
         """The whole lines of the file, if there is one."""
+        with self._lock:
+            if self._file is not None:
+                self._file.flush()
         with suppress(FileNotFoundError), self._path.open("rb") as file:
             yield from (line for line in file if line.endswith(b"\n"))
 
@@ -623,6 +636,15 @@ class JsonLog:
             if file is not None:
                 with file:
                     self._sync(file, 0)
+
+
+class HastyLog(JsonLog):
+    """A log that need not outlive the process: its lines reach the system in large pieces."""
+
+    SYNC = math.inf
+
+    def _open(self) -> IO[bytes]:
+        return io.BufferedWriter(cast(io.RawIOBase, super()._open()), BLOCK)
 
 
 class NumberMap:
