@@ -2060,7 +2060,12 @@ Found = Iterator[list[tuple[Target, dict[str, Any] | None]]]
 
 
 class Run:
-    """One run over all entries. Watchers read `settled`, `batches`, `counts` and `progress`."""
+    """One run over all entries. Watchers read `settled`, `batches`, `counts` and `progress`.
+
+    It waits for IDM as long as something comes within `IDM_PATIENCE` seconds.
+    """
+
+    IDM_PATIENCE = DAY
 
     def __init__(self, settings: Settings, entries: list[Entry], clock: util.Clock, filters: Filters) -> None:
         """Read the state log of every output folder."""
@@ -2089,6 +2094,7 @@ class Run:
         self._in_flight = 0
         self._refusals = 0
         self._queued: list[tuple[Batch, Wanted, Result]] = []
+        self._arrived = 0.0
         self._all = Tally(self._over.set)
         self._listing = Tally(self._next_late)
         self._begun, self._begun_at = clock.now(), util.utc_now()
@@ -2123,7 +2129,8 @@ class Run:
                     self._try_again()
                     watch(self)
             self._start_idm(result for _, _, result in self._queued if result.until)
-            while self.settings.idm_wait and self._queued:
+            self._arrived = self._clock.now()
+            while self.settings.idm_wait and self._queued and self._clock.now() < self._arrived + self.IDM_PATIENCE:
                 self._await_idm()
                 watch(self)
         except KeyboardInterrupt:
@@ -2146,6 +2153,7 @@ class Run:
             if now is None or now.outcome == "queued":
                 still.append((batch, wanted, result))
                 continue
+            self._arrived = self._clock.now()
             batch.told.remove(result)
             batch.counts["queued"] -= 1
             self.counts["queued"] -= 1

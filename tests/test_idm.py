@@ -293,6 +293,16 @@ def test_waiting_with_force_queues_once(
     assert one_file(out, file.name).read_bytes() == file.data
 
 
+def test_waiting_ends_when_nothing_comes_any_more(
+    run: Runner, idm: StandIn, file: FakeFile, meanwhile: Meanwhile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turns: list[int] = []
+    monkeypatch.setattr(core.Run, "IDM_PATIENCE", 10.0)
+    meanwhile(turns.append)
+    assert run("10001", f"--idm={idm.path}", "--only", "models", "--idm-wait") == 3
+    assert 4 <= len(turns) <= 6
+
+
 def test_a_file_that_never_comes_stays_queued_and_ctrl_c_ends_the_waiting(
     run: Runner, idm: StandIn, file: FakeFile, state: State, meanwhile: Meanwhile, capsys: Captured
 ) -> None:
