@@ -402,7 +402,7 @@ def write_file(path: Path, data: bytes) -> bool:
                 return False
     with disk_errors(path):
         beside = _beside(path)
-        with open_making_folders(beside, os.O_TRUNC) as file:
+        with open_making_folders(beside, os.O_TRUNC | _NO_LINK) as file:
             _write_whole(file, data)
         replace_file(beside, path)
     return True
@@ -411,6 +411,9 @@ def write_file(path: Path, data: bytes) -> bool:
 def _beside(path: Path) -> Path:
     """A name of its own for what is to become `path`, in the same folder."""
     return path.with_name(f"{path.name[:60]}.{zlib.crc32(path.name.encode('utf-8', 'replace')):08x}.tmp")
+
+
+_NO_LINK = getattr(os, "O_NOFOLLOW", 0)  # a symlink in its place, which a stranger may have planted, is an error
 
 
 def open_making_folders(path: Path, flags: int) -> IO[bytes]:
@@ -1573,7 +1576,7 @@ class _SideRecord:
     def begin(self, stamp: _Stamp) -> None:
         """Speak of other bytes from now on."""
         self.discard()
-        with open_making_folders(self._path, os.O_TRUNC) as file:
+        with open_making_folders(self._path, os.O_TRUNC | _NO_LINK) as file:
             self._there = True
             _write_whole(file, _octets(json.dumps(vars(stamp))))
 
@@ -2025,7 +2028,7 @@ class Transfer:
     def _opened(self, stretch: _Stretch) -> IO[bytes]:
         """The `.part` at the beginning of a stretch, with a place of its own for each connection."""
         fresh = not stretch.at and not self._ranged
-        file = open_making_folders(self.part, getattr(os, "O_NOFOLLOW", 0) | (os.O_TRUNC if fresh else 0))
+        file = open_making_folders(self.part, _NO_LINK | (os.O_TRUNC if fresh else 0))
         if fresh:  # after the old bytes are gone: a record must never speak of others
             self._record.begin(self._stamp)
             return file

@@ -519,6 +519,17 @@ def test_a_folder_in_the_way_is_a_failure(tmp_path: Path) -> None:
         util.link_or_copy(tmp_path / "nothing", tmp_path / "target")
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="links need a right of their own there")
+def test_a_link_planted_where_a_file_is_put_together_is_not_written_through(tmp_path: Path) -> None:
+    victim, target = tmp_path / "victim", tmp_path / "out" / "file"
+    victim.write_bytes(b"of somebody else")
+    util.write_file(target, b"first")
+    util._beside(target).symlink_to(victim)
+    with pytest.raises(Failure, match="can't be written"):
+        util.write_file(target, b"second")
+    assert (victim.read_bytes(), target.read_bytes()) == (b"of somebody else", b"first")
+
+
 def test_size_of_counts_only_files(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"12345")
     assert util.size_of(tmp_path / "file") == 5

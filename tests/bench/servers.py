@@ -170,7 +170,10 @@ async def pump(source: asyncio.StreamReader, target: asyncio.StreamWriter, delay
     async def take() -> None:
         data = b"?"
         while data:
-            data = await source.read(CHUNK)
+            try:
+                data = await source.read(CHUNK)
+            except OSError:  # a broken connection ends what comes
+                data = b""
             await queue.put((time.monotonic() + delay, data))
 
     taking = asyncio.create_task(take())
