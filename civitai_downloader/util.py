@@ -1666,12 +1666,12 @@ class _Ranges:
                 self._cut(stretch, stretch.at + self.PIECE)
             return stretch
 
-    def tail(self) -> _Stretch | None:
-        """The last gap, or else the last piece of a stretch on its way, whose connection needs not be broken for it."""
+    def tail(self, size: int) -> _Stretch | None:
+        """The last gap, or else so many last bytes of a stretch, whose connection needs not be broken for it."""
         with self._lock:
             longest = max(self._active, key=lambda each: each.end - each.at)
-            if not self._missing and longest.end - longest.at >= 2 * self.PIECE:
-                self._cut(longest, longest.end - self.PIECE)
+            if not self._missing and longest.end - longest.at >= 2 * size:
+                self._cut(longest, longest.end - size)
             if not self._missing:
                 return None
             self._active.append(self._missing.pop())
@@ -1713,54 +1713,70 @@ class _Ranges:
 class _Crew:
     """The further connections of one transfer: whether they pay, their threads, and their end.
 
-    One is tried early, for the last piece, and again now and then. When it brings a fifth more bytes a second, as many
-    as there are to spare share the rest. Where one of them meets trouble all end with the piece they have.
+    One is tried early, for the last bytes, and again now and then. When it brings a fifth more bytes a second, as many
+    as there are to spare share the rest. Where one of them meets trouble all end with the piece they have. A connection
+    gathers speed over some round trips, so it is measured only `RAMP` times as long after its answer as that took.
     """
 
-    ALONE, TRIAL, GAIN, WORTH, LATER = 0.04, 0.05, 1.2, 3.0, (1.0, 3.0, 10.0)
+    ALONE, TRIAL, RAMP, GAIN, WORTH, LATER = 0.04, 0.05, 2.0, 1.2, 3.0, (1.0, 3.0, 10.0)
 
     def __init__(self, ranges: _Ranges, gate: Gate, clock: Clock, bring: Callable[[_Stretch], None]) -> None:
         """`bring` receives a stretch in the calling thread."""
         self._ranges, self._gate, self._clock, self._bring = ranges, gate, clock, bring
         self._threads: list[threading.Thread] = []
         self._later = itertools.chain(self.LATER, itertools.repeat(30.0))
-        self._alone, self._trial, self._trial_at = 0.0, _Stretch(0, 0, 0), 0
+        self._alone = self._trip = 0.0
+        self._trial: _Stretch | None = None
         self.dismissed = self._over = False
         self.trouble: BaseException | None = None
-        self._measure(self.ALONE)
+        self._await(self.ALONE)
 
-    def _measure(self, seconds: float) -> None:
-        self._since, self._from = self._clock.now(), self._ranges.here
+    def _await(self, window: float) -> None:
+        """Measure for so many seconds once the answer has come."""
+        self._window = window
+        self._measure(math.inf)
+
+    def answered(self, stretch: _Stretch, trip: float) -> None:
+        """The answer for a stretch begins, so many seconds after it was asked for."""
+        if stretch is self._trial or not self._threads:
+            self._trip = min(trip, 1.0)
+            self._measure(max(self._window, self._trip), self.RAMP * self._trip)
+
+    def _measure(self, seconds: float, later: float = 0.0) -> None:
+        """Measure for so many seconds, beginning so many seconds later."""
+        self._begun, self._from = self._clock.now(), self._ranges.here
+        self._since = self._begun + later
         self._due = self._since + seconds
 
     def review(self, left: int, begin: Callable[[], None]) -> None:
         """See by the speed so far and the bytes `left` whether to go on with more; `begin` is called before."""
-        if self._alone and self._trial.at == self._trial_at:  # not a byte yet
-            self._measure(self.TRIAL)
-        if self._clock.now() < self._due or self._over:
+        now = self._clock.now()
+        if now <= self._since:
+            self._begun, self._from = now, self._ranges.here
+        if now < self._due or self._over:
             return
+        speed = (self._ranges.here - self._from) / (now - self._begun)
         if self._ranges.shared:
             self._hire_all()
         elif not self._alone:
-            self._try_one(left, begin)
-        elif self._speed() > self.GAIN * self._alone:
+            self._try_one(speed, left, begin)
+        elif speed > self.GAIN * self._alone:
             self._ranges.share()
             self._hire_all()
         else:
             self._alone = 0.0
             self._measure(next(self._later))
 
-    def _speed(self) -> float:
-        return (self._ranges.here - self._from) / (self._clock.now() - self._since)
-
-    def _try_one(self, left: int, begin: Callable[[], None]) -> None:
-        speed = self._speed()
-        worth = speed and left >= max(2 * self._ranges.PIECE, self.WORTH * speed)
-        if worth and self._gate.more():
+    def _try_one(self, speed: float, left: int, begin: Callable[[], None]) -> None:
+        """Hire one for the last bytes, more of them than it can bring before it is judged."""
+        size = max(self._ranges.PIECE, int(2 * speed * (2 * self.RAMP * self._trip + self.TRIAL)))
+        if speed and left >= max(2 * size, self.WORTH * speed) and self._gate.more():
             begin()
-            if self._hire(self._ranges.tail()):
-                self._alone = speed
-                return self._measure(self.TRIAL)
+            self._alone, self._trial = speed, self._ranges.tail(size)
+            self._await(self.TRIAL)
+            if self._hire(self._trial):
+                return
+            self._alone = 0.0
         self._measure(next(self._later))
 
     def _hire_all(self) -> None:
@@ -1773,7 +1789,6 @@ class _Crew:
         if stretch is None:
             self._gate.less()
             return False
-        self._trial, self._trial_at = stretch, stretch.at
         self._threads = [thread for thread in self._threads if thread.is_alive()]
         self._threads.append(threading.Thread(target=self._work, args=(stretch,), name="lora-more", daemon=True))
         self._threads[-1].start()
@@ -1947,13 +1962,16 @@ class Transfer:
         """Receive a stretch by the first connection; what it is told of the body counts."""
         ranges = self._ranges
         try:
+            asked = self.clock.now()
             with closing(self.open(self._headers(stretch))) as response:
+                trip = self.clock.now() - asked
                 self._link = response.url
                 if self._align(response, stretch):
                     ranges.give_back(stretch)
                     self._plan()
                     ranges = self._ranges
                     stretch = ranges.take() or stretch
+                self._crew.answered(stretch, trip)
                 if stretch.at < stretch.end:
                     self._fill(response, stretch, self._go_on)
         finally:
@@ -1966,7 +1984,9 @@ class Transfer:
             if self._crew.dismissed:
                 raise _Restart
 
+        asked = self.clock.now()
         with closing(self.again(self._link, self._headers(stretch))) as response:
+            self._crew.answered(stretch, self.clock.now() - asked)
             if response.status_code != 206:
                 raise _Restart
             self._align(response, stretch)

@@ -113,13 +113,14 @@ class StillClock(util.Clock):
         return self.moment
 
 
+@pytest.mark.parametrize("trip", [0.0, 0.01, 0.3])
 @pytest.mark.parametrize(
     ("alone", "together", "spare", "hired"),
     [(10 << 20, 20 << 20, 8, 7), (10 << 20, 20 << 20, 3, 2), (10 << 20, 11 << 20, 8, 1), (1200 << 20, 0, 8, 0),
      (0, 0, 8, 0), (10 << 20, 20 << 20, 1, 0)],
 )  # fmt: skip
-def test_help_is_tried_and_called_where_it_pays(alone: int, together: int, spare: int, hired: int) -> None:
-    """`alone` and `together` are bytes a second; a body of 256 MiB."""
+def test_help_is_tried_and_called_where_it_pays(alone: int, together: int, spare: int, hired: int, trip: float) -> None:
+    """`alone` and `together` are bytes a second, `trip` the seconds until an answer comes; a body of 256 MiB."""
     clock, ranges, end = StillClock(), util._Ranges((), 256 << 20), threading.Event()
     gate, called = util.Gate(4, spare, clock, lambda: 1.0), list[util._Stretch]()
     with gate:
@@ -128,17 +129,18 @@ def test_help_is_tried_and_called_where_it_pays(alone: int, together: int, spare
 
         def bring(stretch: util._Stretch) -> None:
             called.append(stretch)
+            crew.answered(stretch, trip)
             end.wait()
             ranges.advance(stretch, 1 << 40)
 
         crew = util._Crew(ranges, gate, clock, bring)
+        crew.answered(lead, trip)
         for speed in (alone, together):
-            clock.moment += 0.11
-            ranges.advance(lead, int(0.11 * speed))
-            crew.review((256 << 20) - ranges.here, lambda: None)
+            for seconds, part in ((2 * trip, 0.1), (max(0.06, trip), 1.0)):  # at first it gathers speed
+                clock.moment += seconds
+                ranges.advance(lead, int(part * seconds * speed))
+                crew.review((256 << 20) - ranges.here, lambda: None)
             time.sleep(0.1)
-            if called:
-                ranges.advance(called[0], 1)
         assert len(called) == hired
         assert ranges.shared == (hired > 1)
         end.set()
@@ -188,7 +190,7 @@ def test_a_further_connection_that_fails_leaves_no_hole(
 
 def test_wrong_bytes_by_a_further_connection_are_found_and_fetched_by_one(site: Capped, run: Runner, out: Path) -> None:
     file = add_file(site)
-    site.trouble = lambda number: fake.FlipBit(SIZE - 5) if number == 1 else None
+    site.trouble = lambda number: fake.FlipBit(SIZE - 5)
     assert bring(site, run) == 0
     assert is_whole(out, file)
     assert [seen for seen in site.seen("storage") if "range" not in seen.headers][1:]
