@@ -150,7 +150,9 @@ _SECRET_KEY = r"(?:\w+_)?token|sig|signature|authorization|api_?key|x-(?:amz|goo
 _SECRET = rf"(?:{_SECRET_KEY})(?:=|%3d)[^&;#\s\"'<>\\]*"
 _FIRST_SECRET = re.compile(rf"(?i)([?#]|%3f){_SECRET}(&(?:amp;)?)?")
 _NEXT_SECRET = re.compile(rf"(?i)(?:&(?:amp;)?|;|%26|\\u0026){_SECRET}")
+_NUMBERS = (int, float, type(None))
 _BEARER = re.compile(r"(?i)(bearer\s+)(?=[a-z_.~+/-]*\d)[\w.~+/-]{8,}=*")
+_SECRETIVE = re.compile(r"[?#&;%\\]|[Bb][Ee][Aa][Rr][Ee][Rr]")  # nothing is cut from a text without one of these
 _WORD = re.compile(r"(?:\"[^\"]*\"|'[^']*'|\S)+")
 
 
@@ -191,6 +193,8 @@ def printable(text: str) -> str:
 
 def scrub(text: str) -> str:
     """The text without tokens and signatures: secret query parameters and bearer keys are cut out."""
+    if not _SECRETIVE.search(text):
+        return text
     text = _FIRST_SECRET.sub(lambda found: found[1] if found[2] else "", _NEXT_SECRET.sub("", text))
     return _BEARER.sub(r"\1(cut)", text)
 
@@ -200,9 +204,9 @@ def scrub_json(value: Any) -> Any:
     if isinstance(value, str):
         return scrub(value) if "://" in value else value
     if isinstance(value, list):
-        return [scrub_json(each) for each in value]
+        return [each if isinstance(each, _NUMBERS) else scrub_json(each) for each in value]
     if isinstance(value, dict):
-        return {key: scrub_json(each) for key, each in value.items()}
+        return {key: each if isinstance(each, _NUMBERS) else scrub_json(each) for key, each in value.items()}
     return value
 
 
