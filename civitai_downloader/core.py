@@ -1456,19 +1456,20 @@ class Library:
         key = self._by_hash.get(wanted.sha256) if wanted.sha256 else None
         return self._record(key) if key else record
 
-    def look(self, wanted: Wanted, *, force: bool) -> tuple[Action, str]:
-        """What to do about a thing, and the path of the file that this is about."""
+    def look(self, wanted: Wanted, *, force: bool) -> tuple[Action, str, int]:
+        """What to do about a thing, and path and size of the file that this is about."""
         record = self.find(wanted)
         recorded = self.size(record.path) if record is not None and record.path else None
         there = self._existing(wanted) if recorded is None else wanted.path
         whole = record is not None and record.status == "success" and recorded == record.size
-        action = decide(wanted, record, None if whole or not there else self.size(there), recorded, force=force)
+        size = None if whole or not there else self.size(there)
+        action = decide(wanted, record, size, recorded, force=force)
         if record is None or action not in ("keep", "link"):
-            return action, there
+            return action, there, size or 0
         target = wanted.path + (util.split_name(record.path)[1] if wanted.kind == "image" else "")
         if action == "link" and self._is_copy(wanted, self.at(target), self.at(record.path)):
-            return "keep", target
-        return action, record.path
+            return "keep", target, record.size
+        return action, record.path, record.size
 
     def _is_copy(self, wanted: Wanted, target: Path, source: Path) -> bool:
         """Whether the second place that a thing is wanted at has it already."""
@@ -1636,9 +1637,9 @@ class Fetcher:
         queued = library.queued(wanted)
         if queued is not None and (waiting := self._receive(wanted, library, queued, force=force)):
             return waiting
-        action, place = library.look(wanted, force=force)
+        action, place, size = library.look(wanted, force=force)
         if action == "keep":
-            return self.kept(wanted, library, place)
+            return self.kept(wanted, place, size)
         source = library.at(place) if action == "link" else elsewhere if action == "fetch" else None
         if source is not None and not source.is_file():
             source = None
@@ -1651,9 +1652,9 @@ class Fetcher:
             wanted = library.claim_spare(wanted)
         return self._fetch(wanted, library) if source is None else self._link(wanted, library, source)
 
-    def kept(self, wanted: Wanted, library: Library, place: str) -> Result:
+    def kept(self, wanted: Wanted, place: str, size: int) -> Result:
         """The result of a thing that is there and known."""
-        return self._result(wanted, library, place, "skipped", verified=bool(wanted.sha256) or wanted.kind == "image")
+        return self._result(wanted, place, size, "skipped", verified=bool(wanted.sha256) or wanted.kind == "image")
 
     def _link(self, wanted: Wanted, library: Library, source: Path) -> Result:
         """Put the same bytes at a second place without fetching them again."""
@@ -1661,7 +1662,7 @@ class Fetcher:
         target = library.at(place)
         if not (target.exists() and target.samefile(source)):
             util.link_or_copy(source, target)
-        return self._result(wanted, library, place, "done", verified=True, sha256=wanted.sha256)
+        return self._result(wanted, place, library.size(place), "done", verified=True, sha256=wanted.sha256)
 
     def _adopt(self, wanted: Wanted, library: Library, place: str) -> Result | None:
         """Take a file that lies there already for the one wanted, if its bytes prove it; None if they don't."""
@@ -1672,7 +1673,8 @@ class Fetcher:
         if not (digest == wanted.sha256 if hashed else _has_right_form(path)):
             return None
         util.discard_part(library.at(wanted.path + ".part"))
-        return self._result(wanted, library, place, "skipped", verified=bool(wanted.sha256), sha256=digest)
+        verified, size = bool(wanted.sha256), library.size(place)
+        return self._result(wanted, place, size, "skipped", verified=verified, sha256=digest)
 
     def _fetch(self, wanted: Wanted, library: Library) -> Result:
         """Try the links one after the other: the next when this one has nothing, denies it, or has only a still."""
@@ -1724,7 +1726,8 @@ class Fetcher:
         finally:
             self._progress.end(meter)
         verified = wanted.kind == "image" or bool(wanted.sha256 and received.sha256)
-        return self._result(wanted, library, wanted.path + extension, "done", verified=verified, sha256=received.sha256)
+        place, size = wanted.path + extension, received.size
+        return self._result(wanted, place, size, "done", verified=verified, sha256=received.sha256)
 
     def _receive_right(self, transfer: util.Transfer, wanted: Wanted, library: Library) -> tuple[util.Received, str]:
         """The body and the extension that its bytes call for; wrong bytes are fetched again, three times in all."""
@@ -1764,15 +1767,16 @@ class Fetcher:
             handed = f"{url}&token={self._settings.token}" if secret else link
             self.idm.add(handed, util.plain_path(target.parent), target.name)
         until = DAY + time.time() if secret else util.expiry_of(link, time.time())
-        result = self._result(wanted, library, wanted.path + extension, "queued", verified=False, sha256=wanted.sha256)
-        return replace(result, size=size, until=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(until)))
+        place, sha256 = wanted.path + extension, wanted.sha256
+        result = self._result(wanted, place, size, "queued", verified=False, sha256=sha256)
+        return replace(result, until=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(until)))
 
     def _receive(self, wanted: Wanted, library: Library, record: Record, *, force: bool) -> Result | None:
         """What became of a thing in IDM's queue: done, still queued, or None if it is to be queued again."""
         arrived = receive_queued(library, (wanted.kind, wanted.id), record, self._clock)
         if arrived is not None:
-            verified, sha256 = bool(wanted.sha256), arrived.sha256
-            return self._result(wanted, library, arrived.path, "done", verified=verified, sha256=sha256)
+            where, verified = (arrived.path, arrived.size), bool(wanted.sha256)
+            return self._result(wanted, *where, "done", verified=verified, sha256=arrived.sha256)
         if force or moment(record.until) < time.time():
             return None
         return Result("queued", wanted.kind, wanted.id, wanted.name, record.path, record.size)
@@ -1793,9 +1797,9 @@ class Fetcher:
         transfer.land(target)
 
     def _result(
-        self, wanted: Wanted, library: Library, place: str, outcome: Outcome, *, verified: bool, sha256: str = ""
+        self, wanted: Wanted, place: str, size: int | None, outcome: Outcome, *, verified: bool, sha256: str = ""
     ) -> Result:
-        facts = (outcome, wanted.kind, wanted.id, wanted.name, place, library.size(place) or 0, sha256)
+        facts = (outcome, wanted.kind, wanted.id, wanted.name, place, size or 0, sha256)
         return Result(*facts, verified=verified, scan=wanted.scan)
 
 
@@ -2755,9 +2759,9 @@ class Run:
         with self._lock:
             if not self._asked.put(asked):
                 return
-        action, place = batch.library.look(wanted, force=force)
+        action, place, size = batch.library.look(wanted, force=force)
         if action == "keep":
-            kept = self._fetcher.kept(wanted, batch.library, place)
+            kept = self._fetcher.kept(wanted, place, size)
             if result := self._result_of(batch, wanted.name, partial(self._noted, batch, wanted, kept)):
                 self._finish(batch, result)
             return
@@ -3021,7 +3025,7 @@ def _plan_model(run: Run, batch: Batch, target: Target) -> Iterator[Planned]:
 
 
 def _planned(library: Library, wanted: Wanted, obstacle: str, force: bool) -> Planned:
-    action, _ = library.look(wanted, force=force)
+    action, _, _ = library.look(wanted, force=force)
     note = {"fetch": obstacle, "adopt": "there, to be checked"}.get(action, "already there")
     return Planned(wanted.path, wanted.size, note, action == "fetch")
 

@@ -575,7 +575,7 @@ _KEYED = re.compile(
 def json_line(line: bytes) -> dict[str, Any] | None:
     """The object on one line, without the NUL blocks of a power cut; None if there is none."""
     with suppress(ValueError, RecursionError):
-        value = json.loads(line.replace(b"\0", b"").decode("utf-8-sig", "replace"))
+        value = json.loads(line.replace(b"\0", b"").removeprefix(b"\xef\xbb\xbf").decode("utf-8", "replace"))
         return value if isinstance(value, dict) else None
     return None
 
