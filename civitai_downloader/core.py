@@ -1466,9 +1466,10 @@ class Library:
         action = decide(wanted, record, size, recorded, force=force)
         if record is None or action not in ("keep", "link"):
             return action, there, size or 0
-        target = wanted.path + (util.split_name(record.path)[1] if wanted.kind == "image" else "")
-        if action == "link" and self._is_copy(wanted, self.at(target), self.at(record.path)):
-            return "keep", target, record.size
+        if action == "link":
+            target = wanted.path + (util.split_name(record.path)[1] if wanted.kind == "image" else "")
+            if self._is_copy(wanted, self.at(target), self.at(record.path)):
+                return "keep", target, record.size
         return action, record.path, record.size
 
     def _is_copy(self, wanted: Wanted, target: Path, source: Path) -> bool:

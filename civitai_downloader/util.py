@@ -303,7 +303,7 @@ def _trim(text: str, units: int, octets: int) -> str:
 
 
 def _units(text: str) -> int:
-    return len(text.encode("utf-16-le", "surrogatepass")) // 2
+    return len(text) if text.isascii() else len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
 def clean_name(text: str) -> str:
