@@ -1772,8 +1772,9 @@ class _Crew:
             self._measure(next(self._later))
 
     def _try_one(self, speed: float, left: int, begin: Callable[[], None]) -> None:
-        """Hire one for the last bytes, more of them than it can bring before it is judged."""
-        size = max(self._ranges.PIECE, int(2 * speed * (2 * self.RAMP * self._trip + self.TRIAL)))
+        """Hire one for the last bytes: more than it can bring before it is judged, if so many are left."""
+        enough = int(2 * speed * (2 * self.RAMP * self._trip + self.TRIAL))
+        size = max(self._ranges.PIECE, min(enough, left // 4))
         if speed and left >= max(2 * size, self.WORTH * speed) and self._gate.more():
             begin()
             self._alone, self._trial = speed, self._ranges.tail(size)
