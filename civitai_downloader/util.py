@@ -751,7 +751,8 @@ class KeyedLog(JsonLog):
         """The last record of a key, or None."""
         with self._lock:
             place = self._at.get(hash(_key(kind, name)))
-            return None if place is None else json_line(self._line(place // self.KINDS))
+            record = None if place is None else json_line(self._line(place // self.KINDS))
+        return record if record and (record.get("type"), record.get("id")) == (kind, name) else None
 
     def live(self, *kinds: str) -> Iterator[dict[str, Any]]:
         """The last record of every key of these types, oldest first; the first append of a lone writer ends this."""
@@ -761,7 +762,7 @@ class KeyedLog(JsonLog):
         for place in places:
             with self._lock:
                 record = json_line(self._line(place // self.KINDS))
-            if record is not None and record["type"] in kinds:
+            if record and record.get("type") in kinds:
                 yield record
 
     def _line(self, offset: int) -> bytes:

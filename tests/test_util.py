@@ -838,6 +838,15 @@ def test_a_log_of_more_kinds_than_are_counted_is_told_apart(path: Path) -> None:
     log.close()
 
 
+def test_two_keys_with_one_hash_are_never_taken_for_one_another(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(util, "hash", lambda key: 7, raising=False)
+    log = KeyedLog(path)
+    log.append(keyed("1", 1))
+    log.append(keyed("2", 2))
+    assert (log.get("image", "1"), log.get("image", "2")) == (None, keyed("2", 2))
+    log.close()
+
+
 @pytest.mark.parametrize("alone", [True, False])
 def test_superseded_lines_are_left_out_by_the_only_writer(path: Path, alone: bool) -> None:
     log = KeyedLog(path)
