@@ -26,7 +26,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     """The options."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description="Measures ours beside other programs.")
     parser.add_argument("--scenario", nargs="+", choices=SCENARIOS, metavar="NAME", help=", ".join(SCENARIOS))
-    parser.add_argument("--rounds", type=int, metavar="N", help="runs of everything (default: 3, quick: 1)")
+    parser.add_argument("--rounds", type=int, metavar="N", help="runs of everything (default: 5, quick: 1)")
     parser.add_argument("--quick", action="store_true", help="a sixteenth of everything; bounds mean little then")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the ratios into a PNG")
     parser.add_argument("--folder", type=Path, metavar="DIR", help="where to work (default: the system's)")
@@ -73,7 +73,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 if not rows:
                     print(f"origin: {origin.kind}; not installed: {', '.join(absent) or 'none'}")
                     print(HEADING)
-                bench = Bench(origin, inner, options.rounds or (1 if options.quick else 3), 16 if options.quick else 1)
+                bench = Bench(origin, inner, options.rounds or (1 if options.quick else 5), 16 if options.quick else 1)
                 found = []
                 for row in SCENARIOS[name](bench):
                     found.append(row)
