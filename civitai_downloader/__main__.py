@@ -127,7 +127,7 @@ def command_parser() -> argparse.ArgumentParser:
     add("--verify", action="store_true", help="check what is on disk against the log; fetch nothing")
     add("--retry-failed", action="store_true", help="run the lines of failed.txt in the output folder")
     add("--idm", metavar="PATH", nargs="?", const="", help="queue in Internet Download Manager (--idm=PATH)")
-    add("--idm-wait", action="store_true", help="wait until IDM has brought everything")
+    add("--idm-wait", action="store_true", help="wait until IDM has brought everything, or nothing for a day")
     add("--idm-token-url", action="store_true", help="give IDM links that hold the token and do not expire")
     add = parser.add_argument_group("output").add_argument
     add("-q", "--quiet", action="store_true", help="failures and the summary only")
@@ -632,6 +632,7 @@ def cli() -> NoReturn:
     """The console command: `main`, with SIGTERM as Ctrl-C, and no waiting for workers that hang in a read."""
 
     def leave(_number: int, _frame: object) -> None:
+        """As Ctrl-C does."""
         raise KeyboardInterrupt
 
     # SIGBREAK is Ctrl-Break, and on Windows also the closing of the window and the end of the session.

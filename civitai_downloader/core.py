@@ -445,6 +445,7 @@ class Site:
         wanted = {**query, "browsingLevel": level, "sort": "Oldest", "period": "AllTime"}
 
         def ask(more: dict[str, Any]) -> dict[str, Any]:
+            """A page as the REST interface would give it."""
             answer = self.trpc(procedure, {**wanted, **more})
             return {"items": list(map(self.with_link, dicts(answer, "items"))), "metadata": answer}
 
@@ -797,6 +798,7 @@ def best_file(files: Iterable[File]) -> list[File]:
     """
 
     def merit(file: File) -> tuple[float, ...]:
+        """What makes a file the better choice, the most important first."""
         whole = file.type in ("Model", "Pruned Model", "Diffusion Model", "UNet")
         safe = file.traits.get("format") == "SafeTensor" or file.name.lower().endswith(".safetensors")
         small = (file.traits.get("size") == "pruned", file.traits.get("fp") == "fp16")
@@ -1776,8 +1778,8 @@ class Fetcher:
         """What became of a thing in IDM's queue: done, still queued, or None if it is to be queued again."""
         arrived = receive_queued(library, (wanted.kind, wanted.id), record, self._clock)
         if arrived is not None:
-            where, verified = (arrived.path, arrived.size), bool(wanted.sha256)
-            return self._result(wanted, *where, "done", verified=verified, sha256=arrived.sha256)
+            verified, sha256 = bool(wanted.sha256), arrived.sha256
+            return self._result(wanted, arrived.path, arrived.size, "done", verified=verified, sha256=sha256)
         if force or moment(record.until) < time.time():
             return None
         return Result("queued", wanted.kind, wanted.id, wanted.name, record.path, record.size)
@@ -1928,7 +1930,7 @@ class Batch:
     """
 
     entry: Entry
-    library: Library
+    lib: Library
     listed: bool = False
     made_with: bool = False
     tally: Tally = field(init=False)
@@ -1957,7 +1959,7 @@ class Album:
 
     def wanted(self, image: Image, batch: Batch) -> Wanted:
         """A picture in this folder."""
-        path = batch.library.place(self.folder, str(image.id))
+        path = batch.lib.place(self.folder, str(image.id))
         name = f"{self.name}: {image.type} {image.id}"
         return Wanted("image", str(image.id), name, path, media_urls(image), batch.entry.source, media=image.type)
 
@@ -1969,7 +1971,7 @@ class Shelf:
     model: Model
     version: Version
     settings: Settings
-    library: Library
+    lib: Library
     source: str
 
     @property
@@ -1984,7 +1986,7 @@ class Shelf:
         was chosen.
         """
         chosen = {file.id for file in choose_files(self.version, target, self.settings)}
-        named = [(file, self.library.claim(self._wanted_file(site, file))) for file in self.version.files]
+        named = [(file, self.lib.claim(self._wanted_file(site, file))) for file in self.version.files]
         return [(file, wanted) for file, wanted in named if file.id in chosen]
 
     def _wanted_file(self, site: Site, file: File) -> Wanted:
@@ -1997,7 +1999,7 @@ class Shelf:
         ):
             name = util.split_name(util.file_name(best[0].name, str(self.version.id)))[0] + util.split_name(name)[1]
         label = f"{self.model.name} [{self.model.id}] {self.version.name}: {name}"
-        path, urls = self.library.place(folder, name), site.file_urls(self.version.id, file)
+        path, urls = self.lib.place(folder, name), site.file_urls(self.version.id, file)
         scan = text(file.raw, "pickleScanResult") or "unknown" if name.lower().endswith(PICKLES) else ""
         facts = (f"{self.version.id}/{file.id}", util.printable(label), path, urls, self.source, file.size, file.sha256)
         return Wanted("model", *facts, scan=scan)
@@ -2234,7 +2236,7 @@ class Run:
             if result.reason or result.outcome == "queued" or not result.verified or scanned:
                 batch.told.append(result)
         with suppress(Failure):  # a full disk is told where the thing itself is written
-            batch.library.results.append(vars(result))
+            batch.lib.results.append(vars(result))
         if result.outcome == "failed":
             log.info("failed: %s: %s", result.name, result.message)
 
@@ -2415,7 +2417,7 @@ class Run:
         elif not versions:
             raise Failure("no-files", "The model has no published version with files.")
         for version in versions:
-            self._start(batch, target, Shelf(model, version, settings, batch.library, entry.source))
+            self._start(batch, target, Shelf(model, version, settings, batch.lib, entry.source))
 
     def _is_wanted_tool(self, target: Target, settings: Settings) -> bool:
         """Whether a version that pictures were made with is a LoRA (or, with --checkpoints, a checkpoint)."""
@@ -2477,7 +2479,7 @@ class Run:
         return self._answers[key]
 
     def _write_pages(self, batch: Batch, model: Model) -> str:
-        library, folder = batch.library, page_folder(batch.entry.settings.layout, model)
+        library, folder = batch.lib, page_folder(batch.entry.settings.layout, model)
         library.check_links(library.place(folder, "model.json"))
         url = self.site.page_url(f"/models/{model.id}", model.level)
         util.write_json(library.at(library.place(folder, "model.json")), util.scrub_json(model.raw))
@@ -2519,6 +2521,7 @@ class Run:
         listed: dict[int, dict[str, Any]] = {}
 
         def note(item: dict[str, Any]) -> None:
+            """Remember which showcase pictures the gallery has."""
             if number(item, "id") in showcase:
                 listed[number(item, "id")] = item
 
@@ -2527,13 +2530,13 @@ class Run:
             yield from self._show(batch, shelf.album(self.site.images(query, settings.max_images)), note)
         album = shelf.album()
         for image in shelf.previews():
-            if image.id not in listed and batch.library.size(self._prompt_path(batch, album, image.id)) is None:
+            if image.id not in listed and batch.lib.size(self._prompt_path(batch, album, image.id)) is None:
                 self._write_prompt(batch, album, image)
         shown = [listed[image.id] for image in shelf.previews() if image.id in listed]
         for post_id in dict.fromkeys(number(item, "postId") for item in shown if is_by(item, shelf.model.creator)):
             order = [number(item, "id") for item in shown if number(item, "postId") == post_id]
-            path = batch.library.place(shelf.folder, f"post-{post_id}.json")
-            if post_id and (settings.refresh or not batch.library.at(path).is_file()):
+            path = batch.lib.place(shelf.folder, f"post-{post_id}.json")
+            if post_id and (settings.refresh or not batch.lib.at(path).is_file()):
                 self._ask(batch, partial(self._write_post, batch, path, post_id, order))
 
     def _write_post(self, batch: Batch, path: str, post_id: int, images: list[int]) -> None:
@@ -2542,7 +2545,7 @@ class Run:
             post = self.site.trpc("post.get", {"id": post_id})
             page = self.site.page_url(f"/posts/{post_id}")
             facts = post_facts(post, post_id, page, images)
-            util.write_json(batch.library.at(path), util.scrub_json(facts))
+            util.write_json(batch.lib.at(path), util.scrub_json(facts))
 
     # Pictures and prompts.
 
@@ -2565,15 +2568,15 @@ class Run:
         if not settings.wants_level(image.level):
             return
         place = self._prompt_path(batch, album, image.id)
-        if settings.refresh or settings.force or batch.library.size(place) is None:
+        if settings.refresh or settings.force or batch.lib.size(place) is None:
             self._write_prompt(batch, album, image)
         if settings.wants_images:
             self._want(batch, album.wanted(image, batch), ())
         told = flat_meta(item.get("meta")) is not None and not settings.full_metadata
-        if not told and not batch.library.succeeded(("meta", str(image.id))):
+        if not told and not batch.lib.succeeded(("meta", str(image.id))):
             self._put_off(batch, album, image.id)
         if album.made_with:
-            facts = read_prompt(batch.library.at(place))
+            facts = read_prompt(batch.lib.at(place))
             self._bring_tools(batch, versions_used(facts, checkpoints=settings.checkpoints))
 
     def _generation(self, batch: Batch, album: Album, image_id: int) -> Result | None:
@@ -2582,7 +2585,7 @@ class Run:
         if self._refusals >= 3:
             return None
         path = self._prompt_path(batch, album, image_id)
-        key, library, source = ("meta", str(image_id)), batch.library, batch.entry.source
+        key, library, source = ("meta", str(image_id)), batch.lib, batch.entry.source
         try:
             answer = self.site.trpc("image.getGenerationData", {"id": image_id}, keep=False)
         except Failure as failure:
@@ -2602,12 +2605,12 @@ class Run:
         return None
 
     def _prompt_path(self, batch: Batch, album: Album, image_id: int) -> str:
-        return batch.library.place(album.folder, f"{image_id}.txt")
+        return batch.lib.place(album.folder, f"{image_id}.txt")
 
     def _write_prompt(self, batch: Batch, album: Album, image: Image) -> None:
         place = self._prompt_path(batch, album, image.id)
-        batch.library.check_links(place)
-        path = batch.library.at(place)
+        batch.lib.check_links(place)
+        path = batch.lib.at(place)
         page = self.site.page_url(f"/images/{image.id}", image.level)
         facts = util.scrub_json(image_facts(image, page, self.filters))
         util.write_json(path, outliving(facts, read_prompt(path)))
@@ -2663,7 +2666,7 @@ class Run:
         items, post = self._in_order(post_id, [item for page in self.site.images(query) for item in page], settings)
         page = self.site.page_url(f"/posts/{post_id}")
         facts = post_facts(post, post_id, page, [number(each, "id") for each in items])
-        util.write_json(batch.library.at(batch.library.place(folder, "post.json")), util.scrub_json(facts))
+        util.write_json(batch.lib.at(batch.lib.place(folder, "post.json")), util.scrub_json(facts))
         self._bring_tools(batch, {number(post, "modelVersionId")} - {0})
         batch.page_path = "/".join(folder)
         yield
@@ -2698,7 +2701,7 @@ class Run:
 
     def _collection_album(self, batch: Batch) -> Iterator[None]:
         """A collection's own page, and its pictures if it is one of pictures."""
-        collection_id, settings, library = batch.entry.target.id, batch.entry.settings, batch.library
+        collection_id, settings, library = batch.entry.target.id, batch.entry.settings, batch.lib
         facts = self.collection(collection_id)
         folder = ("collections", util.folder_name(text(facts, "name"), f" [{collection_id}]"))
         batch.name, batch.page = (
@@ -2723,12 +2726,12 @@ class Run:
     def _write_sidecars(self, batch: Batch, shelf: Shelf, files: list[tuple[File, Wanted]]) -> None:
         """Write what stands beside weights."""
         preview, album = shelf.preview(), shelf.album()
-        picture = shelf.library.media(album.wanted(preview, batch)) if preview is not None else None
+        picture = shelf.lib.media(album.wanted(preview, batch)) if preview is not None else None
         url = self.site.page_url(f"/models/{shelf.model.id}?modelVersionId={shelf.version.id}", shelf.model.level)
         for file, wanted in sidecar_owners(files):
-            record = shelf.library.find(wanted)
-            path = shelf.library.at(wanted.path)
-            coming = path.is_file() or shelf.library.queued(wanted) is not None
+            record = shelf.lib.find(wanted)
+            path = shelf.lib.at(wanted.path)
+            coming = path.is_file() or shelf.lib.queued(wanted) is not None
             if shelf.settings.only == "images" or (shelf.settings.wants_files and not coming):
                 continue
             write = partial(self._write_sidecar, shelf, wanted)
@@ -2739,7 +2742,7 @@ class Run:
             write(".metadata.json", lora_manager_json(shelf.model, shelf.version, file, path, beside, sha256))
 
     def _write_sidecar(self, shelf: Shelf, wanted: Wanted, ending: str, content: Path | dict[str, Any]) -> Path:
-        library, file = shelf.library, shelf.library.at(wanted.path)
+        library, file = shelf.lib, shelf.lib.at(wanted.path)
         path = sidecar_folder(shelf, file.parent, ending) / (util.split_name(file.name)[0] + ending)
         place = path.relative_to(library.root).as_posix()
         if library.is_claimed(place):
@@ -2755,12 +2758,12 @@ class Run:
 
     def _want(self, batch: Batch, wanted: Wanted, tallies: tuple[Tally, ...]) -> None:
         """See to it that a thing comes home: at once if it is there, in a worker, or after its twin."""
-        asked = hash((batch.library.root, wanted.kind, wanted.path))
+        asked = hash((batch.lib.root, wanted.kind, wanted.path))
         force = batch.entry.settings.force
         with self._lock:
             if not self._asked.put(asked):
                 return
-        action, place, size = batch.library.look(wanted, force=force)
+        action, place, size = batch.lib.look(wanted, force=force)
         if action == "keep":
             kept = self._fetcher.kept(wanted, place, size)
             if result := self._result_of(batch, wanted.name, partial(self._noted, batch, wanted, kept)):
@@ -2826,7 +2829,7 @@ class Run:
 
     def _bring(self, batch: Batch, wanted: Wanted) -> Result:
         """The result of one thing, written to the state log unless it was there and known."""
-        library, key = batch.library, (wanted.kind, wanted.id)
+        library, key = batch.lib, (wanted.kind, wanted.id)
         landed = self._landed.get(wanted.identity)
         force = batch.entry.settings.force and landed is None and not self.is_over
         try:
@@ -2844,7 +2847,7 @@ class Run:
 
     def _noted(self, batch: Batch, wanted: Wanted, result: Result) -> Result:
         """A good result, on record if it is news."""
-        library, key = batch.library, (wanted.kind, wanted.id)
+        library, key = batch.lib, (wanted.kind, wanted.id)
         if result.outcome == "queued":
             if result.until:
                 record = Record("queued", result.path, result.size, result.sha256, result.until)
@@ -2869,9 +2872,7 @@ class Run:
         if not batch.page_path or batch.failures:
             return
         with suppress(Failure):  # the next write will fail as well, and be told
-            batch.library.record(
-                ("page", batch.page), Record("success", batch.page_path, 0, ""), source=batch.entry.source
-            )
+            batch.lib.record(("page", batch.page), Record("success", batch.page_path, 0, ""), source=batch.entry.source)
 
     @property
     def is_over(self) -> bool:
@@ -2893,7 +2894,7 @@ class Run:
 
     def report(self, library: Library) -> dict[str, Any]:
         """`report.json`: every target and file of this run in one output folder."""
-        mine = [batch for batch in self.batches if batch.library is library]
+        mine = [batch for batch in self.batches if batch.lib is library]
         return {
             "program": f"civitai-downloader {__version__}",
             "started": self._begun_at,
@@ -2965,7 +2966,7 @@ def sidecar_folder(shelf: Shelf, folder: Path, ending: str) -> Path:
     read = _READ_BY.get(shelf.settings.layout)
     if read is None or ending in read or ending.startswith(".preview"):
         return folder
-    return shelf.library.at("/".join(shelf.folder))
+    return shelf.lib.at("/".join(shelf.folder))
 
 
 @cache
@@ -3007,7 +3008,7 @@ def _plan_model(run: Run, batch: Batch, target: Target) -> Iterator[Planned]:
     settings = batch.entry.settings
     model, target = run.resolve(target)
     for version in choose_versions(model, target, settings):
-        shelf = Shelf(model, version, settings, batch.library, batch.entry.source)
+        shelf = Shelf(model, version, settings, batch.lib, batch.entry.source)
         if settings.wants_files:
             files = shelf.wanted_files(run.site, target)
             for failure in missing_files(shelf, target, files):
@@ -3015,11 +3016,11 @@ def _plan_model(run: Run, batch: Batch, target: Target) -> Iterator[Planned]:
             obstacle = f"early access until {version.early_until[:10]}" if version.early_until else ""
             if files and not obstacle and not run.settings.token and run.site.needs_token(version.id):
                 obstacle = "needs a token"
-            yield from (_planned(batch.library, wanted, obstacle, settings.force) for _, wanted in files)
+            yield from (_planned(batch.lib, wanted, obstacle, settings.force) for _, wanted in files)
         if settings.wants_images:
             album = shelf.album()
             shown = [album.wanted(image, batch) for image in shelf.previews()]
-            yield from (_planned(batch.library, wanted, "", settings.force) for wanted in shown)
+            yield from (_planned(batch.lib, wanted, "", settings.force) for wanted in shown)
             most = "all" if settings.max_images is None else f"at most {settings.max_images}"
             if settings.gallery and settings.max_images != 0:
                 yield Planned("/".join(album.folder), 0, f"gallery, {most} pictures", False)
@@ -3077,7 +3078,7 @@ def write_outcome(run: Run, library: Library, retry: Mapping[str, str]) -> None:
     the three files go.
     """
     write_report(run, library)
-    mine = [batch for batch in run.batches if batch.library is library]
+    mine = [batch for batch in run.batches if batch.lib is library]
     last = library.root / "failed.txt"
     lines = util.decode_text(last.read_bytes()).splitlines() if last.is_file() else []
     earlier = re.findall(r"^((?:#.*\n)*)([^#\n].*)$", "\n".join(lines), re.M)
@@ -3105,11 +3106,13 @@ def write_report(run: Run, library: Library) -> None:
     queued = {(each.kind, each.id) for batch in run.batches for each in batch.told if each.outcome == "queued"}
 
     def is_last(result: Mapping[str, Any]) -> bool:
+        """Whether this is how it ended: what was queued may have come later."""
         return result["outcome"] != "queued" or (result["kind"], result["id"]) in queued
 
     head = json.dumps(run.report(library), ensure_ascii=False, indent=2)[:-2]
     with util.disk_errors(target):
-        with beside.open("w", encoding="utf-8", errors="replace", newline="\n") as file:
+        beside.unlink(missing_ok=True)  # a symlink in its place is not written through
+        with beside.open("x", encoding="utf-8", errors="replace", newline="\n") as file:
             file.write(head + ',\n  "files": [')
             comma = ""
             for line in library.results.lines():

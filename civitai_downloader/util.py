@@ -150,9 +150,7 @@ _SECRET_KEY = r"(?:\w+_)?token|sig|signature|authorization|api_?key|x-(?:amz|goo
 _SECRET = rf"(?:{_SECRET_KEY})(?:=|%3d)[^&;#\s\"'<>\\]*"
 _FIRST_SECRET = re.compile(rf"(?i)([?#]|%3f){_SECRET}(&(?:amp;)?)?")
 _NEXT_SECRET = re.compile(rf"(?i)(?:&(?:amp;)?|;|%26|\\u0026){_SECRET}")
-_NUMBERS = (int, float, type(None))
 _BEARER = re.compile(r"(?i)(bearer\s+)(?=[a-z_.~+/-]*\d)[\w.~+/-]{8,}=*")
-_SECRETIVE = re.compile(r"[?#&;%\\]|[Bb][Ee][Aa][Rr][Ee][Rr]")  # nothing is cut from a text without one of these
 _WORD = re.compile(r"(?:\"[^\"]*\"|'[^']*'|\S)+")
 
 
@@ -193,8 +191,6 @@ def printable(text: str) -> str:
 
 def scrub(text: str) -> str:
     """The text without tokens and signatures: secret query parameters and bearer keys are cut out."""
-    if not _SECRETIVE.search(text):
-        return text
     text = _FIRST_SECRET.sub(lambda found: found[1] if found[2] else "", _NEXT_SECRET.sub("", text))
     return _BEARER.sub(r"\1(cut)", text)
 
@@ -204,9 +200,9 @@ def scrub_json(value: Any) -> Any:
     if isinstance(value, str):
         return scrub(value) if "://" in value else value
     if isinstance(value, list):
-        return [each if isinstance(each, _NUMBERS) else scrub_json(each) for each in value]
+        return [scrub_json(each) for each in value]
     if isinstance(value, dict):
-        return {key: each if isinstance(each, _NUMBERS) else scrub_json(each) for key, each in value.items()}
+        return {key: scrub_json(each) for key, each in value.items()}
     return value
 
 
@@ -400,10 +396,9 @@ def plain_path(path: Path) -> Path:
 
 def write_file(path: Path, data: bytes) -> bool:
     """Put `data` at `path`, whole or not at all; False if it stood there already. Raises Failure."""
-    if size_of(path) == len(data):
-        with suppress(OSError):
-            if path.read_bytes() == data:
-                return False
+    with suppress(OSError):
+        if size_of(path) == len(data) and path.read_bytes() == data:
+            return False
     with disk_errors(path):
         beside = _beside(path)
         with open_making_folders(beside, os.O_TRUNC | _NO_LINK) as file:
@@ -751,7 +746,7 @@ class KeyedLog(JsonLog):
         """The last record of a key, or None."""
         with self._lock:
             place = self._at.get(hash(_key(kind, name)))
-            record = None if place is None else json_line(self._line(place // self.KINDS))
+            record = None if place is None else json_line(self._line(place))
         return record if record and (record.get("type"), record.get("id")) == (kind, name) else None
 
     def live(self, *kinds: str) -> Iterator[dict[str, Any]]:
@@ -761,13 +756,13 @@ class KeyedLog(JsonLog):
             places = sorted(place for place in self._at.values() if place % self.KINDS in wanted)
         for place in places:
             with self._lock:
-                record = json_line(self._line(place // self.KINDS))
+                record = json_line(self._line(place))
             if record and record.get("type") in kinds:
                 yield record
 
-    def _line(self, offset: int) -> bytes:
+    def _line(self, place: int) -> bytes:
         reader = self._reader = self._reader or self._path.open("rb")
-        reader.seek(offset)
+        reader.seek(place // self.KINDS)
         return reader.readline()
 
     def _appended(self, value: Mapping[str, Any], file: IO[bytes], line: bytes) -> None:
@@ -782,9 +777,9 @@ class KeyedLog(JsonLog):
         """Keep the live lines; where it can't be done now (a full disk, a reader on Windows) it is left for later."""
         beside = _beside(self._path)
         with suppress(OSError):
-            with beside.open("wb") as new:
-                places = sorted(self._at.values())
-                new.writelines(self._line(place // self.KINDS).rstrip(b"\n") + b"\n" for place in places)
+            beside.unlink(missing_ok=True)
+            with beside.open("xb") as new:
+                new.writelines(self._line(place).rstrip(b"\n") + b"\n" for place in sorted(self._at.values()))
                 new.flush()
                 os.fsync(new.fileno())
             self._let_go()
@@ -1152,8 +1147,8 @@ class HttpRules:
 class Http:
     """Opens requests: connections that all threads share, redirects by hand, the first of the two retry layers.
 
-    A session of requests would look through the environment, its cookies and its hooks for each of thousands of
-    requests; its adapters do all that is needed.
+    The adapters of requests do all that is needed; a session would read the bodies of redirects, endless ones too, and
+    look for cookies and a .netrc.
 
     `timeout` in seconds for a connection and for each read; `retries` after the first try.
     """
@@ -1205,12 +1200,14 @@ class Http:
         """
 
         def too_long(busy: Exception) -> bool:
+            """Whether the patience is used up; if not, everybody waits."""
             wait = patience.spend(busy) if isinstance(busy, Busy) else None
             if wait is not None:
                 self._pause.begin(wait)
             return wait is None
 
         def rest(details: Any) -> None:
+            """Say what went wrong and wait."""
             self._log(f"{details['exception']} (try {details['tries']})")
             self.rest(details["tries"])
 
@@ -1325,10 +1322,12 @@ class _Adapter(requests.adapters.HTTPAdapter):
     """Makes connections, through proxies too, whose answers have to keep up a minimum of speed."""
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        """Make the pools of direct connections."""
         super().init_poolmanager(*args, **kwargs)
         _demand_speed(self.poolmanager)
 
     def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
+        """The pools of connections through a proxy."""
         known = proxy in self.proxy_manager
         manager = super().proxy_manager_for(proxy, **kwargs)
         if not known:
@@ -1354,6 +1353,7 @@ class _Answer(http.client.HTTPResponse):
         self._patience = max(2 * (sock.gettimeout() or 0.0), 4.0)
 
     def begin(self) -> None:
+        """Read status and headers, before a deadline."""
         self._steady.deadline = time.monotonic() + self._patience
         super().begin()
         self._steady.deadline = math.inf
@@ -1372,6 +1372,7 @@ class _Gathering(io.BufferedReader):
         self._steady, self._buffer = steady, bytearray()
 
     def read1(self, size: int = -1, /) -> Any:
+        """What arrives within a moment, at most `size` bytes."""
         if size <= READ:
             return super().read1(size)
         if len(self._buffer) < size:
@@ -1400,6 +1401,7 @@ class _SteadyStream(io.RawIOBase):
         self.deadline = math.inf
 
     def readable(self) -> bool:
+        """Yes."""
         return True
 
     def comes(self, last: int, seconds: float) -> bool:
@@ -1410,6 +1412,7 @@ class _SteadyStream(io.RawIOBase):
         return comes
 
     def readinto(self, buffer: Any) -> int:
+        """Read what is there; raises TimeoutError when that is too slow."""
         begun = time.monotonic()
         count = self._source.readinto(buffer) or 0
         now = time.monotonic()
@@ -1422,6 +1425,7 @@ class _SteadyStream(io.RawIOBase):
         return int(count)
 
     def close(self) -> None:
+        """Let go of the socket."""
         self._source.close()
         super().close()
 
@@ -1576,13 +1580,11 @@ class _SideRecord:
 
     def __init__(self, part: Path) -> None:
         self._path, self._lock = part.with_name(part.name + ".json"), threading.Lock()
-        self._there = True
 
     def begin(self, stamp: _Stamp) -> None:
         """Speak of other bytes from now on."""
         self.discard()
         with open_making_folders(self._path, os.O_TRUNC | _NO_LINK) as file:
-            self._there = True
             _write_whole(file, _octets(json.dumps(vars(stamp))))
 
     def note(self, start: int, end: int) -> None:
@@ -1595,9 +1597,6 @@ class _SideRecord:
         try:
             first, *lines = self._path.read_bytes().split(b"\n")
             stamp = _Stamp(**json.loads(first))
-        except FileNotFoundError:
-            self._there = False
-            return None, []
         except (OSError, ValueError, TypeError):
             return None, []
         known = isinstance(stamp.total, (int, type(None))) and stamp.identity == identity
@@ -1607,9 +1606,7 @@ class _SideRecord:
 
     def discard(self) -> None:
         """Remove it, if it is there."""
-        if self._there:
-            self._path.unlink(missing_ok=True)
-            self._there = False
+        self._path.unlink(missing_ok=True)
 
 
 @dataclass(eq=False)
@@ -1987,6 +1984,7 @@ class Transfer:
         """Receive a stretch by a further connection, whose answer must be what was asked for."""
 
         def go_on(*_: object) -> None:
+            """Leave when nobody waits for this any more."""
             if self._crew.dismissed:
                 raise _Restart
 

@@ -338,6 +338,25 @@ def test_a_part_that_is_a_symlink_is_not_followed(site: FakeCivitai, run: Runner
     assert victim.read_bytes() == before
 
 
+@pytest.mark.parametrize("name", ["report.json.tmp", f"{util._beside(Path('download_state.jsonl')).name}"])
+def test_a_symlink_at_a_temporary_name_is_not_written_through(
+    site: FakeCivitai, run: Runner, out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    add_file(site)
+    assert run(link(site)) == 0
+    victim = tmp_path / "victim"
+    victim.write_bytes(b"of somebody else")
+    try:
+        (out / name).symlink_to(victim)
+    except OSError:
+        pytest.skip("needs the right to make links")
+    monkeypatch.setattr(util.KeyedLog, "COMPACT_FROM", 1)
+    (out / "download_state.jsonl").write_bytes(3 * (out / "download_state.jsonl").read_bytes())
+    assert run(link(site), "--force") == 0
+    assert victim.read_bytes() == b"of somebody else"
+    assert not (out / name).is_symlink()
+
+
 # --- Silence -------------------------------------------------------------------------------------
 
 
