@@ -3,46 +3,24 @@
 from __future__ import annotations
 
 import argparse
-import importlib.util
+import dataclasses
+import json
+import locale
+import logging
 import os
+import pathlib
 import re
+import shlex
+import signal
 import sys
+import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from types import ModuleType
+from typing import Any, NoReturn, TextIO
 
-from . import __version__
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    import dataclasses
-    import json
-    import locale
-    import logging
-    import pathlib
-    import shlex
-    import signal
-    import threading
-    import time
-    from typing import Any, NoReturn, TextIO
-
-    from . import core, util
-else:
-
-    def lazily(name: str) -> ModuleType:
-        """The module, loaded when it is first used, so that `--help` and wrong options are answered at once."""
-        if name in sys.modules:
-            return sys.modules[name]
-        spec = importlib.util.find_spec(name)
-        spec.loader = importlib.util.LazyLoader(spec.loader)
-        module = sys.modules[name] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        return module
-
-    STANDARD = ("dataclasses", "json", "locale", "logging", "pathlib", "shlex", "signal", "threading", "time")
-    dataclasses, json, locale, logging, pathlib, shlex, signal, threading, time = map(lazily, STANDARD)
-    util, core = lazily(f"{__package__}.util"), lazily(f"{__package__}.core")
+from . import __version__, core, util
 
 DONE, FAILED, USAGE, QUEUED, INTERRUPTED = 0, 1, 2, 3, 130
 TOKEN_VARIABLES = ("CIVITAI_API_KEY", "CIVITAI_TOKEN", "CIVITAI_API_TOKEN")

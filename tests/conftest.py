@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from civitai_downloader.__main__ import TOKEN_VARIABLES, main
-from civitai_downloader.util import Clock
+from civitai_downloader.util.clock import Clock
 from tests.fake_civitai import FakeCivitai, World
 
 PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")

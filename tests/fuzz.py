@@ -20,7 +20,17 @@ from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from civitai_downloader import core, util
+from civitai_downloader.core.library import read_record
+from civitai_downloader.core.targets import parse_list, parse_target
+from civitai_downloader.util.clock import utc_now
+from civitai_downloader.util.errors import Failure
+from civitai_downloader.util.http import _led_to
+from civitai_downloader.util.idm import expiry_of
+from civitai_downloader.util.logs import KeyedLog
+from civitai_downloader.util.names import MAX_COMPONENT_BYTES, clean_name, file_name, folder_name, name_key
+from civitai_downloader.util.pace import parse_retry_after
+from civitai_downloader.util.ranges import parse_content_range
+from civitai_downloader.util.text import bare_url, parse_devalue, printable, scrub, web_link
 
 ODD = (
     *(
@@ -63,59 +73,59 @@ def text_of(data: bytes) -> str:
 
 
 def read_a_list(data: bytes) -> None:
-    for line in core.parse_list(data):
+    for line in parse_list(data):
         assert line.number > 0
-        core.parse_target(line.link, "http://127.0.0.1:8000")
-        core.parse_target(line.link, users=True)
-        again = core.parse_list(line.text.encode("utf-8", "replace"))
+        parse_target(line.link, "http://127.0.0.1:8000")
+        parse_target(line.link, users=True)
+        again = parse_list(line.text.encode("utf-8", "replace"))
         assert len(again) <= 1
 
 
 def read_devalue(data: bytes) -> None:
     with suppress(ValueError, RecursionError):
-        util.parse_devalue(text_of(data))
+        parse_devalue(text_of(data))
 
 
 def make_names(data: bytes) -> None:
     text = text_of(data)
-    for name in (util.file_name(text, "7"), util.folder_name(text, " [7]"), util.file_name(text, "7", " [7]")):
+    for name in (file_name(text, "7"), folder_name(text, " [7]"), file_name(text, "7", " [7]")):
         assert name
         assert name not in (".", "..")
         assert not re.search(r'[<>:"/\\|?*\x00-\x1f\x7f]', name)
         assert name == name.rstrip(". ")
-        assert len(name.encode("utf-8")) <= util.MAX_COMPONENT_BYTES
-        assert util.clean_name(name) == name
-    util.name_key(text)
-    util.printable(util.scrub(text)).encode()
+        assert len(name.encode("utf-8")) <= MAX_COMPONENT_BYTES
+        assert clean_name(name) == name
+    name_key(text)
+    printable(scrub(text)).encode()
 
 
 def read_a_log(data: bytes) -> None:
     path = _work / "log.jsonl"
     path.write_bytes(data)
-    log = util.KeyedLog(path)
+    log = KeyedLog(path)
     for record in log.live("image", "model", "page"):
         assert log.get(str(record["type"]), str(record["id"])) == record
-        core.read_record(record)
+        read_record(record)
     if data[:1] < b"8":
-        fresh = {"at": util.utc_now(), "type": "image", "id": "new", "path": "a"}
+        fresh = {"at": utc_now(), "type": "image", "id": "new", "path": "a"}
         log.append(fresh)
         assert log.get("image", "new") == fresh
         log.close()
-        assert util.KeyedLog(path).get("image", "new") == fresh
+        assert KeyedLog(path).get("image", "new") == fresh
     log.close()
 
 
 def read_headers(data: bytes) -> None:
     text = text_of(data)
-    if (found := util.parse_content_range(text)) and found[0] is not None and found[1] is not None:
+    if (found := parse_content_range(text)) and found[0] is not None and found[1] is not None:
         assert 0 <= found[0] < found[1]
-    wait = util.parse_retry_after(text, time.time())
+    wait = parse_retry_after(text, time.time())
     assert wait is None or wait >= 0
-    util.web_link(text)
-    util.bare_url(text).encode()
-    util.expiry_of(text, 0.0)
-    with suppress(util.Failure):
-        assert urlsplit(util._led_to("http://a.com/x", text)).scheme in ("http", "https")
+    web_link(text)
+    bare_url(text).encode()
+    expiry_of(text, 0.0)
+    with suppress(Failure):
+        assert urlsplit(_led_to("http://a.com/x", text)).scheme in ("http", "https")
 
 
 RECORD = {

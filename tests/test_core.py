@@ -15,12 +15,34 @@ import requests
 from hypothesis import given
 from hypothesis import strategies as st
 
-from civitai_downloader import core
-from civitai_downloader.core import Record, Settings, Target, Wanted
-from civitai_downloader.util import Clock, Failure, Refused, UsageError
+from civitai_downloader.core.answers import (
+    File,
+    Image,
+    Model,
+    Version,
+    media_urls,
+    number_at,
+    read_file,
+    read_image,
+    read_model,
+    read_version,
+    unix_time,
+)
+from civitai_downloader.core.choice import best_file, choose_files, choose_versions
+from civitai_downloader.core.library import Library, Record, decide
+from civitai_downloader.core.pages import image_facts, plain_text
+from civitai_downloader.core.places import Wanted, file_folder
+from civitai_downloader.core.prompts import Filters
+from civitai_downloader.core.settings import Settings
+from civitai_downloader.core.sidecars import a1111_json, sidecar_owners
+from civitai_downloader.core.site import Site, explain, pages
+from civitai_downloader.core.targets import Line, Target, parse_list, parse_target
+from civitai_downloader.util.clock import Clock
+from civitai_downloader.util.errors import Failure, UsageError
+from civitai_downloader.util.http import Refused
 
 SHA = "ab" * 32
-FILTERS = core.Filters()
+FILTERS = Filters()
 
 
 # --- Targets -------------------------------------------------------------------------------------
@@ -75,7 +97,7 @@ BOTH = Target("model", 10001, 20001)
     ],
 )
 def test_a_target_is_understood_in_every_form(text: str, target: Target) -> None:
-    assert core.parse_target(text, "http://127.0.0.1:8080") == target
+    assert parse_target(text, "http://127.0.0.1:8080") == target
 
 
 @pytest.mark.parametrize(
@@ -97,13 +119,13 @@ def test_a_target_is_understood_in_every_form(text: str, target: Target) -> None
     ],
 )
 def test_what_is_no_target_is_refused(text: str) -> None:
-    assert core.parse_target(text) is None
+    assert parse_target(text) is None
 
 
 @given(st.text())
 def test_parsing_a_target_never_raises(text: str) -> None:
-    core.parse_target(text)
-    core.parse_target(f"https://civitai.com/{text}")
+    parse_target(text)
+    parse_target(f"https://civitai.com/{text}")
 
 
 LIST = """# Korean comment
@@ -129,7 +151,7 @@ https://civitai.com/models/4#fragment
     ],
 )
 def test_a_list_is_read_in_every_encoding(data: bytes) -> None:
-    lines = core.parse_list(data)
+    lines = parse_list(data)
     assert [(line.number, line.link) for line in lines] == [
         (2, "https://civitai.com/models/1"),
         (3, "https://civitai.com/models/2"),
@@ -141,13 +163,13 @@ def test_a_list_is_read_in_every_encoding(data: bytes) -> None:
 
 
 def test_a_line_is_written_again_without_a_pasted_token() -> None:
-    line = core.Line(1, "https://civitai.com/api/download/models/1?token=hush&fileId=2", ("-o", "a b"))
+    line = Line(1, "https://civitai.com/api/download/models/1?token=hush&fileId=2", ("-o", "a b"))
     assert line.text == 'https://civitai.com/api/download/models/1?fileId=2 -o "a b"'
 
 
 @given(st.binary())
 def test_reading_a_list_never_raises(data: bytes) -> None:
-    for line in core.parse_list(data):
+    for line in parse_list(data):
         assert line.link
 
 
@@ -188,7 +210,7 @@ def test_a_site_must_be_a_web_address() -> None:
     ],
 )
 def test_secrets_go_to_the_same_scheme_host_and_port_only(url: str, own: bool) -> None:
-    site = core.Site(Settings(token="good-token", cookies="a=b", site="https://mirror.example"), Clock())
+    site = Site(Settings(token="good-token", cookies="a=b", site="https://mirror.example"), Clock())
     signed = site._sign(requests.Request("GET", url).prepare())
     assert (signed.headers.get("Authorization"), signed.headers.get("Cookie")) == (
         ("Bearer good-token", "a=b") if own else (None, None)
@@ -235,7 +257,7 @@ def refused(status: int, body: object = b"", **headers: str) -> Refused:
     ],
 )
 def test_a_refusal_is_explained(answer: Refused, token: bool, reason: str, words: str) -> None:
-    failure = core.explain(answer, has_token=token)
+    failure = explain(answer, has_token=token)
     assert failure.reason == reason
     assert words in str(failure)
 
@@ -259,7 +281,7 @@ def page(ids: list[Any], cursor: object = None) -> dict[str, Any]:
 
 
 def ids_of(book: Book, limit: int | None = None) -> list[int]:
-    return [item["id"] for items in core.pages(book, 3, limit) for item in items]
+    return [item["id"] for items in pages(book, 3, limit) for item in items]
 
 
 def test_paging_ends_at_the_absent_cursor_and_drops_duplicates() -> None:
@@ -290,7 +312,7 @@ def test_paging_takes_no_longer_for_the_last_page_than_for_the_first() -> None:
         return page([*range(start, start + 200)], start + 200 if start + 200 < 80_000 else None)
 
     begun = time.monotonic()
-    assert sum(map(len, core.pages(ask, 200, None))) == 80_000
+    assert sum(map(len, pages(ask, 200, None))) == 80_000
     assert time.monotonic() - begun < 5
 
 
@@ -309,13 +331,13 @@ def test_paging_survives_wrong_types(answer: dict[str, Any]) -> None:
     [(5, 5), ("7", 7), (2.0, 2), (True, 0), (None, 0), ("x", 0), ([], 0), (1e300, 0), (-3, -3), ("9" * 30, 0)],
 )
 def test_a_number_is_read_from_any_type(value: object, found: int) -> None:
-    assert core.number({"key": value}, "key") == found
+    assert number_at({"key": value}, "key") == found
 
 
 def test_missing_null_and_empty_mean_the_same() -> None:
     bare = {"id": 1}
     empty: dict[str, Any] = {"id": 1, "tags": [], **dict.fromkeys(("name", "modelVersions", "creator", "nsfwLevel"))}
-    assert replace(core.read_model(bare), raw={}) == replace(core.read_model(empty), raw={})
+    assert replace(read_model(bare), raw={}) == replace(read_model(empty), raw={})
 
 
 @given(
@@ -336,11 +358,11 @@ def test_missing_null_and_empty_mean_the_same() -> None:
 def test_any_shape_of_answer_is_read_or_refused(value: Any) -> None:
     answer = value if isinstance(value, dict) else {"id": 5, "modelVersions": [value], "tags": value, "creator": value}
     try:
-        model = core.read_model(answer)
+        model = read_model(answer)
     except Failure:
         return
     for version in model.versions:
-        core.best_file(version.files)
+        best_file(version.files)
 
 
 @pytest.mark.parametrize(
@@ -348,11 +370,11 @@ def test_any_shape_of_answer_is_read_or_refused(value: Any) -> None:
     [("1970-01-02T00:00:00Z", 86400), ("1970-01-01T00:01:00.5", 60), ("2025-09-14T0424:21.5Z", 0), ("", 0)],
 )
 def test_a_moment_is_utc_whatever_its_letters(text: str, seconds: float) -> None:
-    assert core.moment(text) == seconds
+    assert unix_time(text) == seconds
 
 
-def image(url: str = "https://image.civitai.com/acc/uuid/width=450/40001.jpeg", **more: Any) -> core.Image:
-    found = core.read_image({"url": url, **more})
+def image(url: str = "https://image.civitai.com/acc/uuid/width=450/40001.jpeg", **more: Any) -> Image:
+    found = read_image({"url": url, **more})
     assert found is not None
     return found
 
@@ -360,9 +382,9 @@ def image(url: str = "https://image.civitai.com/acc/uuid/width=450/40001.jpeg", 
 def test_an_image_takes_its_id_from_the_link_when_it_has_none() -> None:
     assert image().id == 40001
     assert image(id=7).id == 7
-    assert core.read_image({"url": "https://image.civitai.com/a/u/original=true/not-a-number.jpeg"}) is None
-    assert core.read_image({"id": 5, "url": "file:///etc/passwd"}) is None
-    assert core.read_image({"id": 5}) is None
+    assert read_image({"url": "https://image.civitai.com/a/u/original=true/not-a-number.jpeg"}) is None
+    assert read_image({"id": 5, "url": "file:///etc/passwd"}) is None
+    assert read_image({"id": 5}) is None
 
 
 @pytest.mark.parametrize(
@@ -374,29 +396,29 @@ def test_a_level_is_read_from_both_scales(more: dict[str, Any], level: int) -> N
 
 
 def test_media_links_ask_for_the_original() -> None:
-    assert core.media_urls(image()) == ("https://image.civitai.com/acc/uuid/original=true/40001.jpeg",)
+    assert media_urls(image()) == ("https://image.civitai.com/acc/uuid/original=true/40001.jpeg",)
     old = image("https://imagecache.civitai.com/acc/uuid/width=450/40001.mp4?token=x", type="video")
-    assert core.media_urls(old) == (
+    assert media_urls(old) == (
         "https://image.civitai.com/acc/uuid/original=true/40001.mp4",
         "https://image.civitai.com/acc/uuid/original=true,quality=100/40001.mp4",
         "https://image.civitai.com/acc/uuid/transcode=true,original=true/40001.mp4",
     )
-    assert core.media_urls(image("https://elsewhere.example/5.png")) == ("https://elsewhere.example/5.png",)
+    assert media_urls(image("https://elsewhere.example/5.png")) == ("https://elsewhere.example/5.png",)
 
 
 # --- The choice ----------------------------------------------------------------------------------
 
 
-def file(number: int, name: str = "a.safetensors", **more: Any) -> core.File:
-    return core.read_file({"id": number, "name": name, "sizeKB": 1.5, **more})
+def file(number: int, name: str = "a.safetensors", **more: Any) -> File:
+    return read_file({"id": number, "name": name, "sizeKB": 1.5, **more})
 
 
-def version(number: int = 20001, files: tuple[core.File, ...] = (), **more: Any) -> core.Version:
-    return replace(core.read_version({"id": number, **more}), files=files)
+def version(number: int = 20001, files: tuple[File, ...] = (), **more: Any) -> Version:
+    return replace(read_version({"id": number, **more}), files=files)
 
 
-def model(*versions: core.Version, **more: Any) -> core.Model:
-    return replace(core.read_model({"id": 10001, "name": "Paper", **more}), versions=versions)
+def model(*versions: Version, **more: Any) -> Model:
+    return replace(read_model({"id": 10001, "name": "Paper", **more}), versions=versions)
 
 
 @pytest.mark.parametrize(
@@ -412,8 +434,8 @@ def model(*versions: core.Version, **more: Any) -> core.Model:
         ([], []),
     ],
 )
-def test_the_primary_file_is_weights(files: list[core.File], best: list[int]) -> None:
-    assert [each.id for each in core.best_file(files)] == best
+def test_the_primary_file_is_weights(files: list[File], best: list[int]) -> None:
+    assert [each.id for each in best_file(files)] == best
 
 
 def test_versions_are_chosen_by_target_base_model_and_date() -> None:
@@ -421,19 +443,19 @@ def test_versions_are_chosen_by_target_base_model_and_date() -> None:
     new = version(2, baseModel="SDXL 1.0", publishedAt="2026-01-01T00:00:00Z")
     middle = version(3, baseModel="SD 1.5", publishedAt="2025-01-01T00:00:00Z")
     paper = model(old, new, middle)
-    assert core.choose_versions(paper, MODEL, Settings()) == [old, new, middle]
-    assert core.choose_versions(paper, MODEL, Settings(latest=True)) == [new]
-    assert core.choose_versions(paper, MODEL, Settings(latest=True, base_models=("sd 1.5",))) == [middle]
-    assert core.choose_versions(paper, Target("model", 1, 1), Settings(latest=True)) == [old]
+    assert choose_versions(paper, MODEL, Settings()) == [old, new, middle]
+    assert choose_versions(paper, MODEL, Settings(latest=True)) == [new]
+    assert choose_versions(paper, MODEL, Settings(latest=True, base_models=("sd 1.5",))) == [middle]
+    assert choose_versions(paper, Target("model", 1, 1), Settings(latest=True)) == [old]
 
 
 def test_a_download_link_names_one_file() -> None:
     files = (file(1), file(2, "b.ckpt", metadata={"format": "PickleTensor"}), file(3, "v.pt", type="VAE"))
     paper = version(files=files)
-    assert core.choose_files(paper, Target("version", version=1, file=3), Settings()) == [files[2]]
+    assert choose_files(paper, Target("version", version=1, file=3), Settings()) == [files[2]]
     traits = (("type", "model"), ("format", "pickletensor"))
-    assert core.choose_files(paper, Target("version", version=1, traits=traits), Settings()) == [files[1]]
-    assert core.choose_files(paper, MODEL, Settings(primary=True)) == [files[0]]
+    assert choose_files(paper, Target("version", version=1, traits=traits), Settings()) == [files[1]]
+    assert choose_files(paper, MODEL, Settings(primary=True)) == [files[0]]
 
 
 # --- Places --------------------------------------------------------------------------------------
@@ -465,15 +487,15 @@ LORA = {"type": "LORA", "creator": {"username": "maker"}, "tags": ["style"], "ns
     ],
 )
 def test_a_layout_decides_the_folder(layout: str, kind: str, extra: dict[str, str], folder: str) -> None:
-    paper = core.read_model({"id": 10001, "name": "Paper", **LORA, "type": kind})
+    paper = read_model({"id": 10001, "name": "Paper", **LORA, "type": kind})
     first = version(name="v1", baseModel=extra.get("base", "SDXL 1.0"), publishedAt="2026-03-01T12:00:00Z")
     weights = file(1, extra.get("name", "a.safetensors"), type=extra.get("type", "Model"))
-    assert "/".join(core.file_folder(layout, paper, first, weights)) == folder
+    assert "/".join(file_folder(layout, paper, first, weights)) == folder
 
 
 def test_a_template_value_can_not_leave_its_folder_and_an_unknown_one_is_named_so() -> None:
-    paper = core.read_model({"id": 1, "name": "../../etc", "creator": {"username": "a/b"}})
-    folder = core.file_folder("{creator}/{model_name}/{year}/{tag}/{nsfw}", paper, version(), file(1))
+    paper = read_model({"id": 1, "name": "../../etc", "creator": {"username": "a/b"}})
+    folder = file_folder("{creator}/{model_name}/{year}/{tag}/{nsfw}", paper, version(), file(1))
     assert folder == ("a_b", ".._.._etc", "unknown", "unknown", "unknown")
 
 
@@ -504,7 +526,7 @@ PICTURE = Wanted("image", "5", "picture", "a/images/5", (), "")
 def test_what_to_do_is_decided_before_anything_is_touched(
     wanted: Wanted, record: Record | None, there: int | None, recorded: int | None, force: bool, action: str
 ) -> None:
-    assert core.decide(wanted, record, there, recorded, force=force) == action
+    assert decide(wanted, record, there, recorded, force=force) == action
 
 
 # --- Pages and sidecars --------------------------------------------------------------------------
@@ -512,11 +534,11 @@ def test_what_to_do_is_decided_before_anything_is_touched(
 
 def test_a_description_becomes_plain_text() -> None:
     markup = "<p>Warm <b>paper</b> light &amp; more.</p><ul><li>one</li><li>two</li></ul>a<br/>b<script>x</script>"
-    assert core.plain_text(markup) == "Warm paper light & more.\n\n- one\n- two\na\nbx"
+    assert plain_text(markup) == "Warm paper light & more.\n\n- one\n- two\na\nbx"
 
 
 def test_hostile_markup_costs_no_time() -> None:
-    assert core.plain_text("<" * 300_000) == "<" * 300_000
+    assert plain_text("<" * 300_000) == "<" * 300_000
 
 
 @pytest.mark.parametrize(
@@ -534,12 +556,12 @@ def test_hostile_markup_costs_no_time() -> None:
     ],
 )
 def test_a1111_is_told_the_sd_version(base: str, found: str) -> None:
-    assert core.a1111_json(model(), version(baseModel=base), "u")["sd version"] == found
+    assert a1111_json(model(), version(baseModel=base), "u")["sd version"] == found
 
 
 def test_activation_text_is_one_line_whatever_the_trained_words_hold() -> None:
     words = version(trainedWords=["paper lantern, ", "", None, "a\nb", 5, "<lora:x:1>"])
-    assert core.a1111_json(model(), words, "u")["activation text"] == "paper lantern, a b, <lora:x:1>"
+    assert a1111_json(model(), words, "u")["activation text"] == "paper lantern, a b, <lora:x:1>"
 
 
 def test_of_two_weights_with_one_stem_the_safetensors_has_the_sidecars() -> None:
@@ -551,7 +573,7 @@ def test_of_two_weights_with_one_stem_the_safetensors_has_the_sidecars() -> None
         (file(5, "y.pt", primary=True), "y.pt"),
     ]
     files = [(each, replace(THING, path=path)) for each, path in pairs]
-    assert [each.id for each, _ in core.sidecar_owners(files)] == [2, 5]
+    assert [each.id for each, _ in sidecar_owners(files)] == [2, 5]
 
 
 META = {
@@ -570,9 +592,7 @@ META = {
 
 @pytest.mark.parametrize("meta", [META, {"id": 40001, "meta": META}])
 def test_the_facts_of_an_image_are_read_from_both_forms_of_meta(meta: dict[str, Any]) -> None:
-    facts = core.image_facts(
-        image(meta=meta, postId=5, username="u", browsingLevel=2, width=8, height=9), "page", FILTERS
-    )
+    facts = image_facts(image(meta=meta, postId=5, username="u", browsingLevel=2, width=8, height=9), "page", FILTERS)
     assert facts["raw_prompt"] == facts["prompt"] == facts["prompt_with_clothes"] == "a lantern"
     assert (facts["negative_prompt"], facts["steps"], facts["cfg_scale"], facts["seed"]) == ("blur", 28, 6.5, 2**64)
     assert facts["resources"] == [{"name": "r"}, {"modelVersionId": 5}]
@@ -593,7 +613,7 @@ def test_the_facts_of_an_image_are_read_from_both_forms_of_meta(meta: dict[str, 
 
 @pytest.mark.parametrize("meta", [None, "text that is no object", ["a", "b"], {"prompt": 5}, {}])
 def test_an_image_without_a_prompt_has_null_there(meta: Any) -> None:
-    facts = core.image_facts(image(meta=meta), "page", FILTERS)
+    facts = image_facts(image(meta=meta), "page", FILTERS)
     assert facts["raw_prompt"] is None
     assert facts["meta"] == meta
 
@@ -608,7 +628,7 @@ def test_early_access_lasts_until_its_date() -> None:
 
 
 def test_a_record_appended_while_an_older_one_is_read_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    library, key = core.Library(tmp_path), ("image", "1")
+    library, key = Library(tmp_path), ("image", "1")
     library.record(key, Record("failed", "1.png", 0, ""), source="")
     get = library._log.get
     good = partial(library.record, key, Record("success", "1.png", 5, ""), source="")

@@ -10,8 +10,11 @@ from typing import Any, Literal
 
 import pytest
 
-from civitai_downloader import core
-from civitai_downloader.util import KeptAnswers, UsageError, parse_devalue
+from civitai_downloader.core.answers import image_of_page
+from civitai_downloader.core.site import read_cookies
+from civitai_downloader.util.errors import UsageError
+from civitai_downloader.util.logs import KeptAnswers
+from civitai_downloader.util.text import parse_devalue
 from tests.conftest import Runner, State, files_under, one_file
 from tests.fake_civitai import FakeCivitai, FakeModel, FakeVersion, Status, World, busy, png_bytes
 from tests.fake_trpc import UNDEFINED, Date, devalue
@@ -581,9 +584,9 @@ def test_cookies_go_to_the_site_only_and_stay_secret(
 def test_a_cookie_file_without_cookies_is_a_usage_error(tmp_path: Path, content: str) -> None:
     (tmp_path / "cookies.txt").write_text(content, "utf-8")
     with pytest.raises(UsageError):
-        core.read_cookies(tmp_path / "cookies.txt")
+        read_cookies(tmp_path / "cookies.txt")
     with pytest.raises(UsageError):
-        core.read_cookies(tmp_path / "missing.txt")
+        read_cookies(tmp_path / "missing.txt")
 
 
 # --- Encodings -----------------------------------------------------------------------------------
@@ -629,7 +632,7 @@ def test_a_devalue_cycle_is_built_and_does_not_hang() -> None:
     "page", ["", "<html>", '<script id="__NEXT_DATA__">{', '<script id="__NEXT_DATA__">{"props":5}</script>']
 )
 def test_a_page_without_its_data_gives_nothing(page: str) -> None:
-    assert core.image_of_page(page, 5) is None
+    assert image_of_page(page, 5) is None
 
 
 def test_levels_are_clamped_by_sfw_in_every_list(run: Runner, site: FakeCivitai, out: Path, post: int) -> None:

@@ -22,7 +22,10 @@ from typing import Any
 
 import pytest
 
-from civitai_downloader import util
+from civitai_downloader.util.files import open_making_folders, temporary_name
+from civitai_downloader.util.http import _SteadyStream
+from civitai_downloader.util.logs import KeyedLog
+from civitai_downloader.util.names import name_key
 from tests import fake_civitai as fake
 from tests.conftest import Runner, State, files_under, one_file
 from tests.fake_civitai import FakeCivitai
@@ -338,7 +341,7 @@ def test_a_part_that_is_a_symlink_is_not_followed(site: FakeCivitai, run: Runner
     assert victim.read_bytes() == before
 
 
-@pytest.mark.parametrize("name", ["report.json.tmp", f"{util._beside(Path('download_state.jsonl')).name}"])
+@pytest.mark.parametrize("name", ["report.json.tmp", f"{temporary_name(Path('download_state.jsonl')).name}"])
 def test_a_symlink_at_a_temporary_name_is_not_written_through(
     site: FakeCivitai, run: Runner, out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
@@ -350,7 +353,7 @@ def test_a_symlink_at_a_temporary_name_is_not_written_through(
         (out / name).symlink_to(victim)
     except OSError:
         pytest.skip("needs the right to make links")
-    monkeypatch.setattr(util.KeyedLog, "COMPACT_FROM", 1)
+    monkeypatch.setattr(KeyedLog, "COMPACT_FROM", 1)
     (out / "download_state.jsonl").write_bytes(3 * (out / "download_state.jsonl").read_bytes())
     assert run(link(site), "--force") == 0
     assert victim.read_bytes() == b"of somebody else"
@@ -377,7 +380,7 @@ def test_a_stall_ends_by_the_timeout_and_is_resumed(
 @pytest.fixture
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Half a second instead of two minutes is enough to find an answer slow."""
-    monkeypatch.setattr(util._SteadyStream, "WINDOW", 0.5)
+    monkeypatch.setattr(_SteadyStream, "WINDOW", 0.5)
 
 
 @pytest.mark.usefixtures("hasty")
@@ -396,7 +399,7 @@ def test_a_trickle_for_ever_is_given_up_after_ten_minutes_and_what_came_is_kept(
     site: FakeCivitai, run: Runner, out: Path, err: Err, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     add_file(site)
-    monkeypatch.setattr(util, "OUTAGE", 1.2)
+    monkeypatch.setattr("civitai_downloader.util.transfer.OUTAGE", 1.2)
     site.fail(STORAGE, fake.Trickle(200), times=MANY)
     assert run(link(site)) == 1
     assert "The connection broke (ReadTimeoutError)" in err()
@@ -437,7 +440,7 @@ def test_headers_that_drip_are_waited_for_four_seconds_at_most(
 def test_a_host_that_is_dead_does_not_hold_back_the_others(
     site: FakeCivitai, run: Runner, out: Path, err: Err, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(util, "OUTAGE", 40.0)
+    monkeypatch.setattr("civitai_downloader.util.pace.OUTAGE", 40.0)
     version = site.world.add_model().add_version()
     file = version.add_file("lantern.safetensors", size=300_000)
     for _ in range(20):
@@ -926,13 +929,13 @@ class Full:
 def test_a_disk_that_fills_up_is_named_and_the_part_is_kept(
     site: FakeCivitai, run: Runner, out: Path, err: Err, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    file, opened = add_file(site, 3_000_000), util.open_making_folders
+    file, opened = add_file(site, 3_000_000), open_making_folders
 
     def full(path: Path, flags: int) -> Any:
         return Full(opened(path, flags), 2_000_000 if path.suffix == ".part" else 1 << 40)
 
     with monkeypatch.context() as patch:
-        patch.setattr(util, "open_making_folders", full)
+        patch.setattr("civitai_downloader.util.transfer.open_making_folders", full)
         assert run(link(site)) == 1
     assert "The disk is full" in err()
     assert len(site.seen("storage")) == 1
@@ -959,7 +962,7 @@ def test_a_file_that_does_not_fit_on_the_disk_is_not_begun(
     site: FakeCivitai, run: Runner, err: Err, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     add_file(site)
-    monkeypatch.setattr(util, "free_space", lambda path: 1000)
+    monkeypatch.setattr("civitai_downloader.core.fetch.free_space", lambda path: 1000)
     assert run(link(site)) == 1
     assert "293.0 KB are needed, 1000 B are free" in err()
     assert not site.seen("storage")
@@ -1037,7 +1040,7 @@ def test_two_files_of_one_name_are_both_kept(site: FakeCivitai, run: Runner, out
     assert run(link(site)) == 0
     found = files_under(out, "*.safetensors")
     assert sorted(found.values(), key=len) == [first.data, second.data]
-    assert len({util.name_key(path) for path in found}) == 2
+    assert len({name_key(path) for path in found}) == 2
 
 
 # --- Leaving -------------------------------------------------------------------------------------

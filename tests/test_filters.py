@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from civitai_downloader.core import WORD_LISTS, Filters, parse_word_list, split_prompt, words_of
+from civitai_downloader.core.prompts import WORD_LISTS, Filters, parse_word_list, split_prompt, words_of
 
 DEFAULTS = Path(__file__).parents[1] / "filters"
 SAMPLES = Path(os.environ.get("CIVITAI_SAMPLES", "no-samples")) / "prompts" / "2023-prompts.json"

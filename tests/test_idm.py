@@ -18,8 +18,10 @@ from typing import Any
 import pip
 import pytest
 
-from civitai_downloader import core, util
-from civitai_downloader.util import UsageError
+from civitai_downloader.core.fetch import arrival
+from civitai_downloader.core.run import Run
+from civitai_downloader.util.errors import UsageError
+from civitai_downloader.util.idm import Idm, expiry_of, find_idm
 from tests.conftest import QuickClock, Runner, State, files_under, one_file
 from tests.fake_civitai import HTML_PAGE, FakeCivitai, FakeFile, busy
 
@@ -297,7 +299,7 @@ def test_waiting_ends_when_nothing_comes_any_more(
     run: Runner, idm: StandIn, file: FakeFile, meanwhile: Meanwhile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     turns: list[int] = []
-    monkeypatch.setattr(core.Run, "IDM_PATIENCE", 10.0)
+    monkeypatch.setattr(Run, "IDM_PATIENCE", 10.0)
     meanwhile(turns.append)
     assert run("10001", f"--idm={idm.path}", "--only", "models", "--idm-wait") == 3
     assert 4 <= len(turns) <= 6
@@ -529,7 +531,7 @@ def test_an_idm_that_does_not_return_is_not_waited_for(idm: StandIn, monkeypatch
         raise subprocess.TimeoutExpired("IDMan", timeout)
 
     monkeypatch.setattr(subprocess.Popen, "wait", wait)
-    util.Idm(idm.path, QuickClock()).add("https://x.example/a", idm.path.parent, "a")
+    Idm(idm.path, QuickClock()).add("https://x.example/a", idm.path.parent, "a")
     assert waited[0] == 10
 
 
@@ -546,15 +548,15 @@ def test_idm_is_found_where_it_is_installed(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setenv("PATH", "")
     monkeypatch.delenv("ProgramFiles", raising=False)
     with pytest.raises(UsageError):
-        util.find_idm("")
+        find_idm("")
     program = tmp_path / "Internet Download Manager" / "IDMan.exe"
     program.parent.mkdir()
     program.write_bytes(b"")
     with pytest.raises(UsageError) if os.name != "nt" else nullcontext():
-        util.find_idm(str(program))  # no program: as when --idm swallowed the name of a list
+        find_idm(str(program))  # no program: as when --idm swallowed the name of a list
     program.chmod(0o755)
     monkeypatch.setenv("ProgramFiles(x86)", str(tmp_path))
-    assert util.find_idm("") == program
+    assert find_idm("") == program
 
 
 @pytest.mark.parametrize(
@@ -571,7 +573,7 @@ def test_idm_is_found_where_it_is_installed(tmp_path: Path, monkeypatch: pytest.
     ],
 )
 def test_a_file_has_come_when_it_is_whole_and_quiet(size: int, expected: int, quiet: float, state: str) -> None:
-    assert core.arrival(size, expected, quiet) == state
+    assert arrival(size, expected, quiet) == state
 
 
 @pytest.mark.parametrize(
@@ -583,7 +585,7 @@ def test_a_file_has_come_when_it_is_whole_and_quiet(size: int, expected: int, qu
     ],
 )
 def test_a_link_says_when_it_runs_out(link: str, until: float) -> None:
-    assert util.expiry_of(link, 1000.0) == until
+    assert expiry_of(link, 1000.0) == until
 
 
 def test_a_busy_site_is_waited_for_before_queueing(

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from civitai_downloader import __version__, core, util
+from civitai_downloader import __version__
 from civitai_downloader.__main__ import (
     byte_rate,
     clock_time,
@@ -26,6 +26,9 @@ from civitai_downloader.__main__ import (
     option_words,
     system_language,
 )
+from civitai_downloader.core.data import read_data
+from civitai_downloader.util.errors import Failure
+from civitai_downloader.util.logs import FolderLock, JsonLog
 from tests.conftest import QuickClock, Runner, State, files_under, one_file
 from tests.fake_civitai import (
     Cut,
@@ -443,7 +446,7 @@ def test_pickle_files_are_named_with_the_sites_scan(run: Runner, capsys: Capture
 def test_listings_are_held_back_while_thousands_wait(
     run: Runner, site: FakeCivitai, out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(core, "AHEAD", 20)
+    monkeypatch.setattr("civitai_downloader.core.run.AHEAD", 20)
     site.world.build_library(models=6, versions=12, files=12, images=240)
     assert run(*map(str, site.world.models)) == 0
     assert len(list(out.rglob("images/*.png"))) == 240
@@ -784,7 +787,7 @@ def test_a_page_is_never_saved_as_a_model(run: Runner, site: FakeCivitai, out: P
 def test_a_full_disk_is_told_before_a_file_starts(
     run: Runner, site: FakeCivitai, capsys: Captured, monkeypatch: pytest.MonkeyPatch, lora: FakeModel
 ) -> None:
-    monkeypatch.setattr(util, "free_space", lambda path: 100)
+    monkeypatch.setattr("civitai_downloader.core.fetch.free_space", lambda path: 100)
     assert run("10001", "--no-gallery") == 1
     assert "has no room for" in capsys.readouterr().err
     assert not site.seen("storage")
@@ -878,7 +881,7 @@ def test_lines_of_an_earlier_run_stay_in_failed_txt(run: Runner, site: FakeCivit
 
 @pytest.mark.usefixtures("lora")
 def test_a_second_run_in_the_same_folder_stops_or_waits(run: Runner, out: Path, capsys: Captured) -> None:
-    lock = util.FolderLock(out / "download_state.lock")
+    lock = FolderLock(out / "download_state.lock")
     lock.acquire(QuickClock())
     assert run("10001") == 2
     assert f"process {os.getpid()}" in capsys.readouterr().err
@@ -1021,7 +1024,7 @@ def test_an_unknown_fault_ends_its_item_with_a_traceback_and_not_the_run(
     def broken(*_: object) -> object:
         raise ZeroDivisionError("https://x.example/?token=HUSH")
 
-    monkeypatch.setattr(core, "a1111_json", broken)
+    monkeypatch.setattr("civitai_downloader.core.run.a1111_json", broken)
     assert run("10001") == 1
     shown = capsys.readouterr().err
     assert "Traceback" in shown
@@ -1033,14 +1036,14 @@ def test_an_unknown_fault_ends_its_item_with_a_traceback_and_not_the_run(
 def test_a_disk_that_refuses_the_log_at_the_end_does_not_hang_the_run(
     run: Runner, monkeypatch: pytest.MonkeyPatch, lora: FakeModel
 ) -> None:
-    append = util.JsonLog.append
+    append = JsonLog.append
 
-    def full(self: util.JsonLog, value: dict[str, object]) -> None:
+    def full(self: JsonLog, value: dict[str, object]) -> None:
         if value.get("type") == "page":
-            raise util.Failure("disk-full", "The disk is full.")
+            raise Failure("disk-full", "The disk is full.")
         append(self, value)
 
-    monkeypatch.setattr(util.JsonLog, "append", full)
+    monkeypatch.setattr(JsonLog, "append", full)
     assert run("10001") == 0
 
 
@@ -1052,8 +1055,8 @@ def test_the_other_front_door_is_asked_once(
 ) -> None:
     file = site.world.add_model("Only red", level=16).add_version().add_file("red.safetensors")
     with FakeCivitai(World()) as green:
-        monkeypatch.setattr(core, "SITE", green.url)
-        monkeypatch.setattr(core, "MATURE_SITE", site.url)
+        monkeypatch.setattr("civitai_downloader.core.site.SITE", green.url)
+        monkeypatch.setattr("civitai_downloader.core.site.MATURE_SITE", site.url)
         words = ["10001", "10404", "-o", "there", "--max-rate-model", "999", "--token", "good-token"]
         assert main(words, QuickClock()) == 1
         assert len(green.seen("site", "/api/v1/models/10404")) == len(site.seen("site", "/api/v1/models/10404")) == 1
@@ -1106,7 +1109,7 @@ def test_progress_and_summary_speak_the_users_language(
 
 
 def test_every_language_has_every_sentence() -> None:
-    catalogue = json.loads(core.read_data("messages.json"))
+    catalogue = json.loads(read_data("messages.json"))
     assert set(catalogue["en"]) == set(catalogue["ja"]) == set(catalogue["ko"])
     for key, sentence in catalogue["en"].items():
         for language in ("ja", "ko"):

@@ -15,7 +15,11 @@ from typing import Any
 
 import pytest
 
-from civitai_downloader import core
+from civitai_downloader.core.answers import media_urls, read_image, read_model, read_version
+from civitai_downloader.core.choice import best_file, is_weights
+from civitai_downloader.core.pages import image_facts
+from civitai_downloader.core.prompts import Filters
+from civitai_downloader.core.sidecars import a1111_json
 from tests.conftest import Runner, files_under
 from tests.fake_civitai import FakeCivitai
 
@@ -71,13 +75,13 @@ def files_of(site: FakeCivitai, model: int) -> list[Any]:
 
 @pytest.mark.parametrize("path", recorded("model-version"), ids=name_of)
 def test_a_recorded_version_is_read_and_planned(path: Path) -> None:
-    version = core.read_version(json.loads(path.read_text("utf-8")))
+    version = read_version(json.loads(path.read_text("utf-8")))
     assert version.id
     assert [file.sha256 for file in version.files if len(file.sha256) == 64] or not version.files
-    assert core.best_file(version.files)
-    assert core.a1111_json(core.read_model({"id": 1}), version, "url")
+    assert best_file(version.files)
+    assert a1111_json(read_model({"id": 1}), version, "url")
     for image in version.images:
-        assert "original=true" in core.media_urls(image)[0]
+        assert "original=true" in media_urls(image)[0]
 
 
 @pytest.mark.parametrize("path", recorded("images"), ids=name_of)
@@ -85,9 +89,9 @@ def test_a_recorded_image_becomes_a_prompt_file(path: Path) -> None:
     value = json.loads(path.read_text("utf-8"))
     items = value.get("items", [value])
     for item in items:
-        image = core.read_image(item)
+        image = read_image(item)
         assert image is not None
-        facts = core.image_facts(image, "page", core.Filters())
+        facts = image_facts(image, "page", Filters())
         meta = item["meta"]
         assert facts["raw_prompt"] == (meta or {}).get("prompt")
         assert "width=" not in facts["url"]
@@ -96,10 +100,10 @@ def test_a_recorded_image_becomes_a_prompt_file(path: Path) -> None:
 
 def test_a_version_whose_only_file_is_training_data_has_no_primary_weights() -> None:
     (path,) = (FOLDER / "model").glob("1817671*")
-    model = core.read_model(json.loads(path.read_text("utf-8")))
-    best = [core.best_file(version.files) for version in model.versions]
+    model = read_model(json.loads(path.read_text("utf-8")))
+    best = [best_file(version.files) for version in model.versions]
     assert any(not chosen for chosen in best)
-    assert all(core.is_weights(file) for chosen in best for file in chosen)
+    assert all(is_weights(file) for chosen in best for file in chosen)
 
 
 def test_every_recorded_prompt_is_kept_whole() -> None:
@@ -109,6 +113,6 @@ def test_every_recorded_prompt_is_kept_whole() -> None:
     assert len(metas) >= 500
     for meta in metas:
         raw = {"id": 5, "url": "https://image.civitai.com/a/u/original=true/5.jpeg", "meta": meta.get("meta", meta)}
-        image = core.read_image(raw)
+        image = read_image(raw)
         assert image is not None
-        assert core.image_facts(image, "page", core.Filters())["raw_prompt"] == raw["meta"].get("prompt")
+        assert image_facts(image, "page", Filters())["raw_prompt"] == raw["meta"].get("prompt")

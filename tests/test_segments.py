@@ -17,7 +17,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from civitai_downloader import util
+from civitai_downloader.util.clock import Clock
+from civitai_downloader.util.pace import Gate
+from civitai_downloader.util.ranges import ByteRange, Ranges
+from civitai_downloader.util.transfer import FurtherConnections
 from tests import fake_civitai as fake
 from tests.conftest import Runner, State, one_file
 
@@ -53,9 +56,9 @@ def site() -> Iterator[Capped]:
 
 @pytest.fixture(autouse=True)
 def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(util._Ranges, "PIECE", 1 << 19)
-    monkeypatch.setattr(util._Ranges, "SMALL", 1 << 16)
-    monkeypatch.setattr(util._Crew, "WORTH", 0.2)
+    monkeypatch.setattr(Ranges, "PIECE", 1 << 19)
+    monkeypatch.setattr(Ranges, "SMALL", 1 << 16)
+    monkeypatch.setattr(FurtherConnections, "WORTH", 0.2)
 
 
 def add_file(site: fake.FakeCivitai, size: int = SIZE, *, hashed: bool = True) -> fake.FakeFile:
@@ -104,7 +107,7 @@ def test_without_a_published_hash_nothing_is_spliced(site: Capped, run: Runner, 
     assert not further(site)
 
 
-class StillClock(util.Clock):
+class StillClock(Clock):
     """Stands still but where the test moves it."""
 
     moment = 0.0
@@ -121,19 +124,19 @@ class StillClock(util.Clock):
 )  # fmt: skip
 def test_help_is_tried_and_called_where_it_pays(alone: int, together: int, spare: int, hired: int, trip: float) -> None:
     """`alone` and `together` are bytes a second, `trip` the seconds until an answer comes; a body of 256 MiB."""
-    clock, ranges, end = StillClock(), util._Ranges((), 256 << 20), threading.Event()
-    gate, called = util.Gate(4, spare, clock, lambda: 1.0), list[util._Stretch]()
+    clock, ranges, end = StillClock(), Ranges((), 256 << 20), threading.Event()
+    gate, called = Gate(4, spare, clock, lambda: 1.0), list[ByteRange]()
     with gate:
         lead = ranges.take()
         assert lead is not None
 
-        def bring(stretch: util._Stretch) -> None:
+        def bring(stretch: ByteRange) -> None:
             called.append(stretch)
             crew.answered(stretch, trip)
             end.wait()
             ranges.advance(stretch, 1 << 40)
 
-        crew = util._Crew(ranges, gate, clock, bring)
+        crew = FurtherConnections(ranges, gate, clock, bring)
         crew.answered(lead, trip)
         for speed in (alone, together):
             for seconds, part in ((2 * trip, 0.1), (max(0.06, trip), 1.0)):  # at first it gathers speed
@@ -254,7 +257,7 @@ def union(ranges: list[tuple[int, int]]) -> list[tuple[int, int]]:
 @given(st.lists(st.tuples(st.integers(0, 1000), st.integers(0, 1000)).map(sorted).map(tuple)), st.integers(1, 1000))
 def test_what_is_missing_is_the_rest_of_what_is_there(done: list[tuple[int, int]], total: int) -> None:
     done = [(start, min(end, total)) for start, end in done if start < total]
-    ranges = util._Ranges(done, total)
+    ranges = Ranges(done, total)
     there = {byte for start, end in done for byte in range(start, end)}
     assert ranges.here == len(there)
     taken: set[int] = set()

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from civitai_downloader.__main__ import main
-from civitai_downloader.util import Clock
+from civitai_downloader.util.clock import Clock
 from tests import fake_civitai as fake
 from tests.conftest import Runner, files_under
 from tests.fuzz import fuzz

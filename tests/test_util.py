@@ -27,21 +27,50 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from civitai_downloader import util
-from civitai_downloader.util import (
-    Busy,
-    Clock,
-    Failure,
-    FolderLock,
-    Health,
-    HostDown,
-    JsonLog,
-    KeyedLog,
-    Patience,
-    Pause,
-    Stopped,
-    Throttle,
+from civitai_downloader.util.clock import Clock, utc_now
+from civitai_downloader.util.errors import Busy, Failure, Stopped, UsageError
+from civitai_downloader.util.files import (
+    BLOCK,
+    READ,
+    disk_errors,
+    feed_hash,
+    free_space,
+    link_or_copy,
+    planted_link,
+    sha256_of,
+    size_of,
+    temporary_name,
+    write_file,
+    write_json,
+    write_whole,
 )
+from civitai_downloader.util.http import Http, HttpRules, _led_to
+from civitai_downloader.util.logs import FolderLock, JsonLog, KeyedLog, NumberMap, json_lines
+from civitai_downloader.util.media import MEDIA_EXTENSIONS, is_safetensors, looks_like_page, sniff_media
+from civitai_downloader.util.names import (
+    MAX_PATH,
+    clean_name,
+    file_name,
+    fit_path,
+    folder_name,
+    name_key,
+    path_limit,
+    split_name,
+)
+from civitai_downloader.util.pace import Gate, Health, HostDown, Pace, Patience, Pause, Throttle, parse_retry_after
+from civitai_downloader.util.ranges import parse_content_range
+from civitai_downloader.util.text import (
+    bare_url,
+    decode_text,
+    human_size,
+    parse_devalue,
+    printable,
+    scrub,
+    scrub_json,
+    split_words,
+    web_link,
+)
+from civitai_downloader.util.transfer import Progress, Received, Transfer
 from tests import fake_civitai as fake
 from tests.conftest import QuickClock
 
@@ -92,19 +121,19 @@ class FakeClock(Clock):
 )
 def test_decode_text(data: bytes, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(locale, "getpreferredencoding", lambda _: "utf-8")
-    assert util.decode_text(data) == text
+    assert decode_text(data) == text
 
 
 def test_decode_text_uses_the_code_page_of_the_system_first(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(locale, "getpreferredencoding", lambda _: "cp932")
-    assert util.decode_text("日本語ソフト".encode("cp932")) == "日本語ソフト"
+    assert decode_text("日本語ソフト".encode("cp932")) == "日本語ソフト"
     monkeypatch.setattr(locale, "getpreferredencoding", lambda _: "no-such-encoding")
-    assert util.decode_text(b"caf\xc3\xa9") == "café"
+    assert decode_text(b"caf\xc3\xa9") == "café"
 
 
 @given(st.binary())
 def test_decode_text_reads_anything(data: bytes) -> None:
-    util.decode_text(data)
+    decode_text(data)
 
 
 @pytest.mark.parametrize(
@@ -122,7 +151,7 @@ def test_decode_text_reads_anything(data: bytes) -> None:
     ],
 )
 def test_split_words(line: str, words: list[str]) -> None:
-    assert util.split_words(line) == words
+    assert split_words(line) == words
 
 
 @pytest.mark.parametrize(
@@ -136,7 +165,7 @@ def test_split_words(line: str, words: list[str]) -> None:
     ],
 )
 def test_printable(text: str, shown: str) -> None:
-    assert util.printable(text) == shown
+    assert printable(text) == shown
 
 
 @pytest.mark.parametrize(
@@ -163,8 +192,8 @@ def test_printable(text: str, shown: str) -> None:
     ],
 )
 def test_scrub(text: str, clean: str) -> None:
-    assert util.scrub(text) == clean
-    assert util.scrub(clean) == clean
+    assert scrub(text) == clean
+    assert scrub(clean) == clean
 
 
 @given(
@@ -175,18 +204,18 @@ def test_scrub(text: str, clean: str) -> None:
 )
 def test_a_token_never_survives(before: str, key: str, secret: str, after: str) -> None:
     assume(secret not in before)
-    assert secret not in util.scrub(before + "https://h/p" + key + secret + after)
+    assert secret not in scrub(before + "https://h/p" + key + secret + after)
 
 
 @given(st.text(st.characters(exclude_characters="?&;#%\\"), max_size=80))
 def test_text_without_links_is_not_changed(text: str) -> None:
     assume("bearer" not in text.casefold())
-    assert util.scrub(text) == text
+    assert scrub(text) == text
 
 
 def test_scrub_json_cuts_links_only() -> None:
     value = {"a": ["https://h/?token=abc", "say ?token=abc", 5, None], "b": {"c": True, "d": "x://y?sig=1"}}
-    assert util.scrub_json(value) == {"a": ["https://h/", "say ?token=abc", 5, None], "b": {"c": True, "d": "x://y"}}
+    assert scrub_json(value) == {"a": ["https://h/", "say ?token=abc", 5, None], "b": {"c": True, "d": "x://y"}}
 
 
 @pytest.mark.parametrize(
@@ -201,7 +230,7 @@ def test_scrub_json_cuts_links_only() -> None:
     ],
 )
 def test_bare_url(url: str, shown: str) -> None:
-    assert util.bare_url(url) == shown
+    assert bare_url(url) == shown
 
 
 @pytest.mark.parametrize(
@@ -222,7 +251,7 @@ def test_bare_url(url: str, shown: str) -> None:
     ],
 )
 def test_web_link(text: str, good: bool) -> None:
-    assert util.web_link(text) == (text if good else "")
+    assert web_link(text) == (text if good else "")
 
 
 @pytest.mark.parametrize(
@@ -231,7 +260,7 @@ def test_web_link(text: str, good: bool) -> None:
      (5000 * 1024**4, "5000.0 TB")],
 )  # fmt: skip
 def test_human_size(size: float, words: str) -> None:
-    assert util.human_size(size) == words
+    assert human_size(size) == words
 
 
 @pytest.mark.parametrize(
@@ -255,11 +284,11 @@ def test_human_size(size: float, words: str) -> None:
     ],
 )
 def test_parse_devalue(text: str, value: Any) -> None:
-    assert util.parse_devalue(text) == value
+    assert parse_devalue(text) == value
 
 
 def test_parse_devalue_keeps_what_is_shared() -> None:
-    found = util.parse_devalue('[[1,1,0],{"a":2},"x"]')
+    found = parse_devalue('[[1,1,0],{"a":2},"x"]')
     assert found[0] is found[1]
     assert found[2] is found
 
@@ -269,7 +298,7 @@ def test_parse_devalue_keeps_what_is_shared() -> None:
 )
 def test_parse_devalue_refuses_what_is_none(text: str) -> None:
     with pytest.raises(ValueError, match=r"devalue|Expecting|invalid literal"):
-        util.parse_devalue(text)
+        parse_devalue(text)
 
 
 @given(
@@ -277,7 +306,7 @@ def test_parse_devalue_refuses_what_is_none(text: str) -> None:
 )
 def test_parse_devalue_raises_nothing_unforeseen(flat: list[Any]) -> None:
     with suppress(ValueError, RecursionError):
-        util.parse_devalue(json.dumps(flat))
+        parse_devalue(json.dumps(flat))
 
 
 # --- Names ---------------------------------------------------------------------------------------
@@ -309,7 +338,7 @@ def test_parse_devalue_raises_nothing_unforeseen(flat: list[Any]) -> None:
     ],
 )
 def test_clean_name(text: str, name: str) -> None:
-    assert util.clean_name(text) == name
+    assert clean_name(text) == name
 
 
 @pytest.mark.parametrize(
@@ -327,7 +356,7 @@ def test_clean_name(text: str, name: str) -> None:
     ],
 )
 def test_folder_name(text: str, tail: str, name: str) -> None:
-    assert util.folder_name(text, tail) == name
+    assert folder_name(text, tail) == name
 
 
 @pytest.mark.parametrize(
@@ -343,7 +372,7 @@ def test_folder_name(text: str, tail: str, name: str) -> None:
     ],
 )
 def test_split_name(name: str, parts: tuple[str, str]) -> None:
-    assert util.split_name(name) == parts
+    assert split_name(name) == parts
 
 
 @pytest.mark.parametrize(
@@ -366,7 +395,7 @@ def test_split_name(name: str, parts: tuple[str, str]) -> None:
     ],
 )
 def test_file_name(text: str, tail: str, name: str) -> None:
-    assert util.file_name(text, "spare", tail) == name
+    assert file_name(text, "spare", tail) == name
 
 
 def fit_for_windows(name: str) -> bool:
@@ -383,26 +412,26 @@ def fits(name: str, room: int = 0) -> bool:
 
 @given(NAMES)
 def test_clean_names_are_fit_for_windows_and_stay_as_they_are(text: str) -> None:
-    name = util.clean_name(text)
+    name = clean_name(text)
     assert fit_for_windows(name)
     assert unicodedata.is_normalized("NFC", name)
-    assert util.clean_name(name) == name
+    assert clean_name(name) == name
 
 
 @given(NAMES, st.sampled_from(["", " [5]", " [2147483647]"]))
 def test_folder_names_are_fit_for_windows_and_never_empty(text: str, tail: str) -> None:
-    name = util.folder_name(text, tail)
+    name = folder_name(text, tail)
     assert name
     assert fit_for_windows(name)
     assert fits(name)
     assert name.endswith(tail.strip())
-    assert tail or util.folder_name(name) == name
+    assert tail or folder_name(name) == name
 
 
 @given(NAMES, st.sampled_from(["", ".safetensors", ".PT", ".yaml", ".zip", ".part"]), st.sampled_from(["", " [5]"]))
 def test_file_names_are_fit_for_windows_and_keep_their_extension(text: str, extension: str, tail: str) -> None:
-    name = util.file_name(text + extension, "spare", tail)
-    stem, kept = util.split_name(name)
+    name = file_name(text + extension, "spare", tail)
+    stem, kept = split_name(name)
     assert stem.strip()
     assert fit_for_windows(name)
     assert fits(name, len(".part.json"))
@@ -410,13 +439,13 @@ def test_file_names_are_fit_for_windows_and_keep_their_extension(text: str, exte
     assert not name.lower().endswith(".part")
     assert unicodedata.is_normalized("NFC", name)
     assert extension == ".part" or kept.startswith(extension)
-    assert tail or util.file_name(name, "spare") == name
+    assert tail or file_name(name, "spare") == name
 
 
 @given(NAMES)
 def test_names_that_a_file_system_takes_for_one_share_their_key(text: str) -> None:
-    assert util.name_key(text) == util.name_key(unicodedata.normalize("NFD", text))
-    assert util.name_key("Ärger.PT") == util.name_key("ä".upper() + "RGER.pt")
+    assert name_key(text) == name_key(unicodedata.normalize("NFD", text))
+    assert name_key("Ärger.PT") == name_key("ä".upper() + "RGER.pt")
 
 
 @pytest.mark.parametrize(
@@ -430,18 +459,18 @@ def test_names_that_a_file_system_takes_for_one_share_their_key(text: str) -> No
     ],
 )
 def test_fit_path(root: str, parts: list[str], limit: int, fitted: list[str]) -> None:
-    assert util.fit_path(root, parts, limit) == fitted
+    assert fit_path(root, parts, limit) == fitted
 
 
-@given(st.lists(NAMES.map(lambda text: util.folder_name(text, " [7]")), min_size=1, max_size=4), st.integers(60, 240))
+@given(st.lists(NAMES.map(lambda text: folder_name(text, " [7]")), min_size=1, max_size=4), st.integers(60, 240))
 def test_a_fitted_path_is_short_enough_and_fit_for_windows(parts: list[str], limit: int) -> None:
-    fitted = util.fit_path("/downloads", parts, limit)
+    fitted = fit_path("/downloads", parts, limit)
     assert all(fit_for_windows(part) and part.endswith("[7]") for part in fitted)
     assert len("/".join(["/downloads", *fitted])) <= max(limit, 10 + 20 * len(parts))
 
 
 def test_path_limit_is_generous_where_paths_are_long() -> None:
-    assert util.path_limit() in (util.MAX_PATH, 4000)
+    assert path_limit() in (MAX_PATH, 4000)
 
 
 # --- Files ---------------------------------------------------------------------------------------
@@ -449,9 +478,9 @@ def test_path_limit_is_generous_where_paths_are_long() -> None:
 
 def test_write_file_makes_folders_and_tells_whether_it_wrote(tmp_path: Path) -> None:
     path = tmp_path / "a" / "b" / "name.txt"
-    assert util.write_file(path, b"one")
-    assert not util.write_file(path, b"one")
-    assert util.write_file(path, b"two")
+    assert write_file(path, b"one")
+    assert not write_file(path, b"one")
+    assert write_file(path, b"two")
     assert path.read_bytes() == b"two"
     assert list(path.parent.iterdir()) == [path]
 
@@ -459,8 +488,7 @@ def test_write_file_makes_folders_and_tells_whether_it_wrote(tmp_path: Path) -> 
 def test_files_with_long_names_do_not_meet_in_their_temporary_names(tmp_path: Path) -> None:
     paths = [tmp_path / f"{'x' * 100}{number}" for number in range(8)]
     threads = [
-        threading.Thread(target=lambda path=path: [util.write_file(path, b"%d" % n) for n in range(60)])
-        for path in paths
+        threading.Thread(target=lambda path=path: [write_file(path, b"%d" % n) for n in range(60)]) for path in paths
     ]
     for thread in threads:
         thread.start()
@@ -471,7 +499,7 @@ def test_files_with_long_names_do_not_meet_in_their_temporary_names(tmp_path: Pa
 
 
 def test_write_json_survives_lone_surrogates(tmp_path: Path) -> None:
-    util.write_json(tmp_path / "a.json", {"한": "\ud800"})
+    write_json(tmp_path / "a.json", {"한": "\ud800"})
     assert (tmp_path / "a.json").read_bytes() == '{\n  "한": "?"\n}\n'.encode()
 
 
@@ -485,7 +513,7 @@ def test_link_or_copy_gives_the_same_bytes(tmp_path: Path, monkeypatch: pytest.M
     source, target = tmp_path / "source", tmp_path / "sub" / "target"
     source.write_bytes(b"bytes")
     for _ in range(2):
-        util.link_or_copy(source, target)
+        link_or_copy(source, target)
         assert target.read_bytes() == b"bytes"
         assert list(target.parent.iterdir()) == [target]
     assert target.samefile(source) == links
@@ -497,7 +525,7 @@ def test_link_or_copy_gives_the_same_bytes(tmp_path: Path, monkeypatch: pytest.M
 def test_disk_errors_name_path_and_remedy(code: int, reason: str) -> None:
     with (
         pytest.raises(Failure, match=r"[/\\]some[/\\]file.*(free some space|rights)") as caught,
-        util.disk_errors(Path("/some/file")),
+        disk_errors(Path("/some/file")),
     ):
         raise OSError(code, os.strerror(code))
     assert caught.value.reason == reason
@@ -505,50 +533,50 @@ def test_disk_errors_name_path_and_remedy(code: int, reason: str) -> None:
 
 def test_disk_errors_let_everything_else_pass() -> None:
     for error in (ValueError("x"), Stopped(), Failure("reason", "message")):
-        with pytest.raises(type(error)), util.disk_errors(Path("x")):
+        with pytest.raises(type(error)), disk_errors(Path("x")):
             raise error
-    with util.disk_errors(Path("x")):
+    with disk_errors(Path("x")):
         pass
 
 
 def test_a_folder_in_the_way_is_a_failure(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(Failure, match="can't be written"):
-        util.write_file(tmp_path / "file" / "below", b"x")
+        write_file(tmp_path / "file" / "below", b"x")
     with pytest.raises(Failure, match="can't be written"):
-        util.link_or_copy(tmp_path / "nothing", tmp_path / "target")
+        link_or_copy(tmp_path / "nothing", tmp_path / "target")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="links need a right of their own there")
 def test_a_link_planted_where_a_file_is_put_together_is_not_written_through(tmp_path: Path) -> None:
     victim, target = tmp_path / "victim", tmp_path / "out" / "file"
     victim.write_bytes(b"of somebody else")
-    util.write_file(target, b"first")
-    util._beside(target).symlink_to(victim)
+    write_file(target, b"first")
+    temporary_name(target).symlink_to(victim)
     with pytest.raises(Failure, match="can't be written"):
-        util.write_file(target, b"second")
+        write_file(target, b"second")
     assert (victim.read_bytes(), target.read_bytes()) == (b"of somebody else", b"first")
 
 
 def test_size_of_counts_only_files(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"12345")
-    assert util.size_of(tmp_path / "file") == 5
-    assert util.size_of(tmp_path) is None
-    assert util.size_of(tmp_path / "nothing") is None
-    assert util.size_of(Path("nul\0byte")) is None
+    assert size_of(tmp_path / "file") == 5
+    assert size_of(tmp_path) is None
+    assert size_of(tmp_path / "nothing") is None
+    assert size_of(Path("nul\0byte")) is None
 
 
 def test_free_space_of_a_folder_to_come(tmp_path: Path) -> None:
-    assert util.free_space(tmp_path / "not" / "yet") > 0
+    assert free_space(tmp_path / "not" / "yet") > 0
 
 
 def test_a_hash_goes_on_from_where_it_was(tmp_path: Path) -> None:
     data = os.urandom(3 << 20)
     (tmp_path / "file").write_bytes(data)
-    assert util.sha256_of(tmp_path / "file", Clock()).digest() == hashlib.sha256(data).digest()
+    assert sha256_of(tmp_path / "file", Clock()).digest() == hashlib.sha256(data).digest()
     digest, ends = hashlib.sha256(), (0, 1, 1 << 20, (2 << 20) + 5, 9 << 20)
     for start, end in itertools.pairwise((0, *ends)):
-        util.feed_hash(digest, tmp_path / "file", start, end, Clock())
+        feed_hash(digest, tmp_path / "file", start, end, Clock())
         assert digest.digest() == hashlib.sha256(data[:end]).digest()
 
 
@@ -574,8 +602,8 @@ def test_a_hash_goes_on_from_where_it_was(tmp_path: Path) -> None:
     ],
 )
 def test_sniff_media(head: bytes, extension: str, kind: str) -> None:
-    assert util.sniff_media(head[:64]) == (extension, kind)
-    assert not extension or extension in util.MEDIA_EXTENSIONS
+    assert sniff_media(head[:64]) == (extension, kind)
+    assert not extension or extension in MEDIA_EXTENSIONS
 
 
 @pytest.mark.parametrize(
@@ -592,7 +620,7 @@ def test_sniff_media(head: bytes, extension: str, kind: str) -> None:
     ],
 )
 def test_looks_like_page(head: bytes, page: bool) -> None:
-    assert util.looks_like_page(head) == page
+    assert looks_like_page(head) == page
 
 
 def tensors(header: bytes, body: bytes = b"", length: int | None = None) -> bytes:
@@ -626,15 +654,15 @@ def tensors(header: bytes, body: bytes = b"", length: int | None = None) -> byte
 )
 def test_is_safetensors(tmp_path: Path, data: bytes, good: bool) -> None:
     (tmp_path / "file").write_bytes(data)
-    assert util.is_safetensors(tmp_path / "file") == good
-    assert not util.is_safetensors(tmp_path / "nothing")
-    assert not util.is_safetensors(tmp_path)
+    assert is_safetensors(tmp_path / "file") == good
+    assert not is_safetensors(tmp_path / "nothing")
+    assert not is_safetensors(tmp_path)
 
 
 @given(st.binary(max_size=200), st.booleans())
 def test_is_safetensors_reads_anything(tmp_path: Path, data: bytes, framed: bool) -> None:
     (tmp_path / "file").write_bytes(tensors(data) if framed else data)
-    util.is_safetensors(tmp_path / "file")
+    is_safetensors(tmp_path / "file")
 
 
 # --- A log of JSON lines -------------------------------------------------------------------------
@@ -648,7 +676,7 @@ def path(tmp_path: Path) -> Path:
 
 def read(path: Path) -> list[dict[str, Any]]:
     """The objects of a log."""
-    return list(util.json_lines(path))
+    return list(json_lines(path))
 
 
 @pytest.mark.parametrize(
@@ -667,7 +695,7 @@ def read(path: Path) -> list[dict[str, Any]]:
     ],
 )
 def test_a_log_is_read_as_far_as_it_makes_sense(path: Path, data: bytes, objects: list[int]) -> None:
-    util.write_file(path, data)
+    write_file(path, data)
     assert [each["a"] for each in read(path)] == objects
 
 
@@ -680,7 +708,7 @@ def test_a_log_that_is_not_there_is_empty_and_not_made(path: Path) -> None:
 
 @pytest.mark.parametrize("torn", [b'{"a":1', b'{"a":1}', b"\0\0\0", b"\xf0\x9f"])
 def test_a_line_is_never_appended_to_a_torn_one(path: Path, torn: bytes) -> None:
-    util.write_file(path, b'{"a":0}\n' + torn)
+    write_file(path, b'{"a":0}\n' + torn)
     log = JsonLog(path)
     log.append({"a": 2})
     log.append({"a": 3})
@@ -702,7 +730,7 @@ def test_a_line_that_did_not_fit_on_the_disk_is_ended_before_the_next(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(util, "_write_whole", cut_short)
+        patch.setattr("civitai_downloader.util.logs.write_whole", cut_short)
         with pytest.raises(Failure, match="disk is full"):
             log.append({"a": 2})
     log.append({"a": 3})
@@ -716,7 +744,7 @@ def test_a_short_write_means_a_full_disk() -> None:
             return len(data) - 1
 
     with pytest.raises(OSError, match=re.escape(os.strerror(errno.ENOSPC))):
-        util._write_whole(Narrow(), b"bytes")  # type: ignore[arg-type]
+        write_whole(Narrow(), b"bytes")  # type: ignore[arg-type]
 
 
 def test_appends_of_many_threads_do_not_mix(path: Path) -> None:
@@ -800,7 +828,7 @@ def test_a_keyed_log_gives_the_last_record_of_a_key(path: Path) -> None:
 def test_a_keyed_log_is_read_as_far_as_it_makes_sense(
     path: Path, data: bytes, numbers: list[int], problems: list[str]
 ) -> None:
-    util.write_file(path, data)
+    write_file(path, data)
     log = KeyedLog(path)
     assert [record["size"] for record in log.live("image")] == numbers
     assert [log.get("image", "1") is not None] == [bool(numbers)]
@@ -820,7 +848,7 @@ def test_a_keyed_log_of_any_bytes_is_read_and_written(tmp_path: Path, pieces: li
 @given(st.lists(st.tuples(st.integers(-(1 << 63), (1 << 63) - 1) | st.integers(-9, 9), st.integers(0, 1 << 40))))
 def test_a_map_of_numbers_is_like_a_dict(pairs: list[tuple[int, int]]) -> None:
     known: dict[int, int] = {}
-    numbers = util.NumberMap(len(pairs) % 3)
+    numbers = NumberMap(len(pairs) % 3)
     for key, number in pairs:
         assert numbers.get(key) == known.get(key)
         assert numbers.put(key, number) == (key not in known)
@@ -839,7 +867,7 @@ def test_a_log_of_more_kinds_than_are_counted_is_told_apart(path: Path) -> None:
 
 
 def test_two_keys_with_one_hash_are_never_taken_for_one_another(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(util, "hash", lambda key: 7, raising=False)
+    monkeypatch.setattr("civitai_downloader.util.logs.hash", lambda key: 7, raising=False)
     log = KeyedLog(path)
     log.append(keyed("1", 1))
     log.append(keyed("2", 2))
@@ -874,7 +902,7 @@ def test_a_log_that_can_not_be_rewritten_stays_as_it_is(path: Path, monkeypatch:
     def held(*_: object) -> None:
         raise PermissionError(errno.EACCES, "held open")
 
-    monkeypatch.setattr(util, "replace_file", held)
+    monkeypatch.setattr("civitai_downloader.util.logs.replace_file", held)
     log.append(keyed("2"))
     assert len(path.read_bytes().splitlines()) == 1501
     assert [record["id"] for record in log.live("image")] == ["1", "2"]
@@ -901,7 +929,7 @@ def test_a_line_reaches_the_disk_after_some_seconds_and_at_the_end(path: Path, m
 def test_a_second_lock_is_refused_and_names_the_first(tmp_path: Path) -> None:
     first, second = (FolderLock(tmp_path / "out" / "x.lock") for _ in range(2))
     first.acquire(QuickClock())
-    with pytest.raises(util.UsageError, match=rf"process {os.getpid()}, started 2\d\d\d-.*Z, writes to .*out.*--wait"):
+    with pytest.raises(UsageError, match=rf"process {os.getpid()}, started 2\d\d\d-.*Z, writes to .*out.*--wait"):
         second.acquire(QuickClock())
     first.release()
     second.acquire(QuickClock())
@@ -911,8 +939,8 @@ def test_a_second_lock_is_refused_and_names_the_first(tmp_path: Path) -> None:
 
 def test_a_lock_of_a_process_that_was_killed_is_free_again(tmp_path: Path) -> None:
     code = (
-        "import sys, time, pathlib; from civitai_downloader import util\n"
-        "lock = util.FolderLock(pathlib.Path(sys.argv[1])); lock.acquire(util.Clock())\n"
+        "import sys, time, pathlib; from civitai_downloader.util.clock import Clock; from civitai_downloader.util.logs import FolderLock\n"
+        "lock = FolderLock(pathlib.Path(sys.argv[1])); lock.acquire(Clock())\n"
         "print('locked', flush=True); time.sleep(60)"
     )
     path, said = tmp_path / "x.lock", list[str]()
@@ -920,7 +948,7 @@ def test_a_lock_of_a_process_that_was_killed_is_free_again(tmp_path: Path) -> No
     with subprocess.Popen(words, stdout=subprocess.PIPE, cwd=Path(__file__).parents[1]) as other:
         assert other.stdout is not None
         assert other.stdout.readline().strip() == b"locked"
-        with pytest.raises(util.UsageError, match=f"process {other.pid}, started"):
+        with pytest.raises(UsageError, match=f"process {other.pid}, started"):
             FolderLock(path).acquire(QuickClock())
         threading.Timer(0.1, other.kill).start()
         lock = FolderLock(path)
@@ -949,10 +977,10 @@ def test_a_link_that_a_stranger_made_is_told(tmp_path: Path, owner: int, planted
     os.chown(root, 4711, -1)
     (root / "models" / "loras").symlink_to(elsewhere)
     os.chown(root / "models" / "loras", owner, -1, follow_symlinks=False)
-    assert util.planted_link(root, root / "models") is None
-    found = util.planted_link(root, root / "models" / "loras" / "deep" / "er")
+    assert planted_link(root, root / "models") is None
+    found = planted_link(root, root / "models" / "loras" / "deep" / "er")
     assert found == (root / "models" / "loras" if planted else None)
-    assert util.planted_link(root, elsewhere) is None
+    assert planted_link(root, elsewhere) is None
 
 
 # --- Time and politeness -------------------------------------------------------------------------
@@ -972,12 +1000,12 @@ def test_a_stopped_clock_ends_every_wait() -> None:
 
 
 def test_utc_now_is_a_date_of_fixed_length() -> None:
-    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", util.utc_now())
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", utc_now())
 
 
 def test_pace_spaces_calls_and_saves_no_turns_up() -> None:
     clock = FakeClock()
-    pace = util.Pace(0.5, clock)
+    pace = Pace(0.5, clock)
     for _ in range(3):
         pace.wait()
     assert clock.slept == [0, 2, 2]
@@ -1022,8 +1050,8 @@ def test_trouble_halves_the_pace_and_quiet_minutes_bring_it_back() -> None:
 
 def test_pace_and_gate_follow_the_factor() -> None:
     clock, factor = FakeClock(), 1.0
-    pace = util.Pace(2, clock, lambda: factor)
-    gate = util.Gate(4, 8, clock, lambda: factor)
+    pace = Pace(2, clock, lambda: factor)
+    gate = Gate(4, 8, clock, lambda: factor)
     pace.wait()
     factor = 0.125
     pace.wait()
@@ -1124,7 +1152,7 @@ def test_throttle_bounds_bytes_per_second() -> None:
         throttle.take(throttle.block)
     assert sum(clock.slept) == pytest.approx(10.0)
     assert Throttle(1, clock).block == 4096
-    assert Throttle(1 << 40, clock).block == util.READ
+    assert Throttle(1 << 40, clock).block == READ
 
 
 def test_throttle_without_a_rate_never_waits() -> None:
@@ -1132,7 +1160,7 @@ def test_throttle_without_a_rate_never_waits() -> None:
     throttle = Throttle(0, clock)
     throttle.take(1 << 40)
     assert clock.slept == []
-    assert throttle.block == util.BLOCK
+    assert throttle.block == BLOCK
 
 
 def test_pause_holds_everybody_for_the_longest_wait_asked_for() -> None:
@@ -1206,12 +1234,12 @@ NOW = 1_800_000_000.0
     ],
 )
 def test_parse_retry_after(text: str | None, seconds: float | None) -> None:
-    assert util.parse_retry_after(text, NOW) == seconds
+    assert parse_retry_after(text, NOW) == seconds
 
 
 @given(st.text())
 def test_parse_retry_after_reads_anything(text: str) -> None:
-    found = util.parse_retry_after(text, NOW)
+    found = parse_retry_after(text, NOW)
     assert found is None or found >= 0
 
 
@@ -1237,18 +1265,18 @@ def test_parse_retry_after_reads_anything(text: str) -> None:
     ],
 )
 def test_parse_content_range(text: str | None, found: tuple[int | None, int | None] | None) -> None:
-    assert util.parse_content_range(text) == found
+    assert parse_content_range(text) == found
 
 
 @given(st.integers(0, 10**15), st.integers(0, 10**12), st.integers(0, 10**12))
 def test_a_content_range_is_read_back(start: int, more: int, left: int) -> None:
     total = start + more + left + 1
-    assert util.parse_content_range(f"bytes {start}-{start + more}/{total}") == (start, total)
+    assert parse_content_range(f"bytes {start}-{start + more}/{total}") == (start, total)
 
 
 @given(st.text() | st.from_regex(r"bytes [\d*]{1,9}-?\d{0,9}/[\d*]{1,9}"))
 def test_parse_content_range_reads_anything(text: str) -> None:
-    found = util.parse_content_range(text)
+    found = parse_content_range(text)
     assert found is None or all(each is None or each >= 0 for each in found)
 
 
@@ -1267,10 +1295,10 @@ def test_parse_content_range_reads_anything(text: str) -> None:
 )
 def test_where_a_redirect_leads(here: str, target: str, there: str | None) -> None:
     if there:
-        assert util._led_to(here, target).lower() == there
+        assert _led_to(here, target).lower() == there
         return
     with pytest.raises(Failure, match="redirects"):
-        util._led_to(here, target)
+        _led_to(here, target)
 
 
 ADDRESSES = {
@@ -1332,7 +1360,7 @@ def names(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     ],
 )
 def test_a_redirect_never_leads_from_the_net_into_a_private_network(here: str, there: str, allowed: bool) -> None:
-    http = util.Http(util.HttpRules("test", lambda r: r), QuickClock(), timeout=2, retries=0, log=lambda _: None)
+    http = Http(HttpRules("test", lambda r: r), QuickClock(), timeout=2, retries=0, log=lambda _: None)
     if allowed:
         assert http._outside(here, there) == there
         return
@@ -1341,7 +1369,7 @@ def test_a_redirect_never_leads_from_the_net_into_a_private_network(here: str, t
 
 
 def test_a_name_is_looked_up_once(names: list[str]) -> None:
-    http = util.Http(util.HttpRules("test", lambda r: r), QuickClock(), timeout=2, retries=0, log=lambda _: None)
+    http = Http(HttpRules("test", lambda r: r), QuickClock(), timeout=2, retries=0, log=lambda _: None)
     with ThreadPoolExecutor(8) as pool:
         for number in range(100):
             pool.submit(http._outside, f"https://vpn1.com/{number}", f"https://vpn2.com:{number}/")
@@ -1352,7 +1380,7 @@ def test_a_name_is_looked_up_once(names: list[str]) -> None:
 
 
 def test_progress_counts_what_arrives() -> None:
-    progress = util.Progress()
+    progress = Progress()
     one, two = progress.begin("one", 10), progress.begin("two", None)
     progress.add(one, 4)
     progress.add(two, 5)
@@ -1367,18 +1395,18 @@ def test_a_body_that_begins_anew_is_not_counted_twice(site: fake.FakeCivitai, tm
     url = f"{site.blob_url}/file/blobs-managed-public/{image.uuid}"
     site.fail("blob:/", fake.Cut(100_000))
     site.fail("blob:/", fake.IgnoreRange())
-    clock, progress = QuickClock(), util.Progress()
-    rules = util.HttpRules("test", lambda request: request)
-    http = util.Http(rules, clock, timeout=2, retries=2, log=lambda _: None)
+    clock, progress = QuickClock(), Progress()
+    rules = HttpRules("test", lambda request: request)
+    http = Http(rules, clock, timeout=2, retries=2, log=lambda _: None)
     meter = progress.begin("picture", None)
-    transfer = util.Transfer(
+    transfer = Transfer(
         part=tmp_path / "a.part", identity="a", size=None, limit=1 << 20, trusted=False, hashing=True,
         open=lambda headers: http.open(url, Patience(), headers, (416,)), again=http.once,
-        gate=util.Gate(1, 1, clock, lambda: 1.0), clock=clock, throttle=Throttle(0, clock),
+        gate=Gate(1, 1, clock, lambda: 1.0), clock=clock, throttle=Throttle(0, clock),
         progress=progress, meter=meter, rest=http.rest, tries=2,
     )  # fmt: skip
     received = transfer.run()
-    assert received == util.Received(300_000, hashlib.sha256(image.data).hexdigest())
+    assert received == Received(300_000, hashlib.sha256(image.data).hexdigest())
     assert (meter.done, meter.total) == (300_000, 300_000)
     assert progress.received == 400_000
     transfer.land(tmp_path / "a.png")
@@ -1401,7 +1429,7 @@ def test_a_pause_that_one_request_was_asked_for_holds_them_all(site: fake.FakeCi
             self.ahead = 100.0
 
     clock = Gate()
-    http = util.Http(util.HttpRules("test", lambda r: r), clock, timeout=2, retries=0, log=lambda _: None)
+    http = Http(HttpRules("test", lambda r: r), clock, timeout=2, retries=0, log=lambda _: None)
     site.fail("/enums", fake.busy(429, 100))
     threads = [
         threading.Thread(target=http.json, args=(f"{site.url}/api/v1/{name}", Patience())) for name in ("enums", "tags")
@@ -1418,7 +1446,7 @@ def test_a_pause_that_one_request_was_asked_for_holds_them_all(site: fake.FakeCi
 
 def test_cookies_of_a_server_are_not_kept(site: fake.FakeCivitai) -> None:
     site.fail("site:/", fake.Status(200, "{}", {"Set-Cookie": "id=1; Path=/"}), times=None)
-    http = util.Http(util.HttpRules("test", lambda r: r), QuickClock(), timeout=2, retries=0, log=lambda _: None)
+    http = Http(HttpRules("test", lambda r: r), QuickClock(), timeout=2, retries=0, log=lambda _: None)
     for _ in range(2):
         assert http.json(f"{site.url}/api/v1/me", Patience()) == {}
     assert [seen.headers.get("cookie") for seen in site.seen()] == [None, None]
@@ -1428,7 +1456,7 @@ def test_cookies_of_a_server_are_not_kept(site: fake.FakeCivitai) -> None:
 @pytest.mark.parametrize("url", ["http://[broken/", "no link", "http://", "ftp://127.0.0.1/", "http://a..b/", ""])
 def test_a_link_that_can_not_be_opened_is_a_failure_at_once(url: str) -> None:
     clock = QuickClock()
-    http = util.Http(util.HttpRules("test", lambda r: r), clock, timeout=2, retries=3, log=lambda _: None)
+    http = Http(HttpRules("test", lambda r: r), clock, timeout=2, retries=3, log=lambda _: None)
     with pytest.raises(Failure) as caught:
         http.open(url, Patience(), {})
     assert caught.value.reason == "redirect"

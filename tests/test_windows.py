@@ -20,8 +20,10 @@ from pathlib import Path
 
 import pytest
 
-from civitai_downloader import core, util
 from civitai_downloader.__main__ import main
+from civitai_downloader.core.targets import parse_target
+from civitai_downloader.util.files import size_of
+from civitai_downloader.util.names import MAX_PATH, clean_name, long_path, name_key, plain_path
 from tests.conftest import QuickClock, Runner, State, files_under, one_file
 from tests.fake_civitai import FakeCivitai, Stall, Status
 
@@ -78,7 +80,7 @@ def test_every_name_is_one_that_windows_can_keep(run: Runner, site: FakeCivitai,
         assert found[path] == file.data
     for path in found:
         for part in path.split("/"):
-            assert part == util.clean_name(part)
+            assert part == clean_name(part)
     written = {line["path"] for line in state().values() if line["type"] == "model"}
     assert written == {
         f"users/{path}" for path, data in found.items() if data in {file.data for file in files.values()}
@@ -99,7 +101,7 @@ def test_names_that_windows_takes_for_one_meet_nowhere(run: Runner, site: FakeCi
     bodies = [data for path, data in kept.items() if path.lower().endswith(".safetensors")]
     assert sorted(map(len, bodies)) == sorted(len(file.data) for file in files)
     assert all(file.data in bodies for file in files)
-    keys = [util.name_key(path) for path in kept]
+    keys = [name_key(path) for path in kept]
     assert len(keys) == len(set(keys))
     site.forget()
     assert run("10001") == 0
@@ -166,7 +168,7 @@ def test_nothing_stays_open_after_a_run(run: Runner, site: FakeCivitai, out: Pat
 def test_where_paths_are_short_every_path_fits(
     run: Runner, site: FakeCivitai, out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(util, "path_limit", lambda: util.MAX_PATH)
+    monkeypatch.setattr("civitai_downloader.core.library.path_limit", lambda: MAX_PATH)
     model = site.world.add_model("model " * 30, creator="creator" * 9)
     for number in range(2):
         version = model.add_version("version " * 12 + str(number))
@@ -176,7 +178,7 @@ def test_where_paths_are_short_every_path_fits(
     paths = [out / path for path in files_under(out)]
     assert len(paths) > 10
     assert max(len(str(path)) for path in paths) <= 259
-    assert len({util.name_key(str(path)) for path in paths}) == len(paths)
+    assert len({name_key(str(path)) for path in paths}) == len(paths)
     site.forget()
     assert run("10001") == 0
     assert not site.seen("storage")
@@ -190,7 +192,7 @@ def test_an_output_folder_deeper_than_windows_counts(
     broken = site.world.add_model().add_version().add_file("broken.safetensors")
     site.fail(re.compile(rf"storage:.*{broken.id}|storage:.*broken"), Status(500), times=None)
     assert run("10001", "10002", "-o", str(deep)) == 1
-    there = util.long_path(deep)
+    there = long_path(deep)
     assert file.data in files_under(there).values()
     assert "\\\\?\\" not in capsys.readouterr().err
     for name in ("report.json", "failed.txt", "retry.bat", "download_state.jsonl"):
@@ -198,7 +200,7 @@ def test_an_output_folder_deeper_than_windows_counts(
     assert run("--verify", "-o", str(deep)) == 0
     site.heal()
     assert run("--retry-failed", "-o", str(deep)) == 0
-    shutil.rmtree(util.long_path(tmp_path / deep.relative_to(tmp_path).parts[0]))
+    shutil.rmtree(long_path(tmp_path / deep.relative_to(tmp_path).parts[0]))
 
 
 def test_an_output_folder_named_by_a_detour(run: Runner, site: FakeCivitai, tmp_path: Path) -> None:
@@ -214,9 +216,9 @@ def test_an_output_folder_named_by_a_detour(run: Runner, site: FakeCivitai, tmp_
 @on_windows
 def test_long_and_plain_forms_of_a_path() -> None:
     for plain, long in (("C:\\a b\\c", "\\\\?\\C:\\a b\\c"), ("\\\\server\\share\\c", "\\\\?\\UNC\\server\\share\\c")):
-        assert str(util.long_path(Path(plain))) == long
-        assert str(util.long_path(Path(long))) == long
-        assert str(util.plain_path(Path(long))) == plain
+        assert str(long_path(Path(plain))) == long
+        assert str(long_path(Path(long))) == long
+        assert str(plain_path(Path(long))) == plain
 
 
 def test_an_output_folder_on_a_share(run: Runner, site: FakeCivitai, share: Path, out: Path, capsys: Captured) -> None:
@@ -320,7 +322,7 @@ def test_the_retry_batch_file_runs_and_may_vanish_meanwhile(run: Runner, site: F
 
 
 def test_the_batch_files_are_plain() -> None:
-    for path in (ROOT / "download.bat", ROOT / "civitai_downloader" / "retry.bat"):
+    for path in (ROOT / "download.bat", ROOT / "civitai_downloader" / "core" / "data" / "retry.bat"):
         script = path.read_bytes()
         assert script.isascii()
         assert script.startswith(b"@echo off\r\n")
@@ -331,7 +333,7 @@ def test_the_batch_files_are_plain() -> None:
     labels = re.findall(r"(?m)^:(\w+)", words := (ROOT / "download.bat").read_text("ascii"))
     assert set(re.findall(r"(?:goto |call :)(\w+)", words)) == set(labels)
     assert len(labels) == len(set(labels))
-    assert all(core.parse_target(each, "https://civitai.com") for each in re.findall(r"# +(https\S+|\d+)", words))
+    assert all(parse_target(each, "https://civitai.com") for each in re.findall(r"# +(https\S+|\d+)", words))
 
 
 @on_windows
@@ -366,7 +368,7 @@ def test_a_killed_process_leaves_whole_files_alone_and_its_place_to_the_next(
     words = [sys.executable, "-m", "civitai_downloader", "10001", "--site", site.url, "-o", str(out), "-q"]
     process = subprocess.Popen(words, cwd=ROOT)
     deadline = time.monotonic() + 60
-    while not list(out.rglob(files[0].name)) or [*map(util.size_of, out.rglob("second*.part"))] != [2_000_000]:
+    while not list(out.rglob(files[0].name)) or [*map(size_of, out.rglob("second*.part"))] != [2_000_000]:
         assert time.monotonic() < deadline
         time.sleep(0.05)
     assert run("10001") == 2

@@ -9,7 +9,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from civitai_downloader.core import WORD_LISTS, Filters, split_prompt
+from civitai_downloader.core.prompts import WORD_LISTS, Filters, split_prompt
 
 ENTRIES, PROMPTS, PEER_PROMPTS = 50_000, 10_000, 20
 SYLLABLES = "ka ri mo te lan dor vis pel nu sho gra bel zin qua fer ost lim hup".split()

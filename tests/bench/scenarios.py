@@ -268,7 +268,7 @@ def state_log(bench: Bench) -> Iterator[Row]:
     """Loading a state log of 1,000,000 lines."""
     lines, path = bench.count(1_000_000), bench.folder / "log.jsonl"
     run([sys.executable, "-m", "tests.bench.servers", "log", str(path), str(lines)])
-    load = "import sys, pathlib; from civitai_downloader import util; util.KeyedLog(pathlib.Path(sys.argv[1]))"
+    load = "import sys, pathlib; from civitai_downloader.util.logs import KeyedLog; KeyedLog(pathlib.Path(sys.argv[1]))"
     whole, empty = (
         middle([run([sys.executable, "-c", load, str(each)]) for _ in range(bench.rounds)])
         for each in (path, bench.folder / "none.jsonl")

@@ -1,0 +1,251 @@
+"""Answers: a JSON answer of any year becomes a Model, Version, File or Image."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+from ..util.errors import Failure
+from ..util.text import parse_devalue, web_link
+
+Pages = Iterator[list[dict[str, Any]]]
+
+
+# A missing key, null, an empty list and a value of another type all mean the same: nothing.
+def _at(source: Any, key: str) -> Any:
+    return source.get(key) if isinstance(source, dict) else None
+
+
+def text_at(source: Any, key: str) -> str:
+    """The text at `key`, or ""."""
+    value = _at(source, key)
+    return value if isinstance(value, str) else ""
+
+
+def number_at(source: Any, key: str) -> int:
+    """The whole number at `key` (also if written as text or float), or 0."""
+    value = _at(source, key)
+    if isinstance(value, str):
+        return int(value) if re.fullmatch(r"[0-9]{1,18}", value) else 0
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return 0
+    return int(value) if isinstance(value, int) or abs(value) < 1e15 else 0
+
+
+def object_at(source: Any, key: str) -> dict[str, Any]:
+    """The object at `key`, or {}."""
+    value = _at(source, key)
+    return value if isinstance(value, dict) else {}
+
+
+def list_at(source: Any, key: str) -> list[Any]:
+    """The list at `key`, whatever it holds, or []."""
+    value = _at(source, key)
+    return value if isinstance(value, list) else []
+
+
+def objects_at(source: Any, key: str) -> list[dict[str, Any]]:
+    """The objects in the list at `key`, or []."""
+    return [each for each in list_at(source, key) if isinstance(each, dict)]
+
+
+def texts_at(source: Any, key: str) -> list[str]:
+    """The non-empty texts in the list at `key`, stripped, or []."""
+    return [each.strip() for each in list_at(source, key) if isinstance(each, str) and each.strip()]
+
+
+def unix_time(value: str) -> float:
+    """A date of the site as Unix time (UTC, whatever its zone letter and decimals), 0 if it is none."""
+    with suppress(ValueError):
+        return datetime.fromisoformat(value[:19]).replace(tzinfo=timezone.utc).timestamp()
+    return 0.0
+
+
+@dataclass(frozen=True)
+class File:
+    """One file of a version; `size` in bytes (0 unknown), `sha256` in lower case (empty if not published)."""
+
+    id: int
+    name: str
+    type: str
+    size: int
+    sha256: str
+    primary: bool
+    traits: Mapping[str, Any]
+    raw: Mapping[str, Any] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Image:
+    """A picture, video or sound; `level` is its browsing level bit (0 unrated)."""
+
+    id: int
+    url: str
+    type: str
+    level: int
+    raw: Mapping[str, Any] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Version:
+    """One published version of a model, files and showcase pictures included."""
+
+    id: int
+    name: str
+    base_model: str
+    published: str
+    early_until: str
+    files: tuple[File, ...]
+    images: tuple[Image, ...]
+    raw: Mapping[str, Any] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model as the site tells of it; `creator` is "" when that account is gone."""
+
+    id: int
+    name: str
+    type: str
+    creator: str
+    mode: str
+    level: int
+    tags: tuple[str, ...]
+    versions: tuple[Version, ...]
+    raw: Mapping[str, Any] = field(repr=False)
+
+
+def read_model(answer: Mapping[str, Any]) -> Model:
+    """A model from an answer of any year; raises Failure when it has no id."""
+    if number_at(answer, "id") <= 0:
+        raise Failure("answer", "The site's answer names no model; try again later.")
+    tags = texts_at(answer, "tags") or [text_at(tag, "name") for tag in objects_at(answer, "tags")]
+    return Model(
+        id=number_at(answer, "id"),
+        name=text_at(answer, "name").strip(),
+        type=text_at(answer, "type") or "Other",
+        creator=text_at(object_at(answer, "creator"), "username").strip(),
+        mode=text_at(answer, "mode"),
+        level=number_at(answer, "nsfwLevel"),
+        tags=tuple(tag for tag in tags if tag),
+        versions=tuple(read_version(each) for each in objects_at(answer, "modelVersions") if number_at(each, "id") > 0),
+        raw=answer,
+    )
+
+
+def read_version(answer: Mapping[str, Any]) -> Version:
+    """A version from an answer of any year."""
+    paid = object_at(answer, "paidAccess")
+    early = text_at(paid, "endsAt") or text_at(answer, "earlyAccessDeadline") or text_at(answer, "earlyAccessEndsAt")
+    return Version(
+        id=number_at(answer, "id"),
+        name=text_at(answer, "name").strip(),
+        base_model=text_at(answer, "baseModel"),
+        published=text_at(answer, "publishedAt") or text_at(answer, "createdAt"),
+        early_until=early if unix_time(early) > time.time() else "always" if paid.get("permanent") is True else "",
+        files=tuple(read_file(each) for each in objects_at(answer, "files") if number_at(each, "id") > 0),
+        images=tuple(filter(None, map(read_image, objects_at(answer, "images")))),
+        raw=answer,
+    )
+
+
+def read_file(answer: Mapping[str, Any]) -> File:
+    """A file from an answer of any year; `sizeKB` is bytes / 1024, and 0 means unknown."""
+    kilobytes = answer.get("sizeKB")
+    known = isinstance(kilobytes, (int, float)) and not isinstance(kilobytes, bool) and 0 < kilobytes < 1e12
+    sha256 = text_at(object_at(answer, "hashes"), "SHA256").lower()
+    return File(
+        id=number_at(answer, "id"),
+        name=text_at(answer, "name"),
+        type=text_at(answer, "type") or "Model",
+        size=round(kilobytes * 1024) if known and kilobytes else 0,
+        sha256=sha256 if re.fullmatch(r"[0-9a-f]{64}", sha256) else "",
+        primary=answer.get("primary") is True,
+        traits=object_at(answer, "metadata"),
+        raw=answer,
+    )
+
+
+_LEVEL_WORDS = {"None": 1, "Soft": 2, "Mature": 4, "X": 8, "Blocked": 32}
+
+
+def read_image(answer: Mapping[str, Any]) -> Image | None:
+    """A picture from any list; its id may stand only in the stem of its link. None without link or id."""
+    url = web_link(text_at(answer, "url"))
+    stem = urlsplit(url).path.rpartition("/")[2].partition(".")[0]
+    image_id = number_at(answer, "id") or (int(stem) if re.fullmatch(r"[0-9]{1,10}", stem) else 0)
+    if not url or not 0 < image_id < 1 << 63:
+        return None
+    word = _LEVEL_WORDS.get(text_at(answer, "nsfwLevel"))
+    level = number_at(answer, "browsingLevel") or word or number_at(answer, "nsfwLevel")
+    kind = text_at(answer, "type")
+    guessed = "video" if stem and url.partition("?")[0].endswith((".mp4", ".webm")) else "image"
+    return Image(image_id, url, kind if kind in ("image", "video", "audio") else guessed, level, answer)
+
+
+def media_urls(image: Image) -> tuple[str, ...]:
+    """The links at which the original may be had, best first.
+
+    Links carry the wanted form in the last folder (`width=450`); a video may answer `original=true` with a still,
+    then two further forms are known to help.
+    """
+    parts = urlsplit(image.url)
+    folders = parts.path.split("/")
+    if len(folders) < 4 or "=" not in folders[-2]:
+        return (image.url,)
+    more = ["original=true,quality=100", "transcode=true,original=true"] if image.type == "video" else []
+    host = parts.netloc.replace("imagecache.civitai.com", "image.civitai.com")
+    paths = ["/".join([*folders[:-2], form, folders[-1]]) for form in ("original=true", *more)]
+    return tuple(urlunsplit((parts.scheme, host, path, "", "")) for path in paths)
+
+
+def is_by(item: Mapping[str, Any], name: str) -> bool:
+    """Whether a listed thing says that this user made it (in one of the site's two ways)."""
+    told = (
+        text_at(object_at(item, "user"), "username"),
+        text_at(object_at(item, "creator"), "username"),
+        text_at(item, "username"),
+    )
+    return next(filter(None, told), "").casefold() == name.casefold()
+
+
+def flat_meta(meta: Any) -> Any:
+    """Generation data without the `{"id", "meta"}` wrapper of some answers."""
+    return meta["meta"] if isinstance(meta, dict) and set(meta) == {"id", "meta"} else meta
+
+
+def resources_of(meta: Any) -> list[Any]:
+    """The models that inline `meta` names, in both of its lists."""
+    return [*list_at(meta, "resources"), *list_at(meta, "civitaiResources")]
+
+
+def unwrap(data: Any) -> Any:
+    """What a tRPC answer holds: a superjson object, or a devalue text; raises Failure for anything else.
+
+    In superjson an undefined value is written as null, so that its `meta` need not be read.
+    """
+    if isinstance(data, dict) and "json" in data:
+        return data["json"]
+    with suppress(ValueError, RecursionError):
+        if isinstance(data, str):
+            return parse_devalue(data)
+    raise Failure("answer", "The site's inner interface sent data of another shape than expected; try again later.")
+
+
+def image_of_page(page: str, image_id: int) -> dict[str, Any] | None:
+    """The picture in the data that its web page carries (`__NEXT_DATA__`, in either encoding), or None."""
+    found = re.search(r'<script id="__NEXT_DATA__"[^<>]*>(.*?)</script>', page, re.S)
+    with suppress(Failure, ValueError, RecursionError, TypeError, LookupError):
+        state = unwrap(json.loads(found.group(1) if found else "")["props"]["pageProps"]["trpcState"])
+        for query in objects_at(state, "queries"):
+            data = object_at(object_at(query, "state"), "data")
+            if query["queryKey"][0] == ["image", "get"] and number_at(data, "id") == image_id:
+                return data
+    return None

@@ -1,0 +1,74 @@
+"""The choice: which versions, files and resources are wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from itertools import compress
+from typing import Any
+
+from .answers import File, Model, Version, list_at, number_at, objects_at, text_at, unix_time
+from .settings import Settings
+from .targets import Target
+
+NO_WEIGHTS = frozenset(("Training Data", "Config", "Archive", "Workflow"))
+PICKLES = (".ckpt", ".pt", ".pth", ".bin", ".pkl", ".pickle")
+NO_WEIGHT_ENDINGS = (".zip", ".7z", ".rar", ".tar", ".gz", ".yaml", ".yml", ".json", ".txt", ".md", ".png", ".jpg")
+LORA_TYPES = frozenset(("lora", "locon", "dora", "lycoris"))
+
+
+def is_weights(file: File) -> bool:
+    """Whether the file is loaded as a model: no config, archive or training data."""
+    return file.type not in NO_WEIGHTS and not file.name.lower().endswith(NO_WEIGHT_ENDINGS)
+
+
+def choose_versions(model: Model, target: Target, settings: Settings) -> list[Version]:
+    """The versions wanted: the one named, or those of the wanted base models, or the newest of these."""
+    if target.version:
+        return [version for version in model.versions if version.id == target.version]
+    wanted = {name.casefold() for name in settings.base_models}
+    versions = [each for each in model.versions if not wanted or each.base_model.casefold() in wanted]
+    if settings.latest and versions:
+        return [max(versions, key=lambda version: (unix_time(version.published), version.id))]
+    return versions
+
+
+def choose_files(version: Version, target: Target, settings: Settings) -> list[File]:
+    """The files wanted: the one a download link names, the primary weights, or all."""
+    if target.file:
+        return [file for file in version.files if file.id == target.file]
+    if target.traits:
+        asked = {(key, value.casefold()) for key, value in target.traits}
+        told = ({**file.traits, "type": file.type}.items() for file in version.files)
+        fits = (asked <= {(key, str(value).casefold()) for key, value in traits} for traits in told)
+        return list(compress(version.files, fits))[:1]
+    if settings.primary:
+        return best_file(version.files)
+    return list(version.files)
+
+
+def best_file(files: Iterable[File]) -> list[File]:
+    """The primary file if it is weights, else the best weights, else the primary thing; never training data.
+
+    Among weights the site's own order counts: safetensors, pruned, half precision.
+    """
+
+    def merit(file: File) -> tuple[float, ...]:
+        """What makes a file the better choice, the most important first."""
+        whole = file.type in ("Model", "Pruned Model", "Diffusion Model", "UNet")
+        safe = file.traits.get("format") == "SafeTensor" or file.name.lower().endswith(".safetensors")
+        small = (file.traits.get("size") == "pruned", file.traits.get("fp") == "fp16")
+        return (is_weights(file), file.primary, whole, safe, *small, -file.id)
+
+    return sorted((file for file in files if file.type != "Training Data"), key=merit)[-1:]
+
+
+def versions_used(facts: Mapping[str, Any], *, checkpoints: bool) -> set[int]:
+    """The model versions that a picture was made with, from its `.txt`; of those whose type is told only LoRAs."""
+    used = objects_at(facts, "resources")
+    told = {
+        number_at(each, "modelVersionId"): (text_at(each, "modelType") or text_at(each, "type")).lower()
+        for each in used
+    }
+    wanted = {*LORA_TYPES, ""} | ({"checkpoint"} if checkpoints else set())
+    shown = {number_at({"id": each}, "id") for each in list_at(facts, "model_versions")}
+    return {each for each in shown | set(told) if each > 0 and told.get(each, "") in wanted}

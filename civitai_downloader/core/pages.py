@@ -1,0 +1,160 @@
+"""Pages: model.txt, description.html, post.json and the .txt of a picture."""
+
+from __future__ import annotations
+
+import html
+import json
+import os
+import re
+import string
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from ..util.files import write_json
+from ..util.logs import json_line
+from ..util.text import human_size
+from .answers import (
+    Image,
+    Model,
+    flat_meta,
+    list_at,
+    media_urls,
+    number_at,
+    object_at,
+    objects_at,
+    resources_of,
+    text_at,
+    texts_at,
+)
+from .prompts import Filters
+
+_BLOCK = re.compile(r"(?i)</?(?:p|br|div|h[1-6]|tr|pre|blockquote|ul|ol|hr)\b[^<>]*>")
+
+
+def plain_text(markup: str) -> str:
+    """The words of an HTML description, a line for each block."""
+    words = re.sub(r"<[^<>]*>", "", re.sub(r"(?i)<li\b[^<>]*>", "\n- ", _BLOCK.sub("\n", markup)))
+    lines = (re.sub(r"[ \t\xa0]+", " ", line).strip() for line in html.unescape(words).splitlines())
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()
+
+
+def model_text(model: Model, url: str) -> str:
+    """`model.txt`: what a person wants to know of a model, in plain words."""
+    head = [model.name, url, f"{model.type} by {model.creator or 'unknown'}", f"Tags: {', '.join(model.tags)}", ""]
+    head += [plain_text(text_at(model.raw, "description")), ""]
+    for version in model.versions:
+        head += [f"== {version.name} [{version.id}], {version.base_model}, {version.published[:10]}"]
+        if words := texts_at(version.raw, "trainedWords"):
+            head += [f"Trained words: {', '.join(words)}"]
+        head += [f"{file.name}  {human_size(file.size)}  {file.type}  {file.sha256}" for file in version.files]
+        head += [plain_text(text_at(version.raw, "description")), ""]
+    return "\n".join(head).strip() + "\n"
+
+
+def description_page(model: Model, url: str, template: str) -> str:
+    """`description.html`: the author's own words; the page's policy lets no script of theirs run."""
+    parts = [text_at(model.raw, "description")]
+    for version in model.versions:
+        if words := text_at(version.raw, "description"):
+            parts.append(f"<h2>{html.escape(version.name)}</h2>\n{words}")
+    facts = {"title": model.name, "creator": model.creator or "unknown", "type": model.type, "url": url}
+    escaped = {key: html.escape(value) for key, value in facts.items()}
+    return string.Template(template).substitute(escaped, body="\n".join(parts))
+
+
+def post_facts(post: Mapping[str, Any], post_id: int, page: str, images: list[int]) -> dict[str, Any]:
+    """`post.json`: what the author wrote, and the pictures in the author's order."""
+    return {
+        "id": post_id,
+        "page": page,
+        "title": text_at(post, "title") or None,
+        "text": plain_text(text_at(post, "detail")) or None,
+        "detail": text_at(post, "detail") or None,
+        "tags": [text_at(tag, "name") for tag in objects_at(post, "tags")],
+        "username": text_at(object_at(post, "user"), "username") or None,
+        "published_at": text_at(post, "publishedAt") or None,
+        "model_version": number_at(post, "modelVersionId") or None,
+        "images": images,
+    }
+
+
+def image_facts(image: Image, page: str, filters: Filters) -> dict[str, Any]:
+    """`<image id>.txt`: where a picture comes from and how it was made, as far as its list tells."""
+    meta = flat_meta(image.raw.get("meta"))
+    return {
+        "id": image.id,
+        "url": media_urls(image)[0],
+        "page": page,
+        "post_id": number_at(image.raw, "postId") or None,
+        "username": text_at(image.raw, "username") or None,
+        "created_at": text_at(image.raw, "createdAt") or None,
+        **{side: number_at(image.raw, side) or None for side in ("width", "height")},
+        "type": image.type,
+        "nsfw_level": image.level,
+        "model_versions": image.raw.get("modelVersionIds") or [],
+        "resources": resources_of(meta),
+        "tools": [],
+        "techniques": [],
+        **prompt_facts(meta, filters),
+    }
+
+
+def prompt_facts(meta: Any, filters: Filters) -> dict[str, Any]:
+    """The part of a `.txt` that is read from `meta`, which is kept whole, whatever its type.
+
+    Without it (a hidden prompt) everything is null.
+    """
+    told = meta if isinstance(meta, dict) else {}
+    prompt = told.get("prompt") if isinstance(told.get("prompt"), str) else None
+    clean, with_clothes = filters.apply(prompt) if prompt is not None else (None, None)
+    names = {"negative_prompt": "negativePrompt", "cfg_scale": "cfgScale", "size": "Size", "model": "Model"}
+    fields = ("negative_prompt", "sampler", "steps", "cfg_scale", "seed", "size", "model")
+    return {
+        "raw_prompt": prompt,
+        "prompt": clean,
+        "prompt_with_clothes": with_clothes,
+        **{field: told.get(names.get(field, field)) for field in fields},
+        "meta": meta,
+    }
+
+
+def with_generation(facts: Mapping[str, Any], answer: Mapping[str, Any], filters: Filters) -> dict[str, Any]:
+    """A `.txt` with what `image.getGenerationData` tells: tools, techniques, resources, and a prompt that lacked."""
+    told = prompt_facts(answer.get("meta"), filters) if facts.get("raw_prompt") is None and answer.get("meta") else {}
+    found = [*list_at(facts, "resources"), *resources_of(told.get("meta")), *objects_at(answer, "resources")]
+    return {
+        **facts,
+        "resources": list({json.dumps(each, sort_keys=True): each for each in found}.values()),
+        "tools": [text_at(tool, "name") for tool in objects_at(answer, "tools")],
+        "techniques": [text_at(technique, "name") for technique in objects_at(answer, "techniques")],
+        **told,
+    }
+
+
+def keep_known(facts: Mapping[str, Any], old: Mapping[str, Any]) -> dict[str, Any]:
+    """A `.txt` written anew: what is on disk already outlives its being hidden on the site."""
+    hidden = facts["raw_prompt"] is None and old.get("raw_prompt") is not None
+    kept = [*prompt_facts(None, Filters())] if hidden else []
+    kept += [name for name in ("resources", "tools", "techniques") if old.get(name) and not facts[name]]
+    return {**facts, **{name: old.get(name) for name in kept}}
+
+
+def read_prompt(path: Path) -> dict[str, Any]:
+    """A `<image id>.txt`, or {} if there is none that can be read."""
+    with suppress(OSError):
+        return json_line(path.read_bytes()) or {}
+    return {}
+
+
+def refilter(root: Path, filters: Filters) -> int:
+    """Apply the word lists anew to every prompt on disk, without a request; the number of files that changed."""
+    changed = 0
+    for folder, _, names in os.walk(root):
+        for path in (Path(folder, name) for name in names if re.fullmatch(r"\d+\.txt", name)):
+            facts = read_prompt(path)
+            if isinstance(prompt := facts.get("raw_prompt"), str):
+                facts["prompt"], facts["prompt_with_clothes"] = filters.apply(prompt)
+                changed += write_json(path, facts)
+    return changed

@@ -1,0 +1,96 @@
+"""Places: where a thing goes and what it is called."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Literal
+
+from ..util.names import clean_name, file_name, folder_name
+from .answers import File, Model, Version, unix_time
+from .data import read_data
+from .settings import NAMED_LAYOUTS
+
+Folder = tuple[str, ...]
+
+
+def page_folder(layout: str, model: Model) -> Folder:
+    """Where the pages of a model go: its folder, or below `.civitai` where models share folders."""
+    if layout == "sharded":
+        return (f"model_{model.id // 1000}", str(model.id))
+    creator, name = folder_name(model.creator or "unknown"), folder_name(model.name, f" [{model.id}]")
+    return (*(() if layout == "creator" else (".civitai",)), "users", creator, "models", name)
+
+
+def version_folder(layout: str, model: Model, version: Version) -> Folder:
+    """Where a version's pictures (in `images`) and unloadable files go."""
+    name = str(version.id) if layout == "sharded" else folder_name(version.name, f" [{version.id}]")
+    return (*page_folder(layout, model), name)
+
+
+@cache
+def app_facts(app: str) -> dict[str, Any]:
+    """What is known of an app (`apps.json`): its folders, its names of base models, what it keeps of a file."""
+    facts: dict[str, Any] = json.loads(read_data("apps.json"))[app]
+    return facts
+
+
+def file_folder(layout: str, model: Model, version: Version, file: File) -> Folder:
+    """Where a file goes, by layout, model type and file type."""
+    if layout not in NAMED_LAYOUTS:
+        return _template_folder(layout, model, version)
+    if layout in ("creator", "sharded") or file.type in ("Training Data", "Archive"):
+        return version_folder(layout, model, version)
+    app = app_facts(layout)
+    folder = app["files"].get(file.type) or app["types"].get(model.type) or app["other"]
+    alone = file.name.lower().endswith(".gguf") or version.base_model.lower().startswith(tuple(app["denoisers"]))
+    return tuple((app["types"]["UNet"] if alone and folder == app["types"]["Checkpoint"] else folder).split("/"))
+
+
+def _template_folder(layout: str, model: Model, version: Version) -> Folder:
+    """The folder a template stands for; a value can't add levels, and an unknown one is `unknown`."""
+    date = version.published if unix_time(version.published) else ""
+    values = {
+        "creator": model.creator, "type": model.type, "base_model": version.base_model, "model_name": model.name,
+        "model_id": str(model.id), "version_name": version.name, "version_id": str(version.id), "year": date[:4],
+        "month": date[5:7], "nsfw": "" if not model.level else "nsfw" if model.level & ~3 else "sfw",
+        "tag": model.tags[0] if model.tags else "",
+    }  # fmt: skip
+    safe = {key: clean_name(value) or "unknown" for key, value in values.items()}
+    parts = (folder_name(part.format_map(safe)) for part in re.split(r"[/\\]", layout))
+    return tuple(part for part in parts if part and part != "_")
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """One thing to have on disk. `path` is relative to the output folder; a picture's lacks its extension."""
+
+    kind: Literal["model", "image"]
+    id: str
+    name: str
+    path: str
+    urls: tuple[str, ...]
+    source: str
+    size: int = 0
+    sha256: str = ""
+    media: str = ""
+    scan: str = ""
+
+    @property
+    def identity(self) -> str:
+        """What makes two things the same bytes."""
+        return self.sha256 or f"{self.kind}:{self.id}"
+
+    @property
+    def spare_path(self) -> str:
+        """The path used when another file has the first: the file's id before the extension."""
+        folder, _, name = self.path.rpartition("/")
+        tail = f" [{self.id.rpartition('/')[2]}]"
+        return f"{folder}/{file_name(name, tail.strip(' []'), tail)}"
+
+
+def same_size(size: int, wanted: Wanted) -> bool:
+    """Whether a size in bytes is the one published, as exactly as the site publishes it."""
+    return bool(wanted.size) and abs(size - wanted.size) < 1024

@@ -1,0 +1,92 @@
+"""Settings: every option, checked."""
+
+from __future__ import annotations
+
+import re
+import string
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from ..util.errors import UsageError
+from ..util.text import printable, web_link
+
+FIELDS = "creator type base_model model_name model_id version_name version_id year month nsfw tag".split()
+NAMED_LAYOUTS = ("creator", "sharded", "comfyui", "a1111")
+
+
+def check_layout(layout: str) -> None:
+    """Raise UsageError for what is neither a named layout nor a template of known fields."""
+    try:
+        found = [name for _, name, _, _ in string.Formatter().parse(layout) if name is not None]
+    except ValueError:
+        found = ["?"]
+    if unknown := [name for name in found if name not in FIELDS]:
+        raise UsageError(f"The layout has no field {{{unknown[0]}}}; it knows {', '.join(FIELDS)}.")
+    if not found and layout not in NAMED_LAYOUTS:
+        raise UsageError(f"{layout!r} is no layout; use {', '.join(NAMED_LAYOUTS)} or a template with {{fields}}.")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Every option, checked; the options of a list line are a copy with replaced fields."""
+
+    output: Path = Path("downloads")
+    layout: str = "creator"
+    latest: bool = False
+    primary: bool = False
+    types: tuple[str, ...] = ()
+    base_models: tuple[str, ...] = ()
+    only: Literal["all", "models", "images", "metadata"] = "all"
+    gallery: bool = True
+    max_images: int | None = 200
+    sfw: bool = False
+    loras: bool = True
+    checkpoints: bool = False
+    full_metadata: bool = False
+    token: str = field(default="", repr=False)
+    cookies: str = field(default="", repr=False)
+    site: str = ""
+    workers: int = 4
+    max_rate_model: float = 0.5
+    max_rate_image: float = 2.0
+    limit_rate: int = 0
+    connections: int = 8
+    retries: int = 5
+    timeout: float = 30.0
+    resume: bool = True
+    check_hashes: bool = True
+    force: bool = False
+    refresh: bool = False
+    wait: bool = False
+    idm: Path | None = None
+    idm_wait: bool = False
+    idm_token_url: bool = False
+    dry_run: bool = False
+
+    def __post_init__(self) -> None:
+        """Raise UsageError for a layout, site or token that can't work."""
+        check_layout(self.layout)
+        if self.token and not re.fullmatch(r"[\x21-\x7e]{8,512}", self.token):
+            raise UsageError("The token is malformed: it must be one word of letters and digits, as the site gave it.")
+        if self.site and not web_link(self.site):
+            raise UsageError(f"The site {printable(self.site)!r} is no web address; write https://HOST.")
+
+    @property
+    def wants_files(self) -> bool:
+        """Whether model files are to be fetched."""
+        return self.only in ("all", "models")
+
+    @property
+    def wants_images(self) -> bool:
+        """Whether the pictures of `images/` are to be fetched."""
+        return self.only in ("all", "images")
+
+    def wants_level(self, level: int) -> bool:
+        """Whether a picture of this browsing level is wanted; with --sfw an unrated one is not."""
+        return not self.sfw or level in (1, 2)
+
+    @property
+    def level(self) -> int:
+        """The browsing levels wanted, as the site's bitmask (1 PG, 2 PG-13, 4 R, 8 X, 16 XXX)."""
+        return 3 if self.sfw else 31

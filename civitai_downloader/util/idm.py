@@ -1,0 +1,104 @@
+"""Internet Download Manager: handing links over, and seeing what has come."""
+
+from __future__ import annotations
+
+import calendar
+import glob
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+from .clock import Clock
+from .errors import Failure, UsageError
+from .files import size_of
+from .pace import Pace
+
+
+class Idm:
+    """Internet Download Manager as a queue: links are handed over, it fetches them in its own time.
+
+    Its command line tells nothing but that the program ran; that a file has come is seen on the disk alone.
+    """
+
+    def __init__(self, program: Path, clock: Clock) -> None:
+        self._program, self._pace = program, Pace(5, clock)
+
+    def add(self, url: str, folder: Path, name: str) -> None:
+        """Put a link into the queue without starting it, without a question; raises Failure."""
+        self._pace.wait()
+        self._run("/d", url, "/p", str(folder), "/f", name, "/n", "/a")
+
+    def start(self) -> None:
+        """Start the queue; raises Failure."""
+        self._run("/s")
+
+    def _run(self, *words: str) -> None:
+        """Run the program and wait ten seconds at most: a first copy becomes IDM itself and lives on."""
+        quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        try:
+            code = subprocess.Popen([str(self._program), *words], **quiet).wait(10)  # type: ignore[call-overload]
+        except subprocess.TimeoutExpired:
+            return
+        except OSError as error:
+            raise Failure("idm", f"{self._program.name} can't be run ({error.strerror}); check --idm.") from None
+        if code:
+            raise Failure("idm", f"{self._program.name} refused the link (exit code {code}); try it by hand once.")
+
+
+def find_idm(named: str) -> Path:
+    """IDMan.exe: as named, else by IDM's own registry entry, else where it is installed, else on the PATH.
+
+    Raises UsageError when it is not there.
+    """
+    folders = [os.environ[name] for name in ("ProgramFiles(x86)", "ProgramFiles", "ProgramW6432") if name in os.environ]
+    places = [Path(folder, "Internet Download Manager", "IDMan.exe") for folder in folders]
+    candidates = [Path(named)] if named else [_idm_of_registry(), *places, Path(shutil.which("IDMan") or "")]
+    for candidate in candidates:
+        if shutil.which(str(candidate.absolute())):
+            return candidate.absolute()
+    raise UsageError(
+        f"Internet Download Manager was not found{f' at {named}' if named else ''}; name it by --idm=PATH."
+    )
+
+
+def _idm_of_registry() -> Path:
+    if sys.platform == "win32":
+        import winreg  # only there on Windows
+
+        with suppress(OSError), winreg.OpenKey(winreg.HKEY_CURRENT_USER, r"Software\DownloadManager") as found:
+            return Path(str(winreg.QueryValueEx(found, "ExePath")[0]))
+    return Path()
+
+
+def delivered(path: Path, size: int) -> Path | None:
+    """What was delivered for `path`: itself, or a `name_2.ext` of the right size beside it; None if nothing was."""
+    if path.is_file():
+        return path
+    numbered = path.parent.glob(f"{glob.escape(path.stem)}_*{glob.escape(path.suffix)}")
+    whole = (each for each in sorted(numbered) if re.fullmatch(r"_\d+", each.stem[len(path.stem) :]))
+    return next((each for each in whole if size and size_of(each) == size), None)
+
+
+def seconds_quiet(path: Path) -> float:
+    """For how long nobody has written to a file; 0 while another program holds it (Windows)."""
+    try:
+        os.rename(path, path)
+        return max(0.0, time.time() - path.stat().st_mtime)
+    except OSError:
+        return 0.0
+
+
+def expiry_of(url: str, now: float) -> float:
+    """When a signed link runs out (Unix time), by what it says of itself; a day from `now` if it says nothing."""
+    try:
+        query = parse_qs(urlsplit(url).query)
+        signed, seconds = (query.get(name, [""])[0] for name in ("X-Amz-Date", "X-Amz-Expires"))
+        return calendar.timegm(time.strptime(signed, "%Y%m%dT%H%M%SZ")) + min(float(seconds), 7 * 86400.0)
+    except (ValueError, OverflowError):
+        return now + 86400.0
