@@ -13,8 +13,18 @@ import pytest
 from civitai_downloader import core
 from civitai_downloader.util import KeptAnswers, UsageError, parse_devalue
 from tests.conftest import Runner, State, files_under, one_file
-from tests.fake_civitai import FakeCivitai, FakeModel, FakeVersion, Status, World, busy, png_bytes
-from tests.fake_trpc import UNDEFINED, Date, devalue
+from tests.fake_civitai import (
+    UNDEFINED,
+    Date,
+    FakeCivitai,
+    FakeModel,
+    FakeVersion,
+    Status,
+    World,
+    busy,
+    devalue,
+    png_bytes,
+)
 
 Captured = pytest.CaptureFixture[str]
 Encoding = Literal["superjson", "devalue", "alternate"]
