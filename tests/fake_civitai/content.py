@@ -13,7 +13,6 @@ from functools import cached_property
 from pathlib import PurePosixPath
 
 PAGE = 64 * 1024
-
 HASHES = ("AutoV1", "AutoV2", "SHA256", "CRC32", "BLAKE3", "AutoV3")
 
 

@@ -43,23 +43,15 @@ def http_date(seconds: float) -> str:
 
 
 _HTML = "text/html; charset=UTF-8"
-
 EMPTY = Status(200, "", content_type="application/octet-stream")
-
 HTML_PAGE = Status(200, LOGIN_HTML, content_type=_HTML)
-
 JSON_PAGE = Status(200, '{"error":"Unauthorized","message":"Please log in"}')
-
 MAINTENANCE = Status(200, "<!DOCTYPE html><title>Civitai</title>We will be back in a few minutes", content_type=_HTML)
-
 CLOUDFLARE_520 = Status(
     520, "<!DOCTYPE html><title>civitai.com | 520: Web server is returning an unknown error</title>", content_type=_HTML
 )
-
 CLOUDFLARE_524 = Status(524, "<!DOCTYPE html><title>civitai.com | 524: A timeout occurred</title>", content_type=_HTML)
-
 CHALLENGE = Status(403, "<!DOCTYPE html><title>Just a moment...</title>", {"cf-mitigated": "challenge"}, _HTML)
-
 REGION_BLOCKED = Status(451, '{"error":"Not available in your region","code":"REGION_BLOCKED"}')
 
 

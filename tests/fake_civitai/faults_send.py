@@ -178,11 +178,7 @@ class Raw(Action):
 
 
 GARBAGE = Raw(b"\x16\x03\x01 this is no HTTP at all\r\n\r\n")
-
 HUGE_HEADERS = Raw(b"HTTP/1.1 200 OK\r\n" + b"X-Filler: " + b"x" * 200_000 + b"\r\nContent-Length: 0\r\n\r\n")
-
 MANY_HEADERS = Raw(b"HTTP/1.1 200 OK\r\n" + b"X-Filler: x\r\n" * 500 + b"Content-Length: 0\r\n\r\n")
-
 TWO_LENGTHS = Raw(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 7\r\n\r\nhello")
-
 NO_ANSWER = Raw(b"")

@@ -90,7 +90,6 @@ MODEL_ORDERS = {
 }
 
 BY_ID = Order(lambda image: (image.id,), (-1,), lossy=True)
-
 BY_RISING_ID = Order(lambda image: (image.id,), (1,))
 
 IMAGE_SORTS: dict[str, Callable[[FakeImage], tuple[int, ...]]] = {

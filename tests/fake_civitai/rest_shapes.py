@@ -23,7 +23,6 @@ def model_json(
     if model.recorded is not None:
         return dict(rehosted(model.recorded, call.hosts))
     level = model.nsfw_level
-    avatar = f"{call.hosts.image}/{ACCOUNT}/00000000-0000-4000-8000-00000000a001/width=96/{quote(model.creator)}.jpeg"
     answer: Json = {
         "id": model.id,
         "name": model.name,
@@ -43,15 +42,8 @@ def model_json(
         "cosmetic": None,
         "baseModels": list(dict.fromkeys(version.base_model for version in versions)),
         "supportsGeneration": True,
-        "stats": _counters(
-            world,
-            downloadCount=model.downloads,
-            thumbsUpCount=model.thumbs,
-            thumbsDownCount=1,
-            commentCount=4,
-            tippedAmountCount=0,
-        ),
-        "creator": {"username": model.creator, "image": avatar},
+        "stats": _model_counters(world, model),
+        "creator": {"username": model.creator, "image": _avatar_url(call.hosts, model.creator)},
         "tags": model.tags,
         "modelVersions": [version_json(world, call, version, form, mask) for version in versions],
     }
@@ -60,6 +52,15 @@ def model_json(
     if model.mode:
         answer["mode"] = model.mode
     return answer | model.extra
+
+
+def _model_counters(world: World, model: FakeModel) -> Json:
+    counts = {"downloadCount": model.downloads, "thumbsUpCount": model.thumbs, "thumbsDownCount": 1}
+    return _counters(world, **counts, commentCount=4, tippedAmountCount=0)
+
+
+def _avatar_url(hosts: Hosts, creator: str) -> str:
+    return f"{hosts.image}/{ACCOUNT}/00000000-0000-4000-8000-00000000a001/width=96/{quote(creator)}.jpeg"
 
 
 def _commercial_use(world: World, model: FakeModel) -> Any:

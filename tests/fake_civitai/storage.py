@@ -36,12 +36,9 @@ def answer_storage(world: World, call: Call) -> Reply:
     if "authorization" in call.headers:
         return xml_error("InvalidArgument", 400)
     if call.method != "GET" or not _signed(world, call):
-        refusal = json_reply({"code": "unauthorized", "status": 401}, 401)
-        return (
-            refusal
-            if world.b2_links
-            else xml_error("AccessDenied" if call.method == "GET" else "SignatureDoesNotMatch", 403)
-        )
+        if world.b2_links:
+            return json_reply({"code": "unauthorized", "status": 401}, 401)
+        return xml_error("AccessDenied" if call.method == "GET" else "SignatureDoesNotMatch", 403)
     file = world.files.get(int(call.path.split("/")[3]))
     if file is None:
         return xml_error("NoSuchKey", 404)
