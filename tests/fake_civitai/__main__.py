@@ -12,7 +12,7 @@ from .server import FakeCivitai
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the demo site until Ctrl-C."""
+    """Run the demo site until Ctrl-C is pressed."""
     parser = argparse.ArgumentParser(
         prog="python -m tests.fake_civitai", description="A local Civitai to try things on."
     )

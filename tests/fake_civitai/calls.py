@@ -1,4 +1,4 @@
-"""A call as it comes in."""
+"""A call is one request to the site, as it came in."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Hosts:
 
 @dataclass(frozen=True)
 class Call:
-    """One request as it came in; header names are lower-case."""
+    """One request as it came in. The names of its headers are in lower case."""
 
     host: Host
     hosts: Hosts
@@ -37,39 +37,39 @@ class Call:
 
     @cached_property
     def query(self) -> dict[str, list[str]]:
-        """The query, each name with all its values."""
+        """The parameters of the query, each with all its values."""
         return parse_qs(self.raw_query, keep_blank_values=True)
 
     @property
     def text(self) -> str:
-        """What faults are matched against: `site:/api/v1/models?limit=1`."""
+        """The text that faults are matched against, such as `site:/api/v1/models?limit=1`."""
         return f"{self.host}:{self.path}" + (f"?{self.raw_query}" if self.raw_query else "")
 
     def first(self, name: str, default: str = "") -> str:
-        """The first value of a query parameter."""
+        """Return the first value of a query parameter."""
         return self.query.get(name, [default])[0]
 
     def flag(self, name: str) -> bool:
-        """A parameter that is on for `true`, `1`, `yes` and `on`."""
+        """Tell whether a parameter is switched on by `true`, `1`, `yes` or `on`."""
         return self.first(name).lower() in ("true", "1", "yes", "on")
 
     def number(self, name: str) -> int | None:
-        """A whole number, or None."""
+        """Return a parameter that is a whole number, or None."""
         return int(self.first(name)) if re.fullmatch(r"-?\d{1,12}", self.first(name)) else None
 
     def listed(self, name: str) -> list[str]:
-        """The values of a parameter whose values may also be joined by commas."""
+        """Return the values of a parameter that may be repeated or joined by commas."""
         return [part for value in self.query.get(name, []) for part in value.split(",") if part]
 
     def without(self, *names: str) -> Call:
-        """The same call lacking these headers."""
+        """Return the same call without these headers."""
         return replace(self, headers={key: value for key, value in self.headers.items() if key not in names})
 
     def account(self, world: World) -> str | None:
-        """The valid key it came with. A wrong one is no error: the caller is then anonymous.
+        """Return the valid key that came with the call. A wrong key is no error: the caller is then anonymous.
 
-        With an `Authorization` header of any kind `?token=` is not looked at; its scheme word is not checked. A session
-        cookie, new or old style, counts where there is neither; the fake takes keys as sessions too.
+        If there is an `Authorization` header of any kind, `?token=` is ignored; the scheme word of the header is not
+        checked. A session cookie, new or old style, counts if there is neither. Keys are accepted as sessions too.
         """
         if "authorization" in self.headers:
             key = [*self.headers["authorization"].split(), "", ""][1]
@@ -82,11 +82,11 @@ class Call:
 
     @property
     def only_cookie(self) -> bool:
-        """Whether it carries no key at all, good or bad."""
+        """Whether the call carries no key at all, neither a good one nor a bad one."""
         return "authorization" not in self.headers and "token" not in self.query
 
     @property
     def browser(self) -> bool:
-        """Whether the site takes the caller for a browser, who gets pages and redirects in place of JSON errors."""
+        """Whether the site takes the caller for a browser, which gets pages and redirects instead of JSON errors."""
         agent = self.headers.get("user-agent", "").lower()
         return any(word in agent for word in ("mozilla", "chrome", "safari", "firefox", "opera", "edge"))

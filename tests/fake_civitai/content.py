@@ -1,4 +1,4 @@
-"""The bytes of files and pictures, made up on the spot."""
+"""The bytes of files and pictures are generated here."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ HASHES = ("AutoV1", "AutoV2", "SHA256", "CRC32", "BLAKE3", "AutoV3")
 
 @dataclass(frozen=True)
 class Body:
-    """An object of `size` bytes: `head` as it is, the rest made up from `seed` when read, so 4 GB cost no memory."""
+    """An object of `size` bytes. After `head`, the rest is generated from `seed` when read, so 4 GB cost no memory."""
 
     head: bytes = b""
     size: int = 0
@@ -27,12 +27,12 @@ class Body:
 
     @classmethod
     def of(cls, data: bytes) -> Body:
-        """An object that holds these bytes."""
+        """Return an object that holds these bytes."""
         return cls(data, len(data))
 
     @classmethod
     def generated(cls, name: str, size: int, seed: int | str) -> Body:
-        """An object of `size` bytes that begins as a file of that name should."""
+        """Return an object of `size` bytes that begins as a file of that name should."""
         ending = PurePosixPath(name).suffix.lower()
         starts = {".zip": b"PK\x03\x04", ".ckpt": b"PK\x03\x04", ".pt": b"PK\x03\x04", ".gguf": b"GGUF"}
         head = starts.get(ending, b"")
@@ -51,7 +51,7 @@ class Body:
         return index.to_bytes(8, "big") + self._pattern[turn : turn + PAGE - 8]
 
     def read(self, start: int, stop: int) -> bytes:
-        """The bytes from `start` up to `stop`; no two places hold the same 64 KiB."""
+        """Return the bytes from `start` up to `stop`. No two places hold the same 64 KiB."""
         stop = min(stop, self.size)
         pieces = [self.head[start:stop]]
         position = max(start, len(self.head))
@@ -67,18 +67,18 @@ class Body:
         return data
 
     def chunks(self, start: int, stop: int, step: int = 4 * PAGE) -> Iterator[bytes]:
-        """The same in pieces of at most `step` bytes."""
+        """Yield the same bytes in pieces of at most `step` bytes."""
         for position in range(start, min(stop, self.size), step):
             yield self.read(position, min(position + step, stop))
 
     @cached_property
     def data(self) -> bytes:
-        """All of it, for comparing small files."""
+        """The whole object, for comparing small files."""
         return self.read(0, self.size)
 
     @cached_property
     def sha256(self) -> str:
-        """Lower-case SHA256, computed in pieces."""
+        """The SHA256 in lower case, computed piece by piece."""
         digest = hashlib.sha256()
         for chunk in self.chunks(0, self.size):
             digest.update(chunk)
@@ -86,12 +86,12 @@ class Body:
 
     @cached_property
     def etag(self) -> str:
-        """A strong ETag, cheap even for a large object."""
+        """A strong ETag that is cheap even for a large object."""
         return f'"{hashlib.md5(self.head + f"{self.seed} {self.size}".encode()).hexdigest()}"'
 
     @cached_property
     def hashes(self) -> dict[str, str]:
-        """Every hash kind the site knows, upper-case; BLAKE3 only has the right look."""
+        """Every kind of hash that the site knows, in upper case. BLAKE3 only looks like one."""
         checksum = 0
         for chunk in self.chunks(0, self.size):
             checksum = zlib.crc32(chunk, checksum)
@@ -109,7 +109,7 @@ class Body:
 
 
 def safetensors_bytes(seed: int | str, payload: int = 1000) -> bytes:
-    """A valid safetensors file with one tensor of `payload` bytes."""
+    """Return a valid safetensors file with one tensor of `payload` bytes."""
     return _safetensors_head(payload) + _noise(seed, payload)
 
 
@@ -120,7 +120,7 @@ def _safetensors_head(payload: int) -> bytes:
 
 
 def png_bytes(seed: int | str, width: int = 8, height: int = 8, text: str = "") -> bytes:
-    """A PNG that any viewer opens: a colour gradient chosen by the seed, `text` in its `parameters` chunk."""
+    """Return a PNG that any viewer opens: a gradient that depends on the seed, with `text` as its `parameters`."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
@@ -145,29 +145,29 @@ def png_bytes(seed: int | str, width: int = 8, height: int = 8, text: str = "") 
 
 
 def jpeg_bytes(seed: int | str, size: int = 300) -> bytes:
-    """Bytes that begin and end like a JPEG."""
+    """Return bytes that begin and end like a JPEG."""
     return b"\xff\xd8\xff\xe0\x00\x10JFIF\x00\x01\x01" + _noise(seed, size) + b"\xff\xd9"
 
 
 def webp_bytes(seed: int | str, size: int = 300) -> bytes:
-    """Bytes that begin like a WebP, with the right length inside."""
+    """Return bytes that begin like a WebP and state the right length."""
     return b"RIFF" + struct.pack("<I", size + 12) + b"WEBPVP8 " + struct.pack("<I", size) + _noise(seed, size)
 
 
 def gif_bytes(seed: int | str, size: int = 300) -> bytes:
-    """Bytes that begin and end like a GIF."""
+    """Return bytes that begin and end like a GIF."""
     return b"GIF89a\x01\x00\x01\x00\x00\x00\x00" + _noise(seed, size) + b";"
 
 
 def mp4_bytes(seed: int | str, size: int = 600) -> bytes:
-    """Bytes that begin like an MP4: an ftyp box, then one mdat box."""
+    """Return bytes that begin like an MP4: an ftyp box, then one mdat box."""
     return (
         b"\x00\x00\x00\x18ftypisom\x00\x00\x02\x00isommp42" + struct.pack(">I", size + 8) + b"mdat" + _noise(seed, size)
     )
 
 
 def webm_bytes(seed: int | str, size: int = 600) -> bytes:
-    """Bytes that begin like a WebM."""
+    """Return bytes that begin like a WebM."""
     return b"\x1aE\xdf\xa3\x9fB\x86\x81\x01B\xf7\x81\x01B\xf2\x81\x04B\xf3\x81\x08B\x82\x84webm" + _noise(seed, size)
 
 
@@ -176,7 +176,7 @@ def _noise(seed: int | str, size: int) -> bytes:
 
 
 def media_type(data: bytes) -> str:
-    """What these bytes are, whatever their link ends in."""
+    """Return the media type of these bytes, whatever the ending of their link says."""
     magic = {
         b"\x89PNG": "image/png",
         b"\xff\xd8\xff": "image/jpeg",

@@ -1,4 +1,4 @@
-"""Download links: who may have a file, and which file it is."""
+"""Download links decide who may have a file and which file it is."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .world import FakeVersion, World
 
 
 def download(world: World, call: Call, number: str) -> Reply:
-    """`GET /api/download/models/{id}`: 307 to signed storage, or a reason in the site's order of checks."""
+    """Answer `GET /api/download/models/{id}` with a 307 to signed storage, or refuse in the site's order of checks."""
     if world.blacklisted:
         return _refused(call, 403, {"error": "Forbidden"}, "Forbidden")
     if world.quota is not None and world.quota <= 0:
@@ -39,6 +39,7 @@ def download(world: World, call: Call, number: str) -> Reply:
 
 
 def _download_params(call: Call) -> Reply | None:
+    """Refuse parameters that the site does not know."""
     sizes, kinds = ("full", "pruned"), {"type": FILE_TYPES, "format": FORMATS}
     wrong = [name for name, known in kinds.items() if name in call.query and call.first(name) not in known]
     wrong += ["size"] if call.first("size", "full") not in sizes else []
@@ -48,7 +49,7 @@ def _download_params(call: Call) -> Reply | None:
 
 
 def _download_state(world: World, call: Call, version: FakeVersion | None) -> Reply | None:
-    """Reasons in the model or version itself; being archived is looked at before being published."""
+    """Refuse because of the model or version. The site checks for archived models before unpublished ones."""
     model = version.model if version else None
     if version is None or model is None or model.poi or model.id not in world.models:
         return _not_found(call)
@@ -64,7 +65,7 @@ def _download_state(world: World, call: Call, version: FakeVersion | None) -> Re
 
 
 def _download_rights(world: World, call: Call, version: FakeVersion) -> Reply | None:
-    """Reasons in the caller: needs a key, has not bought early access, lacks a grant."""
+    """Refuse because of the caller, who has no key, has not bought early access or lacks permission."""
     account = call.account(world)
     if (version.needs_token or world.login_needed) and not account:
         return _login(call, version)
@@ -81,7 +82,7 @@ def _download_rights(world: World, call: Call, version: FakeVersion) -> Reply | 
 
 
 def _login(call: Call, version: FakeVersion) -> Reply:
-    """The trap of looking like a browser: the way to a login page that answers 200, where JSON says 401."""
+    """Ask for a login, with a trap: what looks like a browser ends on a login page with a 200 instead of a 401."""
     if call.browser:
         back = quote(f"/model-versions/{version.id}", safe="")
         return redirect(f"{call.hosts.site}/login?returnUrl={back}&reason=download-auth")
@@ -98,10 +99,10 @@ def _refused(call: Call, status: int, data: Json, text: str) -> Reply:
 
 
 def choose_file(world: World, call: Call, version: FakeVersion, wanted: Mapping[str, str]) -> FakeFile | None:
-    """The file that the download endpoint picks.
+    """Return the file that the download endpoint picks.
 
-    `fileId` says it exactly. Otherwise candidates are filtered by `type` alone and scored by the wishes, where the
-    preferences of the account replace the site's own; a best one that is not what was asked for is a 404.
+    `fileId` names it exactly. Otherwise the candidates are filtered by `type` alone and scored by preferences, where
+    those of the account replace the site's own. If the best one is not what was asked for, the answer is a 404.
     """
     candidates = [file for file in version.files if file.visible]
     if wanted.get("fileId"):
@@ -120,14 +121,14 @@ def choose_file(world: World, call: Call, version: FakeVersion, wanted: Mapping[
 
 
 def _score(file: FakeFile, wishes: Mapping[str, str]) -> tuple[int, ...]:
-    """How well a file fits; the types that load come first."""
+    """Rate how well a file fits. The types that can be loaded come first."""
     kinds = ("Model", "Pruned Model", "Diffusion Model", "UNet")
     fits = [int(file.metadata.get(key) == wishes[key]) for key in ("format", "size", "fp", "quantType")]
     return (int(file.type in kinds), *fits)
 
 
 def download_other(world: World, call: Call, _rest: str) -> Reply:
-    """Every other path under `/api/download/`: the login page, or JSON for requests that say they are JSON."""
+    """Answer other paths under `/api/download/` with the login page, or with JSON if the request says it is JSON."""
     if call.account(world):
         return json_reply({"error": "Not found"}, 404)
     if "json" in call.headers.get("content-type", ""):
@@ -136,5 +137,5 @@ def download_other(world: World, call: Call, _rest: str) -> Reply:
 
 
 def training_data(_world: World, call: Call, number: str) -> Reply:
-    """The old link of training data."""
+    """Redirect the old link of training data."""
     return redirect(f"{call.hosts.site}/api/download/models/{number}?type=Training%20Data", 308)

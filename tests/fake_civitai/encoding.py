@@ -1,4 +1,4 @@
-"""The two encodings of tRPC, superjson and devalue."""
+"""The two encodings of tRPC are superjson and devalue."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from .world import World
 
 
 class Date(str):
-    """A moment, which both encodings mark as such."""
+    """A moment, which both encodings mark as one."""
 
 
 class _Undefined:
-    """What JavaScript calls undefined."""
+    """The value that JavaScript calls undefined."""
 
 
 UNDEFINED = _Undefined()
 
 
 def encoded(world: World, value: Any) -> Any:
-    """A value in the encoding that is on just now."""
+    """Return a value in the encoding that the world uses at the moment."""
     world.trpc_answers += 1
     flat = world.encoding == "devalue" or (world.encoding == "alternate" and world.trpc_answers % 2 == 0)
     return devalue(value) if flat else superjson(value)
 
 
 def superjson(value: Any) -> Json:
-    """The encoding as an object: plain JSON, with the types of dates and undefined values on the side."""
+    """Encode a value as an object: plain JSON, with the types of dates and undefined values listed beside it."""
     marks: dict[str, list[str]] = {}
 
     def plain(part: Any, path: str) -> Any:
@@ -46,7 +46,7 @@ def superjson(value: Any) -> Json:
 
 
 def devalue(value: Any) -> str:
-    """The encoding as a string: a flat list of values in which containers hold the places of what is in them."""
+    """Encode a value as a string: a flat list in which containers hold the positions of their contents."""
     flat: list[Any] = []
     places: dict[Any, int] = {}
 

@@ -1,4 +1,4 @@
-"""A small world to look at."""
+"""A small world shows the site at work."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ DEMO_PROMPTS = (
 
 
 def demo_world() -> World:
-    """Four small models with some twenty pictures, hostile names among them."""
+    """Return four small models with about twenty pictures, some of them with hostile names."""
     world = World()
     lantern = world.add_model("Paper Lantern Style", creator="lantern_maker")
     for name, base in (("v1.0", "SD 1.5"), ("v2.0", "SDXL 1.0")):

@@ -1,4 +1,4 @@
-"""Faults in what is answered."""
+"""These faults change what is answered."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .replies import Reply, json_reply, ranged, xml_error
 
 @dataclass(frozen=True)
 class Status(Action):
-    """Another answer instead: any status, body, headers and content type."""
+    """A different answer, with any status, body, headers and content type."""
 
     code: int = 500
     body: str | bytes = ""
@@ -32,13 +32,13 @@ class Status(Action):
 
 
 def busy(code: int = 429, retry_after: int | str | None = None) -> Status:
-    """429 or 503 with `Retry-After` in seconds, as a date (`http_date`), or without."""
+    """Return a 429 or 503, with `Retry-After` in seconds, as a date (see `http_date`), or without it."""
     headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
     return Status(code, '{"error":"Too busy, try again later"}', headers)
 
 
 def http_date(seconds: float) -> str:
-    """The date, so many seconds from now, as `Retry-After` has it."""
+    """Return the date that is so many seconds from now, in the format of HTTP headers."""
     return formatdate(time.time() + seconds, usegmt=True)
 
 
@@ -57,7 +57,7 @@ REGION_BLOCKED = Status(451, '{"error":"Not available in your region","code":"RE
 
 @dataclass(frozen=True)
 class Rewrite(Action):
-    """The normal JSON answer, passed through a function: null list members, wrong types, what you like."""
+    """The normal JSON answer changed by a function: null list members, wrong types, anything."""
 
     change: Callable[[Any], Any] = lambda data: data
 
@@ -68,7 +68,7 @@ class Rewrite(Action):
 
 @dataclass(frozen=True)
 class BrokenJson(Action):
-    """The first half of the normal body, complete as far as HTTP can tell."""
+    """The first half of the normal body, which is complete as far as HTTP can tell."""
 
     def answer(self, call: Call, normal: Normal) -> Reply:
         reply = normal(call)
@@ -77,7 +77,7 @@ class BrokenJson(Action):
 
 @dataclass(frozen=True)
 class BigJson(Action):
-    """A valid but huge list answer without items."""
+    """A valid but huge list answer without any items."""
 
     size: int = 64 * 1024 * 1024
 
@@ -87,7 +87,7 @@ class BigJson(Action):
 
 @dataclass(frozen=True)
 class RedirectTo(Action):
-    """A redirect to this URL (another host, `file:`, a private address); "" leads back to the same URL for ever."""
+    """A redirect to this URL (another host, `file:`, a private address). "" redirects to the same URL for ever."""
 
     url: str = ""
     code: int = 302
@@ -99,7 +99,7 @@ class RedirectTo(Action):
 
 @dataclass(frozen=True)
 class IgnoreRange(Action):
-    """200 with everything in answer to a Range."""
+    """A 200 with the whole object in answer to a Range."""
 
     def answer(self, call: Call, normal: Normal) -> Reply:
         return normal(call.without("range", "if-range"))
@@ -107,7 +107,7 @@ class IgnoreRange(Action):
 
 @dataclass(frozen=True)
 class Changed(Action):
-    """The object is another one by now, with another ETag and date; If-Range is honoured."""
+    """The object has been replaced and has another ETag and date. If-Range is honoured."""
 
     data: bytes | None = None
     honour: ClassVar[bool] = True
@@ -121,13 +121,13 @@ class Changed(Action):
 
 @dataclass(frozen=True)
 class IgnoreIfRange(Changed):
-    """The object is another one by now, and 206 gives its middle in spite of If-Range."""
+    """The object has been replaced, and a 206 gives the middle of the new one in spite of If-Range."""
 
     honour: ClassVar[bool] = False
 
 
 def _other(body: Body, data: bytes | None) -> Body:
-    """Another object of the same size unless its data are given."""
+    """Return an object with these data, or a different object of the same size."""
     if data is not None:
         return Body.of(data)
     return replace(body, head=body.head[:136] + body.head[136:][::-1], seed=f"{body.seed} changed")
@@ -135,7 +135,7 @@ def _other(body: Body, data: bytes | None) -> Body:
 
 @dataclass(frozen=True)
 class Validators(Action):
-    """The same object under another ETag and date; None leaves that header out. A "W/..." ETag is a weak one."""
+    """The same object with another ETag and date. None omits that header; an ETag that starts with W/ is weak."""
 
     etag: str | None = None
     modified: str | None = None
@@ -147,7 +147,7 @@ class Validators(Action):
 
 @dataclass(frozen=True)
 class WrongStart(Action):
-    """206 whose Content-Range and bytes begin elsewhere than asked."""
+    """A 206 whose Content-Range and bytes do not begin where they were asked to."""
 
     by: int = 7
 
@@ -162,7 +162,7 @@ class WrongStart(Action):
 
 @dataclass(frozen=True)
 class WrongTotal(Action):
-    """206 whose Content-Range names another total size."""
+    """A 206 whose Content-Range names a wrong total size."""
 
     by: int = 1
 
@@ -174,7 +174,7 @@ class WrongTotal(Action):
 
 @dataclass(frozen=True)
 class NoContentRange(Action):
-    """206 that does not say which part it is."""
+    """A 206 that does not say which part it is."""
 
     def answer(self, call: Call, normal: Normal) -> Reply:
         return normal(call).with_headers(Content_Range=None)
@@ -182,7 +182,7 @@ class NoContentRange(Action):
 
 @dataclass(frozen=True)
 class MultipartRanges(Action):
-    """206 as multipart/byteranges for a single range."""
+    """A 206 in multipart/byteranges format although only one range was asked for."""
 
     def answer(self, call: Call, normal: Normal) -> Reply:
         reply = normal(call)
@@ -197,7 +197,7 @@ class MultipartRanges(Action):
 
 @dataclass(frozen=True)
 class Unasked206(Action):
-    """206 with the second half for a request without Range."""
+    """A 206 with the second half although no Range was asked for."""
 
     def answer(self, call: Call, normal: Normal) -> Reply:
         reply = normal(call)
@@ -207,7 +207,7 @@ class Unasked206(Action):
 
 @dataclass(frozen=True)
 class Always416(Action):
-    """416 to every Range; without one all is well."""
+    """A 416 for every Range. Requests without a Range are answered normally."""
 
     def answer(self, call: Call, normal: Normal) -> Reply:
         reply = normal(call.without("range", "if-range"))
@@ -218,7 +218,7 @@ class Always416(Action):
 
 @dataclass(frozen=True)
 class Gzip(Action):
-    """The body gzipped though identity was asked for."""
+    """The body is compressed with gzip although identity was asked for."""
 
     def answer(self, call: Call, normal: Normal) -> Reply:
         reply = normal(call)
@@ -228,7 +228,7 @@ class Gzip(Action):
 
 @dataclass(frozen=True)
 class GzipBomb(Action):
-    """A small gzipped body that unpacks to so many MiB of zeros."""
+    """A small gzip body that unpacks to so many MiB of zeros."""
 
     mebibytes: int = 1024
 
@@ -239,7 +239,7 @@ class GzipBomb(Action):
 
 @dataclass(frozen=True)
 class FlipBit(Action):
-    """One bit of the object at this offset arrives the other way round."""
+    """One bit of the object at this offset is flipped."""
 
     at: int = 0
 

@@ -1,4 +1,4 @@
-"""Faults in how an answer is sent."""
+"""These faults change how an answer is sent."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .replies import Reply
 
 @dataclass(frozen=True)
 class Cut(Action):
-    """The connection ends cleanly after so many body bytes, though Content-Length says more."""
+    """The connection ends cleanly after so many body bytes although Content-Length promises more."""
 
     after: int = 0
 
@@ -37,7 +37,7 @@ class Reset(Cut):
 
 @dataclass(frozen=True)
 class ResetEvery(Action):
-    """Every response is reset after so many body bytes, for ever; shorter ones arrive."""
+    """Every answer is reset after so many body bytes, for ever. Shorter answers arrive."""
 
     after: int = 100 * 1024
     for_ever: ClassVar[bool] = True
@@ -51,7 +51,7 @@ class ResetEvery(Action):
 
 @dataclass(frozen=True)
 class CutChunked(Action):
-    """A chunked body that ends without its last chunk."""
+    """A chunked body ends without its final chunk."""
 
     after: int = 0
 
@@ -63,7 +63,7 @@ class CutChunked(Action):
 
 @dataclass(frozen=True)
 class CutUnsized(Action):
-    """A body without any length that ends early: nothing in HTTP tells."""
+    """A body without any stated length ends early, which HTTP cannot detect."""
 
     after: int = 0
 
@@ -75,7 +75,7 @@ class CutUnsized(Action):
 
 @dataclass(frozen=True)
 class HangUp(Action):
-    """A good answer on a connection that is then closed without a word, so the next request on it fails."""
+    """A good answer on a connection that is then closed without notice, so the next request on it fails."""
 
     def send(self, wire: Wire, reply: Reply) -> None:
         wire.send(reply)
@@ -84,7 +84,7 @@ class HangUp(Action):
 
 @dataclass(frozen=True)
 class Delay(Action):
-    """A good answer, late."""
+    """A good answer arrives late."""
 
     seconds: float = 1.0
 
@@ -95,7 +95,7 @@ class Delay(Action):
 
 @dataclass(frozen=True)
 class Stall(Action):
-    """Silence after so many body bytes, or before the headers when `after` is None; then the rest."""
+    """Silence after so many body bytes, or before the headers if `after` is None. Then the rest follows."""
 
     after: int | None = None
     seconds: float = 3600
@@ -113,7 +113,7 @@ class Stall(Action):
 
 @dataclass(frozen=True)
 class Trickle(Action):
-    """The body at so many bytes a second: too slow to be of use, too lively for a read timeout."""
+    """The body comes at so many bytes a second: too slow to be useful, too steady for a read timeout."""
 
     rate: float = 10
 
@@ -124,7 +124,7 @@ class Trickle(Action):
 
 @dataclass(frozen=True)
 class DripHeaders(Action):
-    """The headers one byte at a time."""
+    """The headers come one byte at a time."""
 
     seconds: float = 0.5
 
@@ -137,7 +137,7 @@ class DripHeaders(Action):
 
 @dataclass(frozen=True)
 class Longer(Action):
-    """So many bytes more than the object has: past Content-Length, or chunked."""
+    """The body is so many bytes longer than the object, beyond Content-Length or in chunks."""
 
     extra: int = 1000
     chunked: bool = False
@@ -156,7 +156,7 @@ class Longer(Action):
 
 @dataclass(frozen=True)
 class EndlessRedirectBody(RedirectTo):
-    """A redirect whose own body never ends."""
+    """A redirect has a body that never ends."""
 
     def send(self, wire: Wire, reply: Reply) -> None:
         wire.head(reply, "Transfer-Encoding: chunked")
@@ -165,7 +165,7 @@ class EndlessRedirectBody(RedirectTo):
 
 @dataclass(frozen=True)
 class Raw(Action):
-    """These very bytes instead of an answer, then the end of the connection."""
+    """Exactly these bytes are sent instead of an answer, then the connection ends."""
 
     data: bytes = b""
 

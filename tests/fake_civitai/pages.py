@@ -1,4 +1,4 @@
-"""The web pages of the site."""
+"""The web pages of the site, and the data that an image page contains."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LOGIN_HTML = "<!DOCTYPE html><html><head><title>Login | Civitai</title></head><b
 
 
 def show_page(world: World, call: Call, rest: str) -> Reply:
-    """Any web page of the site; the login page is a 200."""
+    """Answer with a web page of the site. The login page has status 200."""
     version = re.fullmatch(r"model-versions/(\d+)", rest)
     if version and int(version[1]) in world.versions:
         model = world.versions[int(version[1])].model
@@ -29,7 +29,7 @@ def show_page(world: World, call: Call, rest: str) -> Reply:
 
 
 def image_page(world: World, call: Call, number: str) -> Reply:
-    """`/images/{id}`: its data in a script, in either encoding; an image that is not there is still a 200."""
+    """Answer `/images/{id}` with data in a script, in either encoding. A page about a missing image is a 200 too."""
     state = encoded(world, {"mutations": [], "queries": list(_dehydrated(world, call, int(number)))})
     data = {"props": {"pageProps": {"trpcState": state, "session": None}}, "page": "/images/[imageId]"}
     script = json.dumps(data, ensure_ascii=False).replace("<", "\\u003c")
@@ -40,7 +40,7 @@ def image_page(world: World, call: Call, number: str) -> Reply:
 
 
 def _dehydrated(world: World, call: Call, number: int) -> Iterable[Json]:
-    """The queries of an image page; those that failed are not there."""
+    """Yield the queries of an image page. Queries that failed are omitted."""
     for name in ("image.get", "image.getGenerationData"):
         if number in world.images:
             data = PROCEDURES[name](world, call, {"id": number})

@@ -1,4 +1,4 @@
-"""The sort orders of lists, their pages and their cursors."""
+"""Lists are sorted and cut into pages here, each page with the cursor of the next."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from .world import FakeModel, World
 class Order:
     """A sort order and its cursors.
 
-    The site fetches one row more than the limit and makes that row's sort values the cursor. With a falling last
-    column the next page asks for less than the cursor, so the row that made it is never shown (`lossy`).
+    The site fetches one row more than the limit and makes the sort values of that row the cursor. If the last column
+    is descending, the next page asks for less than the cursor, so that row is never shown (`lossy`).
     """
 
     columns: Callable[[Any], tuple[int, ...]]
@@ -25,18 +25,18 @@ class Order:
     dated: bool = False
 
     def key(self, row: Any) -> tuple[int, ...]:
-        """What rows are sorted by."""
+        """Return the values by which rows are sorted."""
         return tuple(sign * value for sign, value in zip(self.signs, self.columns(row), strict=True))
 
     def cursor(self, row: Any) -> str:
-        """The sort values of a row, joined by bars."""
+        """Return the sort values of a row, joined by bars."""
         values = [str(value) for value in self.columns(row)]
         if self.dated:
             values[0] = datetime.fromtimestamp(int(values[0]) / 1000, timezone.utc).isoformat(" ", "milliseconds")[:23]
         return "|".join(values)
 
     def parse(self, cursor: str) -> tuple[int, ...] | None:
-        """The key that a cursor stands for, or None when it does not fit this order."""
+        """Return the key that a cursor stands for, or None if it does not fit this order."""
         parts = cursor.split("|")
         if len(parts) != len(self.signs):
             return None
@@ -48,7 +48,7 @@ class Order:
 
 
 def take(world: World, rows: Iterable[Any], order: Order, limit: int, cursor: str) -> tuple[list[Any], str | None]:
-    """One page of rows and the cursor of the next."""
+    """Return one page of rows and the cursor of the next page."""
     ordered = sorted(rows, key=order.key)
     at = order.parse(cursor) if cursor else None
     if at is not None:
@@ -62,7 +62,7 @@ def take(world: World, rows: Iterable[Any], order: Order, limit: int, cursor: st
 
 
 def take_by_offset(world: World, rows: list[FakeImage], limit: int, cursor: str) -> tuple[list[FakeImage], str | None]:
-    """A page of the search index, whose cursor is `offset|time`; an odd time marks the page after an empty one."""
+    """Return a page of the search index, whose cursor is `offset|time`. An odd time follows an empty page."""
     offset, moment = (int(part) for part in (cursor or "0|1772366700000").split("|"))
     if world.empty_pages and offset and moment % 2 == 0:
         return [], f"{offset}|{moment + 1}"

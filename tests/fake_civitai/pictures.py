@@ -1,4 +1,4 @@
-"""Picture delivery, and the public blobs behind it."""
+"""Picture delivery leads to the public blobs behind it."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ ACCOUNT = "xG1nkqKTMzGDvpLrqFT7WA"
 
 
 def picture_url(world: World, hosts: Hosts, image: FakeImage, stem: object) -> str:
-    """A delivery link. Its ending says what kind of thing it is, never how the bytes are encoded."""
+    """Return a delivery link. Its ending tells the kind of the picture, but never how the bytes are encoded."""
     params = "width=450" if world.old_image_urls else "original=true"
     ending = {"video": "mp4", "audio": "mp3"}.get(image.kind, "jpeg")
     return f"{hosts.image}/{ACCOUNT}/{image.uuid}/{params}/{stem}.{ending}"
 
 
 def answer_image(world: World, call: Call) -> Reply:
-    """Picture delivery: 301 to a blob. `width` gives a smaller picture, some videos a still (see FakeImage)."""
+    """Redirect (301) to a blob. `width` gives a smaller picture, and some videos give a still (see FakeImage)."""
     parts = unquote(call.path).strip("/").split("/")
     if len(parts) != 4 or parts[0] != ACCOUNT:
         return page_reply("not found", 404)
@@ -42,7 +42,7 @@ def answer_image(world: World, call: Call) -> Reply:
 
 
 def answer_blob(world: World, call: Call) -> Reply:
-    """The public blobs: originals, and reduced pictures that have lost their metadata."""
+    """Answer with a public blob: an original, or a reduced picture that has lost its metadata."""
     match = re.fullmatch(r"/file/(blobs-managed-public|civitai-media-cache)/([^/]+)(?:/(.+))?", unquote(call.path))
     image = world.by_uuid(match[2]) if match else None
     if match is None or image is None or image.missing:

@@ -1,4 +1,4 @@
-"""Recorded answers of the real site, which a world serves as they stand."""
+"""Recorded answers of the real site can be put into a world."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from .world import FakeVersion, World
 
 
 def load_recorded(world: World, answer: Json) -> None:
-    """Serve a real answer (a model, a version, an image or a list of them) as it stands.
+    """Let the world serve a real answer (a model, a version, an image or a list of them) unchanged.
 
-    Only the hosts of links change, and each file and picture gets small stand-in bytes, with the size and the
-    hashes of those; files that shared a SHA256 share the stand-in. Absent keys, nulls and odd types stay.
+    Only the hosts of links change, and each file and picture gets small stand-in bytes, with the size and hashes of
+    those. Files that shared a SHA256 share the stand-in. Absent keys, nulls and odd types stay.
     """
     if "items" in answer:
         for item in answer["items"]:

@@ -1,4 +1,4 @@
-"""Plain records of what a world holds: files, pictures, posts and collections, and the moments they carry."""
+"""Plain records of files, pictures, posts and collections, and the moments in them."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ Json = dict[str, Any]
 
 
 def iso(minutes: float) -> str:
-    """A moment as the API writes it, in minutes after New Year 2026."""
+    """Return the moment so many minutes after New Year 2026, as the API writes it."""
     moment = datetime(2026, 1, 1) + timedelta(minutes=minutes)
     return moment.isoformat(timespec="milliseconds") + "Z"
 
 
 def from_now(seconds: float) -> str:
-    """A moment as the API writes it, in seconds from now."""
+    """Return the moment so many seconds from now, as the API writes it."""
     moment = datetime.now(timezone.utc) + timedelta(seconds=seconds)
     return moment.replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
 
 
 def millis(moment: str) -> int:
-    """A moment of the API in milliseconds since 1970."""
+    """Return a moment of the API in milliseconds since 1970."""
     whole = datetime.fromisoformat(moment[:19]).replace(tzinfo=timezone.utc)
     fraction = re.match(r"\.(\d+)", moment[19:])
     return int(whole.timestamp()) * 1000 + (int(fraction[1].ljust(3, "0")[:3]) if fraction else 0)
@@ -33,7 +33,7 @@ def millis(moment: str) -> int:
 
 @dataclass(eq=False)
 class FakeFile:
-    """A file of a version. `hashes` and `size_kb` override what is published; "" as `etag` or `modified` sends none."""
+    """A file of a version. `hashes` and `size_kb` override what is published; "" as `etag` or `modified` omits it."""
 
     id: int
     name: str
@@ -55,7 +55,7 @@ class FakeFile:
 
     @property
     def published_hashes(self) -> Json:
-        """What `hashes` says in answers; nothing for generated files above 64 MiB, which nobody wants to wait for."""
+        """The hashes in answers. Generated files above 64 MiB have none because computing them takes too long."""
         if self.hashes is not None:
             return self.hashes
         return {} if self.body.size > 64 * 1024 * 1024 else dict(self.body.hashes)
@@ -63,10 +63,10 @@ class FakeFile:
 
 @dataclass(eq=False)
 class FakeImage:
-    """A picture or video: in the showcase of a version, in galleries, in a post.
+    """A picture or video in the showcase of a version, in galleries and in a post.
 
-    `still_for_original` is the video of which plain `original=true` gives a still picture and only
-    `original=true,quality=100` the video; with `still_always` nothing gives the video.
+    `still_for_original` marks a video for which plain `original=true` gives a still picture and only
+    `original=true,quality=100` gives the video. With `still_always` nothing gives the video.
     """
 
     id: int
@@ -111,7 +111,7 @@ class FakeImage:
 
 @dataclass(eq=False)
 class FakePost:
-    """A post; its pictures in the order of `images`, which only tRPC tells."""
+    """A post. Its pictures are in the order of `images`, which only tRPC reveals."""
 
     id: int
     username: str
@@ -126,7 +126,7 @@ class FakePost:
 
 @dataclass(eq=False)
 class FakeCollection:
-    """A collection of the ids of models, posts or images, as `type` says."""
+    """A collection of the ids of models, posts or images, depending on `type`."""
 
     id: int
     name: str

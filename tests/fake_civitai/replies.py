@@ -1,4 +1,4 @@
-"""A reply as it goes out, whole or in part."""
+"""A reply is what the site answers, whole or in part."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .content import Body
 
 @dataclass(frozen=True)
 class Reply:
-    """A status, headers and the span of an object to send."""
+    """A status, headers, and the part of an object that is to be sent."""
 
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -24,50 +24,50 @@ class Reply:
 
     @property
     def end(self) -> int:
-        """Where the span ends."""
+        """The position where the part ends."""
         return self.body.size if self.stop is None else self.stop
 
     @property
     def length(self) -> int:
-        """How many bytes it announces."""
+        """The number of bytes that the reply announces."""
         return self.end - self.start
 
     @property
     def sent(self) -> bytes:
-        """The bytes of the span."""
+        """The bytes of the part."""
         return self.body.read(self.start, self.end)
 
     def with_headers(self, **headers: str | None) -> Reply:
-        """The same with headers set (`_` stands for `-`) or, by None, taken away."""
+        """Return the same reply with these headers set (`_` stands for `-`) or, if None, removed."""
         named = {key.replace("_", "-"): value for key, value in headers.items()}
         kept = {key: value for key, value in self.headers.items() if key not in named}
         return replace(self, headers=kept | {key: value for key, value in named.items() if value is not None})
 
 
 def json_reply(data: Any, status: int = 200, **headers: str) -> Reply:
-    """An answer of the API."""
+    """Return an answer of the API."""
     body = Body.of(json.dumps(data, ensure_ascii=False).encode("utf-8", "surrogatepass"))
     return Reply(status, {"Content-Type": "application/json; charset=utf-8"} | headers, body)
 
 
 def page_reply(text: str, status: int = 200, kind: str = "text/html; charset=utf-8") -> Reply:
-    """A web page or a text."""
+    """Return a web page or a text."""
     return Reply(status, {"Content-Type": kind}, Body.of(text.encode()))
 
 
 def redirect(url: str, status: int = 307) -> Reply:
-    """A redirect without a body."""
+    """Return a redirect without a body."""
     return Reply(status, {"Location": url, "Cache-Control": "no-store, max-age=0"})
 
 
 def xml_error(code: str, status: int) -> Reply:
-    """An error of S3-like storage."""
+    """Return an error of S3-like storage."""
     text = f'<?xml version="1.0" encoding="UTF-8"?><Error><Code>{code}</Code><Message>{code}</Message></Error>'
     return page_reply(text, status, "application/xml")
 
 
 def ranged(call: Call, reply: Reply) -> Reply:
-    """The reply, or the part of it that the call's Range asks for (206), or 416 from beyond its end."""
+    """Return the reply, or the part of it that the call's Range asks for (206), or a 416 if that is beyond the end."""
     match = re.fullmatch(r"bytes=(\d*)-(\d*)", call.headers.get("range", "bytes=-"))
     if match is None or match[0] == "bytes=-" or not _range_holds(call, reply):
         return reply
@@ -85,7 +85,7 @@ def ranged(call: Call, reply: Reply) -> Reply:
 
 
 def _range_holds(call: Call, reply: Reply) -> bool:
-    """If-Range: the very same strong ETag or date; a weak ETag never matches."""
+    """Tell whether If-Range names the same strong ETag or date. A weak ETag never matches."""
     wanted = call.headers.get("if-range")
     if wanted is None:
         return True

@@ -1,4 +1,4 @@
-"""The REST API: versions found by the hashes of their files."""
+"""The REST API finds versions by the hashes of their files."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .world import FakeVersion, World
 
 
 def show_by_hash(world: World, call: Call, value: str) -> Reply:
-    """`GET /api/v1/model-versions/by-hash/{hash}` for any kind of hash, in any case."""
+    """Answer `GET /api/v1/model-versions/by-hash/{hash}` for any kind of hash in upper or lower case."""
     found = _holders(world, value, HASHES)
     if not found:
         return json_reply({"error": "Model not found"}, 404)
@@ -23,7 +23,7 @@ def show_by_hash(world: World, call: Call, value: str) -> Reply:
 
 
 def list_by_hash(world: World, call: Call) -> Reply:
-    """`POST /api/v1/model-versions/by-hash`: at most 100 SHA256; the host of its download links is broken."""
+    """Answer `POST /api/v1/model-versions/by-hash`: at most 100 SHA256. The host in its download links is broken."""
     hashes = _posted_hashes(call, 100)
     if hashes is None:
         return json_reply({"error": "Request must include an array of SHA256 Hashes. Maximum 100 hashes"}, 400)
@@ -34,7 +34,7 @@ def list_by_hash(world: World, call: Call) -> Reply:
 
 
 def list_ids_by_hash(world: World, call: Call) -> Reply:
-    """`POST /api/v1/model-versions/by-hash/ids`: at most 10,000 SHA256."""
+    """Answer `POST /api/v1/model-versions/by-hash/ids`: at most 10,000 SHA256."""
     hashes = _posted_hashes(call, 10_000)
     if hashes is None:
         return json_reply({"error": "Request must include an array of SHA256 Hashes. Maximum 10000 hashes"}, 400)
@@ -43,6 +43,7 @@ def list_ids_by_hash(world: World, call: Call) -> Reply:
 
 
 def _posted_hashes(call: Call, most: int) -> list[str] | None:
+    """Return the hashes in the body, or None if they are malformed or too many."""
     try:
         hashes = json.loads(call.body)
     except ValueError:
@@ -52,7 +53,7 @@ def _posted_hashes(call: Call, most: int) -> list[str] | None:
 
 
 def _holders(world: World, value: str, kinds: Sequence[str]) -> list[FakeVersion]:
-    """The versions with a file of this hash, the one published first in front."""
+    """Return the versions that have a file with this hash, the earliest published first."""
     found = [
         version
         for version in world.versions.values()

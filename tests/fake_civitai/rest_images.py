@@ -1,4 +1,4 @@
-"""The REST API: the list of pictures."""
+"""The REST API lists pictures."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from .world import World
 
 
 def list_images(world: World, call: Call) -> Reply:
-    """`GET /api/v1/images`: PG only by default, and `nsfw=true` means R and above WITHOUT PG and PG-13.
+    """Answer `GET /api/v1/images`: PG only by default, and `nsfw=true` means R and above WITHOUT PG and PG-13.
 
-    `imageId` and a bare `modelId` are answered by the database, everything else by the search index, where just
-    posted pictures are missing. An id that does not exist is an empty 200; unknown parameters are ignored.
+    The database answers for `imageId` and for `modelId` alone, the search index for everything else, in which recent
+    pictures are missing. An id that does not exist gives an empty 200, and unknown parameters are ignored.
     """
     refused = too_deep(call) or bad_limit(call, 200) or _images_refusal(world, call)
     if refused:

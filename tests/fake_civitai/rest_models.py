@@ -1,4 +1,4 @@
-"""The REST API: models and versions."""
+"""The REST API lists models and shows models and versions."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .world import FakeModel, FakeVersion, World
 
 
 def list_models(world: World, call: Call) -> Reply:
-    """`GET /api/v1/models`: only cursors page; `page` is echoed and without effect."""
+    """Answer `GET /api/v1/models`. Only cursors lead to other pages; `page` is echoed and has no effect."""
     refused = too_deep(call) or bad_limit(call, 100) or _models_refusal(world, call)
     if refused:
         return refused
@@ -42,7 +42,7 @@ def list_models(world: World, call: Call) -> Reply:
 
 
 def _models_refusal(world: World, call: Call) -> Reply | None:
-    """Every reason to refuse a list of models, in the site's order."""
+    """Check every reason to refuse a list of models, in the site's order."""
     if (call.query.keys() & {"favorites", "hidden"}) and not call.account(world):
         return json_reply({"error": "Unauthorized"}, 401)
     for name, known in (("types", MODEL_TYPES), ("sort", list(MODEL_ORDERS)), ("period", list(PERIODS))):
@@ -62,7 +62,7 @@ def _models_refusal(world: World, call: Call) -> Reply | None:
 
 
 def _allowed(call: Call, model: FakeModel) -> bool:
-    """What no filter of the caller can bring back, and the levels: PG only unless `nsfw=true`, which hides minors."""
+    """Apply what no parameter can override, and the levels: PG only unless `nsfw=true`, which hides minors."""
     nsfw = call.flag("nsfw")
     hidden = model.poi or model.status != "Published" or model.availability == "Private" or (nsfw and model.minor)
     if hidden or not model.nsfw_level & (ALL_LEVELS if nsfw else 1):
@@ -71,7 +71,7 @@ def _allowed(call: Call, model: FakeModel) -> bool:
 
 
 def _wanted(world: World, call: Call, model: FakeModel) -> bool:
-    """The filters of the caller. An unknown tag is no filter at all."""
+    """Apply the filters of the caller. An unknown tag does not filter at all."""
     tag = (call.first("tag") or call.first("tagname")).lower()
     known_tag = tag and any(tag == other.lower() for each in world.models.values() for other in each.tags)
     oldest = int(time.time() * 1000) - PERIODS[call.first("period", "AllTime")] * 86_400_000
@@ -86,7 +86,7 @@ def _wanted(world: World, call: Call, model: FakeModel) -> bool:
 
 
 def listed_versions(call: Call, model: FakeModel) -> list[FakeVersion]:
-    """The versions that answers show: published ones with a file, trimmed by the filters on versions."""
+    """Return the versions that answers show: published ones with a file that pass the filters on versions."""
     bases, numbers = call.query.get("baseModels"), call.listed("modelVersionIds")
     return [
         version
@@ -99,7 +99,7 @@ def listed_versions(call: Call, model: FakeModel) -> list[FakeVersion]:
 
 
 def show_model(world: World, call: Call, number: str) -> Reply:
-    """`GET /api/v1/models/{id}`: pictures have no `id` here, empty values no key."""
+    """Answer `GET /api/v1/models/{id}`. Here pictures have no `id`, and keys with empty values are omitted."""
     if not re.fullmatch(r"\d{1,10}", number) or not 0 < int(number) <= 2147483647:
         return json_reply({"error": {"name": "ZodError", "message": "Expected number, received nan"}}, 400)
     model = world.models.get(int(number))
@@ -110,7 +110,7 @@ def show_model(world: World, call: Call, number: str) -> Reply:
 
 
 def show_version(world: World, call: Call, number: str) -> Reply:
-    """`GET /api/v1/model-versions/{id}`, whatever the state of its model."""
+    """Answer `GET /api/v1/model-versions/{id}`, whatever the state of the model is."""
     if not number.isdigit():
         return json_reply({"error": {"name": "ZodError", "message": "Expected number, received nan"}}, 400)
     version = world.versions.get(int(number))
@@ -122,7 +122,7 @@ def show_version(world: World, call: Call, number: str) -> Reply:
 
 
 def show_mini(world: World, call: Call, number: str) -> Reply:
-    """`GET /api/v1/model-versions/mini/{id}`: a cheap way to learn whether a key is needed (`requireAuth`)."""
+    """Answer `GET /api/v1/model-versions/mini/{id}`, a cheap way to learn if a key is needed (`requireAuth`)."""
     version = world.versions.get(int(number)) if number.isdigit() else None
     file = choose_file(world, call, version, {"fileId": call.first("modelFileId")}) if version else None
     if version is None or file is None:

@@ -1,4 +1,4 @@
-"""The REST API: names of the account, of creators, tags and types."""
+"""The REST API names the account, creators, tags and types."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .world import World
 
 
 def show_me(world: World, call: Call) -> Reply:
-    """`GET /api/v1/me`: the way to find out whether a key is good."""
+    """Answer `GET /api/v1/me`, which tells whether a key is valid."""
     if not call.account(world):
         return json_reply({"error": "Unauthorized"}, 401)
     about = {"id": world.user_id(world.username), "username": world.username, "tier": "free", "status": "active"}
@@ -22,7 +22,7 @@ def show_me(world: World, call: Call) -> Reply:
 
 
 def list_creators(world: World, call: Call) -> Reply:
-    """`GET /api/v1/creators`; `modelCount` is left out when it is 0."""
+    """Answer `GET /api/v1/creators`. `modelCount` is omitted if it is 0."""
     rows: list[Json] = []
     for name in world.users:
         count = sum(model.creator == name for model in world.models.values())
@@ -32,12 +32,12 @@ def list_creators(world: World, call: Call) -> Reply:
 
 
 def list_tags(world: World, call: Call) -> Reply:
-    """`GET /api/v1/tags`."""
+    """Answer `GET /api/v1/tags`."""
     names = dict.fromkeys(tag for model in world.models.values() for tag in model.tags)
     return numbered_pages(call, [{"name": n, "link": f"{call.hosts.site}/api/v1/models?tag={quote(n)}"} for n in names])
 
 
 def list_enums(_world: World, _call: Call) -> Reply:
-    """`GET /api/v1/enums`."""
+    """Answer `GET /api/v1/enums`."""
     bases = {"ActiveBaseModel": BASE_MODELS, "BaseModel": BASE_MODELS, "BaseModelType": ["Standard", "Inpainting"]}
     return json_reply({"ModelType": MODEL_TYPES, "ModelFileType": FILE_TYPES} | bases)

@@ -1,4 +1,4 @@
-"""How the REST API writes models, versions, files and pictures."""
+"""The REST API describes models, versions, files and pictures in these shapes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .world import FakeModel, FakeVersion, World
 def model_json(
     world: World, call: Call, model: FakeModel, form: str, versions: Sequence[FakeVersion], mask: int
 ) -> Json:
-    """A model with these versions, as in a list or by id."""
+    """Describe a model with these versions, as in a list or by id."""
     if model.recorded is not None:
         return dict(rehosted(model.recorded, call.hosts))
     level = model.nsfw_level
@@ -70,7 +70,7 @@ def _commercial_use(world: World, model: FakeModel) -> Any:
 
 
 def version_json(world: World, call: Call, version: FakeVersion, form: str, mask: int = ALL_LEVELS) -> Json:
-    """A version inside a model. By id, empty values are left out: no `files` key at all for an archived model."""
+    """Describe a version inside a model. By id, keys with empty values are omitted, such as `files` if archived."""
     if version.recorded is not None:
         return dict(rehosted(version.recorded, call.hosts))
     model = version.model
@@ -107,7 +107,7 @@ def version_json(world: World, call: Call, version: FakeVersion, form: str, mask
 
 
 def version_alone(world: World, call: Call, version: FakeVersion) -> Json:
-    """The body of `/model-versions/{id}`: at most 10 pictures, with their metadata; nothing about creator or tags."""
+    """Describe a version by itself: at most 10 pictures, with metadata, but nothing about the creator or tags."""
     if version.recorded_alone is not None:
         return dict(rehosted(version.recorded_alone, call.hosts))
     model = version.model
@@ -146,7 +146,7 @@ def version_alone(world: World, call: Call, version: FakeVersion) -> Json:
 
 
 def air(version: FakeVersion) -> str:
-    """The AIR urn of a version."""
+    """Return the AIR urn of a version."""
     kinds = {"TextualInversion": "embedding", "LoCon": "lycoris", "Hypernetwork": "hypernet"}
     family = version.base_model.lower().replace(" ", "").replace(".", "")
     kind = kinds.get(version.model.type, version.model.type.lower())
@@ -176,7 +176,7 @@ def _files_json(world: World, call: Call, version: FakeVersion, form: str) -> li
 
 
 def file_json(call: Call, version: FakeVersion, file: FakeFile, form: str) -> Json:
-    """A file. Lists say `primary` only where it is true; alone, a version says both, and its times lack the `Z`."""
+    """Describe a file. Lists have `primary` only if true; a version by itself always has it, and times without `Z`."""
     alone = form == "alone"
     scanned = iso(file.id)
     answer: Json = {
@@ -200,7 +200,7 @@ def file_json(call: Call, version: FakeVersion, file: FakeFile, form: str) -> Js
 
 
 def _file_url(hosts: Hosts, version: FakeVersion, file: FakeFile) -> str:
-    """The site's own link of a file: for any but the primary it may deliver another file, or none."""
+    """Return the site's link of a file. Unless the file is primary, it may deliver another file or none."""
     link = f"{hosts.site}/api/download/models/{version.id}"
     if file.primary:
         return link
@@ -242,7 +242,7 @@ def _showcase_json(world: World, call: Call, image: FakeImage, form: str) -> Jso
 
 
 def image_json(world: World, call: Call, image: FakeImage, nested: bool) -> Json:
-    """A picture of `/api/v1/images`. `meta` is null unless asked for, and nested when the database answers."""
+    """Describe a picture of `/api/v1/images`. `meta` is null unless asked for, and nested if the database answers."""
     if image.recorded is not None:
         return dict(rehosted(image.recorded, call.hosts))
     meta: Json | None = image.shown_meta if call.flag("withMeta") else None
@@ -274,12 +274,12 @@ def image_json(world: World, call: Call, image: FakeImage, nested: bool) -> Json
 
 
 def tag_id(name: str) -> int:
-    """The number of a tag."""
+    """Return the number of a tag."""
     return zlib.crc32(name.encode()) % 100_000
 
 
 def rehosted(value: Any, hosts: Hosts, key: str = "") -> Any:
-    """A recorded answer with the links to files and pictures leading here; descriptions and metadata stay."""
+    """Return a recorded answer in which links to files and pictures lead here. Descriptions and metadata stay."""
     if isinstance(value, dict):
         return {name: part if name == "meta" else rehosted(part, hosts, name) for name, part in value.items()}
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""Which function answers which call: first by host, then, on the site itself, by method and path."""
+"""Routes say which function answers a call: by host, and on the site itself by method and path."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The four servers."""
+"""Four servers receive the calls, one for each host."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from .world import World
 
 @dataclass(frozen=True)
 class Seen:
-    """A request that arrived. `status` is that of the answer, 0 when none was given; `port` tells connections apart."""
+    """A request that arrived. `status` is that of the answer, or 0 without one; `port` tells connections apart."""
 
     host: Host
     method: str
@@ -44,20 +44,20 @@ class Seen:
 
     @property
     def query(self) -> dict[str, list[str]]:
-        """The query, each name with all its values."""
+        """The parameters of the query, each with all its values."""
         return parse_qs(self.raw_query, keep_blank_values=True)
 
     @property
     def target(self) -> str:
-        """Path and query."""
+        """The path and the query."""
         return self.path + (f"?{self.raw_query}" if self.raw_query else "")
 
 
 class FakeCivitai:
-    """The four servers around a world; `with FakeCivitai(world) as site:` starts and stops them.
+    """The four servers around a world. `with FakeCivitai(world) as site:` starts and stops them.
 
-    `rtt` seconds pass before every answer, twice on the first of a connection, as for a handshake;
-    `rate_per_connection` bounds bodies in bytes a second. An error inside the fake fails the `with` block.
+    Every answer takes `rtt` seconds, and twice that on a new connection, as a handshake would.
+    `rate_per_connection` limits bodies, in bytes per second. An error inside the fake makes the `with` block fail.
     """
 
     def __init__(
@@ -78,22 +78,22 @@ class FakeCivitai:
 
     @property
     def url(self) -> str:
-        """The site: API, tRPC, download links, pages."""
+        """The URL of the site: API, tRPC, download links and pages."""
         return self.hosts.site
 
     @property
     def storage_url(self) -> str:
-        """Signed storage of model files."""
+        """The URL of the signed storage of model files."""
         return self.hosts.storage
 
     @property
     def image_url(self) -> str:
-        """Picture delivery."""
+        """The URL of picture delivery."""
         return self.hosts.image
 
     @property
     def blob_url(self) -> str:
-        """Public blobs."""
+        """The URL of the public blobs."""
         return self.hosts.blob
 
     def start(self) -> FakeCivitai:
@@ -107,12 +107,12 @@ class FakeCivitai:
         return self
 
     def stop(self) -> None:
-        """End everything, also answers under way."""
+        """Stop everything, including answers that are being sent."""
         self.stopped.set()
         closing = [threading.Thread(target=server.shutdown) for server in self._servers]
         for thread, server in zip(closing, self._servers, strict=True):
             thread.start()
-            with suppress(OSError):  # who looks now and then whether to stop looks at once
+            with suppress(OSError):  # A connection wakes the server, which then notices at once that it should stop.
                 socket.create_connection(("127.0.0.1", server.server_port), 1).close()
         for thread, server in zip(closing, self._servers, strict=True):
             thread.join()
@@ -132,9 +132,9 @@ class FakeCivitai:
             raise RuntimeError(f"the fake site itself failed:\n{self.errors[0]}")
 
     def fail(self, match: str | re.Pattern[str], action: Action | Sequence[Action], times: int | None = 1) -> Fault:
-        """Let the next `times` calls that match go wrong (None: all of them); earlier faults come first.
+        """Make the next `times` matching calls go wrong, or all of them if None. Earlier faults come first.
 
-        `match` is part of, or a pattern for, `host:/path?query`, as in `storage:/` or `site:/api/v1/images`.
+        `match` is part of `host:/path?query` or a pattern for it, such as `storage:/` or `site:/api/v1/images`.
         Several actions work together: `[Changed(old), Cut(1000)]` gives the first bytes of another object.
         """
         actions = (action,) if isinstance(action, Action) else tuple(action)
@@ -144,7 +144,7 @@ class FakeCivitai:
         return fault
 
     def strike(self, call: Call) -> Fault:
-        """The fault that this call meets, counted."""
+        """Return the fault that this call meets, and count the hit."""
         with self._lock:
             fault = next((fault for fault in self.faults if fault.strikes(call.text)), NO_FAULT)
             if fault is not NO_FAULT:
@@ -152,32 +152,34 @@ class FakeCivitai:
             return fault
 
     def heal(self) -> None:
-        """No more faults."""
+        """Remove all faults."""
         with self._lock:
             self.faults.clear()
 
     def expire_links(self) -> None:
-        """Every storage link given out so far is refused from now on."""
+        """Refuse every storage link given out so far from now on."""
         self.world.link_age += 1
 
     def note(self, call: Call, reply: Reply, arrived: float, port: int) -> None:
-        """Write down a request."""
+        """Record a request."""
         facts = (call.host, call.method, call.path, call.raw_query, call.headers, call.body, arrived, reply.status)
         with self._lock:
             self.requests.append(Seen(*facts, port))
 
     def seen(self, host: Host | None = None, path_prefix: str = "") -> list[Seen]:
-        """The requests so far, of one host and under one path."""
+        """Return the requests so far, of one host and under one path."""
         with self._lock:
             return [s for s in self.requests if host in (None, s.host) and s.path.startswith(path_prefix)]
 
     def forget(self) -> None:
-        """Start the list of requests anew."""
+        """Forget the requests recorded so far."""
         with self._lock:
             self.requests.clear()
 
 
 class _Server(ThreadingHTTPServer):
+    """The server of one host."""
+
     daemon_threads = True
     block_on_close = False
     request_queue_size = 128
@@ -187,16 +189,16 @@ class _Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", port), _Connection)
 
     def server_bind(self) -> None:
-        """Bind without looking up the name of this machine."""
+        """Bind the port without looking up the name of this machine."""
         TCPServer.server_bind(self)
         self.server_name, self.server_port = "127.0.0.1", int(self.server_address[1])
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing: clients that go away are part of the game."""
+        """Stay silent, because clients that disconnect are part of the tests."""
 
 
 class _Connection(BaseHTTPRequestHandler):
-    """One connection: reads requests, and offers actions the ways to answer badly."""
+    """One connection, which reads requests and offers actions the ways to answer badly."""
 
     server: _Server
     protocol_version = "HTTP/1.1"
@@ -204,21 +206,21 @@ class _Connection(BaseHTTPRequestHandler):
     _fresh = True
 
     def setup(self) -> None:
-        """Let the site know this connection, so that shutting down can end it."""
+        """Register this connection with the site, so that stopping the site can end it."""
         super().setup()
         self.site = self.server.site
         self.site.connections.add(self.connection)
 
     def finish(self) -> None:
-        """Forget it again."""
+        """Unregister the connection."""
         self.site.connections.discard(self.connection)
         super().finish()
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Be quiet."""
+        """Log nothing."""
 
     def do_GET(self) -> None:
-        """Answer a request: find the fault that strikes it, make the reply, note it down, send it."""
+        """Answer a request: find the fault that strikes it, make the reply, record it, send it."""
         arrived = time.monotonic()
         call = self._call()
         fault = self.site.strike(call)
@@ -248,7 +250,7 @@ class _Connection(BaseHTTPRequestHandler):
             return json_reply({"message": "An unexpected error", "error": "the fake broke"}, 500)
 
     def pause(self, seconds: float) -> None:
-        """Wait, but not beyond the end of the site."""
+        """Wait, but not longer than the site runs."""
         if seconds > 0 and self.site.stopped.wait(seconds):
             raise ConnectionAbortedError
 
@@ -257,7 +259,7 @@ class _Connection(BaseHTTPRequestHandler):
         self.connection.sendall(data)
 
     def head_bytes(self, reply: Reply, framing: str | None = None) -> bytes:
-        """Status line and headers; `framing` replaces the line of Content-Length."""
+        """Return the status line and headers. `framing` replaces the Content-Length line."""
         lines = [f"HTTP/1.1 {reply.status} {reasons.get(reply.status, 'Unknown')}", f"Date: {http_date(0)}"]
         lines += [f"{name}: {value}" for name, value in reply.headers.items()]
         lines += [f"Content-Length: {reply.length}"] if framing is None else [framing] if framing else []
@@ -265,7 +267,7 @@ class _Connection(BaseHTTPRequestHandler):
         return ("\r\n".join(lines) + "\r\n\r\n").encode("utf-8", "replace")
 
     def head(self, reply: Reply, framing: str | None = None) -> None:
-        """Send status line and headers."""
+        """Send the status line and headers."""
         self.write(self.head_bytes(reply, framing))
 
     def send(self, reply: Reply) -> None:
@@ -277,7 +279,7 @@ class _Connection(BaseHTTPRequestHandler):
             self.body(reply)
 
     def body(self, reply: Reply, count: int | None = None, rate: float | None = None) -> None:
-        """Send the body, or its first `count` bytes, at most at a rate."""
+        """Send the body, or its first `count` bytes, optionally at a limited rate."""
         if self.command == "HEAD":
             return
         rate = rate or self.site.rate_per_connection
@@ -291,18 +293,18 @@ class _Connection(BaseHTTPRequestHandler):
                 self.pause(began + sent / rate - time.monotonic())
 
     def chunked(self, chunks: Iterable[bytes], last: bool = True) -> None:
-        """Send a body in chunks, with or without the one that ends it."""
+        """Send a body in chunks, with or without the final one."""
         for chunk in chunks:
             self.write(b"%x\r\n%s\r\n" % (len(chunk), chunk))
         if last:
             self.write(b"0\r\n\r\n")
 
     def hang_up(self) -> None:
-        """Close the connection after this answer, in an orderly way."""
+        """Close the connection in an orderly way after this answer."""
         self.close_connection = True
 
     def reset(self) -> None:
-        """Reset the connection (RST in place of FIN), once what was written had time to arrive."""
+        """Reset the connection (RST instead of FIN) after the bytes written have had time to arrive."""
         self.hang_up()
         time.sleep(0.03)
         at_once = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)

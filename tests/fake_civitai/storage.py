@@ -1,4 +1,4 @@
-"""The signed storage of model files."""
+"""Signed storage holds the files of models."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .world import World
 
 
 def signed_url(world: World, hosts: Hosts, file: FakeFile) -> str:
-    """A storage link that works without any key, for a while."""
+    """Return a storage link that works for a while without any key."""
     path = f"/model/42/{file.id}/{quote(file.name, safe='')}"
     moment = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%SZ")
     signature = _signature(world, path, moment)
@@ -32,7 +32,7 @@ def signed_url(world: World, hosts: Hosts, file: FakeFile) -> str:
 
 
 def answer_storage(world: World, call: Call) -> Reply:
-    """Signed storage: an `Authorization` header is a 400, a stale link a 403, and HEAD a 403 too."""
+    """Answer with a file. An `Authorization` header gives a 400, an expired link or HEAD a 403."""
     if "authorization" in call.headers:
         return xml_error("InvalidArgument", 400)
     if call.method != "GET" or not _signed(world, call):

@@ -1,4 +1,4 @@
-"""The endpoint of tRPC."""
+"""The endpoint of tRPC finds the procedures that are called and runs them."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ CODES = {
 
 
 def answer_trpc(world: World, call: Call, names: str) -> Reply:
-    """`/api/trpc/<router>.<procedure>`; several at once come as a list, 207 when they do not agree."""
+    """Answer `/api/trpc/<router>.<procedure>`. Several procedures give a list, with status 207 if theirs differ."""
     procedures = names.split(",")
     try:
         inputs = _inputs(call, procedures)
@@ -55,7 +55,7 @@ def answer_trpc(world: World, call: Call, names: str) -> Reply:
 
 
 def _inputs(call: Call, names: list[str]) -> list[Json]:
-    """What each procedure was given; a POST carries it in its body."""
+    """Return the input of each procedure. A POST carries it in its body."""
     text = call.body.decode() if call.method == "POST" else call.first("input")
     given = json.loads(text or "{}")
     batch = [given.get(str(index), {}) for index in range(len(names))] if call.first("batch") else [given]
@@ -63,6 +63,7 @@ def _inputs(call: Call, names: list[str]) -> list[Json]:
 
 
 def _run(world: World, call: Call, name: str, wanted: Json) -> tuple[int, Json]:
+    """Run one procedure and return its status and its result or error."""
     try:
         check_origin(world, call)
         if name not in PROCEDURES:

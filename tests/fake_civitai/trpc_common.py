@@ -1,4 +1,4 @@
-"""What the procedures of tRPC share: access, input, and rows of many kinds."""
+"""The procedures of tRPC share checks of access and input, and common rows."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .world import World
 
 
 class Refusal(Exception):
-    """An error of a procedure, by the name of its code."""
+    """An error of a procedure, with the name of its code."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -22,7 +22,7 @@ class Refusal(Exception):
 
 
 def check_origin(world: World, call: Call) -> None:
-    """Every procedure wants a valid key, or an Origin (else Referer) of the site itself; a cookie is no key."""
+    """Demand a valid key, or an Origin (else Referer) of the site itself. A cookie does not count as a key."""
     origin = urlsplit(call.headers.get("origin") or call.headers.get("referer") or "").netloc
     own = (urlsplit(call.hosts.site).netloc, "civitai.com", "civitai.red")
     if (call.only_cookie or not call.account(world)) and origin not in own:
@@ -30,7 +30,7 @@ def check_origin(world: World, call: Call) -> None:
 
 
 def allowed_levels(world: World, call: Call, wanted: Json) -> int:
-    """The levels shown: PG to anyone, PG-13 to those logged in on `com`, what was asked for on `red`."""
+    """Return the levels shown: PG to anyone, up to PG-13 with a key on `com`, all that was asked for on `red`."""
     asked = int(wanted.get("browsingLevel") or 0)
     if not call.account(world):
         return asked & 1 or 1
@@ -38,6 +38,7 @@ def allowed_levels(world: World, call: Call, wanted: Json) -> int:
 
 
 def required(wanted: Json, name: str) -> Any:
+    """Return a value of the input that must be there."""
     if wanted.get(name) is None:
         issues = [{"code": "invalid_type", "path": [name], "message": "Required"}]
         raise Refusal("BAD_REQUEST", json.dumps(issues))
@@ -45,6 +46,7 @@ def required(wanted: Json, name: str) -> Any:
 
 
 def page_size(wanted: Json, most: int) -> int:
+    """Return the limit of the input, if it is valid."""
     limit = wanted.get("limit", 100)
     if not isinstance(limit, int) or not 0 <= limit <= most:
         raise Refusal("BAD_REQUEST", json.dumps([{"code": "too_big", "path": ["limit"], "maximum": most}]))
@@ -52,21 +54,24 @@ def page_size(wanted: Json, most: int) -> int:
 
 
 def existing(thing: Any, name: str, number: object) -> Any:
+    """Return the thing that was asked for, if it exists."""
     if thing is None:
         raise Refusal("NOT_FOUND", f"No {name} with id {number}")
     return thing
 
 
 def collected(world: World, wanted: Json, kind: str) -> list[int]:
-    """What is in a collection of this kind: nothing of a private one."""
+    """Return the contents of a collection of this kind. A private one shows nothing."""
     found = world.collections.get(wanted["collectionId"])
     return found.items if found and found.type == kind and found.read != "Private" else []
 
 
 def user_row(world: World, name: str) -> Json:
+    """Describe a user."""
     about = {"id": world.user_id(name), "username": name, "image": None, "deletedAt": None}
     return about | {"cosmetics": [], "profilePicture": None}
 
 
 def page_of(items: list[Json], following: str | None) -> Json:
+    """Return a page of a list."""
     return {"nextCursor": UNDEFINED if following is None else following, "items": items}

@@ -1,4 +1,4 @@
-"""The tRPC procedures about images."""
+"""These tRPC procedures are about images."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .world import World
 
 
 def image_get(world: World, _call: Call, wanted: Json) -> Any:
-    """`image.get`: one image of any level."""
+    """Run `image.get`: one image of any level."""
     number = required(wanted, "id")
     row = image_row(world, existing(world.images.get(number), "image", number))
     del row["modelVersionIds"]
@@ -26,10 +26,10 @@ def image_get(world: World, _call: Call, wanted: Json) -> Any:
 
 
 def image_infinite(world: World, call: Call, wanted: Json) -> Any:
-    """`image.getInfinite`: by post, collection or model from the database, else from the search index.
+    """Run `image.getInfinite`: a post, collection or model from the database, all else from the search index.
 
-    Asking for metadata drops the images that have none. A post comes in its own order, a collection newest first
-    unless `Oldest` is asked for, which is also the only order of the database that loses nothing between pages.
+    Asking for metadata drops the images that have none. A post comes in its own order, and a collection newest first
+    unless `Oldest` is asked for, which is the only order of the database that loses nothing between pages.
     """
     if wanted.get("username") and not world.find_user(wanted["username"]):
         raise Refusal("NOT_FOUND", "User not found")
@@ -70,7 +70,7 @@ def _image_asked_for(world: World, wanted: Json, image: FakeImage) -> bool:
 
 
 def image_row(world: World, image: FakeImage, named: bool = True) -> Json:
-    """An image; `url` is the bare uuid, `name` null where the search index answers."""
+    """Describe an image. `url` is the bare uuid, and `name` is null if the search index answers."""
     blurhash = f"U9ABC~{image.id}"
     size = {"hash": blurhash, "size": len(image.data), "width": image.width, "height": image.height}
     counters = ("like", "laugh", "heart", "cry", "dislike", "comment", "collected", "tippedAmount", "view")
@@ -128,7 +128,7 @@ def _index(world: World, image: FakeImage) -> int:
 
 
 def generation_data(world: World, _call: Call, wanted: Json) -> Any:
-    """`image.getGenerationData`: a hidden prompt leaves `meta` undefined, yet resources and tools are told."""
+    """Run `image.getGenerationData`. A hidden prompt makes `meta` undefined, yet resources and tools are shown."""
     number = required(wanted, "id")
     image: FakeImage = existing(world.images.get(number), "image", number)
     meta = dict(image.shown_meta) if image.shown_meta is not None else None
@@ -153,7 +153,7 @@ def generation_data(world: World, _call: Call, wanted: Json) -> Any:
 
 
 def image_resources(world: World, _call: Call, wanted: Json) -> Any:
-    """`image.getResources`."""
+    """Run `image.getResources`."""
     number = required(wanted, "id")
     return _resources(world, existing(world.images.get(number), "image", number))
 

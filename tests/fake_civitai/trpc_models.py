@@ -1,4 +1,4 @@
-"""The tRPC procedures about models, users and tags."""
+"""These tRPC procedures are about models, users and tags."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .world import FakeModel, FakeVersion, World
 
 
 def model_get(world: World, call: Call, wanted: Json) -> Any:
-    """`model.getById`: the whole model with its versions, whatever its level."""
+    """Run `model.getById`: the whole model with its versions, whatever its level."""
     number = required(wanted, "id")
     model: FakeModel = existing(world.models.get(number), "model", number)
     return {
@@ -41,7 +41,7 @@ def model_get(world: World, call: Call, wanted: Json) -> Any:
 
 
 def model_all(world: World, call: Call, wanted: Json) -> Any:
-    """`model.getAll`: one version and at most 12 images of each model; `page` is forbidden."""
+    """Run `model.getAll`: one version and at most 12 images of each model. `page` is forbidden."""
     if "page" in wanted:
         raise Refusal("BAD_REQUEST", "page is not supported, use cursor")
     levels, user = allowed_levels(world, call, wanted), wanted.get("username")
@@ -74,7 +74,7 @@ def _model_row(world: World, call: Call, model: FakeModel, levels: int) -> Json:
 
 
 def version_get(world: World, call: Call, wanted: Json) -> Any:
-    """`modelVersion.getById`: says `requireAuth`, and `files` null."""
+    """Run `modelVersion.getById`, which has `requireAuth` and whose `files` is null."""
     number = required(wanted, "id")
     version: FakeVersion = existing(world.versions.get(number), "version", number)
     row = _version_row(world, call, version)
@@ -92,7 +92,7 @@ def _version_row(world: World, call: Call, version: FakeVersion) -> Json:
 
 
 def creator_get(world: World, _call: Call, wanted: Json) -> Any:
-    """`user.getCreator`: from a name to a number, or back; null for the system account."""
+    """Run `user.getCreator`: by name or by number. The system account gives null."""
     if wanted.get("id") == -1:
         return None
     by_number = next((name for name, number in world.users.items() if number == wanted.get("id")), None)
@@ -104,7 +104,7 @@ def creator_get(world: World, _call: Call, wanted: Json) -> Any:
 
 
 def votable_tags(world: World, _call: Call, wanted: Json) -> Any:
-    """`tag.getVotableTags` of an image or a model."""
+    """Run `tag.getVotableTags` for an image or a model."""
     number, kind = required(wanted, "id"), required(wanted, "type")
     owner: Any = (world.images if kind == "image" else world.models).get(number)
     votes = {"type": "UserGenerated", "nsfwLevel": 1, "score": 5, "upVotes": 1, "downVotes": 0, "automated": False}

@@ -1,4 +1,4 @@
-"""The tRPC procedures about posts and collections."""
+"""These tRPC procedures are about posts and collections."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .world import World
 
 
 def post_get(world: World, _call: Call, wanted: Json) -> Any:
-    """`post.get`: title and text, no images."""
+    """Run `post.get`: title and text, but no images."""
     number = required(wanted, "id")
     post = world.posts.get(number)
     post = existing(post if post and post.published else None, "post", number)
@@ -36,7 +36,7 @@ def post_get(world: World, _call: Call, wanted: Json) -> Any:
 
 
 def post_infinite(world: World, call: Call, wanted: Json) -> Any:
-    """`post.getInfinite`: at most 8 images of each post, and everybody's posts when the user does not exist."""
+    """Run `post.getInfinite`: at most 8 images of each post, and everybody's posts if the user does not exist."""
     levels, user = allowed_levels(world, call, wanted), world.find_user(wanted.get("username") or "")
     number = wanted.get("modelVersionId")
     rows = [
@@ -79,7 +79,7 @@ def _post_level(post: FakePost) -> int:
 
 
 def collection_get(world: World, _call: Call, wanted: Json) -> Any:
-    """`collection.getById`: null for a private one; its contents are asked for elsewhere, by `type`."""
+    """Run `collection.getById`: null if private. Other procedures list the contents, depending on `type`."""
     found = world.collections.get(required(wanted, "id"))
     rights = {"read": bool(found and found.read != "Private"), "write": False, "manage": False, "follow": False}
     if found is None or found.read == "Private":

@@ -1,4 +1,4 @@
-"""The fixed words and levels of the site."""
+"""The words and levels that the site has fixed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the site holds: a world of models with their versions, and the switches for its oddities."""
+"""A world is everything that the site holds: models with their versions, and switches for its oddities."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .records import FakeCollection, FakeFile, FakeImage, FakePost, Json, from_n
 
 @dataclass(eq=False)
 class World:
-    """Everything the fake site knows, and switches for the oddities of the real one."""
+    """Everything that the site holds, and switches for the oddities of the real one."""
 
     models: dict[int, FakeModel] = field(default_factory=dict)
     versions: dict[int, FakeVersion] = field(default_factory=dict)
@@ -25,69 +25,69 @@ class World:
     collections: dict[int, FakeCollection] = field(default_factory=dict)
     users: dict[str, int] = field(default_factory=dict)
     tokens: set[str] = field(default_factory=lambda: {"good-token"})
-    #: Name and reading settings of the account behind every token.
+    #: The name of the account behind every token.
     username: str = "archivist"
-    #: File preferences of that account: they replace the site's own when a download names no file.
+    #: The file preferences of that account, which replace the site's own when a download names no file.
     preferences: dict[str, str] = field(default_factory=dict)
-    #: Picture links with `width=450` (2023) instead of `original=true`.
+    #: Picture links contain `width=450`, as in 2023, instead of `original=true`.
     old_image_urls: bool = False
-    #: `list`, `postgres` ("{Image,Rent}"), `word` ("Image") or `empty` ([]).
+    #: This is `list`, `postgres` ("{Image,Rent}"), `word` ("Image") or `empty` ([]).
     commercial_use_shape: str = "list"
     null_counters: bool = False
-    #: How many rows every page that has a successor is short of its limit.
+    #: How many rows every page except the last lacks.
     short_pages: int = 0
-    #: An empty page with a cursor stands before every further page of images.
+    #: An empty page with a cursor precedes every page of images except the first.
     empty_pages: bool = False
-    #: How many rows of a page come again on the next one.
+    #: How many rows of a page are repeated on the next one.
     repeated_rows: int = 0
-    #: From the second page on the cursor stays the same for ever.
+    #: From the second page on, the cursor stays the same for ever.
     looping_cursor: bool = False
-    #: The host that `nextPage` names when it is not the one that was asked.
+    #: The host that `nextPage` names, if not the one that was asked.
     next_page_host: str = ""
-    #: Status for images of an unknown user: an empty 200 or a 404.
+    #: The status for images of an unknown user: an empty 200, or a 404.
     unknown_image_user: int = 200
-    #: Bulk hash answers hold a null and a duplicate.
+    #: Answers about many hashes contain a null and a duplicate.
     odd_hash_lists: bool = False
-    #: Storage links of the other provider: other query, JSON errors, no file name in the answer.
+    #: Storage links are those of the other provider: another query, JSON errors, no file name in the answer.
     b2_links: bool = False
     content_disposition: bool = True
     link_seconds: int = 86400
-    #: Raised by `FakeCivitai.expire_links`: every link given out before is refused.
+    #: `FakeCivitai.expire_links` raises this number, and every link given out before is refused.
     link_age: int = 0
     blacklisted: bool = False
-    #: Downloads left before 429.
+    #: How many downloads are left before a 429.
     quota: int | None = None
     login_needed: bool = False
-    #: So many times the storage look-up fails: a 404 that is only transient.
+    #: How many times the look-up in storage still fails, which gives a 404 that is only transient.
     lookup_failures: int = 0
-    #: The host that tRPC takes itself for: `com` shows PG and PG-13 at most.
+    #: The host that tRPC takes itself for. `com` shows PG-13 at most.
     trpc_host: Literal["red", "com"] = "red"
-    #: How tRPC answers and pages are encoded; "alternate" changes with every answer.
+    #: How answers of tRPC and pages are encoded. "alternate" changes with every answer.
     encoding: Literal["superjson", "devalue", "alternate"] = "superjson"
     trpc_answers: int = 0
     _uuids: dict[str, FakeImage] = field(default_factory=dict)
 
     def next_id(self, taken: Mapping[int, object], start: int) -> int:
-        """The first free number from `start` on."""
+        """Return the first free number from `start` on."""
         return next(number for number in itertools.count(start + len(taken)) if number not in taken)
 
     def user_id(self, name: str) -> int:
-        """The number of a user, who exists from now on."""
+        """Return the number of a user, who is created if necessary."""
         return self.users.setdefault(name, 42 + len(self.users))
 
     def find_user(self, name: str) -> str | None:
-        """The user as written, compared as the site does: case and odd characters do not count."""
+        """Return the user's name as stored. Like the site, ignore case and odd characters."""
         wanted = re.sub(r"[^a-z0-9_]", "", name.lower().replace(" ", "_", 1))
         return next((user for user in self.users if user.lower() == wanted), None)
 
     def by_uuid(self, uuid: str) -> FakeImage | None:
-        """The picture behind a delivery link."""
+        """Return the picture behind a delivery link."""
         return self._uuids.get(uuid)
 
     def add_model(
         self, name: str = "Paper Lantern Style", type: str = "LORA", *, id: int | None = None, **more: Any
     ) -> FakeModel:
-        """Add a model without versions; `creator` "" is the system account."""
+        """Add a model without versions. If `creator` is "", it belongs to the system account."""
         number = id or self.next_id(self.models, 10001)
         model = FakeModel(self, number, name, type, **more)
         self.models[number] = model
@@ -96,7 +96,7 @@ class World:
         return model
 
     def add_post(self, *, username: str = "lantern_maker", id: int | None = None, **more: Any) -> FakePost:
-        """Add a post; pictures join it by `add_image(post_id=...)`."""
+        """Add a post. Pictures join it by `add_image(post_id=...)`."""
         number = id or self.next_id(self.posts, 50001)
         more.setdefault("published", iso(number))
         self.user_id(username)
@@ -104,7 +104,7 @@ class World:
         return self.posts[number]
 
     def add_collection(self, name: str, items: Iterable[int], *, type: str = "Image", **more: Any) -> FakeCollection:
-        """Add a collection; `items` are ids of what `type` says."""
+        """Add a collection. `items` are ids of the things that `type` names."""
         number = more.pop("id", None) or self.next_id(self.collections, 60001)
         username = more.pop("username", "lantern_maker")
         self.user_id(username)
@@ -120,7 +120,7 @@ class World:
         data: bytes | None = None,
         **more: Any,
     ) -> FakeImage:
-        """Add a picture to the galleries of these versions, in a post of its own unless one is named."""
+        """Add a picture to the galleries of these versions, in its own post unless one is named."""
         number = more.pop("id", None) or self.next_id(self.images, 40001)
         uuid = more.pop("uuid", None) or f"00000000-0000-4000-8000-{number:012x}"
         post = self.posts.get(post_id or 0) or self.add_post(username=username, id=post_id)
@@ -132,7 +132,7 @@ class World:
         return image
 
     def build_library(self, models: int = 50, versions: int = 120, files: int = 200, images: int = 3000) -> World:
-        """Fill the world with so many things, always the same ones, for tests of scale."""
+        """Fill the world with this many things, always the same ones, for tests with large libraries."""
         for number in range(models):
             words = ("Lantern", "Harbour", "Moss", "Copper", "Winter")
             kind = ("LORA", "Checkpoint", "TextualInversion", "LORA")[number % 4]
@@ -180,7 +180,7 @@ class FakeModel:
 
     @property
     def nsfw_level(self) -> int:
-        """The bits of all versions, or what the test said; 0 keeps the model out of every list."""
+        """The levels of all versions combined, or what the test set. 0 keeps the model out of every list."""
         if self.level is not None:
             return self.level
         bits = 0
@@ -190,11 +190,11 @@ class FakeModel:
 
     @property
     def date(self) -> int:
-        """When its newest version came out, in milliseconds."""
+        """The moment when its newest version was published, in milliseconds."""
         return max((millis(version.published) for version in self.versions if version.published), default=0)
 
     def add_version(self, name: str = "v1.0", *, id: int | None = None, **more: Any) -> FakeVersion:
-        """Add a version; the newest comes first in answers."""
+        """Add a version. The newest comes first in answers."""
         number = id or self.world.next_id(self.world.versions, 20001)
         more.setdefault("published", iso(number))
         version = FakeVersion(self.world, self, number, name, **more)
@@ -231,7 +231,7 @@ class FakeVersion:
 
     @property
     def nsfw_level(self) -> int:
-        """The bits of all showcase pictures, or what the test said; 0 means not computed yet."""
+        """The levels of all showcase pictures combined, or what the test set. 0 means not computed yet."""
         if self.level is not None:
             return self.level
         bits = 0
@@ -241,7 +241,7 @@ class FakeVersion:
 
     @property
     def locked(self) -> bool:
-        """Whether early access still runs."""
+        """Whether early access is still in force."""
         return self.early_access == "permanent" or bool(self.early_access and self.early_access > from_now(0))
 
     def add_file(
@@ -257,9 +257,9 @@ class FakeVersion:
         needs_token: bool = False,
         **more: Any,
     ) -> FakeFile:
-        """Add a file: `data`, or `size` generated bytes. `hashed` is False or the hash kinds to publish.
+        """Add a file: `data`, or `size` generated bytes. `hashed` is False or the kinds of hashes to publish.
 
-        `needs_token` is a property of the whole version on the site, so it is set there.
+        On the site, `needs_token` is a property of the whole version, so it is set there.
         """
         number = more.pop("id", None) or self.world.next_id(self.world.files, 30001)
         size = 1200 + number % 500 if size is None else size
@@ -275,7 +275,7 @@ class FakeVersion:
         return file
 
     def add_image(self, level: int = 1, kind: Literal["image", "video"] = "image", **more: Any) -> FakeImage:
-        """Add a showcase picture; it stands in the gallery and in the version's own post too."""
+        """Add a showcase picture, which is also in the gallery and in the version's own post."""
         self.post_id = self.post_id or self.world.add_post(username=self.model.creator, version_id=self.id).id
         more = {"username": self.model.creator, "post_id": self.post_id, **more}
         image = self.world.add_image([self.id], level=level, kind=kind, **more)
