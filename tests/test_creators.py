@@ -16,8 +16,18 @@ from civitai_downloader.util.errors import UsageError
 from civitai_downloader.util.logs import KeptAnswers
 from civitai_downloader.util.text import parse_devalue
 from tests.conftest import Runner, State, files_under, one_file
-from tests.fake_civitai import FakeCivitai, FakeModel, FakeVersion, Status, World, busy, png_bytes
-from tests.fake_trpc import UNDEFINED, Date, devalue
+from tests.fake_civitai import (
+    UNDEFINED,
+    Date,
+    FakeCivitai,
+    FakeModel,
+    FakeVersion,
+    Status,
+    World,
+    busy,
+    devalue,
+    png_bytes,
+)
 
 Captured = pytest.CaptureFixture[str]
 Encoding = Literal["superjson", "devalue", "alternate"]

@@ -37,6 +37,7 @@ from tests.fake_civitai import (
     busy,
     demo_world,
     from_now,
+    load_recorded,
     safetensors_bytes,
 )
 
@@ -275,7 +276,7 @@ def test_a_recorded_answer_is_served_as_it_stands(site: FakeCivitai) -> None:
     file = {"id": 9, "name": "a.safetensors", "type": "Model", "sizeKB": 1, "hashes": {"SHA256": "AB", "AutoV2": "A"}}
     file["downloadUrl"] = "https://civitai.com/api/download/models/8"
     version = {"id": 8, "name": "v", "files": [file], "images": [picture], "odd": None}
-    site.world.load_recorded({"id": 7, "name": "Old", "type": "LORA", "modelVersions": [version]})
+    load_recorded(site.world, {"id": 7, "name": "Old", "type": "LORA", "modelVersions": [version]})
     answer = Answer(f"{site.url}/api/v1/models/7").json["modelVersions"][0]
     assert answer.keys() == version.keys()
     body = urllib.request.urlopen(answer["files"][0]["downloadUrl"]).read()

@@ -11,8 +11,7 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.fake_civitai import FakeCivitai, FakeImage
-from tests.fake_trpc import UNDEFINED, Date, devalue, superjson
+from tests.fake_civitai import UNDEFINED, Date, FakeCivitai, FakeImage, devalue, superjson
 
 KEY = {"Authorization": "Bearer good-token"}
 

@@ -21,7 +21,7 @@ from civitai_downloader.core.pages import image_facts
 from civitai_downloader.core.prompts import Filters
 from civitai_downloader.core.sidecars import a1111_json
 from tests.conftest import Runner, files_under
-from tests.fake_civitai import FakeCivitai
+from tests.fake_civitai import FakeCivitai, load_recorded
 
 FOLDER = Path(os.environ.get("CIVITAI_SAMPLES", "no-samples"))
 pytestmark = pytest.mark.skipif(not FOLDER.is_dir(), reason="CIVITAI_SAMPLES names no folder of recorded answers")
@@ -54,7 +54,7 @@ def test_a_recorded_model_comes_home_under_legal_names(path: Path, run: Runner, 
     models = list(answers(json.loads(path.read_text("utf-8"))))
     assert models
     for answer in models:
-        site.world.load_recorded(answer)
+        load_recorded(site.world, answer)
     code = run(*(str(answer["id"]) for answer in models))
     landed = files_under(out / "users")
     for name in landed:

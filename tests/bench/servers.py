@@ -22,8 +22,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from tests.fake_answers import ACCOUNT, signed_url
-from tests.fake_world import Body, FakeFile, FakeImage, World, jpeg_bytes
+from tests.fake_civitai import ACCOUNT, Body, FakeCivitai, FakeFile, FakeImage, World, jpeg_bytes, signed_url
 
 CHUNK = 1 << 16
 
@@ -86,8 +85,6 @@ def picture_path(image: FakeImage, stem: object) -> str:
 
 def site(wish_text: str) -> None:
     """Run the fake site; every line read is answered by the requests since the last one."""
-    from tests.fake_civitai import FakeCivitai
-
     wish = json.loads(wish_text)
     world = build(wish)
     put_files(world, Path(wish["root"]))
