@@ -939,7 +939,9 @@ def test_a_second_lock_is_refused_and_names_the_first(tmp_path: Path) -> None:
 
 def test_a_lock_of_a_process_that_was_killed_is_free_again(tmp_path: Path) -> None:
     code = (
-        "import sys, time, pathlib; from civitai_downloader.util.clock import Clock; from civitai_downloader.util.logs import FolderLock\n"
+        "import sys, time, pathlib\n"
+        "from civitai_downloader.util.clock import Clock\n"
+        "from civitai_downloader.util.logs import FolderLock\n"
         "lock = FolderLock(pathlib.Path(sys.argv[1])); lock.acquire(Clock())\n"
         "print('locked', flush=True); time.sleep(60)"
     )
