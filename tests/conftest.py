@@ -9,10 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from civitai_downloader.__main__ import TOKEN_VARIABLES, main
 from civitai_downloader.util.clock import Clock
-from tests.fake_civitai import FakeCivitai, World
+from tests.fake_civitai import FakeCivitai, FakeFile, FakeModel, World, safetensors_bytes
+from tests.stand_in import Meanwhile, Skip, StandIn
+
+# A loaded machine must fail no test: no example has a deadline.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 State = Callable[[], dict[tuple[str, str], dict[str, Any]]]
@@ -111,3 +117,106 @@ def one_file(folder: Path, pattern: str) -> Path:
     """The only file whose name matches."""
     (found,) = (path for path in folder.rglob(pattern) if path.is_file())
     return found
+
+
+# --- Models of the site --------------------------------------------------------------------------
+
+
+@pytest.fixture
+def lora(site: FakeCivitai) -> FakeModel:
+    """A LoRA with two versions, a file each, three pictures in the newer one's gallery."""
+    model = site.world.add_model()
+    model.add_version("v1.0").add_file("paper_sd15.safetensors")
+    newer = model.add_version("v2.0", trained_words=["paper lantern", "night, rain"])
+    newer.add_file("paper_xl.safetensors", safetensors_bytes("xl"))
+    newer.add_image(meta={"prompt": "a lantern", "steps": 20})
+    newer.add_image(level=4, data=b"\xff\xd8\xff" + b"j" * 500)
+    site.world.add_image([newer.id], meta={"prompt": "from the gallery"})
+    return model
+
+
+@pytest.fixture
+def mix(site: FakeCivitai) -> FakeModel:
+    """A checkpoint with every kind of file, an older base model, and pictures of all levels."""
+    model = site.world.add_model("Mix", "Checkpoint", creator="painter")
+    model.add_version("old", base_model="SD 1.5").add_file("old.ckpt")
+    version = model.add_version("new", base_model="SDXL 1.0")
+    version.add_file("mix.zip", type="Training Data", primary=True)
+    version.add_file("mix.ckpt", primary=False)
+    version.add_file("mix.safetensors", primary=False)
+    version.add_file("mix.yaml", type="Config", primary=False)
+    version.add_file("mix.vae.pt", type="VAE", primary=False)
+    for level in (1, 2, 4, 8, 16):
+        version.add_image(level, meta={"prompt": f"level {level}"})
+    return model
+
+
+@pytest.fixture
+def post(site: FakeCivitai) -> int:
+    """A post of five pictures, R among them, one not indexed, one without a prompt, made with a LoRA."""
+    world = site.world
+    tool = world.add_model("tool", "LORA", creator="smith").add_version()
+    tool.add_file("tool.safetensors")
+    base = world.add_model("base", "Checkpoint", creator="smith").add_version()
+    base.add_file("base.safetensors")
+    number = world.add_post(
+        username="maker", title="Five lanterns", detail="<p>Made at <b>night</b>.</p>", version_id=tool.id
+    ).id
+    for place in range(5):
+        meta: dict[str, Any] | None = {"prompt": f"lantern {place}"}
+        if place == 1:
+            meta = {"prompt": "x", "civitaiResources": [{"type": "checkpoint", "modelVersionId": base.id}]}
+        image = world.add_image(
+            username="maker", post_id=number, meta=meta if place != 2 else None, level=4 if place == 3 else 1
+        )
+        image.indexed = place != 4
+    return number
+
+
+@pytest.fixture
+def odd_file(site: FakeCivitai) -> FakeFile:
+    """The file of a LoRA whose name has everything that a command line could stumble over."""
+    version = site.world.add_model("한글 모델 100% & more!", creator="maker").add_version()
+    version.add_image(meta={"prompt": "x"})
+    return version.add_file("빨강 100% & (x)!.safetensors")
+
+
+# --- Other programs and time ---------------------------------------------------------------------
+
+
+@pytest.fixture
+def err(capsys: pytest.CaptureFixture[str]) -> Callable[[], str]:
+    """What was said on stderr since the last call."""
+    return lambda: capsys.readouterr().err
+
+
+@pytest.fixture
+def idm(tmp_path: Path) -> StandIn:
+    """A stand-in for Internet Download Manager, in a folder with a Korean name."""
+    folder = tmp_path / "idm 폴더"
+    folder.mkdir()
+    return StandIn(folder)
+
+
+@pytest.fixture
+def skip_time(monkeypatch: pytest.MonkeyPatch) -> Skip:
+    """`skip_time(seconds)`: the clock on the wall shows so much more than it is; links are good for ten days then."""
+    real = time.time
+    return lambda seconds: monkeypatch.setattr(time, "time", lambda: real() + seconds)
+
+
+@pytest.fixture
+def meanwhile(monkeypatch: pytest.MonkeyPatch) -> Meanwhile:
+    """`meanwhile(act)` calls act(1), act(2)... each time that --idm-wait has looked and begins to wait."""
+    turns = iter(range(1, 100))
+
+    def begin(act: Callable[[int], None]) -> None:
+        def sleep(clock: QuickClock, seconds: float) -> None:
+            if seconds == 2:
+                act(next(turns))
+            plain(clock, seconds)
+
+        plain = QuickClock.sleep
+        monkeypatch.setattr(QuickClock, "sleep", sleep)
+
+    return begin

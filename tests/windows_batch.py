@@ -24,7 +24,7 @@ from pathlib import Path
 import pytest
 
 from tests.fake_civitai import FakeCivitai, Status, World
-from tests.test_idm import STAND_IN, windows_program
+from tests.stand_in import STAND_IN, windows_program
 
 ROOT = Path(__file__).parent.parent
 PYTHON = Path(os.environ["WINDOWS_PYTHON"])

@@ -1,0 +1,138 @@
+"""Small helpers for tests: what stands on disk, what the site has seen, and models in few words."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+
+from civitai_downloader.core.answers import File, Image, Model, Version, read_file, read_image, read_model, read_version
+from civitai_downloader.core.prompts import Filters
+from tests import fake_civitai as fake
+from tests.conftest import Runner, State, one_file
+from tests.fake_civitai import FakeCivitai, FakeModel, FakeVersion, World
+
+Captured = pytest.CaptureFixture[str]
+Err = Callable[[], str]
+Encoding = Literal["superjson", "devalue", "alternate"]
+
+ROOT = Path(__file__).parent.parent
+SHA = "ab" * 32
+FILTERS = Filters()
+LORA_PAGE = "users/lantern_maker/models/Paper Lantern Style [10001]"
+TOKEN = ("--token", "good-token")
+# How often and where a fault strikes.
+MANY = None
+MODELS = "site:/api/v1/models"
+IMAGES = "site:/api/v1/images"
+DOWNLOAD = "site:/api/download"
+STORAGE = "storage:/"
+
+
+# --- On disk -------------------------------------------------------------------------------------
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The object in a JSON file."""
+    found = json.loads(path.read_text("utf-8"))
+    assert isinstance(found, dict)
+    return found
+
+
+def names_on_disk(out: Path, pattern: str = "users/**/*.safetensors") -> set[str]:
+    """The names of the model files, without their extension."""
+    return {path.stem for path in out.glob(pattern)}
+
+
+def landed(out: Path, file: fake.FakeFile, data: bytes | None = None) -> bool:
+    """Whether the file is there, byte for byte, and nothing half-done is beside it."""
+    parts = [*out.rglob("*.part*"), *out.rglob("*.tmp")]
+    return one_file(out, file.name).read_bytes() == (file.data if data is None else data) and not parts
+
+
+def record_of(state: State, site: FakeCivitai) -> dict[str, Any]:
+    """The last state line of the first file."""
+    version = next(iter(site.world.versions.values()))
+    return state()["model", f"{version.id}/{version.files[0].id}"]
+
+
+# --- On the site ---------------------------------------------------------------------------------
+
+
+def add_file(site: FakeCivitai, size: int = 300_000, name: str = "lantern.safetensors", **more: Any) -> fake.FakeFile:
+    """Add a model of one version with one file and no pictures."""
+    return site.world.add_model().add_version().add_file(name, size=size, **more)
+
+
+def add_model(world: World, name: str, kind: str = "LORA", creator: str = "maker", **more: Any) -> FakeVersion:
+    """Add a model of one version with one file that is called like the model."""
+    version = world.add_model(name, kind, creator=creator, **more).add_version()
+    version.add_file(f"{name}.safetensors")
+    return version
+
+
+def newest(model: FakeModel) -> FakeVersion:
+    """The newest version of a model."""
+    return model.versions[0]
+
+
+def replaced(size: int, seed: str = "another") -> bytes:
+    """Other bytes that are as good a model file as the first."""
+    return fake.safetensors_bytes(seed, size - len(fake.safetensors_bytes(seed, 0)))
+
+
+def link(site: FakeCivitai) -> str:
+    """The link to the first model."""
+    return f"{site.url}/models/{next(iter(site.world.models))}"
+
+
+def ranges(site: FakeCivitai) -> list[str]:
+    """The Range header of every request that reached storage, "" for none."""
+    return [seen.headers.get("range", "") for seen in site.seen("storage")]
+
+
+def storage_requests(site: FakeCivitai) -> int:
+    """How many requests reached storage."""
+    return len(site.seen("storage"))
+
+
+def leave_part(site: FakeCivitai, run: Runner, out: Path, after: int = 1_500_000) -> Path:
+    """Let a run end with so many bytes in the `.part` file."""
+    site.fail(STORAGE, fake.Cut(after))
+    site.fail(STORAGE, fake.HangUp(), times=0)
+    site.fail(STORAGE, fake.Status(404))
+    assert run(link(site)) == 1
+    site.heal()
+    site.forget()
+    part = one_file(out, "*.part")
+    assert part.stat().st_size == after
+    return part
+
+
+# --- As answers are read -------------------------------------------------------------------------
+
+
+def file_of(number: int, name: str = "a.safetensors", **more: Any) -> File:
+    """A file as an answer tells it."""
+    return read_file({"id": number, "name": name, "sizeKB": 1.5, **more})
+
+
+def version_of(number: int = 20001, files: tuple[File, ...] = (), **more: Any) -> Version:
+    """A version as an answer tells it."""
+    return replace(read_version({"id": number, **more}), files=files)
+
+
+def model_of(*versions: Version, **more: Any) -> Model:
+    """A model as an answer tells it."""
+    return replace(read_model({"id": 10001, "name": "Paper", **more}), versions=versions)
+
+
+def image_of(url: str = "https://image.civitai.com/acc/uuid/width=450/40001.jpeg", **more: Any) -> Image:
+    """A picture as an answer tells it."""
+    found = read_image({"url": url, **more})
+    assert found is not None
+    return found

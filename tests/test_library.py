@@ -1,0 +1,153 @@
+"""The library: what the state log knows, what is on disk already, and what must not be written over."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from civitai_downloader.core.library import Library, Record, decide
+from civitai_downloader.core.places import Wanted
+from tests.conftest import Runner, State, one_file
+from tests.fake_civitai import FakeCivitai, FakeModel, safetensors_bytes
+from tests.helpers import SHA, newest, read_json, storage_requests
+
+THING = Wanted("model", "1/2", "thing", "a/b.safetensors", (), "", size=1000, sha256=SHA)
+
+
+PICTURE = Wanted("image", "5", "picture", "a/images/5", (), "")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "record", "there", "recorded", "force", "action"),
+    [
+        (THING, None, None, None, False, "fetch"),
+        (THING, None, 1000, None, False, "adopt"),
+        (THING, None, 5000, None, False, "fetch"),
+        (THING, Record("success", THING.path, 1000, SHA), 1000, 1000, False, "keep"),
+        (THING, Record("success", THING.path, 1000, SHA), 1000, 1000, True, "fetch"),
+        (THING, Record("success", THING.path, 1000, SHA), 900, 900, False, "adopt"),
+        (THING, Record("success", THING.path, 1000, SHA), None, None, False, "fetch"),
+        (THING, Record("success", "other/b.safetensors", 1000, SHA), None, 1000, False, "link"),
+        (THING, Record("failed", THING.path, 1000, SHA), 1000, 1000, False, "adopt"),
+        (replace(THING, size=0), None, 1000, None, False, "fetch"),
+        (PICTURE, Record("success", "a/images/5.png", 10, ""), None, 10, False, "keep"),
+        (PICTURE, Record("success", "b/images/5.png", 10, ""), None, 10, False, "link"),
+        (PICTURE, None, 10, None, False, "adopt"),
+    ],
+)
+def test_what_to_do_is_decided_before_anything_is_touched(
+    wanted: Wanted, record: Record | None, there: int | None, recorded: int | None, force: bool, action: str
+) -> None:
+    assert decide(wanted, record, there, recorded, force=force) == action
+
+
+def test_a_record_appended_while_an_older_one_is_read_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    library, key = Library(tmp_path), ("image", "1")
+    library.record(key, Record("failed", "1.png", 0, ""), source="")
+    get = library._log.get
+    good = partial(library.record, key, Record("success", "1.png", 5, ""), source="")
+    writer = threading.Thread(target=good)
+
+    def slow(*words: str) -> dict[str, Any] | None:
+        line = get(*words)
+        if not writer.ident:
+            writer.start()
+            writer.join(0.2)
+        return line
+
+    monkeypatch.setattr(library._log, "get", slow)
+    library.succeeded(key)
+    writer.join()
+    assert library.succeeded(key)
+    library.close()
+
+
+# --- By the command ------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("lora")
+def test_the_state_log_names_everything_that_landed(run: Runner, out: Path, state: State) -> None:
+    run("10001")
+    records = state()
+    assert len([kind for kind, _ in records if kind == "sidecar"]) == 6
+    assert {key for key in records if key[0] != "sidecar"} == {
+        *(("model", key) for key in ("20001/30001", "20002/30002")),
+        *(("image", key) for key in ("40001", "40002", "40003")),
+        ("meta", "40002"),
+        ("page", "model/10001"),
+    }
+    record = records["model", "20002/30002"]
+    assert record["status"] == "success"
+    assert (out / record["path"]).stat().st_size == record["size"]
+    assert len(record["sha256"]) == 64
+    assert record["source"] == "10001"
+
+
+@pytest.mark.usefixtures("lora")
+def test_files_are_adopted_when_the_log_is_lost(run: Runner, out: Path, site: FakeCivitai, state: State) -> None:
+    run("10001")
+    before = {key: line["path"] for key, line in state().items()}
+    (out / "download_state.jsonl").unlink()
+    picture = one_file(out, "40002.jpg")
+    picture.with_name("40002.part.json").write_text("{}")  # as a kill between the last two steps leaves it
+    site.forget()
+    assert run("10001") == 0
+    assert not site.seen("storage") + site.seen("image")
+    assert {key: line["path"] for key, line in state().items()} == before
+    assert {line["status"] for line in state().values()} == {"success"}
+    assert not list(out.rglob("*.part.json"))
+
+
+@pytest.mark.usefixtures("lora")
+def test_a_file_that_is_gone_or_cut_is_fetched_again(run: Runner, out: Path, site: FakeCivitai) -> None:
+    run("10001")
+    one_file(out, "paper_xl.safetensors").unlink()
+    one_file(out, "paper_sd15.safetensors").write_bytes(b"cut")
+    one_file(out, "40002.jpg").unlink()
+    site.forget()
+    assert run("10001") == 0
+    assert storage_requests(site) == 2
+    assert one_file(out, "paper_xl.safetensors").read_bytes() == safetensors_bytes("xl")
+    assert one_file(out, "paper_sd15.safetensors").stat().st_size > 3
+    assert len(site.seen("image")) == 1
+
+
+@pytest.mark.usefixtures("lora")
+def test_force_fetches_again(run: Runner, site: FakeCivitai, out: Path) -> None:
+    run("10001")
+    site.forget()
+    assert run("10001", "--force") == 0
+    assert storage_requests(site) == 2
+    assert not list(out.rglob("* [[]3*].safetensors"))
+
+
+def test_a_file_of_the_user_is_not_written_over(run: Runner, out: Path, lora: FakeModel) -> None:
+    mine = out / "models/loras/paper_xl.safetensors"
+    mine.parent.mkdir(parents=True)
+    same_size = b"u" * newest(lora).files[0].body.size
+    for content in (b"my own", same_size):
+        mine.write_bytes(content)
+        assert run("10001@20002", "--layout", "comfyui", "--force") == 0
+        assert mine.read_bytes() == content
+        assert (mine.parent / "paper_xl [30002].safetensors").read_bytes() == safetensors_bytes("xl")
+
+
+@pytest.mark.usefixtures("lora")
+def test_a_second_layout_links_what_is_there(run: Runner, out: Path, site: FakeCivitai) -> None:
+    run("10001")
+    site.forget()
+    assert run("10001", "--layout", "comfyui") == 0
+    assert not site.seen("storage") + site.seen("image")
+    assert (out / "models/loras/paper_xl.safetensors").samefile(one_file(out / "users", "paper_xl.safetensors"))
+    log = (out / "download_state.jsonl").read_bytes()
+    for layout in ("creator", "comfyui"):
+        assert run("10001", "--layout", layout) == 0
+    assert not site.seen("storage")
+    assert (out / "download_state.jsonl").read_bytes().count(b'"model"') == log.count(b'"model"')
+    counts = read_json(out / "report.json")["counts"]
+    assert set(counts) == {"skipped"}
