@@ -16,18 +16,18 @@ from tests.helpers import DOWNLOAD, MANY, MODELS, STORAGE, Err, add_file, landed
 @pytest.mark.parametrize("code", [429, 503])
 def test_a_retry_after_in_seconds_is_obeyed(site: FakeCivitai, run: Runner, out: Path, where: str, code: int) -> None:
     file = add_file(site)
-    site.fail(where, fake.busy(code, 17), times=2)
+    site.fail(where, fake.busy(code, 120), times=2)
     assert run("--retries", "0", link(site)) == 0
     assert landed(out, file)
-    assert len([wait for wait in run.clock.slept if 16 < wait <= 17]) >= 2
+    assert len([wait for wait in run.clock.slept if 100 < wait <= 120]) >= 2
 
 
 def test_a_retry_after_that_is_a_date_is_obeyed(site: FakeCivitai, run: Runner, out: Path) -> None:
     file = add_file(site)
-    site.fail(STORAGE, fake.busy(503, fake.http_date(60)))
+    site.fail(STORAGE, fake.busy(503, fake.http_date(250)))
     assert run("--retries", "0", link(site)) == 0
     assert landed(out, file)
-    assert any(50 < wait <= 60 for wait in run.clock.slept)
+    assert any(200 < wait <= 250 for wait in run.clock.slept)
 
 
 def test_without_a_retry_after_the_waits_double(site: FakeCivitai, run: Runner, out: Path) -> None:
@@ -35,9 +35,9 @@ def test_without_a_retry_after_the_waits_double(site: FakeCivitai, run: Runner, 
     site.fail(STORAGE, fake.busy(), times=4)
     assert run("--retries", "0", link(site)) == 0
     assert landed(out, file)
-    waits = [round(wait) for wait in run.clock.slept if wait > 1]
-    assert {2, 4, 8, 16} <= {*waits}
-    assert max(waits) == 16
+    for seconds in (2, 4, 8, 16):
+        assert any(0.6 * seconds < wait <= seconds for wait in run.clock.slept)
+    assert max(run.clock.slept) <= 16
 
 
 def test_a_server_that_is_busy_for_ever_and_names_no_time_is_given_up(site: FakeCivitai, run: Runner, err: Err) -> None:
@@ -66,7 +66,7 @@ def test_five_minutes_of_a_busy_api_fail_the_item(site: FakeCivitai, run: Runner
     site.fail(MODELS, fake.busy(503), times=MANY)
     assert run(link(site)) == 1
     assert "busy for five minutes" in err()
-    assert 290 < sum(wait for wait in run.clock.slept if wait > 1) < 310
+    assert 250 < sum(wait for wait in run.clock.slept if wait > 1) < 310
 
 
 def test_a_used_up_quota_is_named_and_ends_the_downloads(site: FakeCivitai, run: Runner, out: Path, err: Err) -> None:

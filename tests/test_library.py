@@ -151,3 +151,15 @@ def test_a_second_layout_links_what_is_there(run: Runner, out: Path, site: FakeC
     assert (out / "download_state.jsonl").read_bytes().count(b'"model"') == log.count(b'"model"')
     counts = read_json(out / "report.json")["counts"]
     assert set(counts) == {"skipped"}
+
+
+def test_a_second_place_must_be_the_same_file_and_not_only_of_the_same_size(
+    run: Runner, out: Path, lora: FakeModel
+) -> None:
+    assert run("10001@20002") == 0
+    mine = out / "models/loras/paper_xl.safetensors"
+    mine.parent.mkdir(parents=True)
+    mine.write_bytes(b"u" * newest(lora).files[0].body.size)
+    assert run("10001@20002", "--layout", "comfyui") == 0
+    assert set(mine.read_bytes()) == {ord("u")}
+    assert (mine.parent / "paper_xl [30002].safetensors").read_bytes() == safetensors_bytes("xl")

@@ -102,6 +102,14 @@ def test_token_txt_of_the_current_folder_is_read(run: Runner, site: FakeCivitai,
     assert not [name for name, data in files_under(out).items() if b"good-token" in data]
 
 
+@pytest.mark.usefixtures("lora")
+def test_a_failure_that_is_no_usage_error_exits_with_1(run: Runner, out: Path, capsys: Captured) -> None:
+    (out / "report.json").mkdir(parents=True)
+    assert run("10001") == 1
+    assert "report.json can't be written" in capsys.readouterr().err
+    assert one_file(out, "paper_xl.safetensors")
+
+
 # --- What the user sees --------------------------------------------------------------------------
 
 

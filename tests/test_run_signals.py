@@ -26,25 +26,24 @@ def test_a_signal_keeps_what_is_under_way_and_the_next_run_goes_on(
     site: FakeCivitai, out: Path, run: Runner, number: signal.Signals
 ) -> None:
     file = site.world.add_model().add_version().add_file("big.safetensors", size=5_000_000)
-    site.rate_per_connection = 1_000_000
+    site.rate_per_connection = 400_000
     words = [sys.executable, "-m", "civitai_downloader", "10001", "--site", site.url, "-o", str(out)]
-    root = Path(__file__).parent.parent
     # A test run in the background ignores Ctrl-C, and its children would, too.
     heed = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
-    process = subprocess.Popen(words, cwd=root, stderr=subprocess.PIPE, text=True, preexec_fn=heed)
-    deadline = time.monotonic() + 20
-    while not [path for path in out.rglob("*.part") if path.stat().st_size > 500_000]:
+    one_line = [*words, "--connections", "1"]
+    process = subprocess.Popen(one_line, cwd=ROOT, stderr=subprocess.PIPE, text=True, preexec_fn=heed)
+    deadline = time.monotonic() + 50
+    while not [path for path in out.rglob("*.part") if path.stat().st_size > 200_000]:
         assert time.monotonic() < deadline
         time.sleep(0.05)
     process.send_signal(number)
-    begun = time.monotonic()
-    _, shown = process.communicate(timeout=20)
+    _, shown = process.communicate(timeout=50)
     assert process.returncode == 130
-    assert time.monotonic() - begun < 3
     assert "Interrupted" in shown
     assert "Traceback" not in shown
     assert "# interrupted\n10001\n" in (out / "failed.txt").read_text("utf-8")
-    assert one_file(out, "big.safetensors.part").stat().st_size >= 500_000
+    # The file would have its final name if the run had waited for it.
+    assert one_file(out, "big.safetensors.part").stat().st_size >= 200_000
     site.rate_per_connection = None
     site.forget()
     assert run("--retry-failed") == 0
@@ -54,25 +53,23 @@ def test_a_signal_keeps_what_is_under_way_and_the_next_run_goes_on(
 
 
 def leave(site: FakeCivitai, out: Path, host: fake.Host, *signals: signal.Signals) -> str:
-    """Start the command, send it signals once all its workers wait; what it said, if it left before they were done."""
+    """Start the command and send it signals while its workers wait for what takes ten minutes; return what it said."""
     version = site.world.add_model().add_version()
     for number in range(6):
         version.add_file(f"lantern_{number}.safetensors", size=300_000)
-    words = ["-m", "civitai_downloader", link(site), "--site", site.url, "-o", str(out), "--max-rate-model", "99"]
+    words = ["-m", "civitai_downloader", link(site), "--site", site.url, "-o", str(out), "--timeout", "600"]
     # A test run in the background ignores Ctrl-C, and its children would, too.
     heed = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
     process = subprocess.Popen([sys.executable, *words], cwd=ROOT, stderr=subprocess.PIPE, preexec_fn=heed)
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 50
     while len(site.seen(host)) < (4 if host == "storage" else 1):
         assert time.monotonic() < deadline
         time.sleep(0.02)
-    time.sleep(0.2)
-    begun = time.monotonic()
+    time.sleep(0.2)  # All workers wait by now, most likely. A signal that comes earlier must do as well.
     for number in signals:
         process.send_signal(number)
         time.sleep(0.1)
-    said = process.communicate(timeout=20)[1].decode()
-    assert time.monotonic() - begun < 4
+    said = process.communicate(timeout=50)[1].decode()
     assert process.returncode == 130
     return said
 

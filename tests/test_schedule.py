@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from civitai_downloader.core.library import Library
 from civitai_downloader.util.errors import Failure
 from civitai_downloader.util.logs import JsonLog
 from tests.conftest import Runner, one_file
@@ -15,11 +16,14 @@ from tests.helpers import Captured, read_json, storage_requests
 # --- Twins ---------------------------------------------------------------------------------------
 
 
-def test_the_same_bytes_wanted_twice_are_fetched_once(run: Runner, site: FakeCivitai, out: Path) -> None:
+@pytest.mark.parametrize("words", [(), ("--force",)], ids=["plain", "force"])
+def test_the_same_bytes_wanted_twice_are_fetched_once(
+    run: Runner, site: FakeCivitai, out: Path, words: tuple[str, ...]
+) -> None:
     for number in range(3):
         model = site.world.add_model(f"Copy {number}")
         model.add_version().add_file(f"copy{number}.safetensors", safetensors_bytes("same", 50_000))
-    assert run(lines=[*map(str, site.world.models)]) == 0
+    assert run(*words, lines=[*map(str, site.world.models)]) == 0
     assert storage_requests(site) == 1
     assert {path.read_bytes() for path in out.rglob("copy*.safetensors")} == {safetensors_bytes("same", 50_000)}
     assert len(list(out.rglob("copy*.safetensors"))) == 3
@@ -61,7 +65,7 @@ def test_an_unknown_fault_ends_its_item_with_a_traceback_and_not_the_run(
     def broken(*_: object) -> object:
         raise ZeroDivisionError("https://x.example/?token=HUSH")
 
-    monkeypatch.setattr("civitai_downloader.core.run.a1111_json", broken)
+    monkeypatch.setattr(Library, "write_sidecar", broken)
     assert run("10001") == 1
     shown = capsys.readouterr().err
     assert "Traceback" in shown

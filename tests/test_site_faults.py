@@ -21,7 +21,7 @@ def test_a_broken_answer_of_the_api_is_asked_for_again(
 ) -> None:
     file = add_file(site)
     fault = site.fail(where, action)
-    assert run("--timeout", "0.3", link(site)) == 0
+    assert run("--timeout", "1", link(site)) == 0
     assert landed(out, file)
     assert fault.hits == 1
 

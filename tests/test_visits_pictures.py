@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -171,3 +172,29 @@ def test_refused_generation_data_is_not_asked_for_ever(run: Runner, site: FakeCi
     assert run(f"{site.url}/user/maker/images") == 1
     assert len(site.seen("site", "/api/trpc/image.getGenerationData")) == 3
     assert "does not tell how pictures were made" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [("--types", "Checkpoint"), ("--base-models", "Pony")], ids=["types", "base models"])
+def test_the_filters_for_models_do_not_keep_out_the_loras_of_a_picture(
+    run: Runner, site: FakeCivitai, out: Path, words: tuple[str, str]
+) -> None:
+    tool = add_model(site.world, "tool", creator="smith")
+    meta = {"prompt": "x", "civitaiResources": [{"type": "lora", "modelVersionId": tool.id}]}
+    image = site.world.add_image(username="maker", meta=meta)
+    assert run(f"{site.url}/images/{image.id}", *words, *TOKEN) == 0
+    assert names_on_disk(out) == {"tool"}
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root makes links of others")
+def test_a_prompt_is_not_written_through_a_link_that_a_stranger_planted(
+    run: Runner, site: FakeCivitai, out: Path, tmp_path: Path, capsys: Captured
+) -> None:
+    image = site.world.add_image(username="maker", meta={"prompt": "x"})
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    out.mkdir()
+    (out / "images").symlink_to(elsewhere)
+    os.chown(out / "images", 4711, -1, follow_symlinks=False)
+    assert run(f"{site.url}/images/{image.id}", "--only", "metadata", *TOKEN) == 1
+    assert "is a symlink that somebody else made" in capsys.readouterr().err
+    assert not list(elsewhere.iterdir())

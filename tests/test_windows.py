@@ -343,7 +343,7 @@ def test_closing_the_window_saves_the_state_like_ctrl_c(site: FakeCivitai, out: 
     words = [sys.executable, "-m", "civitai_downloader", "10001", "--site", site.url, "-o", str(out)]
     group = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)
     process = subprocess.Popen(words, cwd=ROOT, stderr=subprocess.PIPE, creationflags=group)
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while not [path for path in out.rglob("*.part") if path.stat().st_size > 500_000]:
         assert time.monotonic() < deadline
         time.sleep(0.05)
