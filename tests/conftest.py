@@ -1,4 +1,4 @@
-"""What tests share: a fake site, the command run against it on a clock without long waits, a look at the disk."""
+"""All tests share these fixtures: a fake site, the command run against it without long waits, and stand-ins."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from civitai_downloader.util.clock import Clock
 from tests.fake_civitai import FakeCivitai, FakeFile, FakeModel, World, safetensors_bytes
 from tests.stand_in import Meanwhile, Skip, StandIn
 
-# A loaded machine must fail no test: no example has a deadline.
+# No example has a deadline, because a loaded machine must not fail a test.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
 
@@ -25,7 +25,7 @@ State = Callable[[], dict[tuple[str, str], dict[str, Any]]]
 
 
 class QuickClock(Clock):
-    """Tells that the time asked for has passed after 5 ms at most; `slept` lists what was asked for."""
+    """A clock on which every wait ends after 5 ms at most. `slept` lists how long each should have been."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -43,14 +43,14 @@ class QuickClock(Clock):
 
 
 class Runner:
-    """Runs the command and gives its exit code; `clock` is that of the last run."""
+    """Runs the command and returns its exit code. `clock` is that of the last run."""
 
     def __init__(self, site: FakeCivitai, folder: Path) -> None:
         self._site, self._folder = site, folder
         self.clock = QuickClock()
 
     def __call__(self, *words: str, lines: list[str] | None = None) -> int:
-        """`lines` are written to models.txt first; without words, they are the input. Later options win."""
+        """Write `lines` to models.txt, which is the input if there are no words, and run. Later options win."""
         if lines is not None:
             (self._folder / "models.txt").write_text("".join(f"{line}\n" for line in lines), "utf-8")
         base = ["--site", self._site.url, "-o", str(self._folder / "downloads"), "--lang", "en"]
@@ -61,7 +61,7 @@ class Runner:
 
 @pytest.fixture(autouse=True)
 def plain_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No key, proxy or list of whoever runs the tests plays a part."""
+    """Keep the keys, proxies and lists of whoever runs the tests out of them."""
     for name in (*TOKEN_VARIABLES, *PROXIES, *map(str.upper, PROXIES)):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)
@@ -69,26 +69,26 @@ def plain_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def site() -> Iterator[FakeCivitai]:
-    """A fake site that runs; `site.world` is empty."""
+    """Start a fake site whose `world` is empty."""
     with FakeCivitai(World()) as started:
         yield started
 
 
 @pytest.fixture
 def out(tmp_path: Path) -> Path:
-    """The downloads folder, which does not exist yet."""
+    """Return the downloads folder, which does not exist yet."""
     return tmp_path / "downloads"
 
 
 @pytest.fixture
 def run(site: FakeCivitai, tmp_path: Path) -> Runner:
-    """`run(*words, lines=None)` runs the command against `site` into `out`."""
+    """Return `run(*words, lines=None)`, which runs the command against `site` into `out`."""
     return Runner(site, tmp_path)
 
 
 @pytest.fixture
 def state(out: Path) -> State:
-    """`state()` gives the last line of the state log for each type and id."""
+    """Return `state()`, which gives the last line of the state log for each type and id."""
 
     def read() -> dict[tuple[str, str], dict[str, Any]]:
         log = out / "download_state.jsonl"
@@ -100,7 +100,7 @@ def state(out: Path) -> State:
 
 @pytest.fixture
 def share(tmp_path: Path) -> Path:
-    r"""The folder of the test as a share of the network gives it, such as `\\localhost\c$\...`."""
+    r"""Return the folder of the test as a share of the network names it, such as `\\localhost\c$\...`."""
     shared = Path(rf"\\localhost\{tmp_path.drive[:1].lower()}$", *tmp_path.parts[1:])
     if not shared.is_dir():
         pytest.skip("only Windows has shares, and this machine may not share its disks")
@@ -108,13 +108,13 @@ def share(tmp_path: Path) -> Path:
 
 
 def files_under(folder: Path, pattern: str = "*") -> dict[str, bytes]:
-    """Every file whose name matches, by its path in the folder."""
+    """Return the bytes of every file whose name matches, by its path in the folder."""
     found = (path for path in sorted(folder.rglob(pattern)) if path.is_file())
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in found}
 
 
 def one_file(folder: Path, pattern: str) -> Path:
-    """The only file whose name matches."""
+    """Return the only file whose name matches."""
     (found,) = (path for path in folder.rglob(pattern) if path.is_file())
     return found
 
@@ -124,7 +124,7 @@ def one_file(folder: Path, pattern: str) -> Path:
 
 @pytest.fixture
 def lora(site: FakeCivitai) -> FakeModel:
-    """A LoRA with two versions, a file each, three pictures in the newer one's gallery."""
+    """Add a LoRA with two versions, a file each, and three pictures in the newer one's gallery."""
     model = site.world.add_model()
     model.add_version("v1.0").add_file("paper_sd15.safetensors")
     newer = model.add_version("v2.0", trained_words=["paper lantern", "night, rain"])
@@ -137,7 +137,7 @@ def lora(site: FakeCivitai) -> FakeModel:
 
 @pytest.fixture
 def mix(site: FakeCivitai) -> FakeModel:
-    """A checkpoint with every kind of file, an older base model, and pictures of all levels."""
+    """Add a checkpoint with every kind of file, an older base model, and pictures of all levels."""
     model = site.world.add_model("Mix", "Checkpoint", creator="painter")
     model.add_version("old", base_model="SD 1.5").add_file("old.ckpt")
     version = model.add_version("new", base_model="SDXL 1.0")
@@ -153,7 +153,7 @@ def mix(site: FakeCivitai) -> FakeModel:
 
 @pytest.fixture
 def post(site: FakeCivitai) -> int:
-    """A post of five pictures, R among them, one not indexed, one without a prompt, made with a LoRA."""
+    """Add a post made with a LoRA. Of its five pictures one is R, one is not indexed and one has no prompt."""
     world = site.world
     tool = world.add_model("tool", "LORA", creator="smith").add_version()
     tool.add_file("tool.safetensors")
@@ -175,7 +175,7 @@ def post(site: FakeCivitai) -> int:
 
 @pytest.fixture
 def odd_file(site: FakeCivitai) -> FakeFile:
-    """The file of a LoRA whose name has everything that a command line could stumble over."""
+    """Add a LoRA whose file name has everything that a command line could stumble over."""
     version = site.world.add_model("한글 모델 100% & more!", creator="maker").add_version()
     version.add_image(meta={"prompt": "x"})
     return version.add_file("빨강 100% & (x)!.safetensors")
@@ -186,13 +186,13 @@ def odd_file(site: FakeCivitai) -> FakeFile:
 
 @pytest.fixture
 def err(capsys: pytest.CaptureFixture[str]) -> Callable[[], str]:
-    """What was said on stderr since the last call."""
+    """Return a function that gives what was said on stderr since its last call."""
     return lambda: capsys.readouterr().err
 
 
 @pytest.fixture
 def idm(tmp_path: Path) -> StandIn:
-    """A stand-in for Internet Download Manager, in a folder with a Korean name."""
+    """Make a stand-in for Internet Download Manager in a folder with a Korean name."""
     folder = tmp_path / "idm 폴더"
     folder.mkdir()
     return StandIn(folder)
@@ -200,14 +200,14 @@ def idm(tmp_path: Path) -> StandIn:
 
 @pytest.fixture
 def skip_time(monkeypatch: pytest.MonkeyPatch) -> Skip:
-    """`skip_time(seconds)`: the clock on the wall shows so much more than it is; links are good for ten days then."""
+    """Return `skip_time(seconds)`, after which the clock on the wall shows so much more than it should."""
     real = time.time
     return lambda seconds: monkeypatch.setattr(time, "time", lambda: real() + seconds)
 
 
 @pytest.fixture
 def meanwhile(monkeypatch: pytest.MonkeyPatch) -> Meanwhile:
-    """`meanwhile(act)` calls act(1), act(2)... each time that --idm-wait has looked and begins to wait."""
+    """Return `meanwhile(act)`: act(1), act(2)... are called each time that --idm-wait has looked and begins to wait."""
     turns = iter(range(1, 100))
 
     def begin(act: Callable[[int], None]) -> None:

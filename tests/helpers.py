@@ -1,4 +1,4 @@
-"""Small helpers for tests: what stands on disk, what the site has seen, and models in few words."""
+"""Small helpers that several test files share: to look at the disk and the site, and to make things in few words."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any, Literal
 import pytest
 
 from civitai_downloader.core.answers import File, Image, Model, Version, read_file, read_image, read_model, read_version
+from civitai_downloader.core.places import Wanted
 from civitai_downloader.core.prompts import Filters
 from tests import fake_civitai as fake
 from tests.conftest import Runner, State, one_file
@@ -23,9 +24,10 @@ Encoding = Literal["superjson", "devalue", "alternate"]
 ROOT = Path(__file__).parent.parent
 SHA = "ab" * 32
 FILTERS = Filters()
+THING = Wanted("model", "1/2", "thing", "a/b.safetensors", (), "", size=1000, sha256=SHA)
 LORA_PAGE = "users/lantern_maker/models/Paper Lantern Style [10001]"
 TOKEN = ("--token", "good-token")
-# How often and where a fault strikes.
+# These say how often and where a fault strikes.
 MANY = None
 MODELS = "site:/api/v1/models"
 IMAGES = "site:/api/v1/images"
@@ -37,25 +39,25 @@ STORAGE = "storage:/"
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """The object in a JSON file."""
+    """Return the object in a JSON file."""
     found = json.loads(path.read_text("utf-8"))
     assert isinstance(found, dict)
     return found
 
 
 def names_on_disk(out: Path, pattern: str = "users/**/*.safetensors") -> set[str]:
-    """The names of the model files, without their extension."""
+    """Return the names of the model files without their extensions."""
     return {path.stem for path in out.glob(pattern)}
 
 
 def landed(out: Path, file: fake.FakeFile, data: bytes | None = None) -> bool:
-    """Whether the file is there, byte for byte, and nothing half-done is beside it."""
+    """Return whether the file is there, byte for byte, with nothing half-done beside it."""
     parts = [*out.rglob("*.part*"), *out.rglob("*.tmp")]
     return one_file(out, file.name).read_bytes() == (file.data if data is None else data) and not parts
 
 
 def record_of(state: State, site: FakeCivitai) -> dict[str, Any]:
-    """The last state line of the first file."""
+    """Return the last line of the state log about the first file."""
     version = next(iter(site.world.versions.values()))
     return state()["model", f"{version.id}/{version.files[0].id}"]
 
@@ -76,27 +78,27 @@ def add_model(world: World, name: str, kind: str = "LORA", creator: str = "maker
 
 
 def newest(model: FakeModel) -> FakeVersion:
-    """The newest version of a model."""
+    """Return the newest version of a model."""
     return model.versions[0]
 
 
 def replaced(size: int, seed: str = "another") -> bytes:
-    """Other bytes that are as good a model file as the first."""
+    """Return other bytes that are as good a model file as the first."""
     return fake.safetensors_bytes(seed, size - len(fake.safetensors_bytes(seed, 0)))
 
 
 def link(site: FakeCivitai) -> str:
-    """The link to the first model."""
+    """Return the link to the first model."""
     return f"{site.url}/models/{next(iter(site.world.models))}"
 
 
 def ranges(site: FakeCivitai) -> list[str]:
-    """The Range header of every request that reached storage, "" for none."""
+    """Return the Range header of every request that reached storage, "" where there was none."""
     return [seen.headers.get("range", "") for seen in site.seen("storage")]
 
 
 def storage_requests(site: FakeCivitai) -> int:
-    """How many requests reached storage."""
+    """Return how many requests reached storage."""
     return len(site.seen("storage"))
 
 
@@ -113,26 +115,26 @@ def leave_part(site: FakeCivitai, run: Runner, out: Path, after: int = 1_500_000
     return part
 
 
-# --- As answers are read -------------------------------------------------------------------------
+# --- As read from answers ------------------------------------------------------------------------
 
 
 def file_of(number: int, name: str = "a.safetensors", **more: Any) -> File:
-    """A file as an answer tells it."""
+    """Return a file as it is read from an answer."""
     return read_file({"id": number, "name": name, "sizeKB": 1.5, **more})
 
 
 def version_of(number: int = 20001, files: tuple[File, ...] = (), **more: Any) -> Version:
-    """A version as an answer tells it."""
+    """Return a version as it is read from an answer."""
     return replace(read_version({"id": number, **more}), files=files)
 
 
 def model_of(*versions: Version, **more: Any) -> Model:
-    """A model as an answer tells it."""
+    """Return a model as it is read from an answer."""
     return replace(read_model({"id": 10001, "name": "Paper", **more}), versions=versions)
 
 
 def image_of(url: str = "https://image.civitai.com/acc/uuid/width=450/40001.jpeg", **more: Any) -> Image:
-    """A picture as an answer tells it."""
+    """Return a picture as it is read from an answer."""
     found = read_image({"url": url, **more})
     assert found is not None
     return found

@@ -1,4 +1,4 @@
-"""A stand-in for Internet Download Manager, which records how it was called and later writes the files."""
+"""This stand-in for Internet Download Manager records how it was called and later writes the files."""
 
 from __future__ import annotations
 
@@ -23,30 +23,14 @@ with open(call, "w", encoding="utf-8") as log:
 os.rename(call, call + ".json")
 {then}
 """
-# Fast enough for thousands; one write for a call, words on lines, then an empty one.
+# This is fast enough for thousands of calls: each is one write, a word a line, and an empty line at the end.
 QUICK = """#!/bin/sh
 printf '%s\\n' "$@" '' >>{log!r}
-"""
-# Writes what the link gives in pieces, long after the program has returned, and later still lets it look old.
-SLOWLY = """
-import os, subprocess
-if "/d" in sys.argv:
-    writer = '''import os, sys, time, urllib.request
-with open(sys.argv[2], "wb") as file:
-    data = urllib.request.urlopen(sys.argv[1]).read()
-    for start in range(0, len(data), 500):
-        file.write(data[start : start + 500])
-        file.flush()
-        time.sleep(0.1)
-os.utime(sys.argv[2], (time.time() - 60,) * 2)'''
-    null = subprocess.DEVNULL
-    words = [sys.executable, "-c", writer, sys.argv[2], os.path.join(sys.argv[4], sys.argv[6])]
-    subprocess.Popen(words, stdin=null, stdout=null, stderr=null)
 """
 
 
 def windows_program(script: str, python: str, pip_folder: Path) -> bytes:
-    """A real program: pip's launcher with the script in an archive behind it."""
+    """Return a real program: pip's launcher with the script in an archive behind it."""
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as inside:
         inside.writestr("__main__.py", script)
@@ -55,7 +39,7 @@ def windows_program(script: str, python: str, pip_folder: Path) -> bytes:
 
 
 class StandIn:
-    """An executable that records how it was called and does what its `then` says."""
+    """An executable that records how it was called and then does what it was told by `does`."""
 
     def __init__(self, folder: Path) -> None:
         self.path, self._log = folder / ("IDMan.exe" if os.name == "nt" else "IDMan"), folder / "calls"
@@ -73,7 +57,7 @@ class StandIn:
         self.path.chmod(self.path.stat().st_mode | stat.S_IXUSR)
 
     def is_quick(self) -> None:
-        """Take thousands of calls; a Windows program can't be that fast."""
+        """Become fast enough for thousands of calls, which a Windows program can't be."""
         if os.name != "nt":
             self.path.write_text(QUICK.format(log=str(self._log / "quick")), "utf-8")
 
@@ -88,11 +72,11 @@ class StandIn:
             call.unlink()
 
     def queued(self) -> list[tuple[str, str, str]]:
-        """Link, folder and name of every queued file."""
+        """Return the link, folder and name of every queued file."""
         return [(words[1], words[3], words[5]) for words in self.calls() if words != ["/s"]]
 
     def target(self) -> Path:
-        """Where the model that was queued last is to be."""
+        """Return where the model that was queued last should be."""
         return [Path(folder, name) for _, folder, name in self.queued() if name.endswith("safetensors")][-1]
 
 

@@ -1,4 +1,4 @@
-"""Answers: models, versions, files and images are read from the JSON of any year."""
+"""Models, versions, files and images are read from the JSON of any year."""
 
 from __future__ import annotations
 

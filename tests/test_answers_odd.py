@@ -1,4 +1,4 @@
-"""Answers of another shape than expected: the command goes on with what it understands."""
+"""When an answer has another shape than expected, the command goes on with what it understands."""
 
 from __future__ import annotations
 
@@ -29,22 +29,14 @@ WRONG: tuple[Any, ...] = (
     "http://h/x",
     {"a": {}},
 )
-
-
 MODEL_KEYS = "name type creator tags description stats modelVersions id mode nsfwLevel allowCommercialUse".split()
-
-
 VERSION_KEYS = "id name files images baseModel stats trainedWords publishedAt availability description air".split()
-
-
 FILE_KEYS = "id name sizeKB type hashes metadata primary downloadUrl".split()
-
-
 IMAGE_KEYS = "id url type meta username postId nsfwLevel width createdAt modelVersionIds hasMeta".split()
 
 
 def with_wrong(answer: Any, level: str, key: str, wrong: Any) -> Any:
-    """A model's answer with one key of the model or of all its versions, files or images replaced."""
+    """Replace a key of a model, or of all its versions, files or images, in the answer and return that."""
     versions = answer["modelVersions"]
     places = {"model": [answer], "version": versions}
     places |= {name: [each for version in versions for each in version[f"{name}s"]] for name in ("file", "image")}

@@ -1,4 +1,4 @@
-"""A server that is busy or dead: how long it is waited for, and that others do not wait along."""
+"""A server that is busy or dead is waited for, but not for ever, and others do not wait with it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The catalogue: which models and versions are behind a target."""
+"""Every form of target leads to its models and versions, with as few requests as possible."""
 
 from __future__ import annotations
 

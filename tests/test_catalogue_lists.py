@@ -1,4 +1,4 @@
-"""The catalogue of collections, tags and hashes."""
+"""Collections, tags and hashes lead to what is behind them."""
 
 from __future__ import annotations
 

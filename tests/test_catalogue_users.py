@@ -1,4 +1,4 @@
-"""The catalogue of a user: models, pictures and posts, without a hole and nobody else's."""
+"""A user's models, pictures and posts are all found, and nobody else's are taken."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.helpers import TOKEN, Captured, Encoding, add_model, names_on_disk
 
 
 def big_creator(world: World, models: int, versions: int, images: int) -> None:
-    """A creator with so many models, versions and own pictures, one in ten of them without a prompt."""
+    """Add a creator with so many models, versions and own pictures, one in ten of them without a prompt."""
     for number in range(models):
         world.add_model(f"Model {number}", ("LORA", "Checkpoint")[number % 2], creator="maker")
     owners = list(world.models.values())

@@ -1,4 +1,4 @@
-"""The choice: which versions, files and pictures are wanted."""
+"""The target and the options decide which versions, files and pictures are wanted."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from civitai_downloader.core.settings import Settings
 from civitai_downloader.core.targets import Target
 from tests.conftest import Runner, State
 from tests.helpers import file_of, model_of, version_of
+
+MODEL = Target("model", 10001)
 
 
 @pytest.mark.parametrize(
@@ -29,9 +31,6 @@ from tests.helpers import file_of, model_of, version_of
 )
 def test_the_primary_file_is_weights(files: list[File], best: list[int]) -> None:
     assert [each.id for each in best_file(files)] == best
-
-
-MODEL = Target("model", 10001)
 
 
 def test_versions_are_chosen_by_target_base_model_and_date() -> None:

@@ -1,4 +1,4 @@
-"""Fetching: a thing's way to disk, and what is refused on that way."""
+"""A thing is verified on its way to disk, and what stops it on that way is named."""
 
 from __future__ import annotations
 
@@ -25,9 +25,7 @@ from tests.helpers import (
     storage_requests,
 )
 
-# --- What the site does not give -----------------------------------------------------------------
-
-
+BINARY = "application/octet-stream"
 REFUSALS: dict[str, tuple[dict[str, Any], dict[str, Any], str, str]] = {
     "needs a token": ({}, {"needs_token": True}, "needs-token", "https://civitai.com/user/account"),
     "early access": ({}, {"early_access": from_now(9e5)}, "early-access", f"Early access until {from_now(9e5)[:10]}"),
@@ -35,6 +33,9 @@ REFUSALS: dict[str, tuple[dict[str, Any], dict[str, Any], str, str]] = {
     "archived": ({"mode": "Archived"}, {}, "archived", "archived by its creator"),
     "taken down": ({"mode": "TakenDown"}, {}, "taken-down", "took the model down"),
 }
+
+
+# --- What the site does not give -----------------------------------------------------------------
 
 
 @pytest.mark.parametrize("case", REFUSALS)
@@ -135,9 +136,6 @@ def test_without_a_published_hash_size_and_header_decide_and_the_report_says_so(
     files: list[dict[str, object]] = read_json(out / "report.json")["files"]
     verified = {str(each["name"])[-16:]: each["verified"] for each in files if each["outcome"] == "done"}
     assert verified == {"good.safetensors": False}
-
-
-BINARY = "application/octet-stream"
 
 
 @pytest.mark.parametrize(

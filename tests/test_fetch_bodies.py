@@ -1,4 +1,4 @@
-"""Bodies of the wrong size or form, and a disk that takes only a part of one."""
+"""Bodies of the wrong size or form are refused, and a disk may take only a part of one."""
 
 from __future__ import annotations
 
@@ -14,6 +14,28 @@ from tests import fake_civitai as fake
 from tests.conftest import Runner, files_under, one_file
 from tests.fake_civitai import FakeCivitai
 from tests.helpers import MANY, STORAGE, Err, add_file, landed, leave_part, link, ranges
+
+
+class Full:
+    """A file on a disk that is full after so many bytes."""
+
+    def __init__(self, file: Any, room: int) -> None:
+        self._file, self._room = file, room
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+    def __enter__(self) -> Full:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def write(self, data: bytes) -> int:
+        self._room -= len(data)
+        if self._room < 0:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return int(self._file.write(data))
 
 
 def test_bytes_beyond_the_announced_length_are_not_stored(site: FakeCivitai, run: Runner, out: Path) -> None:
@@ -85,28 +107,6 @@ def test_an_empty_picture_fails_and_leaves_the_model_file_alone(site: FakeCivita
     site.fail("blob:/", fake.EMPTY, times=MANY)
     assert run(link(site)) == 1
     assert landed(out, file)
-
-
-class Full:
-    """A file on a disk that is full after so many bytes."""
-
-    def __init__(self, file: Any, room: int) -> None:
-        self._file, self._room = file, room
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._file, name)
-
-    def __enter__(self) -> Full:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
-
-    def write(self, data: bytes) -> int:
-        self._room -= len(data)
-        if self._room < 0:
-            raise OSError(errno.ENOSPC, "No space left on device")
-        return int(self._file.write(data))
 
 
 def test_a_disk_that_fills_up_is_named_and_the_part_is_kept(

@@ -1,4 +1,4 @@
-"""The hand-over to Internet Download Manager: what is queued, how it is called, and what it is told."""
+"""Files are handed over to Internet Download Manager with the right words, and once."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.fake_civitai import HTML_PAGE, FakeCivitai, FakeFile, busy
 from tests.helpers import ROOT, Captured
 from tests.stand_in import StandIn, deliver
 
-# By hand with 50 and 100 as well.
+# These numbers are worth a try with 50 and 100, by hand.
 MODELS, FILES = 5, 40
 
 

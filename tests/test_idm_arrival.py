@@ -1,4 +1,4 @@
-"""Files from Internet Download Manager: what has come is taken, what has not is waited for or queued again."""
+"""What Internet Download Manager delivers is checked and taken; what does not come is queued again."""
 
 from __future__ import annotations
 
@@ -14,6 +14,23 @@ from tests.conftest import Runner, State, one_file
 from tests.fake_civitai import FakeCivitai, FakeFile
 from tests.helpers import Captured
 from tests.stand_in import Meanwhile, Skip, StandIn, deliver
+
+# This writes what the link gives in pieces, long after the program has returned. At last it makes the file look old.
+SLOWLY = """
+import os, subprocess
+if "/d" in sys.argv:
+    writer = '''import os, sys, time, urllib.request
+with open(sys.argv[2], "wb") as file:
+    data = urllib.request.urlopen(sys.argv[1]).read()
+    for start in range(0, len(data), 500):
+        file.write(data[start : start + 500])
+        file.flush()
+        time.sleep(0.1)
+os.utime(sys.argv[2], (time.time() - 60,) * 2)'''
+    null = subprocess.DEVNULL
+    words = [sys.executable, "-c", writer, sys.argv[2], os.path.join(sys.argv[4], sys.argv[6])]
+    subprocess.Popen(words, stdin=null, stdout=null, stderr=null)
+"""
 
 
 @pytest.mark.parametrize(
@@ -169,24 +186,6 @@ def test_a_queued_file_that_the_user_deletes_is_queued_again(
 
 
 # --- Waiting -------------------------------------------------------------------------------------
-
-
-# Writes what the link gives in pieces, long after the program has returned, and later still lets it look old.
-SLOWLY = """
-import os, subprocess
-if "/d" in sys.argv:
-    writer = '''import os, sys, time, urllib.request
-with open(sys.argv[2], "wb") as file:
-    data = urllib.request.urlopen(sys.argv[1]).read()
-    for start in range(0, len(data), 500):
-        file.write(data[start : start + 500])
-        file.flush()
-        time.sleep(0.1)
-os.utime(sys.argv[2], (time.time() - 60,) * 2)'''
-    null = subprocess.DEVNULL
-    words = [sys.executable, "-c", writer, sys.argv[2], os.path.join(sys.argv[4], sys.argv[6])]
-    subprocess.Popen(words, stdin=null, stdout=null, stderr=null)
-"""
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The library: what the state log knows, what is on disk already, and what must not be written over."""
+"""The library knows what is on disk already, and never writes over what is not its own."""
 
 from __future__ import annotations
 
@@ -14,10 +14,7 @@ from civitai_downloader.core.library import Library, Record, decide
 from civitai_downloader.core.places import Wanted
 from tests.conftest import Runner, State, one_file
 from tests.fake_civitai import FakeCivitai, FakeModel, safetensors_bytes
-from tests.helpers import SHA, newest, read_json, storage_requests
-
-THING = Wanted("model", "1/2", "thing", "a/b.safetensors", (), "", size=1000, sha256=SHA)
-
+from tests.helpers import SHA, THING, newest, read_json, storage_requests
 
 PICTURE = Wanted("image", "5", "picture", "a/images/5", (), "")
 

@@ -1,4 +1,4 @@
-"""The library on a disk that takes no files, on one that tore its log, and with links where files should be."""
+"""The library meets folders that take no files, a log that was torn, and links where files should be."""
 
 from __future__ import annotations
 

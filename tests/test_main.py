@@ -1,4 +1,4 @@
-"""The command line: its options, words, exit codes and screen."""
+"""The command line understands its options, says what it does and exits with the right code."""
 
 from __future__ import annotations
 

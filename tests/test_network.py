@@ -1,4 +1,4 @@
-"""The network: faults of HTTP, redirects, proxies, private networks and certificates."""
+"""The command survives faults of HTTP and odd redirects, uses proxies, and refuses private networks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The outcome: the report, the failed lines, the plan of a dry run, and --verify."""
+"""The report, the failed lines, the plan of a dry run and --verify tell how things stand."""
 
 from __future__ import annotations
 

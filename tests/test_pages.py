@@ -1,4 +1,4 @@
-"""Pages: descriptions and prompts as files for people and programs."""
+"""Descriptions and prompts become files for people and for programs."""
 
 from __future__ import annotations
 
@@ -12,20 +12,6 @@ from tests.conftest import Runner, files_under, one_file
 from tests.fake_civitai import FakeCivitai, FakeModel
 from tests.helpers import FILTERS, image_of, newest, read_json
 
-
-def test_a_description_becomes_plain_text() -> None:
-    markup = "<p>Warm <b>paper</b> light &amp; more.</p><ul><li>one</li><li>two</li></ul>a<br/>b<script>x</script>"
-    assert plain_text(markup) == "Warm paper light & more.\n\n- one\n- two\na\nbx"
-
-
-def test_hostile_markup_costs_no_time() -> None:
-    assert plain_text("<" * 300_000) == "<" * 300_000
-
-
-def page(ids: list[Any], cursor: object = None) -> dict[str, Any]:
-    return {"items": [{"id": each} for each in ids], "metadata": {"nextCursor": cursor}}
-
-
 META = {
     "prompt": "a lantern",
     "negativePrompt": "blur",
@@ -38,6 +24,15 @@ META = {
     "resources": [{"name": "r"}],
     "civitaiResources": [{"modelVersionId": 5}],
 }
+
+
+def test_a_description_becomes_plain_text() -> None:
+    markup = "<p>Warm <b>paper</b> light &amp; more.</p><ul><li>one</li><li>two</li></ul>a<br/>b<script>x</script>"
+    assert plain_text(markup) == "Warm paper light & more.\n\n- one\n- two\na\nbx"
+
+
+def test_hostile_markup_costs_no_time() -> None:
+    assert plain_text("<" * 300_000) == "<" * 300_000
 
 
 @pytest.mark.parametrize("meta", [META, {"id": 40001, "meta": META}])

@@ -1,4 +1,4 @@
-"""Places: where a thing goes under each layout."""
+"""The layout decides where a thing goes."""
 
 from __future__ import annotations
 

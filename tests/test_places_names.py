@@ -1,4 +1,4 @@
-"""Places under names that are hostile or too long, or that two files share."""
+"""A name that is hostile, too long or shared by two files still leads to a place of its own in the folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Prompts: what an entry of a word list drops and what stays, in three languages."""
+"""An entry of a word list drops what it should from a prompt and nothing else, in three languages."""
 
 from __future__ import annotations
 
@@ -10,6 +10,26 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from civitai_downloader.core.prompts import Filters, parse_word_list, split_prompt, words_of
+
+WORDS = "dress red_dress smile 1girl BREAK dresser 赤いドレス 드레스 :d \\( \\) <3 8k".split()
+PIECES = [*WORDS, "<lora:dress:1>", "(", ")", "[", "]", "{", "}", ":1.2", ",", ", ", "，", "、", "\n", "\r\n", " "]
+prompts = st.lists(st.sampled_from(PIECES), max_size=25).map("".join)
+entries = st.lists(st.sampled_from([*WORDS, "=dress", "=smile", "<lora", "ドレス"]), max_size=5).map("\n".join)
+any_text = st.text(st.characters() | st.sampled_from("(),[]{}<>\\:=#\n"), max_size=80)
+
+
+def tags(prompt: str) -> list[str]:
+    return split_prompt(prompt)[1::2]
+
+
+def without(entries: str, prompt: str) -> str:
+    """Return what is left of the prompt if these are the only entries."""
+    return Filters(etc=parse_word_list(entries)).apply(prompt)[0]
+
+
+def hard_breaks(prompt: str) -> list[str]:
+    return re.findall(r"[\n\r\v\f\x85\u2028\u2029]|BREAK", "".join(split_prompt(prompt)[::2]))
+
 
 # --- What an entry matches -----------------------------------------------------------------------
 
@@ -132,10 +152,6 @@ def test_an_entry_does_not_match(entry: str, tag: str) -> None:
 # --- How a prompt is split -----------------------------------------------------------------------
 
 
-def tags(prompt: str) -> list[str]:
-    return split_prompt(prompt)[1::2]
-
-
 @pytest.mark.parametrize(
     ("prompt", "expected"),
     [
@@ -176,17 +192,6 @@ def test_tags(prompt: str, expected: list[str]) -> None:
 
 
 # --- What is left --------------------------------------------------------------------------------
-
-
-def without(entries: str, prompt: str) -> str:
-    """The prompt when these are the only entries."""
-    return Filters(etc=parse_word_list(entries)).apply(prompt)[0]
-
-
-WORDS = "dress red_dress smile 1girl BREAK dresser 赤いドレス 드레스 :d \\( \\) <3 8k".split()
-
-
-entries = st.lists(st.sampled_from([*WORDS, "=dress", "=smile", "<lora", "ドレス"]), max_size=5).map("\n".join)
 
 
 @pytest.mark.parametrize(
@@ -244,16 +249,6 @@ def test_words_on_both_sides_of_a_dropped_lora_stay_two_tags() -> None:
 # --- Anything at all -----------------------------------------------------------------------------
 
 
-PIECES = [*WORDS, "<lora:dress:1>", "(", ")", "[", "]", "{", "}", ":1.2", ",", ", ", "，", "、", "\n", "\r\n", " "]
-
-
-prompts = st.lists(st.sampled_from(PIECES), max_size=25).map("".join)
-
-
-def hard_breaks(prompt: str) -> list[str]:
-    return re.findall(r"[\n\r\v\f\x85\u2028\u2029]|BREAK", "".join(split_prompt(prompt)[::2]))
-
-
 @settings(max_examples=500)
 @given(entries, prompts)
 def test_filtering_only_takes_away(words: str, prompt: str) -> None:
@@ -261,9 +256,6 @@ def test_filtering_only_takes_away(words: str, prompt: str) -> None:
     assert tags(left) == [tag for tag in tags(prompt) if not word_list.matches(words_of(tag))]
     assert hard_breaks(left) == (hard_breaks(prompt) if tags(left) or not tags(prompt) else [])
     assert without(words, left) == left
-
-
-any_text = st.text(st.characters() | st.sampled_from("(),[]{}<>\\:=#\n"), max_size=80)
 
 
 @settings(max_examples=500)

@@ -1,4 +1,4 @@
-"""Word lists: how they are read, those that come with the program, and what the command does when they change."""
+"""Word lists are read in any encoding, those of the program are sound, and a change rewrites the prompts on disk."""
 
 from __future__ import annotations
 
@@ -9,12 +9,27 @@ from itertools import combinations
 from pathlib import Path
 
 import pytest
-from hypothesis import strategies as st
 
 from civitai_downloader.core.prompts import WORD_LISTS, Filters, parse_word_list, split_prompt, words_of
 from tests.conftest import Runner, files_under, one_file
 from tests.fake_civitai import FakeCivitai, FakeModel
 from tests.helpers import Captured, add_model, read_json
+
+DEFAULTS = Path(__file__).parents[1] / "filters"
+SAMPLES = Path(os.environ.get("CIVITAI_SAMPLES", "no-samples")) / "prompts" / "2023-prompts.json"
+LINES = "# 주석, 설명 (comment)\r\n드레스\r\n\r\nred_dress   # 뒤의 주석\r\n=옷,\r\n"
+PROMPT = "masterpiece, 1girl, red dress, nude, lantern"
+
+
+def tags(prompt: str) -> list[str]:
+    return split_prompt(prompt)[1::2]
+
+
+def is_part(short: list[str], long: list[str]) -> bool:
+    """Return whether the tags stand in the other list in the same order."""
+    rest = iter(long)
+    return all(tag in rest for tag in short)
+
 
 # --- Reading -------------------------------------------------------------------------------------
 
@@ -25,9 +40,6 @@ def test_only_the_first_prompt_loses_its_clothes(tmp_path: Path) -> None:
     filters = Filters.read(tmp_path)
     assert filters.problems == ()
     assert filters.apply("masterpiece, naked, red dress, sky") == ("sky", "red dress, sky")
-
-
-LINES = "# 주석, 설명 (comment)\r\n드레스\r\n\r\nred_dress   # 뒤의 주석\r\n=옷,\r\n"
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp949"])
@@ -92,9 +104,6 @@ def test_fifty_thousand_entries(tmp_path: Path) -> None:
 # --- The lists that come with the program --------------------------------------------------------
 
 
-DEFAULTS = Path(__file__).parents[1] / "filters"
-
-
 @pytest.mark.parametrize("name", WORD_LISTS)
 def test_a_default_list_says_each_thing_once(name: str) -> None:
     text = (DEFAULTS / f"Filter_{name}.txt").read_text("utf-8")
@@ -155,28 +164,6 @@ def test_what_the_default_lists_take(defaults: Filters, tag: str, dropped_by: st
     )
 
 
-SAMPLES = Path(os.environ.get("CIVITAI_SAMPLES", "no-samples")) / "prompts" / "2023-prompts.json"
-
-
-def tags(prompt: str) -> list[str]:
-    return split_prompt(prompt)[1::2]
-
-
-WORDS = "dress red_dress smile 1girl BREAK dresser 赤いドレス 드레스 :d \\( \\) <3 8k".split()
-
-
-PIECES = [*WORDS, "<lora:dress:1>", "(", ")", "[", "]", "{", "}", ":1.2", ",", ", ", "，", "、", "\n", "\r\n", " "]
-
-
-prompts = st.lists(st.sampled_from(PIECES), max_size=25).map("".join)
-
-
-def is_part(short: list[str], long: list[str]) -> bool:
-    """Whether the tags stand in the other list in the same order."""
-    rest = iter(long)
-    return all(tag in rest for tag in short)
-
-
 @pytest.mark.skipif(not SAMPLES.is_file(), reason="CIVITAI_SAMPLES names no folder of recorded answers")
 def test_real_prompts_pass_the_default_lists(defaults: Filters) -> None:
     found = [each["prompt"] for each in json.loads(SAMPLES.read_text("utf-8"))]
@@ -195,15 +182,12 @@ def test_real_prompts_pass_the_default_lists(defaults: Filters) -> None:
 
 @pytest.fixture
 def word_lists(tmp_path: Path) -> Path:
-    """Three small lists in the current folder."""
+    """Write three small lists into the current folder."""
     folder = tmp_path / "filters"
     folder.mkdir()
     for name, words in (("sex", "nude"), ("clothes", "dress\n드레스"), ("etc", "masterpiece")):
         (folder / f"Filter_{name}.txt").write_text(f"# comment\n{words}\n", "utf-8")
     return folder
-
-
-PROMPT = "masterpiece, 1girl, red dress, nude, lantern"
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Bodies that end early or come too slowly are resumed where they ended, unless the object has changed."""
+"""A body that ends early or comes too slowly is resumed where it ended, unless the object has changed."""
 
 from __future__ import annotations
 
@@ -165,7 +165,7 @@ def test_a_stall_ends_by_the_timeout_and_is_resumed(
 
 @pytest.fixture
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A second instead of two minutes is enough to find an answer slow."""
+    """Let a second be enough to find an answer slow, instead of two minutes."""
     monkeypatch.setattr(_SteadyStream, "WINDOW", 1.0)
 
 

@@ -1,4 +1,4 @@
-"""Wrong answers to a Range, and `.part` files that can't be trusted."""
+"""A wrong answer to a Range, or a `.part` file that can't be trusted, means to begin anew."""
 
 from __future__ import annotations
 

@@ -1,9 +1,10 @@
-"""A run from first to last: alone in its folder, and at its pace."""
+"""A run is alone in its folder and keeps to its pace."""
 
 from __future__ import annotations
 
 import os
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -26,10 +27,22 @@ def test_a_second_run_in_the_same_folder_stops_or_waits(run: Runner, out: Path, 
     assert run("10001", "--wait") == 0
 
 
+@pytest.mark.parametrize(
+    ("option", "path"), [("--max-rate-model", "/api/v1/model"), ("--max-rate-image", "/api/v1/images")]
+)
 @pytest.mark.usefixtures("lora")
-def test_requests_are_paced_and_bytes_limited(run: Runner, site: FakeCivitai) -> None:
-    site.world.add_model().add_version().add_file("b.safetensors", size=600_000)
+def test_requests_are_paced(run: Runner, site: FakeCivitai, option: str, path: str) -> None:
+    site.world.add_model().add_version().add_file()
     versions = [f"{site.url}/model-versions/{number}" for number in site.world.versions]
-    assert run(*versions, "--max-rate-model", "0.5", "--max-rate-image", "2", "--limit-rate", "100K") == 0
-    assert sum(run.clock.slept) > 2 + 0.5 + 5
-    assert max(run.clock.slept) > 1
+    begun = time.monotonic()
+    assert run(*versions, "--only", "metadata", option, "0.5") == 0
+    asked = len(site.seen("site", path))
+    assert asked > 2
+    assert run.clock.now() - begun >= 2 * (asked - 1)
+
+
+def test_bytes_are_limited(run: Runner, site: FakeCivitai) -> None:
+    site.world.add_model().add_version().add_file(size=600_000)
+    begun = time.monotonic()
+    assert run("10001", "--limit-rate", "100K") == 0
+    assert run.clock.now() - begun > 5

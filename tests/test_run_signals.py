@@ -1,4 +1,4 @@
-"""Signals end a run at once, whatever its workers wait for, and the next run goes on."""
+"""A signal ends a run at once, whatever its workers wait for, and the next run goes on."""
 
 from __future__ import annotations
 
@@ -18,6 +18,35 @@ from tests import fake_civitai as fake
 from tests.conftest import Runner, one_file
 from tests.fake_civitai import FakeCivitai
 from tests.helpers import MANY, ROOT, STORAGE, link
+
+BLOCKED: list[tuple[str, fake.Host, fake.Action]] = [
+    ("reading a body", "storage", fake.Stall(100_000)),
+    ("reading headers", "storage", fake.Stall()),
+    ("a standstill", "site", fake.busy(429, 200)),
+    ("asking the API", "site", fake.Stall(20)),
+]
+
+
+def leave(site: FakeCivitai, out: Path, host: fake.Host, *signals: signal.Signals) -> str:
+    """Start the command and send it signals while its workers wait for ten minutes. Return what it said."""
+    version = site.world.add_model().add_version()
+    for number in range(6):
+        version.add_file(f"lantern_{number}.safetensors", size=300_000)
+    words = ["-m", "civitai_downloader", link(site), "--site", site.url, "-o", str(out), "--timeout", "600"]
+    # A test run in the background ignores Ctrl-C, and its children would, too.
+    heed = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    process = subprocess.Popen([sys.executable, *words], cwd=ROOT, stderr=subprocess.PIPE, preexec_fn=heed)
+    deadline = time.monotonic() + 50
+    while len(site.seen(host)) < (4 if host == "storage" else 1):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    time.sleep(0.2)  # All workers wait by now, most likely. A signal that comes earlier must do as well.
+    for number in signals:
+        process.send_signal(number)
+        time.sleep(0.1)
+    said = process.communicate(timeout=50)[1].decode()
+    assert process.returncode == 130
+    return said
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals are POSIX here")
@@ -52,36 +81,6 @@ def test_a_signal_keeps_what_is_under_way_and_the_next_run_goes_on(
     assert not (out / "failed.txt").exists()
 
 
-def leave(site: FakeCivitai, out: Path, host: fake.Host, *signals: signal.Signals) -> str:
-    """Start the command and send it signals while its workers wait for what takes ten minutes; return what it said."""
-    version = site.world.add_model().add_version()
-    for number in range(6):
-        version.add_file(f"lantern_{number}.safetensors", size=300_000)
-    words = ["-m", "civitai_downloader", link(site), "--site", site.url, "-o", str(out), "--timeout", "600"]
-    # A test run in the background ignores Ctrl-C, and its children would, too.
-    heed = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
-    process = subprocess.Popen([sys.executable, *words], cwd=ROOT, stderr=subprocess.PIPE, preexec_fn=heed)
-    deadline = time.monotonic() + 50
-    while len(site.seen(host)) < (4 if host == "storage" else 1):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    time.sleep(0.2)  # All workers wait by now, most likely. A signal that comes earlier must do as well.
-    for number in signals:
-        process.send_signal(number)
-        time.sleep(0.1)
-    said = process.communicate(timeout=50)[1].decode()
-    assert process.returncode == 130
-    return said
-
-
-BLOCKED: list[tuple[str, fake.Host, fake.Action]] = [
-    ("reading a body", "storage", fake.Stall(100_000)),
-    ("reading headers", "storage", fake.Stall()),
-    ("a standstill", "site", fake.busy(429, 200)),
-    ("asking the API", "site", fake.Stall(20)),
-]
-
-
 @pytest.mark.skipif(os.name == "nt", reason="signals are POSIX here")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize(("where", "host", "action"), BLOCKED, ids=[each[0] for each in BLOCKED])
@@ -97,7 +96,7 @@ def test_a_signal_ends_the_run_while_all_workers_wait(
 
 @pytest.fixture
 def deaf() -> Iterator[str]:
-    """A link to a port at which connections are never taken, as the one waiting place there is full."""
+    """Yield a link to a port where no connection is ever taken, because its only waiting place is full."""
     with socket.socket() as listener, socket.socket() as first, socket.socket() as second:
         listener.bind(("127.0.0.1", 0))
         listener.listen(0)

@@ -1,4 +1,4 @@
-"""The schedule: twins, tasks that fail, and listings that are held back."""
+"""Twins are fetched once, a task that fails ends alone, and listings are held back."""
 
 from __future__ import annotations
 

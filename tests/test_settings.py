@@ -1,4 +1,4 @@
-"""Settings: every option is checked, and the token is never shown."""
+"""Every option is checked when the settings are made, and the token is never shown."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The shelf: the files of a version with their names and what the site says of them."""
+"""The files of a version get names of their own, and the site's scan of them is told."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sidecars: what other programs read and write beside a file."""
+"""Sidecars hold what other programs read beside a file, and what these or the user wrote there is kept."""
 
 from __future__ import annotations
 
@@ -11,11 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from civitai_downloader.core.places import Wanted
 from civitai_downloader.core.sidecars import a1111_json, sidecar_owners
 from tests.conftest import Runner, State, one_file
 from tests.fake_civitai import FakeCivitai, FakeModel, png_bytes
-from tests.helpers import SHA, Captured, file_of, model_of, newest, read_json, version_of
+from tests.helpers import THING, Captured, file_of, model_of, newest, read_json, version_of
+
+
+def info_site(out: Path) -> str:
+    return str(read_json(one_file(out, "40001.txt"))["page"]).rpartition("/images/")[0]
 
 
 @pytest.mark.parametrize(
@@ -41,9 +44,6 @@ def test_activation_text_is_one_line_whatever_the_trained_words_hold() -> None:
     assert a1111_json(model_of(), words, "u")["activation text"] == "paper lantern, a b, <lora:x:1>"
 
 
-THING = Wanted("model", "1/2", "thing", "a/b.safetensors", (), "", size=1000, sha256=SHA)
-
-
 def test_of_two_weights_with_one_stem_the_safetensors_has_the_sidecars() -> None:
     pairs = [
         (file_of(1, "x.ckpt", primary=True), "x.ckpt"),
@@ -57,10 +57,6 @@ def test_of_two_weights_with_one_stem_the_safetensors_has_the_sidecars() -> None
 
 
 # --- By the command ------------------------------------------------------------------------------
-
-
-def info_site(out: Path) -> str:
-    return str(read_json(one_file(out, "40001.txt"))["page"]).rpartition("/images/")[0]
 
 
 @pytest.mark.usefixtures("lora")

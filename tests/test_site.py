@@ -1,4 +1,4 @@
-"""The site: its pages of lists, its refusals, its two front doors and the answers that are kept for a day."""
+"""The site's refusals are explained, its lists are paged through, and its secrets and answers are kept."""
 
 from __future__ import annotations
 
@@ -20,14 +20,34 @@ from tests.conftest import QuickClock, Runner, files_under, one_file
 from tests.fake_civitai import FakeCivitai, Status, World, busy
 from tests.helpers import MANY, MODELS, Captured, Err
 
-# --- Refusals ------------------------------------------------------------------------------------
-
 
 def refused(status: int, body: object = b"", **headers: str) -> Refused:
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
     return Refused(
         status, {key.replace("_", "-"): value for key, value in headers.items()}, data, "https://civitai.com/"
     )
+
+
+class Book:
+    """Answers a fixed list of pages and keeps the queries."""
+
+    def __init__(self, *pages: dict[str, Any]) -> None:
+        self._pages, self.queries = list(pages), list[dict[str, Any]]()
+
+    def __call__(self, query: dict[str, Any]) -> dict[str, Any]:
+        self.queries.append(query)
+        return self._pages.pop(0)
+
+
+def page(ids: list[Any], cursor: object = None) -> dict[str, Any]:
+    return {"items": [{"id": each} for each in ids], "metadata": {"nextCursor": cursor}}
+
+
+def ids_of(book: Book, limit: int | None = None) -> list[int]:
+    return [item["id"] for items in pages(book, 3, limit) for item in items]
+
+
+# --- Refusals ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -90,25 +110,6 @@ def test_the_region_and_the_gate_keeper_are_named_at_once(
 
 
 # --- Paging --------------------------------------------------------------------------------------
-
-
-class Book:
-    """Answers a fixed list of pages and keeps the queries."""
-
-    def __init__(self, *pages: dict[str, Any]) -> None:
-        self._pages, self.queries = list(pages), list[dict[str, Any]]()
-
-    def __call__(self, query: dict[str, Any]) -> dict[str, Any]:
-        self.queries.append(query)
-        return self._pages.pop(0)
-
-
-def page(ids: list[Any], cursor: object = None) -> dict[str, Any]:
-    return {"items": [{"id": each} for each in ids], "metadata": {"nextCursor": cursor}}
-
-
-def ids_of(book: Book, limit: int | None = None) -> list[int]:
-    return [item["id"] for items in pages(book, 3, limit) for item in items]
 
 
 def test_paging_ends_at_the_absent_cursor_and_drops_duplicates() -> None:

@@ -1,4 +1,4 @@
-"""The site's API when it answers wrongly: broken, odd, too large or with an error."""
+"""The site's API may answer with something broken, odd or too large, or with an error."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The token and the cookies go to the site only, and are neither said nor stored."""
+"""The token and the cookies go to the site only, and they are neither said nor stored."""
 
 from __future__ import annotations
 
@@ -13,6 +13,12 @@ from tests import fake_civitai as fake
 from tests.conftest import Runner, State, files_under, one_file
 from tests.fake_civitai import FakeCivitai
 from tests.helpers import MANY, Captured, Err, add_file, add_model, link, record_of
+
+NETSCAPE = (
+    "# Netscape HTTP Cookie File\n"
+    "#HttpOnly_.civitai.com\tTRUE\t/\tTRUE\t1999999999\t__Secure-civ-token\tHUSH\n"
+    ".example.com\tTRUE\t/\tTRUE\t1999999999\tother\tno\n"
+)
 
 
 def test_a_file_that_needs_a_token_says_where_to_get_one(
@@ -79,13 +85,6 @@ def test_answers_are_kept_for_a_day_without_secrets(tmp_path: Path) -> None:
 
 
 # --- Cookies -------------------------------------------------------------------------------------
-
-
-NETSCAPE = (
-    "# Netscape HTTP Cookie File\n"
-    "#HttpOnly_.civitai.com\tTRUE\t/\tTRUE\t1999999999\t__Secure-civ-token\tHUSH\n"
-    ".example.com\tTRUE\t/\tTRUE\t1999999999\tother\tno\n"
-)
 
 
 @pytest.mark.parametrize("content", ["Cookie: a=1; __Secure-civ-token=HUSH\n", "__Secure-civ-token=HUSH", NETSCAPE])

@@ -1,4 +1,4 @@
-"""Targets: a line of text is understood in every form, or refused."""
+"""A line of text is understood in every form of target, or refused."""
 
 from __future__ import annotations
 
@@ -9,12 +9,16 @@ from hypothesis import strategies as st
 from civitai_downloader.core.targets import Line, Target, parse_list, parse_target
 
 MODEL = Target("model", 10001)
-
-
 VERSION = Target("version", version=20001)
-
-
 BOTH = Target("model", 10001, 20001)
+LIST = """# Korean comment
+https://civitai.com/models/1  # behind it
+"https://civitai.com/models/2",
+   3 --latest --max-images 0 -o "D:\\My Models" ;
+
+https://civitai.com/models/4#fragment
+'5',
+"""
 
 
 @pytest.mark.parametrize(
@@ -94,16 +98,6 @@ def test_parsing_a_target_never_raises(text: str) -> None:
 
 
 # --- Lists ---------------------------------------------------------------------------------------
-
-
-LIST = """# Korean comment
-https://civitai.com/models/1  # behind it
-"https://civitai.com/models/2",
-   3 --latest --max-images 0 -o "D:\\My Models" ;
-
-https://civitai.com/models/4#fragment
-'5',
-"""
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Devalue, the packed form in which some of the site's answers come."""
+"""Some of the site's answers come packed as devalue, which is read in every form."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A visit to a model: its files, pages, pictures and gallery come home."""
+"""A visit to a model brings home its files, pages, pictures and galleries."""
 
 from __future__ import annotations
 
@@ -10,6 +10,10 @@ import pytest
 from tests.conftest import Runner, files_under, one_file
 from tests.fake_civitai import FakeCivitai, FakeModel, World, safetensors_bytes
 from tests.helpers import LORA_PAGE, newest, read_json
+
+
+def gallery_of(world: World, version: int) -> list[int]:
+    return [image.id for image in world.images.values() if version in image.version_ids]
 
 
 @pytest.mark.usefixtures("lora")
@@ -34,10 +38,6 @@ def test_a_model_comes_home_whole(run: Runner, out: Path, site: FakeCivitai) -> 
     assert (out / new / "paper_xl.safetensors").read_bytes() == safetensors_bytes("xl")
     assert (out / new / "images/40001.png").samefile(out / new / "paper_xl.preview.png")
     assert all("authorization" not in seen.headers for seen in site.seen("storage"))
-
-
-def gallery_of(world: World, version: int) -> list[int]:
-    return [image.id for image in world.images.values() if version in image.version_ids]
 
 
 def test_a_library_of_fifty_models_completes_and_is_not_asked_for_again(

@@ -1,4 +1,4 @@
-"""A visit to a post or a picture: its bytes, its prompt, and the LoRAs that it was made with."""
+"""A visit to a post or a picture brings home its bytes, its prompt and the LoRAs that it was made with."""
 
 from __future__ import annotations
 
