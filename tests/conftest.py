@@ -19,6 +19,8 @@ from tests.stand_in import Meanwhile, Skip, StandIn
 # No example has a deadline, because a loaded machine must not fail a test.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
+# What the helpers assert is explained like what a test asserts.
+pytest.register_assert_rewrite("tests.helpers")
 
 PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 State = Callable[[], dict[tuple[str, str], dict[str, Any]]]

@@ -12,7 +12,6 @@ import pytest
 
 from civitai_downloader.core.answers import File, Image, Model, Version, read_file, read_image, read_model, read_version
 from civitai_downloader.core.places import Wanted
-from civitai_downloader.core.prompts import Filters
 from tests import fake_civitai as fake
 from tests.conftest import Runner, State, one_file
 from tests.fake_civitai import FakeCivitai, FakeModel, FakeVersion, World
@@ -23,7 +22,6 @@ Encoding = Literal["superjson", "devalue", "alternate"]
 
 ROOT = Path(__file__).parent.parent
 SHA = "ab" * 32
-FILTERS = Filters()
 THING = Wanted("model", "1/2", "thing", "a/b.safetensors", (), "", size=1000, sha256=SHA)
 LORA_PAGE = "users/lantern_maker/models/Paper Lantern Style [10001]"
 TOKEN = ("--token", "good-token")

@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 
 from civitai_downloader.core.pages import image_facts, plain_text
+from civitai_downloader.core.prompts import Filters
 from tests.conftest import Runner, files_under, one_file
 from tests.fake_civitai import FakeCivitai, FakeModel
-from tests.helpers import FILTERS, image_of, newest, read_json
+from tests.helpers import image_of, newest, read_json
 
+FILTERS = Filters()
 META = {
     "prompt": "a lantern",
     "negativePrompt": "blur",
@@ -37,9 +39,8 @@ def test_hostile_markup_costs_no_time() -> None:
 
 @pytest.mark.parametrize("meta", [META, {"id": 40001, "meta": META}])
 def test_the_facts_of_an_image_are_read_from_both_forms_of_meta(meta: dict[str, Any]) -> None:
-    facts = image_facts(
-        image_of(meta=meta, postId=5, username="u", browsingLevel=2, width=8, height=9), "page", FILTERS
-    )
+    image = image_of(meta=meta, postId=5, username="u", browsingLevel=2, width=8, height=9)
+    facts = image_facts(image, "page", FILTERS)
     assert facts["raw_prompt"] == facts["prompt"] == facts["prompt_with_clothes"] == "a lantern"
     assert (facts["negative_prompt"], facts["steps"], facts["cfg_scale"], facts["seed"]) == ("blur", 28, 6.5, 2**64)
     assert facts["resources"] == [{"name": "r"}, {"modelVersionId": 5}]
