@@ -318,7 +318,7 @@ def test_a_showcase_whose_post_is_gone_is_no_failure(
     add_model(site.world, "lantern").add_image(meta={"prompt": "a"})
     site.fail("site:/api/trpc/post.get", Status(404, "{}"), times=None)
     assert run("10001") == 0
-    assert "is not told by the site" in capsys.readouterr().err
+    assert "The site does not give the text of post" in capsys.readouterr().err
     assert not list(out.rglob("post-*.json"))
 
 
@@ -395,7 +395,7 @@ def test_private_and_empty_collections_are_told(run: Runner, site: FakeCivitai, 
     empty = site.world.add_collection("Nothing", []).id
     assert run(f"{site.url}/collections/{private}", f"{site.url}/collections/{empty}") == 1
     shown = capsys.readouterr().err
-    assert "The collection is private or not there" in shown
+    assert "The collection is private or does not exist" in shown
     assert "the site shows nothing in it" in shown
 
 

@@ -18,8 +18,8 @@ from typing import Any
 import pip
 import pytest
 
+from civitai_downloader.core.deliveries import Deliveries
 from civitai_downloader.core.fetch import arrival
-from civitai_downloader.core.run import Run
 from civitai_downloader.util.errors import UsageError
 from civitai_downloader.util.idm import Idm, expiry_of, find_idm
 from tests.conftest import QuickClock, Runner, State, files_under, one_file
@@ -299,7 +299,7 @@ def test_waiting_ends_when_nothing_comes_any_more(
     run: Runner, idm: StandIn, file: FakeFile, meanwhile: Meanwhile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     turns: list[int] = []
-    monkeypatch.setattr(Run, "IDM_PATIENCE", 10.0)
+    monkeypatch.setattr(Deliveries, "IDM_PATIENCE", 10.0)
     meanwhile(turns.append)
     assert run("10001", f"--idm={idm.path}", "--only", "models", "--idm-wait") == 3
     assert 4 <= len(turns) <= 6

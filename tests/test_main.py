@@ -17,16 +17,9 @@ from pathlib import Path
 import pytest
 
 from civitai_downloader import __version__
-from civitai_downloader.__main__ import (
-    byte_rate,
-    clock_time,
-    command_parser,
-    count_or_all,
-    main,
-    option_words,
-    system_language,
-)
+from civitai_downloader.__main__ import byte_rate, command_parser, count_or_all, main, option_words
 from civitai_downloader.core.data import read_data
+from civitai_downloader.core.words import clock_time, system_language
 from civitai_downloader.util.errors import Failure
 from civitai_downloader.util.logs import FolderLock, JsonLog
 from tests.conftest import QuickClock, Runner, State, files_under, one_file
@@ -446,7 +439,7 @@ def test_pickle_files_are_named_with_the_sites_scan(run: Runner, capsys: Capture
 def test_listings_are_held_back_while_thousands_wait(
     run: Runner, site: FakeCivitai, out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("civitai_downloader.core.run.AHEAD", 20)
+    monkeypatch.setattr("civitai_downloader.core.schedule.AHEAD", 20)
     site.world.build_library(models=6, versions=12, files=12, images=240)
     assert run(*map(str, site.world.models)) == 0
     assert len(list(out.rglob("images/*.png"))) == 240
@@ -955,10 +948,10 @@ def test_verify_finds_what_changed_and_the_next_run_repairs_it(
     [
         (["missing.txt"], "missing.txt can't be read"),
         (["folder"], "folder can't be read"),
-        (["empty.txt"], "empty.txt holds no link"),
-        (["bad.txt"], "bad.txt, line 1: 'nonsense' is no link"),
+        (["empty.txt"], "empty.txt contains no links"),
+        (["bad.txt"], "bad.txt, line 1: 'nonsense' is not a link"),
         (["options.txt"], "options.txt, line 2: the options are wrong"),
-        (["https://civitai.com/articles/5"], "is no link to a model"),
+        (["https://civitai.com/articles/5"], "is not a link to a model"),
         (["10001", "--layout", "{nothing}"], "The layout has no field {nothing}"),
         (["10001", "--token", "bad token"], "The token is malformed"),
         (["10001", "--site", "nowhere"], "is no web address"),
@@ -1024,7 +1017,7 @@ def test_an_unknown_fault_ends_its_item_with_a_traceback_and_not_the_run(
     def broken(*_: object) -> object:
         raise ZeroDivisionError("https://x.example/?token=HUSH")
 
-    monkeypatch.setattr("civitai_downloader.core.run.a1111_json", broken)
+    monkeypatch.setattr("civitai_downloader.core.shelf.a1111_json", broken)
     assert run("10001") == 1
     shown = capsys.readouterr().err
     assert "Traceback" in shown

@@ -7,7 +7,7 @@ import json
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -203,3 +203,13 @@ class Filters:
         words = words_of(tag)
         always = self.sex.matches(words) or self.etc.matches(words)
         return always or self.clothes.matches(words), always
+
+
+def find_filters(given: Mapping[str, Any]) -> Filters:
+    """Return the word lists of --filters, else beside the first list file or in the current folder, else our own."""
+    lists = [Path(name) for kind in ("inputs", "models", "users") for name in given.get(kind, [])]
+    near = [path.parent / "filters" for path in lists if path.is_file()]
+    own = Path(__file__).parents[1]
+    folders = [*near, Path("filters"), own / "filters", own.parent / "filters"]  # the last one in a checkout
+    found = next(folder for folder in folders if folder.is_dir() or folder == folders[-1])
+    return Filters.read(given.get("filters", found))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +71,7 @@ def lora_manager_json(
     return facts
 
 
-def sidecar_owners(files: list[tuple[File, Wanted]]) -> list[tuple[File, Wanted]]:
+def sidecar_owners(files: Sequence[tuple[File, Wanted]]) -> list[tuple[File, Wanted]]:
     """The weights that have sidecars: of two with one stem the safetensors, else the primary, else the first."""
     owners: dict[str, tuple[File, Wanted]] = {}
     for file, wanted in sorted(
@@ -79,3 +80,11 @@ def sidecar_owners(files: list[tuple[File, Wanted]]) -> list[tuple[File, Wanted]
         if is_weights(file):
             owners.setdefault(name_key(split_name(wanted.path)[0]), (file, wanted))
     return list(owners.values())
+
+
+_READ_BY = {"comfyui": (".preview", ".metadata.json"), "a1111": (".preview", ".civitai.info", ".json")}
+
+
+def is_read_by(layout: str, ending: str) -> bool:
+    """Return whether a sidecar with this ending is read by the app of a layout; other layouts keep all together."""
+    return layout not in _READ_BY or ending.startswith(_READ_BY[layout])
