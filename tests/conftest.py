@@ -53,6 +53,16 @@ class Runner:
         return main([*base, *pace, *words], self.clock)
 
 
+def pytest_configure() -> None:
+    """Load at once what the command loads when it needs it.
+
+    Otherwise coverage itself may load it while it looks through the modules, before it counts their lines.
+    """
+    from civitai_downloader import core
+
+    vars(core)
+
+
 @pytest.fixture(autouse=True)
 def plain_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No key, proxy or list of whoever runs the tests plays a part."""
