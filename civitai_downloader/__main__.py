@@ -97,7 +97,7 @@ def command_parser() -> argparse.ArgumentParser:
     add("--no-resume", dest="resume", action="store_false", help="begin partial files anew")
     add("--no-verify", dest="check_hashes", action="store_false", help="do not compute SHA256")
     add("--force", action="store_true", help="fetch again what is there")
-    add("--refresh", action="store_true", help="ask the site again for what it told in the last 24 hours")
+    add("--refresh", action="store_true", help="ask the site again for what it answered in the last 24 hours")
     add("--wait", action="store_true", help="wait for another run in the same folder to end")
     add("--filters", metavar="DIR", type=Path, help="folder of the word lists Filter_*.txt")
     add("--refilter", action="store_true", help="apply the word lists to what is on disk, and end")
@@ -161,32 +161,24 @@ def option_words(parser: argparse.ArgumentParser, given: Mapping[str, Any], skip
     return words
 
 
-def line_options(given: Mapping[str, Any]) -> core.LineOptions:
-    """Return how the options of list lines are read and spelled; those of the command hold for every line."""
+def read_line(given: Mapping[str, Any], words: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
+    """Return the options behind a link, and the words that say the same together with those given to the command.
+
+    Raises UsageError.
+    """
     from . import core
 
     parser = line_parser()
-
-    def read(words: Sequence[str]) -> dict[str, Any]:
-        try:
-            known, rest = parser.parse_known_args(words)
-        except argparse.ArgumentError as error:
-            raise core.UsageError(str(error)) from None
-        if rest:
-            raise core.UsageError(f"unrecognized arguments: {' '.join(rest)}")
-        return vars(known)
-
-    of_command = {action.dest: given[action.dest] for action in parser._actions if action.dest in given}
-    return core.LineOptions(read, partial(option_words, parser, skip=("output",)), of_command)
+    try:
+        known, rest = parser.parse_known_args(words)
+    except argparse.ArgumentError as error:
+        raise core.UsageError(str(error)) from None
+    if rest:
+        raise core.UsageError(f"unrecognized arguments: {' '.join(rest)}")
+    return vars(known), option_words(parser, {**given, **vars(known)}, skip=("output",))
 
 
 # --- The command ----------------------------------------------------------------------------------
-
-
-def say(remarks: Iterable[core.Remark]) -> None:
-    """Show remarks."""
-    for remark in remarks:
-        log.log(remark.level, "%s", remark.text, extra={"facts": remark.facts})
 
 
 def main(argv: Sequence[str] | None = None, clock: Clock | None = None) -> int:
@@ -227,22 +219,28 @@ def command(given: Mapping[str, Any], words: core.Words, screen: Screen, clock: 
     if given.get("verify"):
         return verify(settings, words, clock)
     filters = core.find_filters(given)
-    say(core.Remark(logging.WARNING, problem) for problem in filters.problems)
+    say(logging.WARNING, filters.problems)
     if given.get("refilter"):
         return refilter(settings, filters, words)
-    inputs = core.collect(given, settings, line_options(given))
+    inputs = core.collect(given, settings, partial(read_line, given))
     if not settings.dry_run:
         inputs.drop_unwritable()
-    say(core.Remark(logging.ERROR, problem) for problem in inputs.problems)
+    say(logging.ERROR, inputs.problems)
     if not inputs.entries:
         return USAGE
     run = core.Run(settings, inputs.entries, clock, filters)
     try:
-        say(core.Remark(logging.WARNING, problem) for library in run.libraries for problem in library.problems)
+        say(logging.WARNING, (problem for library in run.libraries for problem in library.problems))
         counts = dry_run(run, words) if settings.dry_run else execute(run, given, words, screen)
     finally:
         run.close()
     return INTERRUPTED if run.ledger.interrupted else exit_code(counts, inputs.problems)
+
+
+def say(level: int, problems: Iterable[str]) -> None:
+    """Show sentences."""
+    for problem in problems:
+        log.log(level, "%s", problem)
 
 
 def settings_from(given: Mapping[str, Any]) -> core.Settings:
@@ -267,7 +265,7 @@ def execute(run: core.Run, given: Mapping[str, Any], words: core.Words, screen: 
     live = sys.stderr.isatty() and not (given.get("quiet") or given.get("json_logs"))
     run.execute(core.ProgressDisplay(words, screen, live=live).watch)
     screen.finish()
-    say(core.summary(words, run))
+    core.say_summary(words, run)
     for library in run.libraries:
         core.write_outcome(run, library, retry_command(given, library.folder))
     if run.ledger.interrupted:
@@ -329,14 +327,14 @@ def verify(settings: core.Settings, words: core.Words, clock: Clock) -> int:
     from . import core
 
     library = core.Library(settings.output)
-    say(core.Remark(logging.WARNING, problem) for problem in library.problems)
+    say(logging.WARNING, library.problems)
     counts, failed = Counter[str](), list[core.Result]()
     for result in core.verify_library(library, clock):
         counts[result.outcome] += 1
         if result.outcome == "failed":
             failed.append(result)
     library.close()
-    say(core.failures(words, failed))
+    core.say_failures(words, failed)
     if not counts:
         raise core.UsageError(words("verify.nothing", folder=settings.output))
     log.info("%s", words("verify.summary", good=counts["done"], bad=counts["failed"]))

@@ -10,7 +10,7 @@ from pathlib import Path
 from ..util.clock import DAY, Clock
 from ..util.errors import Failure
 from .fetch import Fetcher, decide, kept
-from .ledger import Batch, Countdown, Ledger, Task
+from .ledger import Batch, Countdown, Task
 from .library import Libraries, Result
 from .places import Wanted
 from .schedule import Schedule
@@ -26,11 +26,8 @@ class Deliveries:
 
     IDM_PATIENCE = DAY
 
-    def __init__(
-        self, schedule: Schedule, fetcher: Fetcher, libraries: Libraries, ledger: Ledger, clock: Clock
-    ) -> None:
-        self._schedule, self._fetcher, self._libraries = schedule, fetcher, libraries
-        self._ledger, self._clock = ledger, clock
+    def __init__(self, schedule: Schedule, fetcher: Fetcher, libraries: Libraries, clock: Clock) -> None:
+        self.schedule, self._fetcher, self._libraries, self._clock = schedule, fetcher, libraries, clock
         self._ordered: set[int] = set()
         self._twins: dict[str, Path] = {}
 
@@ -43,13 +40,13 @@ class Deliveries:
         facts = batch.library.facts(wanted)
         if decide(wanted, facts, force=batch.entry.settings.force) == "keep":
             result = self._known_to_twins(batch, wanted, kept(wanted, facts))
-            self._schedule.do(Task(batch, lambda: result, wanted.name, wanted))
+            self.schedule.do(Task(batch, lambda: result, wanted.name, wanted))
         else:
-            self._schedule.submit(Task(batch, partial(self._bring, batch, wanted), wanted.name, wanted, group))
+            self.schedule.submit(Task(batch, partial(self._bring, batch, wanted), wanted.name, wanted, group))
 
     def _bring(self, batch: Batch, wanted: Wanted) -> Result:
         twin = self._twins.get(wanted.identity)
-        force = batch.entry.settings.force and twin is None and not self._schedule.is_over
+        force = batch.entry.settings.force and twin is None and not self.schedule.is_over
         result = self._fetcher.bring(wanted, batch.library, force=force, twin=twin)
         return self._known_to_twins(batch, wanted, result)
 
@@ -72,12 +69,13 @@ class Deliveries:
 
         `watch` is called every two seconds. Raises Stopped.
         """
-        last, waiting = self._clock.now(), len(self._ledger.queued)
-        while waiting and self._clock.now() < last + self.IDM_PATIENCE:
-            for task in self._ledger.take_queued():
-                self._schedule.do(task)
-            self.start_queue(self._ledger.queued)
-            if len(self._ledger.queued) < waiting:
-                last, waiting = self._clock.now(), len(self._ledger.queued)
+        ledger, last = self.schedule.ledger, self._clock.now()
+        while ledger.queued and self._clock.now() < last + self.IDM_PATIENCE:
+            tasks = ledger.take_queued()
+            for task in tasks:
+                self.schedule.do(task)
+            self.start_queue(ledger.queued)
+            if len(ledger.queued) < len(tasks):
+                last = self._clock.now()
             self._clock.sleep(2)
             watch()

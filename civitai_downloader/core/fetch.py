@@ -110,7 +110,7 @@ class Fetcher:
         return _result(wanted, "done", place, library.size(place), wanted.sha256, verified=True)
 
     def _fetch(self, wanted: Wanted, library: Library) -> Result:
-        """Try the links one after the other: the next when this one has nothing, denies it, or has only a still."""
+        """Try the links one after the other: the next one when this one has nothing, denies it, or has only a still."""
         if wanted.kind == "model" and self._quota_failures >= self.TRIES:
             raise Failure("quota", "The site's download quota is used up; wait some hours and run again.")
         trouble: Failure = Failure("gone", "The site gives no link for it.")
@@ -163,7 +163,7 @@ class Fetcher:
         return _result(wanted, "done", place, size, received.sha256, verified=verified)
 
     def _receive_right(self, transfer: Transfer, wanted: Wanted, library: Library) -> tuple[Received, str]:
-        """The body and the extension that its bytes call for; wrong bytes are fetched again, three times in all."""
+        """Return the body and the extension that its bytes call for. Wrong bytes are fetched three times in all."""
         for attempt in range(1, self.TRIES + 1):
             received = transfer.run(resume=self._settings.resume and attempt == 1, alone=attempt > 1)
             try:
@@ -205,7 +205,7 @@ class Fetcher:
         return replace(result, until=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(until)))
 
     def _receive(self, wanted: Wanted, library: Library, record: Record, *, force: bool) -> Result | None:
-        """What became of a thing in IDM's queue: done, still queued, or None if it is to be queued again."""
+        """Return what became of a thing in IDM's queue: done, still queued, or None if it is to be queued again."""
         arrived = receive_queued(library, (wanted.kind, wanted.id), record, self._clock)
         if arrived is not None:
             verified, sha256 = bool(wanted.sha256), arrived.sha256
@@ -245,7 +245,7 @@ def _result(wanted: Wanted, outcome: Outcome, path: str, size: int | None, sha25
 
 
 def receive_queued(library: Library, key: Key, record: Record, clock: Clock) -> Record | None:
-    """The record of a queued file that has come and is right; None while it has not. Raises Failure for a wrong one.
+    """Return the record of a queued file that has come, or None while it has not. Raises Failure if it is wrong.
 
     It has come when its size is reached and nobody has written to it for some seconds; a file that IDM called
     `name_2.ext` gets its right name.
@@ -274,7 +274,7 @@ def receive_queued(library: Library, key: Key, record: Record, clock: Clock) -> 
 
 
 def arrival(size: int, expected: int, quiet: float) -> Literal["arriving", "arrived", "wrong"]:
-    """Whether a file that another program writes has come: `quiet` is the seconds since its last change."""
+    """Return whether a file that another program writes has come; `quiet` is the seconds since its last change."""
     if not expected:
         return "arrived" if quiet >= 30 else "arriving"
     if size < expected:
@@ -285,14 +285,14 @@ def arrival(size: int, expected: int, quiet: float) -> Literal["arriving", "arri
 
 
 def has_right_form(path: Path) -> bool:
-    """Without a hash: whether a model's header or a picture's first bytes are what the name says."""
+    """Return whether a model's header or a picture's first bytes are what the name says, for want of a hash."""
     if path.suffix in MEDIA_EXTENSIONS:
         return sniff_file(path)[0] == path.suffix
     return path.suffix != ".safetensors" or is_safetensors(path)
 
 
 def _no_page(response: requests.Response, wanted: Wanted) -> requests.Response:
-    """The response, unless it is a web page or a message where a file was asked for."""
+    """Return the response. Raises Failure if it is a web page or a message where a file was asked for."""
     kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
     if kind in ("text/html", "application/xhtml+xml") or (
         kind == "application/json" and not wanted.path.endswith(".json")
@@ -303,7 +303,7 @@ def _no_page(response: requests.Response, wanted: Wanted) -> requests.Response:
 
 
 def verify(wanted: Wanted, part: Path, received: Received) -> str:
-    """Prove that the bytes are the ones wanted; gives the extension still to be added to the name.
+    """Prove that the bytes are the ones wanted, and return the extension that is still to be added to the name.
 
     Raises Failure for wrong bytes, Still for a picture in place of a video. A published hash decides alone;
     without one, size and header do.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,26 +13,20 @@ from .library import check_writable
 from .settings import Settings
 from .targets import Entry, Line, Target, parse_list, parse_target, user_link
 
-
-@dataclass(frozen=True)
-class LineOptions:
-    """How options are spelled: `read` turns the words behind a link into values, `spell` values into words.
-
-    `read` raises UsageError. `of_command` are the values of the command, which hold for every line.
-    """
-
-    read: Callable[[Sequence[str]], dict[str, Any]]
-    spell: Callable[[Mapping[str, Any]], list[str]]
-    of_command: Mapping[str, Any]
+ReadOptions = Callable[[Sequence[str]], tuple[dict[str, Any], list[str]]]
 
 
 class Inputs:
-    """Collects entries from words and list files; what can't be used becomes a sentence in `problems`."""
+    """Collects entries from words and list files; what can't be used becomes a sentence in `problems`.
 
-    def __init__(self, settings: Settings, options: LineOptions) -> None:
+    `read_options` turns the words behind a link into values, and into the words that say the same together with the
+    options of the command; it raises UsageError.
+    """
+
+    def __init__(self, settings: Settings, read_options: ReadOptions) -> None:
         self.entries: list[Entry] = []
         self.problems: list[str] = []
-        self._settings, self._options = settings, options
+        self._settings, self._read_options = settings, read_options
         self._seen: set[tuple[Target, Settings]] = set()
 
     def add_word(self, word: str) -> None:
@@ -62,7 +56,7 @@ class Inputs:
             self.problems.append(f"{where}{shown_word(line.link)} is not a link that can be fetched; it was skipped.")
             return
         try:
-            own = self._options.read(line.words)
+            own, again = self._read_options(line.words)
             settings = replace(self._settings, **own)
         except UsageError as error:
             self.problems.append(f"{where}the options are wrong and the line was skipped: {error}")
@@ -70,7 +64,6 @@ class Inputs:
         if (target, settings) in self._seen:
             return
         self._seen.add((target, settings))
-        again = self._options.spell({**self._options.of_command, **own})
         link = user_link(target.name) if users and target.kind == "user" else line.link
         self.entries.append(Entry(target, settings, Line(0, link, tuple(again)).text))
 
@@ -89,9 +82,9 @@ def shown_word(word: str) -> str:
     return repr(printable(scrub(word))[:200])
 
 
-def collect(given: Mapping[str, Any], settings: Settings, options: LineOptions) -> Inputs:
+def collect(given: Mapping[str, Any], settings: Settings, read_options: ReadOptions) -> Inputs:
     """Return the entries of all inputs; without any, those of models.txt and users.txt in the current folder."""
-    inputs = Inputs(settings, options)
+    inputs = Inputs(settings, read_options)
     for word in given.get("inputs", []):
         inputs.add_word(word)
     lists = {kind: given.get(kind, []) for kind in ("models", "users")}

@@ -22,12 +22,12 @@ Origin = Literal["line", "listing", "resource"]
 
 
 class Countdown:
-    """Counts open tasks, and calls `then` once the last of them has ended."""
+    """Counts open tasks; once the last of them has ended it calls `then` and sets `ended`."""
 
     def __init__(self, then: Callable[[], None]) -> None:
         """`then` runs in the thread that ends the last task."""
         self._lock, self._open, self._then = threading.Lock(), 0, then
-        self._ended = threading.Event()
+        self.ended = threading.Event()
 
     def begin(self) -> None:
         """Count a task that begins."""
@@ -41,16 +41,7 @@ class Countdown:
             last = self._open == 0
         if last:
             self._then()
-            self._ended.set()
-
-    def wait(self, seconds: float) -> bool:
-        """Wait at most so many seconds; return whether the last task has ended."""
-        return self._ended.wait(seconds)
-
-    @property
-    def ended(self) -> bool:
-        """Whether the last task has ended."""
-        return self._ended.is_set()
+            self.ended.set()
 
 
 @dataclass(eq=False)
@@ -82,7 +73,7 @@ class Batch:
     @property
     def outcome(self) -> Outcome | Literal["interrupted"]:
         """How the target ended."""
-        if not self.tasks.ended:
+        if not self.tasks.ended.is_set():
             return "interrupted"
         if self.failures:
             return "failed"

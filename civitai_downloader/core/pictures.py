@@ -19,7 +19,6 @@ from .ledger import Batch, Steps, Task
 from .library import Record
 from .pages import image_facts, keep_known, read_prompt, with_generation
 from .prompts import Filters
-from .schedule import Schedule
 from .shelf import Album
 from .site import Site
 
@@ -31,8 +30,8 @@ class Pictures:
 
     MOST_REFUSALS = 3
 
-    def __init__(self, site: Site, filters: Filters, schedule: Schedule, deliveries: Deliveries) -> None:
-        self._site, self._filters, self._schedule, self._deliveries = site, filters, schedule, deliveries
+    def __init__(self, site: Site, filters: Filters, deliveries: Deliveries) -> None:
+        self._site, self._filters, self._deliveries, self._schedule = site, filters, deliveries, deliveries.schedule
         self._unexplained: tuple[Album | None, array[int]] = None, array("q")
         self._refusals = 0
 
@@ -47,7 +46,7 @@ class Pictures:
             yield
 
     def _bring_picture(self, batch: Batch, album: Album, item: Mapping[str, Any]) -> None:
-        """Bring one picture: its prompt, its bytes, what it was made with, and later what is not told here."""
+        """Bring one picture: its prompt, its bytes, what it was made with, and later what its list does not say."""
         image, settings = read_image(item), batch.entry.settings
         if image is None:
             log.warning("%s: a picture without a usable link was left out.", album.name)

@@ -35,11 +35,9 @@ class Run:
         self.catalogue = Catalogue(self.site, targets, has_token=bool(settings.token))
         self._schedule = Schedule(clock, self.ledger)
         fetcher = Fetcher(settings, self.site, clock, self.progress)
-        self._deliveries = Deliveries(self._schedule, fetcher, self.libraries, self.ledger, clock)
-        pictures = Pictures(self.site, filters, self._schedule, self._deliveries)
-        visits = Visits(
-            self.site, self.catalogue, self.libraries, self.ledger, self._schedule, self._deliveries, pictures
-        )
+        self._deliveries = Deliveries(self._schedule, fetcher, self.libraries, clock)
+        pictures = Pictures(self.site, filters, self._deliveries)
+        visits = Visits(self.site, self.catalogue, self.libraries, self._deliveries, pictures)
         self._tasks = [visits.open(entry) for entry in entries]
 
     def execute(self, watch: Callable[[Run], None]) -> None:

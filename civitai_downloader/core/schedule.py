@@ -60,7 +60,7 @@ class Schedule:
     """Runs tasks until none is left. A task may submit others; none ever waits for another."""
 
     def __init__(self, clock: Clock, ledger: Ledger) -> None:
-        self._clock, self._ledger = clock, ledger
+        self._clock, self.ledger = clock, ledger
         self._lock = threading.Lock()
         self._open = Countdown(lambda: None)
         self._listing = Countdown(self._wake_late)
@@ -75,14 +75,14 @@ class Schedule:
             for task in tasks:
                 self.submit(task)
             self._open.end()
-            while not self._open.wait(0.1 if self._next_due() == math.inf else 0.02):
+            while not self._open.ended.wait(0.1 if self._next_due() == math.inf else 0.02):
                 self._wake_due()
                 watch()
 
     @property
     def is_over(self) -> bool:
         """Whether nothing is left to do (but to wait for IDM)."""
-        return self._open.ended
+        return self._open.ended.is_set()
 
     def submit(self, task: Task) -> None:
         """Do a task when its turn comes."""
@@ -158,7 +158,7 @@ class Schedule:
         except Exception as error:
             result = self._failed(task, error)
         if result is not None:
-            self._ledger.add(task, result)
+            self.ledger.add(task, result)
         return True
 
     def _step(self, task: Task, steps: Steps) -> bool:

@@ -19,12 +19,11 @@ from .catalogue import Catalogue, unless_refused
 from .choice import LORA_TYPES, choose_versions
 from .data import read_data
 from .deliveries import Deliveries
-from .ledger import Batch, Countdown, Ledger, Origin, Steps, Task
+from .ledger import Batch, Countdown, Origin, Steps, Task
 from .library import Libraries, Record
 from .pages import description_page, model_text, post_facts
 from .pictures import Pictures
 from .places import Wanted, page_folder
-from .schedule import Schedule
 from .settings import Settings
 from .shelf import Album, Shelf
 from .site import Site
@@ -37,22 +36,15 @@ class Visits:
     """Visits targets. All of it happens in the metadata pool, which has one worker."""
 
     def __init__(
-        self,
-        site: Site,
-        catalogue: Catalogue,
-        libraries: Libraries,
-        ledger: Ledger,
-        schedule: Schedule,
-        deliveries: Deliveries,
-        pictures: Pictures,
+        self, site: Site, catalogue: Catalogue, libraries: Libraries, deliveries: Deliveries, pictures: Pictures
     ) -> None:
-        self._site, self._catalogue, self._libraries, self._ledger = site, catalogue, libraries, ledger
-        self._schedule, self._deliveries, self._pictures = schedule, deliveries, pictures
+        self._site, self._catalogue, self._libraries = site, catalogue, libraries
+        self._schedule, self._deliveries, self._pictures = deliveries.schedule, deliveries, pictures
         self._visited: set[tuple[object, Target, Settings]] = set()
 
     def open(self, entry: Entry, origin: Origin = "line", name: str = "") -> Task:
         """Return the task that visits a target. Raises UsageError when another run writes to its output folder."""
-        batch = self._ledger.open(entry, self._libraries.open(entry.settings.output), origin, self._settle)
+        batch = self._schedule.ledger.open(entry, self._libraries.open(entry.settings.output), origin, self._settle)
         batch.name = name or batch.name
         return Task(batch, partial(self._visit, batch))
 
@@ -112,7 +104,7 @@ class Visits:
         listed: list[int] = []
         album = Album(batch.name, folder, self._catalogue.pictures_of_collection(collection_id, settings))
         yield from self._pictures.bring_album(batch, album, lambda item: listed.append(number_at(item, "id")))
-        of_this_line = (each for each in self._ledger.batches if each.entry.source == batch.entry.source)
+        of_this_line = (each for each in self._schedule.ledger.batches if each.entry.source == batch.entry.source)
         if not listed and not any(each is not batch for each in of_this_line):
             batch.note = "the site shows nothing in it; a token or --cookies may help"
         page = {**facts, "items": listed}

@@ -6,9 +6,7 @@ import json
 import locale
 import logging
 import os
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 from ..util.screen import Screen
 from ..util.text import human_size
@@ -97,62 +95,53 @@ class ProgressDisplay:
             self._sampled, self._sample = now, received
 
 
-@dataclass(frozen=True)
-class Remark:
-    """A line for the user, with its level of `logging` and the facts for programs that read it as JSON."""
-
-    level: int
-    text: str
-    facts: dict[str, Any] = field(default_factory=dict)
-
-
-def failures(words: Words, failed: Iterable[Result]) -> Iterator[Remark]:
-    """Yield every failure, grouped by what the user can do about it."""
+def say_failures(words: Words, failures: Iterable[Result]) -> None:
+    """Name every failure, grouped by what the user can do about it."""
     groups: dict[str, list[Result]] = {}
-    for failure in failed:
+    for failure in failures:
         groups.setdefault(failure.reason, []).append(failure)
     for reason, members in groups.items():
         key = f"reason.{reason}"
         heading = words(key) if words(key) != key else reason
-        yield Remark(logging.WARNING, f"{heading} ({len(members)})", {"event": "reason", "reason": reason})
+        log.warning("%s (%d)", heading, len(members), extra={"facts": {"event": "reason", "reason": reason}})
         for each in members:
-            line = f"  {each.name}" if reason in TOLD_BY_HEADING else f"  {each.name}: {each.message}"
             facts = {"event": "failure", "reason": reason, "name": each.name, "path": each.path}
-            yield Remark(logging.WARNING, line, facts)
+            line = f"  {each.name}" if reason in TOLD_BY_HEADING else f"  {each.name}: {each.message}"
+            log.warning("%s", line, extra={"facts": facts})
 
 
-def _list(words: Words, heading: str, rows: Sequence[str]) -> Iterator[Remark]:
+def _say_list(words: Words, heading: str, rows: Sequence[str]) -> None:
     if rows:
-        yield Remark(logging.INFO, words(heading, count=len(rows)))
-        yield from (Remark(logging.INFO, f"  {row}") for row in rows)
+        log.info("%s", words(heading, count=len(rows)))
+    for row in rows:
+        log.info("  %s", row)
 
 
-def summary(words: Words, run: Run) -> Iterator[Remark]:
-    """Yield what the run brought, and what is missing."""
-    ledger = run.ledger
-    for batch in ledger.batches:
+def say_summary(words: Words, run: Run) -> None:
+    """Say what the run brought, and what is missing."""
+    batches = run.ledger.batches
+    for batch in batches:
         if batch.note:
-            yield Remark(logging.INFO, f"{batch.name}: {batch.note}")
-    yield from failures(words, (failure for batch in ledger.batches for failure in batch.failures))
-    results = [result for batch in ledger.batches for result in batch.notable]
+            log.info("%s: %s", batch.name, batch.note)
+    say_failures(words, (failure for batch in batches for failure in batch.failures))
+    results = [result for batch in batches for result in batch.notable]
     withheld = [each for each in results if each.outcome == "skipped" and each.reason]
     done = [each for each in results if each.outcome == "done"]
-    yield from _list(words, "withheld", [f"{each.name}: {each.message}" for each in withheld])
-    yield from _list(words, "pickles", [f"{each.path}: {each.scan}" for each in done if each.scan])
-    yield from _list(words, "unverified", [each.path for each in done if not each.verified])
-    yield from _totals(words, run)
+    _say_list(words, "withheld", [f"{each.name}: {each.message}" for each in withheld])
+    _say_list(words, "pickles", [f"{each.path}: {each.scan}" for each in done if each.scan])
+    _say_list(words, "unverified", [each.path for each in done if not each.verified])
+    _say_totals(words, run)
 
 
-def _totals(words: Words, run: Run) -> Iterator[Remark]:
-    ledger, requests, received = run.ledger, run.site.api_requests, run.progress.received
-    counts = ledger.counts
-    total = words(
-        "summary", done=counts["done"], size=human_size(received), skipped=counts["skipped"], failed=counts["failed"],
-        time=clock_time(ledger.seconds()),
-    )  # fmt: skip
-    level = logging.WARNING if counts["failed"] or counts["queued"] or ledger.interrupted else logging.INFO
-    yield Remark(level, total, {"event": "summary", **dict(counts), "bytes": received, "requests": requests})
+def _say_totals(words: Words, run: Run) -> None:
+    counts, requests, received = run.ledger.counts, run.site.api_requests, run.progress.received
+    size, time = human_size(received), clock_time(run.ledger.seconds())
+    done, skipped, failed = counts["done"], counts["skipped"], counts["failed"]
+    total = words("summary", done=done, size=size, skipped=skipped, failed=failed, time=time)
+    level = logging.WARNING if failed or counts["queued"] or run.ledger.interrupted else logging.INFO
+    facts = {"event": "summary", **dict(counts), "bytes": received, "requests": requests}
+    log.log(level, "%s", total, extra={"facts": facts})
     if counts["queued"]:
-        yield Remark(logging.WARNING, words("queued", count=counts["queued"]))
-    each = 1000 * requests / ledger.pictures if ledger.pictures else 0
-    yield Remark(logging.DEBUG, words("requests", count=requests, each=round(each)))
+        log.warning("%s", words("queued", count=counts["queued"]))
+    each = 1000 * requests / run.ledger.pictures if run.ledger.pictures else 0
+    log.debug("%s", words("requests", count=requests, each=round(each)))
