@@ -16,14 +16,14 @@ from civitai_downloader.util.clock import Clock
 from tests.fake_civitai import FakeCivitai, FakeFile, FakeModel, World, safetensors_bytes
 from tests.stand_in import Meanwhile, Skip, StandIn
 
-# No example has a deadline, because a loaded machine must not fail a test.
-settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("patient")
 # What the helpers assert is explained like what a test asserts.
 pytest.register_assert_rewrite("tests.helpers")
 
 PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 State = Callable[[], dict[tuple[str, str], dict[str, Any]]]
+
+settings.register_profile("steady", deadline=None, max_examples=200, suppress_health_check=list(HealthCheck))
+settings.load_profile("steady")
 
 
 class QuickClock(Clock):

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from civitai_downloader.core.fetch import decide
+from civitai_downloader.core.library import Facts
+from civitai_downloader.core.places import Wanted
 from tests import fake_civitai as fake
 from tests.conftest import Runner, State, files_under, one_file
 from tests.fake_civitai import Cut, FakeCivitai, FakeModel, FlipBit, Status, busy, from_now
 from tests.helpers import (
     MANY,
     STORAGE,
+    THING,
     Captured,
     Err,
     add_file,
@@ -25,6 +30,8 @@ from tests.helpers import (
     storage_requests,
 )
 
+ELSEWHERE = Path("elsewhere")
+PICTURE = Wanted("image", "5", "picture", "a/images/5", (), "")
 BINARY = "application/octet-stream"
 REFUSALS: dict[str, tuple[dict[str, Any], dict[str, Any], str, str]] = {
     "needs a token": ({}, {"needs_token": True}, "needs-token", "https://civitai.com/user/account"),
@@ -33,6 +40,38 @@ REFUSALS: dict[str, tuple[dict[str, Any], dict[str, Any], str, str]] = {
     "archived": ({"mode": "Archived"}, {}, "archived", "archived by its creator"),
     "taken down": ({"mode": "TakenDown"}, {}, "taken-down", "took the model down"),
 }
+
+
+# --- The decision --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("wanted", "facts", "action"),
+    [
+        (THING, Facts(), "fetch"),
+        (THING, Facts(path=THING.path, size=1000), "adopt"),
+        (THING, Facts(path=THING.path, size=5000), "fetch"),
+        (THING, Facts(in_place=True), "keep"),
+        (THING, Facts(path=THING.path, size=900), "adopt"),
+        (THING, Facts(source=ELSEWHERE), "link"),
+        (THING, Facts(path=THING.path, size=1000, source=ELSEWHERE), "adopt"),
+        (THING, Facts(path=THING.path, size=1000, source=ELSEWHERE, is_copy=True), "keep"),
+        (THING, Facts(twin=ELSEWHERE), "link"),
+        (THING, Facts(path=THING.path, size=5000, twin=ELSEWHERE), "adopt"),
+        (replace(THING, size=0), Facts(path=THING.path, size=1000), "fetch"),
+        (replace(THING, size=0), Facts(path=THING.path, size=1000, twin=ELSEWHERE), "adopt"),
+        (PICTURE, Facts(in_place=True), "keep"),
+        (PICTURE, Facts(source=ELSEWHERE), "link"),
+        (PICTURE, Facts(path="a/images/5.png", size=10, source=ELSEWHERE), "link"),
+        (PICTURE, Facts(path="a/images/5.png", size=10, source=ELSEWHERE, is_copy=True), "keep"),
+        (PICTURE, Facts(path="a/images/5.png", size=10), "adopt"),
+        (PICTURE, Facts(path="a/images/5.png", size=10, twin=ELSEWHERE), "adopt"),
+        (PICTURE, Facts(path="a/images/5.png", size=0), "fetch"),
+    ],
+)
+def test_what_to_do_is_decided_before_anything_is_touched(wanted: Wanted, facts: Facts, action: str) -> None:
+    assert decide(wanted, facts, force=False) == action
+    assert decide(wanted, facts, force=True) == "fetch"
 
 
 # --- What the site does not give -----------------------------------------------------------------

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from civitai_downloader.core.deliveries import Deliveries
 from civitai_downloader.core.fetch import arrival
-from civitai_downloader.core.run import Run
 from civitai_downloader.util.idm import expiry_of
 from tests.conftest import Runner, State, one_file
 from tests.fake_civitai import FakeCivitai, FakeFile
@@ -246,7 +246,7 @@ def test_waiting_ends_when_nothing_comes_any_more(
     run: Runner, idm: StandIn, odd_file: FakeFile, meanwhile: Meanwhile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     turns: list[int] = []
-    monkeypatch.setattr(Run, "IDM_PATIENCE", 100.0)
+    monkeypatch.setattr(Deliveries, "IDM_PATIENCE", 100.0)
     meanwhile(turns.append)
     assert run("10001", f"--idm={idm.path}", "--only", "models", "--idm-wait") == 3
     assert 30 <= len(turns) <= 51

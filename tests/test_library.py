@@ -2,65 +2,38 @@
 
 from __future__ import annotations
 
-import threading
-from dataclasses import replace
-from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from civitai_downloader.core.library import Library, Record, decide
-from civitai_downloader.core.places import Wanted
+from civitai_downloader.core.library import Facts, Library, Record
 from tests.conftest import Runner, State, one_file
 from tests.fake_civitai import FakeCivitai, FakeModel, safetensors_bytes
 from tests.helpers import SHA, THING, newest, read_json, storage_requests
 
-PICTURE = Wanted("image", "5", "picture", "a/images/5", (), "")
 
-
-@pytest.mark.parametrize(
-    ("wanted", "record", "there", "recorded", "force", "action"),
-    [
-        (THING, None, None, None, False, "fetch"),
-        (THING, None, 1000, None, False, "adopt"),
-        (THING, None, 5000, None, False, "fetch"),
-        (THING, Record("success", THING.path, 1000, SHA), 1000, 1000, False, "keep"),
-        (THING, Record("success", THING.path, 1000, SHA), 1000, 1000, True, "fetch"),
-        (THING, Record("success", THING.path, 1000, SHA), 900, 900, False, "adopt"),
-        (THING, Record("success", THING.path, 1000, SHA), None, None, False, "fetch"),
-        (THING, Record("success", "other/b.safetensors", 1000, SHA), None, 1000, False, "link"),
-        (THING, Record("failed", THING.path, 1000, SHA), 1000, 1000, False, "adopt"),
-        (replace(THING, size=0), None, 1000, None, False, "fetch"),
-        (PICTURE, Record("success", "a/images/5.png", 10, ""), None, 10, False, "keep"),
-        (PICTURE, Record("success", "b/images/5.png", 10, ""), None, 10, False, "link"),
-        (PICTURE, None, 10, None, False, "adopt"),
-    ],
-)
-def test_what_to_do_is_decided_before_anything_is_touched(
-    wanted: Wanted, record: Record | None, there: int | None, recorded: int | None, force: bool, action: str
-) -> None:
-    assert decide(wanted, record, there, recorded, force=force) == action
-
-
-def test_a_record_appended_while_an_older_one_is_read_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    library, key = Library(tmp_path), ("image", "1")
-    library.record(key, Record("failed", "1.png", 0, ""), source="")
-    get = library._log.get
-    good = partial(library.record, key, Record("success", "1.png", 5, ""), source="")
-    writer = threading.Thread(target=good)
-
-    def slow(*words: str) -> dict[str, Any] | None:
-        line = get(*words)
-        if not writer.ident:
-            writer.start()
-            writer.join(0.2)
-        return line
-
-    monkeypatch.setattr(library._log, "get", slow)
-    library.succeeded(key)
-    writer.join()
-    assert library.succeeded(key)
+def test_the_facts_of_a_thing_are_those_of_log_and_disk(tmp_path: Path) -> None:
+    library, key = Library(tmp_path), ("model", "1/2")
+    there, other = tmp_path / "a" / "b.safetensors", tmp_path / "other" / "b.safetensors"
+    assert library.facts(THING) == Facts(path=THING.path)
+    there.parent.mkdir()
+    there.write_bytes(b"x" * 1000)
+    assert library.facts(THING) == Facts(path=THING.path, size=1000)
+    good = Record("success", THING.path, 1000, SHA)
+    library.record(key, good, source="")
+    assert library.facts(THING) == Facts(good, in_place=True)
+    there.write_bytes(b"x" * 900)
+    assert library.facts(THING) == Facts(good, path=THING.path, size=900)
+    moved = Record("success", "other/b.safetensors", 1000, SHA)
+    library.record(key, moved, source="")
+    other.parent.mkdir()
+    other.write_bytes(b"x" * 1000)
+    assert library.facts(THING) == Facts(moved, path=THING.path, size=900, source=other)
+    there.write_bytes(b"x" * 1000)
+    assert library.facts(THING) == Facts(moved, path=THING.path, size=1000, source=other)
+    there.unlink()
+    there.hardlink_to(other)
+    assert library.facts(THING) == Facts(moved, path=THING.path, size=1000, source=other, is_copy=True)
     library.close()
 
 

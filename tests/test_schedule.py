@@ -52,7 +52,7 @@ def test_two_output_folders_share_one_transfer(run: Runner, site: FakeCivitai, t
 def test_listings_are_held_back_while_thousands_wait(
     run: Runner, site: FakeCivitai, out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("civitai_downloader.core.run.AHEAD", 20)
+    monkeypatch.setattr("civitai_downloader.core.schedule.AHEAD", 20)
     site.world.build_library(models=6, versions=12, files=12, images=240)
     assert run(*map(str, site.world.models)) == 0
     assert len(list(out.rglob("images/*.png"))) == 240

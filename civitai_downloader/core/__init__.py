@@ -1,19 +1,20 @@
 """What Civitai is, and what is done with it. This is the door: the names that the command uses, and no others."""
 
-import logging
-
-from .data import read_data
-from .fetch import Result
-from .library import Library, check_writable
-from .prompts import Filters
-from .run import Run, plan, verify_library, write_outcome
-from .settings import Settings
+from ..util.errors import Failure, UsageError
+from ..util.files import free_space
+from ..util.idm import find_idm
+from ..util.text import human_size
+from .inputs import collect
+from .library import Library, Result
+from .outcome import plan, verify_library, write_outcome
+from .prompts import Filters, find_filters
+from .run import Run
+from .settings import Settings, find_token
 from .site import read_cookies
-from .targets import Entry, Line, Target, parse_list, parse_target, user_link
-
-log = logging.getLogger("civitai_downloader")
+from .words import ProgressDisplay, Words, say_failures, say_summary, system_language
 
 __all__ = [
-    "Entry", "Filters", "Library", "Line", "Result", "Run", "Settings", "Target", "check_writable", "log", "parse_list",
-    "parse_target", "plan", "read_cookies", "read_data", "user_link", "verify_library", "write_outcome",
+    "Failure", "Filters", "Library", "ProgressDisplay", "Result", "Run", "Settings", "UsageError", "Words", "collect",
+    "find_filters", "find_idm", "find_token", "free_space", "human_size", "plan", "read_cookies", "say_failures",
+    "say_summary", "system_language", "verify_library", "write_outcome",
 ]  # fmt: skip

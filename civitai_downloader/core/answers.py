@@ -24,13 +24,13 @@ def _at(source: Any, key: str) -> Any:
 
 
 def text_at(source: Any, key: str) -> str:
-    """The text at `key`, or ""."""
+    """Return the text at `key`, or ""."""
     value = _at(source, key)
     return value if isinstance(value, str) else ""
 
 
 def number_at(source: Any, key: str) -> int:
-    """The whole number at `key` (also if written as text or float), or 0."""
+    """Return the whole number at `key`, which may be written as text or float, or 0."""
     value = _at(source, key)
     if isinstance(value, str):
         return int(value) if re.fullmatch(r"[0-9]{1,18}", value) else 0
@@ -40,29 +40,29 @@ def number_at(source: Any, key: str) -> int:
 
 
 def object_at(source: Any, key: str) -> dict[str, Any]:
-    """The object at `key`, or {}."""
+    """Return the object at `key`, or {}."""
     value = _at(source, key)
     return value if isinstance(value, dict) else {}
 
 
 def list_at(source: Any, key: str) -> list[Any]:
-    """The list at `key`, whatever it holds, or []."""
+    """Return the list at `key`, whatever it holds, or []."""
     value = _at(source, key)
     return value if isinstance(value, list) else []
 
 
 def objects_at(source: Any, key: str) -> list[dict[str, Any]]:
-    """The objects in the list at `key`, or []."""
+    """Return the objects in the list at `key`, or []."""
     return [each for each in list_at(source, key) if isinstance(each, dict)]
 
 
 def texts_at(source: Any, key: str) -> list[str]:
-    """The non-empty texts in the list at `key`, stripped, or []."""
+    """Return the texts in the list at `key`, stripped and without empty ones, or []."""
     return [each.strip() for each in list_at(source, key) if isinstance(each, str) and each.strip()]
 
 
 def unix_time(value: str) -> float:
-    """A date of the site as Unix time (UTC, whatever its zone letter and decimals), 0 if it is none."""
+    """Return a date of the site as Unix time, 0 if it is none. It is taken as UTC, whatever its zone and decimals."""
     with suppress(ValueError):
         return datetime.fromisoformat(value[:19]).replace(tzinfo=timezone.utc).timestamp()
     return 0.0
@@ -109,7 +109,7 @@ class Version:
 
 @dataclass(frozen=True)
 class Model:
-    """A model as the site tells of it; `creator` is "" when that account is gone."""
+    """A model as the site describes it; `creator` is "" when that account is gone."""
 
     id: int
     name: str
@@ -123,7 +123,7 @@ class Model:
 
 
 def read_model(answer: Mapping[str, Any]) -> Model:
-    """A model from an answer of any year; raises Failure when it has no id."""
+    """Return a model from an answer of any year. Raises Failure when it has no id."""
     if number_at(answer, "id") <= 0:
         raise Failure("answer", "The site's answer names no model; try again later.")
     tags = texts_at(answer, "tags") or [text_at(tag, "name") for tag in objects_at(answer, "tags")]
@@ -141,7 +141,7 @@ def read_model(answer: Mapping[str, Any]) -> Model:
 
 
 def read_version(answer: Mapping[str, Any]) -> Version:
-    """A version from an answer of any year."""
+    """Return a version from an answer of any year."""
     paid = object_at(answer, "paidAccess")
     early = text_at(paid, "endsAt") or text_at(answer, "earlyAccessDeadline") or text_at(answer, "earlyAccessEndsAt")
     return Version(
@@ -157,7 +157,7 @@ def read_version(answer: Mapping[str, Any]) -> Version:
 
 
 def read_file(answer: Mapping[str, Any]) -> File:
-    """A file from an answer of any year; `sizeKB` is bytes / 1024, and 0 means unknown."""
+    """Return a file from an answer of any year; `sizeKB` is bytes / 1024, and 0 means unknown."""
     kilobytes = answer.get("sizeKB")
     known = isinstance(kilobytes, (int, float)) and not isinstance(kilobytes, bool) and 0 < kilobytes < 1e12
     sha256 = text_at(object_at(answer, "hashes"), "SHA256").lower()
@@ -177,7 +177,7 @@ _LEVEL_WORDS = {"None": 1, "Soft": 2, "Mature": 4, "X": 8, "Blocked": 32}
 
 
 def read_image(answer: Mapping[str, Any]) -> Image | None:
-    """A picture from any list; its id may stand only in the stem of its link. None without link or id."""
+    """Return a picture from any list, or None without link or id; its id may stand only in the stem of its link."""
     url = web_link(text_at(answer, "url"))
     stem = urlsplit(url).path.rpartition("/")[2].partition(".")[0]
     image_id = number_at(answer, "id") or (int(stem) if re.fullmatch(r"[0-9]{1,10}", stem) else 0)
@@ -191,7 +191,7 @@ def read_image(answer: Mapping[str, Any]) -> Image | None:
 
 
 def media_urls(image: Image) -> tuple[str, ...]:
-    """The links at which the original may be had, best first.
+    """Return the links at which the original may be had, best first.
 
     Links carry the wanted form in the last folder (`width=450`); a video may answer `original=true` with a still,
     then two further forms are known to help.
@@ -207,27 +207,27 @@ def media_urls(image: Image) -> tuple[str, ...]:
 
 
 def is_by(item: Mapping[str, Any], name: str) -> bool:
-    """Whether a listed thing says that this user made it (in one of the site's two ways)."""
-    told = (
+    """Return whether a listed thing says, in one of the site's ways, that this user made it."""
+    names = (
         text_at(object_at(item, "user"), "username"),
         text_at(object_at(item, "creator"), "username"),
         text_at(item, "username"),
     )
-    return next(filter(None, told), "").casefold() == name.casefold()
+    return next(filter(None, names), "").casefold() == name.casefold()
 
 
 def flat_meta(meta: Any) -> Any:
-    """Generation data without the `{"id", "meta"}` wrapper of some answers."""
+    """Return generation data without the `{"id", "meta"}` wrapper of some answers."""
     return meta["meta"] if isinstance(meta, dict) and set(meta) == {"id", "meta"} else meta
 
 
 def resources_of(meta: Any) -> list[Any]:
-    """The models that inline `meta` names, in both of its lists."""
+    """Return the resources that `meta` names, in both of its lists."""
     return [*list_at(meta, "resources"), *list_at(meta, "civitaiResources")]
 
 
 def unwrap(data: Any) -> Any:
-    """What a tRPC answer holds: a superjson object, or a devalue text; raises Failure for anything else.
+    """Return what a tRPC answer holds: a superjson object, or a devalue text. Raises Failure for anything else.
 
     In superjson an undefined value is written as null, so that its `meta` need not be read.
     """
@@ -240,7 +240,7 @@ def unwrap(data: Any) -> Any:
 
 
 def image_of_page(page: str, image_id: int) -> dict[str, Any] | None:
-    """The picture in the data that its web page carries (`__NEXT_DATA__`, in either encoding), or None."""
+    """Return the picture in the data of its web page (`__NEXT_DATA__`, in either encoding), or None."""
     found = re.search(r'<script id="__NEXT_DATA__"[^<>]*>(.*?)</script>', page, re.S)
     with suppress(Failure, ValueError, RecursionError, TypeError, LookupError):
         state = unwrap(json.loads(found.group(1) if found else "")["props"]["pageProps"]["trpcState"])

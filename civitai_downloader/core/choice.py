@@ -17,12 +17,12 @@ LORA_TYPES = frozenset(("lora", "locon", "dora", "lycoris"))
 
 
 def is_weights(file: File) -> bool:
-    """Whether the file is loaded as a model: no config, archive or training data."""
+    """Return whether a file is loaded as a model, unlike a config, an archive or training data."""
     return file.type not in NO_WEIGHTS and not file.name.lower().endswith(NO_WEIGHT_ENDINGS)
 
 
 def choose_versions(model: Model, target: Target, settings: Settings) -> list[Version]:
-    """The versions wanted: the one named, or those of the wanted base models, or the newest of these."""
+    """Return the versions wanted: the one named, or those of the wanted base models, or the newest of these."""
     if target.version:
         return [version for version in model.versions if version.id == target.version]
     wanted = {name.casefold() for name in settings.base_models}
@@ -33,13 +33,13 @@ def choose_versions(model: Model, target: Target, settings: Settings) -> list[Ve
 
 
 def choose_files(version: Version, target: Target, settings: Settings) -> list[File]:
-    """The files wanted: the one a download link names, the primary weights, or all."""
+    """Return the files wanted: the one that a download link names, the primary weights, or all."""
     if target.file:
         return [file for file in version.files if file.id == target.file]
     if target.traits:
         asked = {(key, value.casefold()) for key, value in target.traits}
-        told = ({**file.traits, "type": file.type}.items() for file in version.files)
-        fits = (asked <= {(key, str(value).casefold()) for key, value in traits} for traits in told)
+        traits_of_files = ({**file.traits, "type": file.type}.items() for file in version.files)
+        fits = (asked <= {(key, str(value).casefold()) for key, value in traits} for traits in traits_of_files)
         return list(compress(version.files, fits))[:1]
     if settings.primary:
         return best_file(version.files)
@@ -47,13 +47,13 @@ def choose_files(version: Version, target: Target, settings: Settings) -> list[F
 
 
 def best_file(files: Iterable[File]) -> list[File]:
-    """The primary file if it is weights, else the best weights, else the primary thing; never training data.
+    """Return the primary file if it is weights, else the best weights, else the primary file; never training data.
 
     Among weights the site's own order counts: safetensors, pruned, half precision.
     """
 
     def merit(file: File) -> tuple[float, ...]:
-        """What makes a file the better choice, the most important first."""
+        """Return what makes a file the better choice, the most important first."""
         whole = file.type in ("Model", "Pruned Model", "Diffusion Model", "UNet")
         safe = file.traits.get("format") == "SafeTensor" or file.name.lower().endswith(".safetensors")
         small = (file.traits.get("size") == "pruned", file.traits.get("fp") == "fp16")
@@ -63,12 +63,15 @@ def best_file(files: Iterable[File]) -> list[File]:
 
 
 def versions_used(facts: Mapping[str, Any], *, checkpoints: bool) -> set[int]:
-    """The model versions that a picture was made with, from its `.txt`; of those whose type is told only LoRAs."""
+    """Return the model versions that a picture was made with, by its `.txt`.
+
+    Where it names the type of a resource, only LoRAs (and checkpoints, if wanted) count.
+    """
     used = objects_at(facts, "resources")
-    told = {
+    types = {
         number_at(each, "modelVersionId"): (text_at(each, "modelType") or text_at(each, "type")).lower()
         for each in used
     }
     wanted = {*LORA_TYPES, ""} | ({"checkpoint"} if checkpoints else set())
     shown = {number_at({"id": each}, "id") for each in list_at(facts, "model_versions")}
-    return {each for each in shown | set(told) if each > 0 and told.get(each, "") in wanted}
+    return {each for each in shown | set(types) if each > 0 and types.get(each, "") in wanted}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -23,43 +23,41 @@ from ..util.ranges import parse_content_range
 from ..util.text import human_size
 from ..util.transfer import Progress, Received, Transfer, discard_part
 from .answers import unix_time
-from .library import Key, Library, Record
-from .places import Wanted
+from .library import Facts, Key, Library, Outcome, Record, Result
+from .places import Wanted, same_size
 from .settings import Settings
 from .site import Site
 
-Outcome = Literal["done", "skipped", "queued", "failed"]
-
 log = logging.getLogger(__name__)
 
-
-@dataclass(frozen=True)
-class Result:
-    """How one thing ended. `path` is relative to the output folder, `size` in bytes; `until` is for IDM's queue.
-
-    `scan` is what the site's scan says of a pickle file, which can run code when it is loaded.
-    """
-
-    outcome: Outcome
-    kind: str
-    id: str
-    name: str
-    path: str = ""
-    size: int = 0
-    sha256: str = ""
-    reason: str = ""
-    message: str = ""
-    verified: bool = True
-    until: str = ""
-    scan: str = ""
+Action = Literal["keep", "link", "adopt", "fetch"]
 
 
 class Still(Exception):
     """A video was answered by a still picture; the next form of its link may help."""
 
 
+def decide(wanted: Wanted, facts: Facts, *, force: bool) -> Action:
+    """Decide what to do about one thing. This is the only place where that is decided.
+
+    `keep` what is there and known, `adopt` a file that lies at the wanted place if its bytes prove right, `link` the
+    same bytes from another place, or `fetch`. A file of that size at the place of a model is looked at before anything
+    else takes its place.
+    """
+    if force:
+        return "fetch"
+    if facts.in_place or facts.is_copy:
+        return "keep"
+    fits = wanted.kind == "image" or same_size(facts.size or 0, wanted)
+    if facts.size and fits and facts.source is None:
+        return "adopt"
+    if facts.source is None and facts.twin is None:
+        return "fetch"
+    return "adopt" if wanted.kind == "model" and facts.size is not None else "link"
+
+
 class Fetcher:
-    """Brings single files home: decides, transfers, verifies and lands them."""
+    """Brings single things home: decides, transfers, verifies and lands them."""
 
     TRIES = 3
 
@@ -72,41 +70,27 @@ class Fetcher:
         self._quota_failures = 0
         self.idm = Idm(settings.idm, clock) if settings.idm is not None else None
 
-    def bring(self, wanted: Wanted, library: Library, *, force: bool, elsewhere: Path | None) -> Result:
-        """Have the thing on disk; raises a Failure with the reason why not, Stopped."""
+    def bring(self, wanted: Wanted, library: Library, *, force: bool, twin: Path | None) -> Result:
+        """Have the thing on disk. Raises a Failure with the reason why it can't be had, Stopped.
+
+        `twin` is a file with the same bytes that this run has brought home to another place.
+        """
         library.check_links(wanted.path)
         queued = library.queued(wanted)
         if queued is not None and (waiting := self._receive(wanted, library, queued, force=force)):
             return waiting
-        action, place, size = library.look(wanted, force=force)
+        facts = library.facts(wanted, twin)
+        action = decide(wanted, facts, force=force)
         if action == "keep":
-            return self.kept(wanted, place, size)
-        source = library.at(place) if action == "link" else elsewhere if action == "fetch" else None
-        if source is not None and not source.is_file():
-            source = None
-        target = library.at(wanted.path)
-        if source is not None and target.is_file() and not target.samefile(source):
-            action, place = "adopt", wanted.path
-        if action == "adopt" and (adopted := self._adopt(wanted, library, place)):
+            return kept(wanted, facts)
+        if action == "adopt" and (adopted := self._adopt(wanted, library, facts.path)):
             return adopted
-        if wanted.kind == "model" and target.is_file() and not library.is_ours(wanted):
-            wanted = library.claim_spare(wanted)
+        wanted = library.avoid_strangers(wanted)
+        source = None if action == "fetch" else facts.source or facts.twin
         return self._fetch(wanted, library) if source is None else self._link(wanted, library, source)
 
-    def kept(self, wanted: Wanted, place: str, size: int) -> Result:
-        """The result of a thing that is there and known."""
-        return self._result(wanted, place, size, "skipped", verified=bool(wanted.sha256) or wanted.kind == "image")
-
-    def _link(self, wanted: Wanted, library: Library, source: Path) -> Result:
-        """Put the same bytes at a second place without fetching them again."""
-        place = wanted.path + (source.suffix if wanted.kind == "image" else "")
-        target = library.at(place)
-        if not (target.exists() and target.samefile(source)):
-            link_or_copy(source, target)
-        return self._result(wanted, place, library.size(place), "done", verified=True, sha256=wanted.sha256)
-
     def _adopt(self, wanted: Wanted, library: Library, place: str) -> Result | None:
-        """Take a file that lies there already for the one wanted, if its bytes prove it; None if they don't."""
+        """Take a file that lies there already for the one wanted if its bytes prove it; return None if they don't."""
         path = library.at(place)
         with disk_errors(path):
             digest = sha256_of(path, self._clock).hexdigest() if wanted.kind == "model" else ""
@@ -114,11 +98,19 @@ class Fetcher:
         if not (digest == wanted.sha256 if hashed else has_right_form(path)):
             return None
         discard_part(library.at(wanted.path + ".part"))
-        verified, size = bool(wanted.sha256), library.size(place)
-        return self._result(wanted, place, size, "skipped", verified=verified, sha256=digest)
+        verified = bool(wanted.sha256)
+        return _result(wanted, "skipped", place, library.size(place), digest, verified=verified)
+
+    def _link(self, wanted: Wanted, library: Library, source: Path) -> Result:
+        """Put the same bytes at a second place without fetching them again."""
+        place = wanted.path + (source.suffix if wanted.kind == "image" else "")
+        target = library.at(place)
+        if not (target.exists() and target.samefile(source)):
+            link_or_copy(source, target)
+        return _result(wanted, "done", place, library.size(place), wanted.sha256, verified=True)
 
     def _fetch(self, wanted: Wanted, library: Library) -> Result:
-        """Try the links one after the other: the next when this one has nothing, denies it, or has only a still."""
+        """Try the links one after the other: the next one when this one has nothing, denies it, or has only a still."""
         if wanted.kind == "model" and self._quota_failures >= self.TRIES:
             raise Failure("quota", "The site's download quota is used up; wait some hours and run again.")
         trouble: Failure = Failure("gone", "The site gives no link for it.")
@@ -168,10 +160,10 @@ class Fetcher:
             self._progress.end(meter)
         verified = wanted.kind == "image" or bool(wanted.sha256 and received.sha256)
         place, size = wanted.path + extension, received.size
-        return self._result(wanted, place, size, "done", verified=verified, sha256=received.sha256)
+        return _result(wanted, "done", place, size, received.sha256, verified=verified)
 
     def _receive_right(self, transfer: Transfer, wanted: Wanted, library: Library) -> tuple[Received, str]:
-        """The body and the extension that its bytes call for; wrong bytes are fetched again, three times in all."""
+        """Return the body and the extension that its bytes call for. Wrong bytes are fetched three times in all."""
         for attempt in range(1, self.TRIES + 1):
             received = transfer.run(resume=self._settings.resume and attempt == 1, alone=attempt > 1)
             try:
@@ -209,15 +201,15 @@ class Fetcher:
             self.idm.add(handed, plain_path(target.parent), target.name)
         until = DAY + time.time() if secret else expiry_of(link, time.time())
         place, sha256 = wanted.path + extension, wanted.sha256
-        result = self._result(wanted, place, size, "queued", verified=False, sha256=sha256)
+        result = _result(wanted, "queued", place, size, sha256, verified=False)
         return replace(result, until=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(until)))
 
     def _receive(self, wanted: Wanted, library: Library, record: Record, *, force: bool) -> Result | None:
-        """What became of a thing in IDM's queue: done, still queued, or None if it is to be queued again."""
+        """Return what became of a thing in IDM's queue: done, still queued, or None if it is to be queued again."""
         arrived = receive_queued(library, (wanted.kind, wanted.id), record, self._clock)
         if arrived is not None:
             verified, sha256 = bool(wanted.sha256), arrived.sha256
-            return self._result(wanted, arrived.path, arrived.size, "done", verified=verified, sha256=sha256)
+            return _result(wanted, "done", arrived.path, arrived.size, sha256, verified=verified)
         if force or unix_time(record.until) < time.time():
             return None
         return Result("queued", wanted.kind, wanted.id, wanted.name, record.path, record.size)
@@ -237,15 +229,23 @@ class Fetcher:
             target.parent.mkdir(parents=True, exist_ok=True)
         transfer.land(target)
 
-    def _result(
-        self, wanted: Wanted, place: str, size: int | None, outcome: Outcome, *, verified: bool, sha256: str = ""
-    ) -> Result:
-        facts = (outcome, wanted.kind, wanted.id, wanted.name, place, size or 0, sha256)
-        return Result(*facts, verified=verified, scan=wanted.scan)
+
+def kept(wanted: Wanted, facts: Facts) -> Result:
+    """Return the result of a thing that is there and known."""
+    record = facts.record
+    path, size = (record.path, record.size) if facts.in_place and record else (facts.path, facts.size)
+    return _result(wanted, "skipped", path, size, "", verified=bool(wanted.sha256) or wanted.kind == "image")
+
+
+def _result(wanted: Wanted, outcome: Outcome, path: str, size: int | None, sha256: str, *, verified: bool) -> Result:
+    return Result(
+        outcome, wanted.kind, wanted.id, wanted.name, path=path, size=size or 0, sha256=sha256, verified=verified,
+        scan=wanted.scan,
+    )  # fmt: skip
 
 
 def receive_queued(library: Library, key: Key, record: Record, clock: Clock) -> Record | None:
-    """The record of a queued file that has come and is right; None while it has not. Raises Failure for a wrong one.
+    """Return the record of a queued file that has come, or None while it has not. Raises Failure if it is wrong.
 
     It has come when its size is reached and nobody has written to it for some seconds; a file that IDM called
     `name_2.ext` gets its right name.
@@ -274,7 +274,7 @@ def receive_queued(library: Library, key: Key, record: Record, clock: Clock) -> 
 
 
 def arrival(size: int, expected: int, quiet: float) -> Literal["arriving", "arrived", "wrong"]:
-    """Whether a file that another program writes has come: `quiet` is the seconds since its last change."""
+    """Return whether a file that another program writes has come; `quiet` is the seconds since its last change."""
     if not expected:
         return "arrived" if quiet >= 30 else "arriving"
     if size < expected:
@@ -285,14 +285,14 @@ def arrival(size: int, expected: int, quiet: float) -> Literal["arriving", "arri
 
 
 def has_right_form(path: Path) -> bool:
-    """Without a hash: whether a model's header or a picture's first bytes are what the name says."""
+    """Return whether a model's header or a picture's first bytes are what the name says, for want of a hash."""
     if path.suffix in MEDIA_EXTENSIONS:
         return sniff_file(path)[0] == path.suffix
     return path.suffix != ".safetensors" or is_safetensors(path)
 
 
 def _no_page(response: requests.Response, wanted: Wanted) -> requests.Response:
-    """The response, unless it is a web page or a message where a file was asked for."""
+    """Return the response. Raises Failure if it is a web page or a message where a file was asked for."""
     kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
     if kind in ("text/html", "application/xhtml+xml") or (
         kind == "application/json" and not wanted.path.endswith(".json")
@@ -303,7 +303,7 @@ def _no_page(response: requests.Response, wanted: Wanted) -> requests.Response:
 
 
 def verify(wanted: Wanted, part: Path, received: Received) -> str:
-    """Prove that the bytes are the ones wanted; gives the extension still to be added to the name.
+    """Prove that the bytes are the ones wanted, and return the extension that is still to be added to the name.
 
     Raises Failure for wrong bytes, Still for a picture in place of a video. A published hash decides alone;
     without one, size and header do.

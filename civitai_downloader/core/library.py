@@ -6,7 +6,6 @@ import hashlib
 import logging
 import os
 import re
-import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,9 +14,9 @@ from typing import Any, Literal
 from ..util.clock import Clock, utc_now
 from ..util.errors import Failure, UsageError
 from ..util.files import disk_errors, planted_link, size_of, write_file, write_json
-from ..util.logs import FolderLock, HastyLog, KeyedLog
+from ..util.logs import FolderLock, KeyedLog
 from ..util.media import MEDIA_EXTENSIONS
-from ..util.names import fit_path, long_path, name_key, path_limit, split_name
+from ..util.names import fit_path, long_path, name_key, path_limit, real_path, split_name
 from .answers import number_at, text_at
 from .pages import read_prompt, refilter
 from .places import Wanted, same_size
@@ -26,69 +25,136 @@ from .prompts import Filters
 log = logging.getLogger(__name__)
 
 
+Outcome = Literal["done", "skipped", "queued", "failed"]
+Key = tuple[str, str]
+_OUTSIDE = re.compile(r"[/\\]|.?:|(?:.*/)?\.\.(?:/|\Z)", re.S)
+
+
 @dataclass(frozen=True)
 class Record:
-    """The last line of the state log about one thing; `until` is when the link of a queued one runs out."""
+    """The last line of the state log about one thing; `until` is when the link of a queued one expires (UTC)."""
 
     status: str
     path: str
-    size: int
-    sha256: str
+    size: int = 0
+    sha256: str = ""
     until: str = ""
 
 
-Key = tuple[str, str]
-Action = Literal["keep", "link", "adopt", "fetch"]
+def read_record(line: Mapping[str, Any]) -> Record | None:
+    """Return what a line of the state log says, or None if its path leads out of the folder."""
+    path = text_at(line, "path")
+    if _OUTSIDE.match(path):
+        return None
+    return Record(
+        status=text_at(line, "status"),
+        path=path,
+        size=number_at(line, "size"),
+        sha256=text_at(line, "sha256"),
+        until=text_at(line, "until"),
+    )
 
 
-def decide(wanted: Wanted, record: Record | None, there: int | None, recorded: int | None, *, force: bool) -> Action:
-    """What to do about one thing, before anything is touched.
+@dataclass(frozen=True)
+class Result:
+    """How one thing ended. `path` is relative to the output folder, `size` in bytes; `until` is for IDM's queue.
 
-    `there` is the size of what lies at the wanted path, `recorded` that of what lies where the log says, both None
-    if nothing does. A success counts only while its file is there with its size.
+    `scan` is what the site's scan says of a pickle file, which can run code when it is loaded.
     """
-    if force:
-        return "fetch"
-    if record is not None and record.status == "success" and recorded == record.size:
-        return "keep" if _without_extension(record.path, wanted) == wanted.path else "link"
-    if there and (wanted.kind == "image" or same_size(there, wanted)):
-        return "adopt"
-    return "fetch"
+
+    outcome: Outcome
+    kind: str
+    id: str
+    name: str
+    path: str = ""
+    size: int = 0
+    sha256: str = ""
+    reason: str = ""
+    message: str = ""
+    verified: bool = True
+    until: str = ""
+    scan: str = ""
 
 
-def _without_extension(path: str, wanted: Wanted) -> str:
-    return split_name(path)[0] if wanted.kind == "image" else path
+@dataclass(frozen=True)
+class Facts:
+    """What is known of one wanted thing before anything is touched. Paths are relative, sizes are bytes.
+
+    `record` is the log's word on the thing, or on the same bytes elsewhere; `in_place` says that its file lies whole at
+    the wanted place. `path` and `size` describe another file at that place ("" and None if there is none). `source` is
+    the recorded file elsewhere, `is_copy` says that the file at the wanted place is a copy of it, and `twin` is a file
+    with the same bytes that this run has brought home to another place.
+    """
+
+    record: Record | None = None
+    in_place: bool = False
+    path: str = ""
+    size: int | None = None
+    source: Path | None = None
+    is_copy: bool = False
+    twin: Path | None = None
 
 
 class Library:
     """One output folder: its state log, who owns which name, and what is already there."""
 
     def __init__(self, root: Path, lock: FolderLock | None = None) -> None:
-        """Read the state log, if there is one; nothing is written. `lock` is held by who writes."""
+        """Read the state log, if there is one; nothing is written. `lock` is held by the process that writes."""
         self.folder, self.root, self._lock = root, long_path(root), lock
         self._log = KeyedLog(self.root / "download_state.jsonl", alone=lock is not None)
+        self._limit, self._prefix = path_limit(), str(root.absolute())
         self._by_hash: dict[str, Key] = {}
         self._owners: dict[str, Key] = {}
-        self._limit, self._place, self._root = path_limit(), str(root.absolute()), str(self.root)
-        self._last: tuple[Key, Record | None] = ("", ""), None
-        self._record_lock = threading.Lock()
         self._listings: dict[str, dict[str, str]] = {}
-        self.results = HastyLog(self.root / "lists" / "results.jsonl")
         for line in self._log.live("model"):
-            self._remember(("model", text_at(line, "id")), read_record(line))
-        self.problems = self._log.problems
+            self._index(("model", text_at(line, "id")), read_record(line))
 
     @classmethod
     def to_write(cls, root: Path, clock: Clock, wait: Callable[[str], object] | None) -> Library:
-        """The library of the only process that writes to the folder; raises UsageError when another one does.
+        """Return the library of the only process that writes to the folder. Raises UsageError when another one does.
 
-        `wait` is told of the other one while it is waited for; None doesn't wait.
+        `wait` is told about the other process while this one waits for it; with None it does not wait.
         """
         lock = FolderLock(long_path(root) / "download_state.lock")
         lock.acquire(clock, wait)
         return cls(root, lock)
 
-    def _remember(self, key: Key, record: Record | None) -> None:
+    @property
+    def problems(self) -> list[str]:
+        """Sentences about lines of the log that could not be read."""
+        return self._log.problems
+
+    def close(self) -> None:
+        """Close the log and release the folder."""
+        self._log.close()
+        if self._lock is not None:
+            self._lock.release()
+
+    # --- Paths ---
+
+    def at(self, path: str) -> Path:
+        """Return the place of a relative path on this disk."""
+        return Path(self._spelled(path))
+
+    def _spelled(self, path: str) -> str:
+        return f"{self.root}{os.sep}{path.replace('/', os.sep)}"
+
+    def size(self, path: str) -> int | None:
+        """Return the size in bytes of the file at a relative path, or None if there is none."""
+        return size_of(self._spelled(path))
+
+    def place(self, folder: Iterable[str], name: str) -> str:
+        """Return the relative path of a name in a folder, cut where this machine's paths are short."""
+        return "/".join(fit_path(self._prefix, [*folder, name], self._limit))
+
+    def check_links(self, path: str) -> None:
+        """Raise Failure if a folder on the way to a relative path is a symlink that a stranger planted."""
+        if link := planted_link(self.root, self.at(path).parent):
+            raise Failure("link", f"{link} is a symlink that somebody else made; it was not followed.")
+
+    # --- What the log says ---
+
+    def _index(self, key: Key, record: Record | None) -> None:
         if record is None or key[0] != "model":
             return
         if record.path:
@@ -97,103 +163,108 @@ class Library:
             self._by_hash[record.sha256] = key
 
     def _record(self, key: Key) -> Record | None:
-        """The last line of the log about a thing; it is often asked for several times in a row."""
-        with self._record_lock:  # a record that is appended meanwhile must not be forgotten over an older one
-            last, record = self._last
-            if last != key:
-                line = self._log.get(*key)
-                record = read_record(line) if line is not None else None
-                self._last = key, record
-            return record
-
-    def at(self, path: str) -> Path:
-        """The place of a relative path on this disk."""
-        return Path(self._spelled(path))
-
-    def _spelled(self, path: str) -> str:
-        return f"{self._root}{os.sep}{path.replace('/', os.sep)}"
-
-    def size(self, path: str) -> int | None:
-        """The size of the file at a relative path, or None."""
-        return size_of(self._spelled(path))
-
-    def check_links(self, path: str) -> None:
-        """Raise Failure if a folder on the way to a relative path is a symlink that a stranger planted."""
-        if link := planted_link(self.root, self.at(path).parent):
-            raise Failure("link", f"{link} is a symlink that somebody else made; it was not followed.")
-
-    def place(self, folder: Iterable[str], name: str) -> str:
-        """The relative path of a name in a folder, cut where this machine's paths are short."""
-        return "/".join(fit_path(self._place, [*folder, name], self._limit))
+        line = self._log.get(*key)
+        return read_record(line) if line is not None else None
 
     def records(self) -> Iterator[tuple[Key, Record]]:
-        """The models and pictures that the log knows, one at a time."""
+        """Yield the models and pictures that the log knows, one at a time."""
         for line in self._log.live("model", "image"):
             if record := read_record(line):
                 yield (text_at(line, "type"), text_at(line, "id")), record
 
-    def claim(self, wanted: Wanted) -> Wanted:
-        """The thing with a path of its own: where another file has the name, the id goes into it."""
-        owner = self._owners.setdefault(name_key(wanted.path), (wanted.kind, wanted.id))
-        there = None if self.is_ours(wanted) else self.size(wanted.path)
-        if owner == (wanted.kind, wanted.id) and (there is None or same_size(there, wanted)):
-            return wanted
-        return self.claim_spare(wanted)
-
-    def claim_spare(self, wanted: Wanted) -> Wanted:
-        """The thing at the path that bears its id."""
-        spare = replace(wanted, path=wanted.spare_path)
-        self._owners[name_key(spare.path)] = (wanted.kind, wanted.id)
-        return spare
-
-    def is_ours(self, wanted: Wanted) -> bool:
-        """Whether the log says that what lies at the wanted path was put there for this thing."""
-        record = self._record((wanted.kind, wanted.id))
-        return record is not None and name_key(record.path) == name_key(wanted.path)
-
-    def is_claimed(self, path: str) -> bool:
-        """Whether a file of a model has this path."""
-        return name_key(path) in self._owners
-
     def find(self, wanted: Wanted) -> Record | None:
-        """What the log knows of a thing, or of the same bytes under another name."""
+        """Return what the log says of a thing, or of the same bytes under another name."""
         record = self._record((wanted.kind, wanted.id))
         if record is not None and record.status == "success":
             return record
         key = self._by_hash.get(wanted.sha256) if wanted.sha256 else None
         return self._record(key) if key else record
 
-    def look(self, wanted: Wanted, *, force: bool) -> tuple[Action, str, int]:
-        """What to do about a thing, and path and size of the file that this is about."""
+    def queued(self, wanted: Wanted) -> Record | None:
+        """Return the record of a thing that was handed to IDM and has not come yet, or None."""
+        record = self._record((wanted.kind, wanted.id))
+        return record if record is not None and record.status == "queued" else None
+
+    def succeeded(self, key: Key) -> bool:
+        """Return whether the log has a success for a key."""
+        record = self._record(key)
+        return record is not None and record.status == "success"
+
+    def record(self, key: Key, record: Record, *, source: str, reason: str = "") -> None:
+        """Append to the state log what became of a thing."""
+        facts = {"at": utc_now(), "type": key[0], "id": key[1], **vars(record), "reason": reason, "source": source}
+        self._log.append({name: value for name, value in facts.items() if name != "until" or value})
+        self._index(key, record)
+
+    def note(self, wanted: Wanted, result: Result) -> None:
+        """Append to the state log how a wanted thing ended, if that is news."""
+        key = (wanted.kind, wanted.id)
+        if result.outcome == "queued":
+            if result.until:
+                record = Record("queued", result.path, result.size, result.sha256, result.until)
+                self.record(key, record, source=wanted.source)
+        elif result.reason:
+            self.record(key, Record("failed", wanted.path), source=wanted.source, reason=result.message)
+        elif result.outcome == "done" or result.sha256 or not self.succeeded(key):
+            record = Record("success", result.path, result.size, result.sha256 or wanted.sha256)
+            self.record(key, record, source=wanted.source)
+
+    # --- Who owns a name ---
+
+    def claim(self, wanted: Wanted) -> Wanted:
+        """Return the thing with a path of its own: where another file has the name, the id goes into it."""
+        owner = self._owners.setdefault(name_key(wanted.path), (wanted.kind, wanted.id))
+        there = None if self._is_ours(wanted) else self.size(wanted.path)
+        if owner == (wanted.kind, wanted.id) and (there is None or same_size(there, wanted)):
+            return wanted
+        return self._claim_spare(wanted)
+
+    def _claim_spare(self, wanted: Wanted) -> Wanted:
+        spare = replace(wanted, path=wanted.spare_path)
+        self._owners[name_key(spare.path)] = (wanted.kind, wanted.id)
+        return spare
+
+    def avoid_strangers(self, wanted: Wanted) -> Wanted:
+        """Return the thing at a path where no file lies that is somebody else's."""
+        taken = wanted.kind == "model" and self.size(wanted.path) is not None and not self._is_ours(wanted)
+        return self._claim_spare(wanted) if taken else wanted
+
+    def _is_ours(self, wanted: Wanted) -> bool:
+        """Return whether the log says that what lies at the wanted path was put there for this thing."""
+        record = self._record((wanted.kind, wanted.id))
+        return record is not None and name_key(record.path) == name_key(wanted.path)
+
+    def is_claimed(self, path: str) -> bool:
+        """Return whether a model file has this path."""
+        return name_key(path) in self._owners
+
+    # --- What is there ---
+
+    def facts(self, wanted: Wanted, twin: Path | None = None) -> Facts:
+        """Look at the log and at the disk for a wanted thing; nothing is touched."""
         record = self.find(wanted)
         recorded = self.size(record.path) if record is not None and record.path else None
-        there = self._existing(wanted) if recorded is None else wanted.path
-        whole = record is not None and record.status == "success" and recorded == record.size
-        size = None if whole or not there else self.size(there)
-        action = decide(wanted, record, size, recorded, force=force)
-        if record is None or action not in ("keep", "link"):
-            return action, there, size or 0
-        if action == "link":
-            target = wanted.path + (split_name(record.path)[1] if wanted.kind == "image" else "")
-            if self._is_copy(wanted, self.at(target), self.at(record.path)):
-                return "keep", target, record.size
-        return action, record.path, record.size
-
-    def _is_copy(self, wanted: Wanted, target: Path, source: Path) -> bool:
-        """Whether the second place that a thing is wanted at has it already."""
-        if not target.is_file() or target.stat().st_size != source.stat().st_size:
-            return False
-        return wanted.kind == "image" or target.samefile(source)
+        if record is None or record.status != "success" or recorded != record.size:
+            path = self._existing(wanted) if recorded is None else wanted.path
+            found = twin if twin is not None and twin.is_file() else None
+            return Facts(record, path=path, size=self.size(path) if path else None, twin=found)
+        extension = split_name(record.path)[1] if wanted.kind == "image" else ""
+        path, source = wanted.path + extension, self.at(record.path)
+        if record.path == path:
+            return Facts(record, in_place=True)
+        size = self.size(path)
+        is_copy = size == record.size and (wanted.kind == "image" or self.at(path).samefile(source))
+        return Facts(record, path=path, size=size, source=source, is_copy=is_copy)
 
     def _existing(self, wanted: Wanted) -> str:
-        """Where the thing may be: at the wanted path; a picture there with whichever extension it has, or nowhere."""
+        """Return where the thing may be: at the wanted path; a picture there with whichever extension it has, or ""."""
         if wanted.kind == "model":
             return wanted.path
         folder, _, stem = wanted.path.rpartition("/")
         return f"{folder}/{stem}{extension}" if (extension := self._media_in(folder).get(stem)) else ""
 
     def _media_in(self, folder: str) -> dict[str, str]:
-        """Stems and extensions of the pictures in a folder at the first look; the last folders are remembered."""
+        """Return stems and extensions of the pictures in a folder at the first look; the last folders are kept."""
         if folder not in self._listings:
             if len(self._listings) > 32:
                 self._listings.clear()
@@ -203,24 +274,18 @@ class Library:
         return self._listings[folder]
 
     def media(self, wanted: Wanted) -> Path | None:
-        """The file of a picture that was brought home, or None."""
+        """Return the file of a picture that was brought home, or None."""
         record = self._record((wanted.kind, wanted.id))
         path = record.path if record is not None and record.status == "success" else self._existing(wanted)
         return self.at(path) if path and self.size(path) is not None else None
 
-    def record(self, key: Key, record: Record, *, source: str, reason: str = "") -> None:
-        """Append to the state log what became of a thing."""
-        facts = {"at": utc_now(), "type": key[0], "id": key[1], **vars(record), "reason": reason, "source": source}
-        with self._record_lock:
-            self._last = ("", ""), None
-            self._log.append({name: value for name, value in facts.items() if name != "until" or value})
-        self._remember(key, record)
+    # --- Sidecars and prompts ---
 
     def write_sidecar(self, place: str, wanted: Wanted, data: bytes) -> None:
-        """Keep what we say of a file beside it up to date, but never write over what a user or an app edited.
+        """Keep what we say of a file beside it up to date, but never overwrite what a user or an app has edited.
 
-        Unedited is what has the SHA256 of the log still. Beside anything else ours is put as `<name>.new`. A sidecar
-        that another version with a file of this stem has got is left to it.
+        A sidecar is unedited while it has the SHA256 that the log names. Beside an edited one ours is put as
+        `<name>.new`. A sidecar that belongs to another version with a file of this stem is left to that version.
         """
         path, key = self.at(place), ("sidecar", place)
         last = self._record(key)
@@ -233,12 +298,12 @@ class Library:
             write_file(path.with_name(path.name + ".new"), data)
             return
         write_file(path, data)
-        mine = Record("success", wanted.path, 0, hashlib.sha256(data).hexdigest())
+        mine = Record("success", wanted.path, sha256=hashlib.sha256(data).hexdigest())
         if last != mine:
             self.record(key, mine, source=wanted.source)
 
     def _version_at(self, path: str) -> str:
-        """The id of the version that a model file belongs to, "" if it is not known."""
+        """Return the id of the version that a model file belongs to, or "" if it is not known."""
         return self._owners.get(name_key(path), ("", ""))[1].partition("/")[0]
 
     def refilter_if_changed(self, filters: Filters) -> None:
@@ -248,43 +313,33 @@ class Library:
             log.info("The word lists have changed: %d prompts were rewritten.", changed)
 
     def refilter(self, filters: Filters) -> int:
-        """Apply the word lists to the prompts on disk; the number of files that changed."""
+        """Apply the word lists to the prompts on disk and return the number of files that changed."""
         changed = refilter(self.root, filters)
         write_json(self.root / "lists" / "filters.json", {"fingerprint": filters.fingerprint})
         return changed
 
-    def queued(self, wanted: Wanted) -> Record | None:
-        """What the log says of a thing that was handed to IDM and has not come yet, or None."""
-        record = self._record((wanted.kind, wanted.id))
-        return record if record is not None and record.status == "queued" else None
 
-    def succeeded(self, key: Key) -> bool:
-        """Whether the log has a success for a key."""
-        record = self._record(key)
-        return record is not None and record.status == "success"
+class Libraries:
+    """The output folders of a run, each opened once."""
 
-    def begin(self) -> None:
-        """Forget the results of the last run."""
-        (self.root / "lists" / "results.jsonl").unlink(missing_ok=True)
+    def __init__(self, clock: Clock, *, wait: Callable[[str], object] | None, read_only: bool) -> None:
+        """`wait` is told about another run while this one waits for it; with None it does not wait."""
+        self._clock, self._wait, self._read_only = clock, wait, read_only
+        self._found: dict[Path, Library] = {}
 
-    def close(self) -> None:
-        """Let go of the logs and of the folder."""
-        self._log.close()
-        self.results.close()
-        if self._lock is not None:
-            self._lock.release()
+    def open(self, root: Path) -> Library:
+        """Return the library of an output folder. Raises UsageError when another run writes to it."""
+        place = real_path(root)
+        if place not in self._found:
+            opened = Library(root) if self._read_only else Library.to_write(root, self._clock, self._wait)
+            self._found[place] = opened
+        return self._found[place]
 
+    def __iter__(self) -> Iterator[Library]:
+        return iter(self._found.values())
 
-_OUTSIDE = re.compile(r"[/\\]|.?:|(?:.*/)?\.\.(?:/|\Z)", re.S)
-
-
-def read_record(line: Mapping[str, Any]) -> Record | None:
-    """What a line of the state log says; None if its path leads out of the folder."""
-    path = text_at(line, "path")
-    if _OUTSIDE.match(path):
-        return None
-    facts = (text_at(line, name) for name in ("sha256", "until"))
-    return Record(text_at(line, "status"), path, number_at(line, "size"), *facts)
+    def __len__(self) -> int:
+        return len(self._found)
 
 
 def check_writable(root: Path) -> None:
@@ -294,4 +349,4 @@ def check_writable(root: Path) -> None:
         write_file(probe, b"?")
         probe.unlink()
     except (Failure, OSError) as error:
-        raise UsageError(f"Nothing can be written to {root}; choose another folder by -o. ({error})") from None
+        raise UsageError(f"Nothing can be written to {root}; choose another folder with -o. ({error})") from None

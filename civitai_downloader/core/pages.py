@@ -34,14 +34,14 @@ _BLOCK = re.compile(r"(?i)</?(?:p|br|div|h[1-6]|tr|pre|blockquote|ul|ol|hr)\b[^<
 
 
 def plain_text(markup: str) -> str:
-    """The words of an HTML description, a line for each block."""
+    """Return the words of an HTML description, a line for each block."""
     words = re.sub(r"<[^<>]*>", "", re.sub(r"(?i)<li\b[^<>]*>", "\n- ", _BLOCK.sub("\n", markup)))
     lines = (re.sub(r"[ \t\xa0]+", " ", line).strip() for line in html.unescape(words).splitlines())
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()
 
 
 def model_text(model: Model, url: str) -> str:
-    """`model.txt`: what a person wants to know of a model, in plain words."""
+    """Return `model.txt`: what a person wants to know about a model, in plain words."""
     head = [model.name, url, f"{model.type} by {model.creator or 'unknown'}", f"Tags: {', '.join(model.tags)}", ""]
     head += [plain_text(text_at(model.raw, "description")), ""]
     for version in model.versions:
@@ -54,7 +54,7 @@ def model_text(model: Model, url: str) -> str:
 
 
 def description_page(model: Model, url: str, template: str) -> str:
-    """`description.html`: the author's own words; the page's policy lets no script of theirs run."""
+    """Return `description.html`: the author's own words; the page's policy lets none of their scripts run."""
     parts = [text_at(model.raw, "description")]
     for version in model.versions:
         if words := text_at(version.raw, "description"):
@@ -65,7 +65,7 @@ def description_page(model: Model, url: str, template: str) -> str:
 
 
 def post_facts(post: Mapping[str, Any], post_id: int, page: str, images: list[int]) -> dict[str, Any]:
-    """`post.json`: what the author wrote, and the pictures in the author's order."""
+    """Return `post.json`: what the author wrote, and the pictures in the author's order."""
     return {
         "id": post_id,
         "page": page,
@@ -81,7 +81,7 @@ def post_facts(post: Mapping[str, Any], post_id: int, page: str, images: list[in
 
 
 def image_facts(image: Image, page: str, filters: Filters) -> dict[str, Any]:
-    """`<image id>.txt`: where a picture comes from and how it was made, as far as its list tells."""
+    """Return `<image id>.txt`: where a picture comes from and how it was made, as far as its list says."""
     meta = flat_meta(image.raw.get("meta"))
     return {
         "id": image.id,
@@ -102,12 +102,12 @@ def image_facts(image: Image, page: str, filters: Filters) -> dict[str, Any]:
 
 
 def prompt_facts(meta: Any, filters: Filters) -> dict[str, Any]:
-    """The part of a `.txt` that is read from `meta`, which is kept whole, whatever its type.
+    """Return the part of a `.txt` that is read from `meta`, which is kept whole, whatever its type.
 
     Without it (a hidden prompt) everything is null.
     """
-    told = meta if isinstance(meta, dict) else {}
-    prompt = told.get("prompt") if isinstance(told.get("prompt"), str) else None
+    known = meta if isinstance(meta, dict) else {}
+    prompt = known.get("prompt") if isinstance(known.get("prompt"), str) else None
     clean, with_clothes = filters.apply(prompt) if prompt is not None else (None, None)
     names = {"negative_prompt": "negativePrompt", "cfg_scale": "cfgScale", "size": "Size", "model": "Model"}
     fields = ("negative_prompt", "sampler", "steps", "cfg_scale", "seed", "size", "model")
@@ -115,26 +115,26 @@ def prompt_facts(meta: Any, filters: Filters) -> dict[str, Any]:
         "raw_prompt": prompt,
         "prompt": clean,
         "prompt_with_clothes": with_clothes,
-        **{field: told.get(names.get(field, field)) for field in fields},
+        **{field: known.get(names.get(field, field)) for field in fields},
         "meta": meta,
     }
 
 
 def with_generation(facts: Mapping[str, Any], answer: Mapping[str, Any], filters: Filters) -> dict[str, Any]:
-    """A `.txt` with what `image.getGenerationData` tells: tools, techniques, resources, and a prompt that lacked."""
-    told = prompt_facts(answer.get("meta"), filters) if facts.get("raw_prompt") is None and answer.get("meta") else {}
-    found = [*list_at(facts, "resources"), *resources_of(told.get("meta")), *objects_at(answer, "resources")]
+    """Return a `.txt` with what `image.getGenerationData` adds: tools, techniques, resources, and a missing prompt."""
+    prompt = prompt_facts(answer.get("meta"), filters) if facts.get("raw_prompt") is None and answer.get("meta") else {}
+    found = [*list_at(facts, "resources"), *resources_of(prompt.get("meta")), *objects_at(answer, "resources")]
     return {
         **facts,
         "resources": list({json.dumps(each, sort_keys=True): each for each in found}.values()),
         "tools": [text_at(tool, "name") for tool in objects_at(answer, "tools")],
         "techniques": [text_at(technique, "name") for technique in objects_at(answer, "techniques")],
-        **told,
+        **prompt,
     }
 
 
 def keep_known(facts: Mapping[str, Any], old: Mapping[str, Any]) -> dict[str, Any]:
-    """A `.txt` written anew: what is on disk already outlives its being hidden on the site."""
+    """Return a new `.txt` with what the old one knows and the site hides by now."""
     hidden = facts["raw_prompt"] is None and old.get("raw_prompt") is not None
     kept = [*prompt_facts(None, Filters())] if hidden else []
     kept += [name for name in ("resources", "tools", "techniques") if old.get(name) and not facts[name]]
@@ -142,14 +142,14 @@ def keep_known(facts: Mapping[str, Any], old: Mapping[str, Any]) -> dict[str, An
 
 
 def read_prompt(path: Path) -> dict[str, Any]:
-    """A `<image id>.txt`, or {} if there is none that can be read."""
+    """Return a `<image id>.txt`, or {} if there is none that can be read."""
     with suppress(OSError):
         return json_line(path.read_bytes()) or {}
     return {}
 
 
 def refilter(root: Path, filters: Filters) -> int:
-    """Apply the word lists anew to every prompt on disk, without a request; the number of files that changed."""
+    """Apply the word lists to every prompt on disk, without a request, and return how many files changed."""
     changed = 0
     for folder, _, names in os.walk(root):
         for path in (Path(folder, name) for name in names if re.fullmatch(r"\d+\.txt", name)):

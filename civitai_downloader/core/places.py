@@ -17,7 +17,7 @@ Folder = tuple[str, ...]
 
 
 def page_folder(layout: str, model: Model) -> Folder:
-    """Where the pages of a model go: its folder, or below `.civitai` where models share folders."""
+    """Return where the pages of a model go: its folder, or below `.civitai` where models share folders."""
     if layout == "sharded":
         return (f"model_{model.id // 1000}", str(model.id))
     creator, name = folder_name(model.creator or "unknown"), folder_name(model.name, f" [{model.id}]")
@@ -25,20 +25,20 @@ def page_folder(layout: str, model: Model) -> Folder:
 
 
 def version_folder(layout: str, model: Model, version: Version) -> Folder:
-    """Where a version's pictures (in `images`) and unloadable files go."""
+    """Return where a version's pictures (in `images`) and the files that no app loads go."""
     name = str(version.id) if layout == "sharded" else folder_name(version.name, f" [{version.id}]")
     return (*page_folder(layout, model), name)
 
 
 @cache
 def app_facts(app: str) -> dict[str, Any]:
-    """What is known of an app (`apps.json`): its folders, its names of base models, what it keeps of a file."""
+    """Return what `apps.json` says of an app: its folders, its names of base models, what it keeps of a file."""
     facts: dict[str, Any] = json.loads(read_data("apps.json"))[app]
     return facts
 
 
 def file_folder(layout: str, model: Model, version: Version, file: File) -> Folder:
-    """Where a file goes, by layout, model type and file type."""
+    """Return where a file goes, by layout, model type and file type."""
     if layout not in NAMED_LAYOUTS:
         return _template_folder(layout, model, version)
     if layout in ("creator", "sharded") or file.type in ("Training Data", "Archive"):
@@ -50,7 +50,7 @@ def file_folder(layout: str, model: Model, version: Version, file: File) -> Fold
 
 
 def _template_folder(layout: str, model: Model, version: Version) -> Folder:
-    """The folder a template stands for; a value can't add levels, and an unknown one is `unknown`."""
+    """Return the folder that a template stands for; a value can't add levels, and an unknown one is `unknown`."""
     date = version.published if unix_time(version.published) else ""
     values = {
         "creator": model.creator, "type": model.type, "base_model": version.base_model, "model_name": model.name,
@@ -92,5 +92,5 @@ class Wanted:
 
 
 def same_size(size: int, wanted: Wanted) -> bool:
-    """Whether a size in bytes is the one published, as exactly as the site publishes it."""
+    """Return whether a size in bytes is the published one, as exactly as the site publishes it (KiB)."""
     return bool(wanted.size) and abs(size - wanted.size) < 1024

@@ -1,4 +1,4 @@
-"""Prompts and word lists."""
+"""Prompts: split into tags, and cleaned by the word lists of the user."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -29,7 +29,7 @@ _TAG = re.compile(r"\S(?:.*\S)?", re.S)
 
 
 def split_prompt(prompt: str) -> list[str]:
-    """Separator, tag, separator, …, tag, separator: joined they are the prompt, byte for byte.
+    """Return separator, tag, separator, …, tag, separator; joined they are the prompt again, byte for byte.
 
     Commas (also `，` and `、`) separate unless they stand in brackets; line breaks and the word `BREAK` always do. A
     name in angle brackets (`<lora:…>`) is a tag of its own. A bracket that is escaped, or has no partner before the
@@ -44,7 +44,7 @@ def split_prompt(prompt: str) -> list[str]:
 
 
 def _stretches(prompt: str) -> Iterator[tuple[int, int]]:
-    """From where to where the text between separators goes; some of it is blank."""
+    """Yield where each piece of text between separators begins and ends; some pieces are blank."""
     cuts: list[re.Match[str]] = []
     opened: list[tuple[str, int]] = []  # what closes a bracket, and how many cuts stand before it
     waiting: Counter[str] = Counter()
@@ -72,7 +72,7 @@ def _stretches(prompt: str) -> Iterator[tuple[int, int]]:
 
 
 def _without(parts: Sequence[str], dropped: Sequence[bool]) -> str:
-    """A split prompt without some of its tags."""
+    """Return a split prompt without the tags that are dropped."""
     if dropped and all(dropped):
         return ""
     kept: list[str] = []
@@ -86,21 +86,21 @@ def _without(parts: Sequence[str], dropped: Sequence[bool]) -> str:
 
 
 def _one_separator(run: Sequence[str], *, first: bool = False, last: bool = False) -> str:
-    """What is left of the separators around dropped tags: one comma at most, every line break and `BREAK`."""
+    """Join the separators around dropped tags: at most one comma stays, and every line break and `BREAK`."""
     if len(run) == 1:
         return run[0]
     hard = [each for each in run if _HARD.search(each)]
     if not hard:
         return run[0] if first else run[-1] if last else next(filter(str.strip, run), ", ")
-    text = hard[0] + _COMMA.sub("", "".join(hard[1:]))
+    kept = hard[0] + _COMMA.sub("", "".join(hard[1:]))
     if first or last:
-        text = _COMMA.sub("", text)
-    # A bracket may have been all that kept BREAK from its neighbour.
-    text = re.sub(r"\A(?=BREAK)|(?<=BREAK)(?=BREAK)|(?<=BREAK)\Z", " ", text)
-    return text.lstrip(" ") if first else text.rstrip(" ") if last else text
+        kept = _COMMA.sub("", kept)
+    # A bracket may have been all that separated BREAK from its neighbour.
+    kept = re.sub(r"\A(?=BREAK)|(?<=BREAK)(?=BREAK)|(?<=BREAK)\Z", " ", kept)
+    return kept.lstrip(" ") if first else kept.rstrip(" ") if last else kept
 
 
-# Thai, Lao, Burmese, Khmer, kana and Han know no blanks; Korean ties its particles to the word.
+# Thai, Lao, Burmese, Khmer, kana and Han are written without blanks; Korean ties its particles to the word.
 _TIED = (
     "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3041-\u30ff\u3400-\u9fff\uac00-\ud7af\U00020000-\U0003ffff"
 )
@@ -111,7 +111,10 @@ _COMMENT = re.compile(r"(?:^|(?<=\s))#[^\r\n]*")
 
 
 def _folded(text: str) -> str:
-    """`Ｄ`, `D` and `d` as one. In pieces: a long run of accents would take quadratic time."""
+    """Return the text with `Ｄ`, `D` and `d` all alike.
+
+    It is normalized in pieces, because a long run of accents takes quadratic time.
+    """
     pieces = (unicodedata.normalize("NFKC", text[at : at + 1000]) for at in range(0, len(text), 1000))
     return "".join(pieces).casefold()
 
@@ -121,37 +124,27 @@ def _bare_words(text: str) -> list[str]:
 
 
 def words_of(tag: str) -> tuple[str, ...]:
-    """The words of a tag between two edges (""); those of names in angle brackets come last, marked by a `<`."""
-    text = _folded(tag)
-    names = [f"<{word}" for name in _NAME.findall(text) for word in ("", *_bare_words(name[1:-1]))]
-    return ("", *_bare_words(_NAME.sub(" ", text)), *names, "")
+    """Return the words of a tag between two edges (""); those of names in angle brackets come last, marked by a `<`."""
+    folded = _folded(tag)
+    names = [f"<{word}" for name in _NAME.findall(folded) for word in ("", *_bare_words(name[1:-1]))]
+    return ("", *_bare_words(_NAME.sub(" ", folded)), *names, "")
 
 
 class WordList:
-    """The entries of a list, each as its words; the time to match a tag doesn't grow with their number."""
+    """The entries of a list, each as a run of words; the time to match a tag does not grow with their number."""
 
     def __init__(self, entries: Iterable[tuple[str, ...]] = ()) -> None:
         self.entries = frozenset(entries)
-        self._tree: dict[str | None, Any] = {}  # word -> the words that may follow; None where an entry ends
-        for words in self.entries:
-            node = self._tree
-            for word in words:
-                node = node.setdefault(word, {})
-            node[None] = {}
+        self._lengths = sorted({len(words) for words in self.entries})
 
     def matches(self, words: Sequence[str]) -> bool:
-        """Whether the words of an entry stand among those of a tag."""
-        for at in range(len(words)):
-            node, end = self._tree, at
-            while None not in node and end < len(words) and words[end] in node:
-                node, end = node[words[end]], end + 1
-            if None in node:
-                return True
-        return False
+        """Return whether the words of an entry stand in a row among those of a tag."""
+        runs = (tuple(words[at : at + length]) for length in self._lengths for at in range(len(words) - length + 1))
+        return any(run in self.entries for run in runs)
 
 
 def parse_word_list(text: str) -> WordList:
-    """A word list: an entry a line or between commas, `#` comments, `=` before what must be the whole tag."""
+    """Return the word list in a text: entries on lines or between commas, `#` comments, `=` before a whole tag."""
     entries = []
     for line in re.split(f"[{_COMMAS}{_BREAKS}]", _COMMENT.sub("", text)):
         entry = _folded(line).strip(" \t\0\u200b\ufeff")
@@ -173,7 +166,7 @@ class Filters:
 
     @classmethod
     def read(cls, folder: Path) -> Filters:
-        """The lists in a folder; one that is missing is empty."""
+        """Return the lists in a folder; one that can't be read is empty."""
         lists, problems = {}, []
         for name in WORD_LISTS:
             try:
@@ -184,12 +177,12 @@ class Filters:
 
     @property
     def fingerprint(self) -> str:
-        """Another one as soon as an entry is; comments and the order of the entries don't matter."""
+        """A hash that changes with the entries, but not with comments or the order of entries."""
         entries = [sorted(each.entries) for each in (self.sex, self.clothes, self.etc)]
         return hashlib.sha256(json.dumps(entries).encode()).hexdigest()
 
     def apply(self, raw_prompt: str) -> tuple[str, str]:
-        """The prompt without the tags of all three lists, and without those of `sex` and `etc` alone."""
+        """Return the prompt without the tags of all three lists, and without those of `sex` and `etc` only."""
         parts = split_prompt(raw_prompt)
         verdicts = [self._known(tag) if len(tag) < 80 else self._verdict(tag) for tag in parts[1::2]]
         return _without(parts, [drop for drop, _ in verdicts]), _without(parts, [drop for _, drop in verdicts])
@@ -199,7 +192,17 @@ class Filters:
         return lru_cache(1 << 13)(self._verdict)
 
     def _verdict(self, tag: str) -> tuple[bool, bool]:
-        """Whether a tag goes from the prompt, and whether from the one with clothes as well."""
+        """Return whether a tag goes from the prompt, and whether it goes from the one with clothes as well."""
         words = words_of(tag)
         always = self.sex.matches(words) or self.etc.matches(words)
         return always or self.clothes.matches(words), always
+
+
+def find_filters(given: Mapping[str, Any]) -> Filters:
+    """Return the word lists of --filters, else beside the first list file or in the current folder, else our own."""
+    lists = [Path(name) for kind in ("inputs", "models", "users") for name in given.get(kind, [])]
+    near = [path.parent / "filters" for path in lists if path.is_file()]
+    own = Path(__file__).parents[1]
+    folders = [*near, Path("filters"), own / "filters", own.parent / "filters"]  # the last one in a checkout
+    found = next(folder for folder in folders if folder.is_dir() or folder == folders[-1])
+    return Filters.read(given.get("filters", found))

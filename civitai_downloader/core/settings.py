@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 import string
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from ..util.errors import UsageError
-from ..util.text import printable, web_link
+from ..util.text import decode_text, printable, web_link
 
 FIELDS = "creator type base_model model_name model_id version_name version_id year month nsfw tag".split()
 NAMED_LAYOUTS = ("creator", "sharded", "comfyui", "a1111")
@@ -90,3 +91,10 @@ class Settings:
     def level(self) -> int:
         """The browsing levels wanted, as the site's bitmask (1 PG, 2 PG-13, 4 R, 8 X, 16 XXX)."""
         return 3 if self.sfw else 31
+
+
+def find_token(named: Iterable[str | None]) -> str:
+    """Return the first of the tokens named by options and environment, else that in `token.txt`, else ""."""
+    file = Path("token.txt")
+    token = next(filter(None, named), None) or decode_text(file.read_bytes() if file.is_file() else b"")
+    return token.strip()

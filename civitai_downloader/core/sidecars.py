@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from .places import Wanted, app_facts
 
 
 def civitai_info(model: Model, version: Version) -> dict[str, Any]:
-    """`.civitai.info`: the version as by-hash answers have it, with what helpers look for in the model."""
+    """Return `.civitai.info`: the version as by-hash answers have it, with what helpers look for in the model."""
     known = {"name": model.name, "type": model.type, "nsfw": model.raw.get("nsfw"), "poi": model.raw.get("poi")}
     more = {"description": model.raw.get("description"), "tags": list(model.tags)}
     return {
@@ -26,7 +27,7 @@ def civitai_info(model: Model, version: Version) -> dict[str, Any]:
 
 
 def a1111_json(model: Model, version: Version, url: str) -> dict[str, Any]:
-    """`<file>.json`: A1111 user metadata; a preferred weight of 0 leaves A1111's own default."""
+    """Return `<file>.json`: A1111's user metadata; a preferred weight of 0 leaves A1111's own default."""
     starts = app_facts("a1111")["sd versions"].items()
     sd_version = next((name for start, name in starts if version.base_model.lower().startswith(start)), "Unknown")
     words = [re.sub(r"\s+", " ", word).strip(" ,") for word in texts_at(version.raw, "trainedWords")]
@@ -43,7 +44,7 @@ def a1111_json(model: Model, version: Version, url: str) -> dict[str, Any]:
 def lora_manager_json(
     model: Model, version: Version, file: File, path: Path, preview: Path | None, sha256: str
 ) -> dict[str, Any]:
-    """`<file>.metadata.json`: what ComfyUI LoRA Manager keeps beside a model file."""
+    """Return `<file>.metadata.json`: what ComfyUI LoRA Manager keeps beside a model file."""
     status = path.stat() if path.exists() else None
     known = app_facts("lora manager")
     facts: dict[str, Any] = {
@@ -70,8 +71,8 @@ def lora_manager_json(
     return facts
 
 
-def sidecar_owners(files: list[tuple[File, Wanted]]) -> list[tuple[File, Wanted]]:
-    """The weights that have sidecars: of two with one stem the safetensors, else the primary, else the first."""
+def sidecar_owners(files: Sequence[tuple[File, Wanted]]) -> list[tuple[File, Wanted]]:
+    """Return the weights that have sidecars: of two with one stem the safetensors, else the primary, else the first."""
     owners: dict[str, tuple[File, Wanted]] = {}
     for file, wanted in sorted(
         files, key=lambda pair: (not pair[1].path.endswith(".safetensors"), not pair[0].primary)
@@ -79,3 +80,11 @@ def sidecar_owners(files: list[tuple[File, Wanted]]) -> list[tuple[File, Wanted]
         if is_weights(file):
             owners.setdefault(name_key(split_name(wanted.path)[0]), (file, wanted))
     return list(owners.values())
+
+
+_READ_BY = {"comfyui": (".preview", ".metadata.json"), "a1111": (".preview", ".civitai.info", ".json")}
+
+
+def is_read_by(layout: str, ending: str) -> bool:
+    """Return whether a sidecar with this ending is read by the app of a layout; other layouts keep all together."""
+    return layout not in _READ_BY or ending.startswith(_READ_BY[layout])

@@ -18,7 +18,7 @@ from .. import __version__
 from ..util.clock import Clock
 from ..util.errors import Busy, Failure, Unreachable, UsageError
 from ..util.http import MAX_JSON, Http, HttpRules, Refused, read_at_most
-from ..util.logs import KeptAnswers, NumberMap, json_line
+from ..util.logs import KeptAnswers, json_line
 from ..util.names import long_path
 from ..util.pace import Pace, Patience
 from ..util.text import decode_text, printable, read_named
@@ -35,18 +35,18 @@ log = logging.getLogger(__name__)
 
 
 def is_paging_cap(refused: Refused) -> bool:
-    """A 429 that says "use cursors": asking again never helps."""
+    """Return whether a 429 says "use cursors": asking again never helps then."""
     return refused.status == 429 and b"use cursors" in refused.body
 
 
 def is_lost_for_now(refused: Refused) -> bool:
-    """A 404 of the storage look-up, which may pass (it is marked private, no-store)."""
+    """Return whether a 404 comes from the storage look-up and may pass (it is marked private, no-store)."""
     control = refused.headers.get("Cache-Control", "")
     return refused.status == 404 and "private" in control and "no-store" in control
 
 
 def explain(refused: Refused, *, has_token: bool) -> Failure:
-    """What a refusal of the site means for the user."""
+    """Return what a refusal of the site means for the user."""
     answer, status = json_line(refused.body) or {}, refused.status
     message = _error_words(answer)
     words, until = message.lower(), text_at(answer, "deadline")[:10] or "an unknown day"
@@ -68,16 +68,16 @@ def explain(refused: Refused, *, has_token: bool) -> Failure:
 
 
 def _error_words(answer: Mapping[str, Any]) -> str:
-    """What an error body says; the REST interface has five shapes of them, tRPC one in two encodings."""
+    """Return what an error body says; the REST interface has five shapes of them, tRPC one in two encodings."""
     error = inner = answer.get("error")
     with suppress(Failure):
         inner = unwrap(error)
-    told = (text_at(answer, "message"), text_at(answer, "error"), text_at(inner, "message"))
-    return printable(" ".join(filter(None, told)))
+    parts = (text_at(answer, "message"), text_at(answer, "error"), text_at(inner, "message"))
+    return printable(" ".join(filter(None, parts)))
 
 
 def read_cookies(path: Path) -> str:
-    """The `Cookie` header in a file: pasted from a browser, or a Netscape cookie file. Raises UsageError."""
+    """Return the `Cookie` header in a file: pasted from a browser, or a Netscape cookie file. Raises UsageError."""
     words = decode_text(read_named(path))
     rows = [line.removeprefix("#HttpOnly_").split("\t") for line in words.splitlines()]
     jar = [f"{row[5]}={row[6]}" for row in rows if len(row) == 7 and row[0].lstrip(".").lower() in HOSTS]
@@ -94,7 +94,8 @@ class Site:
         """`settings` are those of the run, not of a line; answers are kept for a day in its output folder."""
         self.base = settings.site.rstrip("/") or SITE
         self._other = "" if settings.site else MATURE_SITE
-        self._token, self._cookies = settings.token, settings.cookies
+        login = {"Authorization": f"Bearer {settings.token}" if settings.token else "", "Cookie": settings.cookies}
+        self._login = {name: value for name, value in login.items() if value}
         bases = [self.base] if settings.site else [self.base, *(f"https://{host}" for host in HOSTS)]
         self._own = {urlsplit(base)[:2] for base in bases}
         agent = f"civitai-downloader/{__version__} (+{PROJECT_URL})"
@@ -103,7 +104,7 @@ class Site:
         factor = self.http.health.factor
         self._model_pace = Pace(settings.max_rate_model, clock, factor)
         self._image_pace = Pace(settings.max_rate_image, clock, factor)
-        listener = "" if self._token or self._cookies else "anonymous "
+        listener = "" if self._login else "anonymous "
         lists = long_path(settings.output) / "lists"
         self.kept = KeptAnswers(lists, listener, read_only=settings.dry_run, write_only=settings.refresh)
         self._delivery = ""
@@ -112,18 +113,19 @@ class Site:
     def _sign(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         """Give token and cookies to the site's own hosts and to nobody else, whatever a redirect says."""
         if urlsplit(request.url or "")[:2] in self._own:
-            if self._token:
-                request.headers["Authorization"] = f"Bearer {self._token}"
-            if self._cookies:
-                request.headers["Cookie"] = self._cookies
+            request.headers.update(self._login)
         return request
 
+    @property
+    def _has_token(self) -> bool:
+        return "Authorization" in self._login
+
     def model(self, model_id: int) -> dict[str, Any]:
-        """`/models/{id}`: the whole model with all published versions."""
+        """Return a whole model with all published versions (`/models/{id}`)."""
         return self._get(f"/models/{model_id}", {}, self._model_pace)
 
     def models_by_id(self, ids: Sequence[int]) -> list[dict[str, Any]]:
-        """Up to 100 models in one request, those kept from earlier without any; the list leaves some kinds out."""
+        """Return up to 100 models by one request, or by none if all are kept; the list leaves some kinds out."""
         kept = {each: self.kept.get(f"v1/models/{each}") for each in ids}
         found = [answer for answer in kept.values() if isinstance(answer, dict)]
         missing = ",".join(str(each) for each, answer in kept.items() if answer is None)
@@ -135,22 +137,22 @@ class Site:
         return found
 
     def models(self, query: Mapping[str, Any]) -> Pages:
-        """Pages of `/models?…` in an order that loses nothing at page boundaries (`Newest` does)."""
+        """Yield pages of `/models?…` in an order that loses nothing between two pages (`Newest` does)."""
         wanted = {**query, "archived": "true", "sort": "Oldest"}
         return pages(lambda more: self._get("/models", {**wanted, **more}, self._model_pace), 100, None)
 
     def version(self, version_id: int) -> dict[str, Any]:
-        """`/model-versions/{id}`: one version; it names its model in `modelId`."""
+        """Return one version, which names its model in `modelId` (`/model-versions/{id}`)."""
         return self._get(f"/model-versions/{version_id}", {}, self._model_pace)
 
     def version_by_hash(self, digest: str) -> dict[str, Any]:
-        """`/model-versions/by-hash/{hash}`: the earliest published version with a file of this hash."""
+        """Return the earliest published version with a file of this hash (`/model-versions/by-hash/{hash}`)."""
         return self._get(f"/model-versions/by-hash/{digest}", {}, self._model_pace)
 
     def versions_by_sha256(self, digests: Sequence[str]) -> dict[str, Target]:
-        """The versions with files of these SHA256 (upper case, at most 10,000), in one request; kept ones without any.
+        """Return the versions with files of these SHA256, by one request, or by none if all are kept.
 
-        Those that are nowhere, or in several versions, are left out.
+        The hashes are in upper case, at most 10,000. Those that are nowhere, or in several versions, are left out.
         """
         kept = {digest: self.kept.get(f"v1/sha256/{digest}") for digest in digests}
         if missing := [digest for digest, answer in kept.items() if answer is None]:
@@ -169,11 +171,11 @@ class Site:
         }
 
     def needs_token(self, version_id: int) -> bool:
-        """Whether the version's files ask for a login (`/model-versions/mini/{id}`)."""
+        """Return whether the version's files ask for a login (`/model-versions/mini/{id}`)."""
         return self._get(f"/model-versions/mini/{version_id}", {}, self._model_pace).get("requireAuth") is True
 
     def images(self, query: Mapping[str, Any], limit: int | None = None) -> Pages:
-        """Pages of `/images?…` with prompts; the most liked first, or, without a limit, all of them by age.
+        """Yield pages of `/images?…` with prompts: the most liked first, or, without a limit, all of them by age.
 
         Oldest first keeps the offsets of the following pages stable while new pictures arrive.
         """
@@ -181,7 +183,7 @@ class Site:
         return pages(lambda more: self._get("/images", {**wanted, **more}, self._image_pace), 200, limit)
 
     def image(self, image_id: int) -> dict[str, Any]:
-        """One picture with its prompt, from `/images?imageId=`, else tRPC `image.get`, else its page.
+        """Return one picture with its prompt, from `/images?imageId=`, else tRPC `image.get`, else its page.
 
         Older deployments ignored `imageId`, so the id is compared. Raises Failure when nobody knows it.
         """
@@ -200,7 +202,7 @@ class Site:
         return self.with_link(found)
 
     def trpc(self, procedure: str, query: Mapping[str, Any], *, keep: bool = True) -> dict[str, Any]:
-        """The answer of the site's inner interface, for what REST does not tell; {} if it is no object.
+        """Return the answer of the site's inner interface, for what REST does not give; {} if it is no object.
 
         It wants a key or a Referer of its own host. Without a login lists show PG only; with one everything, but only
         on the host that shows mature things.
@@ -210,23 +212,23 @@ class Site:
         try:
             answer = self._ask(base + tail, self._image_pace, {"Referer": f"{base}/"}, keep=keep)
         except Refused as refused:
-            raise explain(refused, has_token=bool(self._token)) from None
+            raise explain(refused, has_token=self._has_token) from None
         data = unwrap(object_at(answer, "result").get("data"))
         return data if isinstance(data, dict) else {}
 
     def trpc_pages(self, procedure: str, query: Mapping[str, Any], size: int, level: int) -> Pages:
-        """Pages of a tRPC list, oldest first; links of pictures are completed."""
+        """Yield pages of a tRPC list, oldest first; links of pictures are completed."""
         wanted = {**query, "browsingLevel": level, "sort": "Oldest", "period": "AllTime"}
 
         def ask(more: dict[str, Any]) -> dict[str, Any]:
-            """A page as the REST interface would give it."""
+            """Return a page as the REST interface would give it."""
             answer = self.trpc(procedure, {**wanted, **more})
             return {"items": list(map(self.with_link, objects_at(answer, "items"))), "metadata": answer}
 
         return pages(ask, size, None)
 
     def with_link(self, item: Mapping[str, Any]) -> dict[str, Any]:
-        """A picture of the inner interface with a whole link (it gives only a uuid there) and a plain user name."""
+        """Return a picture of the inner interface, which gives a uuid for a link, with a whole link and a user name."""
         if re.fullmatch(r"[0-9a-fA-F-]{32,36}", text_at(item, "url")):
             ending = {"video": "mp4", "audio": "mp3"}.get(text_at(item, "type"), "jpeg")
             url = f"{self._delivery_base()}/{item['url']}/original=true/{number_at(item, 'id')}.{ending}"
@@ -235,7 +237,7 @@ class Site:
         return {**item, **named}
 
     def _delivery_base(self) -> str:
-        """Host and account of picture links, read once from a link of the REST interface."""
+        """Return host and account of picture links, read once from a link of the REST interface."""
         if not self._delivery:
             answer = self._get("/images", {"limit": 1, "browsingLevel": 31}, self._image_pace)
             url = text_at(next(iter(objects_at(answer, "items")), {}), "url")
@@ -244,7 +246,7 @@ class Site:
         return self._delivery
 
     def _get(self, path: str, query: Mapping[str, Any], pace: Pace, *, keep: bool = True) -> dict[str, Any]:
-        """One JSON object; a refusal that the other front door may not share is asked again there."""
+        """Return one JSON object; what one front door refuses is asked again at the other, which may not."""
         tail = f"/api/v1{path}" + (f"?{urlencode(query)}" if query else "")
         answer = None
         try:
@@ -254,13 +256,13 @@ class Site:
                 with suppress(Refused):
                     answer = self._ask(self._other + tail, pace, keep=keep)
             if answer is None:
-                raise explain(refused, has_token=bool(self._token)) from None
+                raise explain(refused, has_token=self._has_token) from None
         if not isinstance(answer, dict):
             raise Failure("answer", "The site sent data of another shape than expected; try again later.")
         return answer
 
     def _ask(self, url: str, pace: Pace, headers: Mapping[str, str] | None = None, *, keep: bool) -> Any:
-        """The JSON answer, from the site or as it was kept less than a day ago."""
+        """Return the JSON answer, from the site or as it was kept less than a day ago."""
         key = url.partition("/api/")[2]
         answer = self.kept.get(key)
         if answer is None:
@@ -270,18 +272,18 @@ class Site:
         return answer
 
     def _take_turn(self, pace: Pace) -> None:
-        """Wait for one's turn before each request, retries included."""
+        """Wait for the turn of a request; every try is one."""
         pace.wait()
         self.api_requests += 1
 
     def file_urls(self, version_id: int, file: File) -> tuple[str, ...]:
-        """Where a file may be had: by its id, at the other front door too; a VAE lent by a version by its type."""
+        """Return where a file may be had: by its id, at both front doors; a VAE lent by a version also by its type."""
         path = f"/api/download/models/{version_id}"
         by_type = (f"{self.base}{path}?type=VAE",) if file.type == "VAE" else ()
         return (*(f"{base}{path}?fileId={file.id}" for base in (self.base, self._other) if base), *by_type)
 
     def page_url(self, path: str, level: int = 1) -> str:
-        """A link for people; mature pages open on the host that shows them."""
+        """Return a link for people; mature pages open on the host that shows them."""
         return (self._other or self.base if level & ~3 else self.base) + path
 
     def open(self, url: str, headers: Mapping[str, str], patience: Patience) -> requests.Response:
@@ -291,31 +293,32 @@ class Site:
         except Refused as refused:
             if refused.status in (401, 403) and urlsplit(refused.url)[:2] not in self._own:
                 raise Unreachable("The storage link had expired or was refused; try again later.") from None
-            raise explain(refused, has_token=bool(self._token)) from None
+            raise explain(refused, has_token=self._has_token) from None
         except Busy:
             if "/api/download/" not in url:
                 raise
             raise Failure("quota", "The site's download quota seems used up; run again in some hours.") from None
         if urlsplit(response.url).path == "/login":
             response.close()
-            raise explain(Refused(401, {}, b"", url), has_token=bool(self._token))
+            raise explain(Refused(401, {}, b"", url), has_token=self._has_token)
         return response
 
 
 def pages(ask: Callable[[dict[str, Any]], dict[str, Any]], size: int, limit: int | None) -> Pages:
-    """The new items of each page of a cursor list, `limit` in all (None: every one).
+    """Yield the new items of each page of a cursor list, `limit` in all (None: every one).
 
     Ends at an absent or repeated cursor and after three pages without a new id: pages may be short, empty,
     or repeat what was there before.
     """
-    seen, cursors = NumberMap(), set[str]()
+    seen, cursors = set[int](), set[str]()
     more: dict[str, Any] = {}
     barren = 0
     while barren < 3 and (limit is None or len(seen) < limit):
         left = None if limit is None else limit - len(seen)
         answer = ask({"limit": size if left is None else min(size, left), **more})
         found = {number_at(item, "id"): item for item in objects_at(answer, "items")}
-        fresh = [item for each, item in found.items() if each and seen.put(hash((each,)))][:left]
+        fresh = [item for each, item in found.items() if each and each not in seen][:left]
+        seen.update(number_at(item, "id") for item in fresh)
         barren = 0 if fresh else barren + 1
         yield fresh
         cursor = object_at(answer, "metadata").get("nextCursor")

@@ -59,7 +59,7 @@ TRAITS = ("type", "format", "size", "fp")
 
 
 def parse_target(text: str, site: str = "", *, users: bool = False) -> Target | None:
-    """The target a word stands for, or None; `site` is a further host whose links are understood.
+    """Return the target that a word stands for, or None; `site` is a further host whose links are understood.
 
     With `users` (a list of users) a bare word is a user's name.
     """
@@ -74,7 +74,7 @@ def parse_target(text: str, site: str = "", *, users: bool = False) -> Target | 
 
 
 def _split_link(text: str, site: str) -> tuple[str, dict[str, str]]:
-    """Path and query of a link of the site; any other text comes back whole."""
+    """Return path and query of a link to the site, and any other text unchanged with an empty query."""
     hosts = {*HOSTS, *(f"www.{host}" for host in HOSTS), urlsplit(site).netloc.lower()} - {""}
     with suppress(ValueError):
         parts = urlsplit(text if "://" in text else f"https://{text}")
@@ -108,13 +108,13 @@ class Line:
 
     @property
     def text(self) -> str:
-        """The line as it can be written into another list; a token pasted with a link is cut out."""
+        """The line as it can be written into another list, without a token that was pasted with a link."""
         words = [f'"{word}"' if re.search(r"\s|^$", word) else word for word in self.words]
         return scrub(" ".join([self.link, *words]))
 
 
 def parse_list(data: bytes) -> list[Line]:
-    """The lines of a list file that are neither blank nor a comment."""
+    """Return the lines of a list file that are neither blank nor a comment."""
     found = []
     for number, line in enumerate(re.split(r"\r\n|\r|\n", decode_text(data)), 1):
         bare = re.sub(r"(?:^|\s)#.*", "", line, flags=re.S).strip("\ufeff\u200b \t\0")
@@ -125,7 +125,7 @@ def parse_list(data: bytes) -> list[Line]:
 
 
 def user_link(name: str) -> str:
-    """The link to a user's page."""
+    """Return the link to a user's page."""
     return f"{SITE}/user/{quote(name)}"
 
 

@@ -1,12 +1,1 @@
 """Tools that have never heard of Civitai, one subject a room. Sizes are bytes, times are seconds."""
-
-from .clock import Clock
-from .errors import Failure, UsageError
-from .files import free_space
-from .idm import find_idm
-from .text import decode_text, human_size, printable, read_named, scrub
-
-__all__ = [
-    "Clock", "Failure", "UsageError", "decode_text", "find_idm", "free_space", "human_size", "printable", "read_named",
-    "scrub",
-]  # fmt: skip

@@ -25,7 +25,7 @@ from typing import Any, ClassVar
 from urllib.parse import parse_qs, urlsplit
 
 from civitai_downloader.__main__ import main as command
-from civitai_downloader.core.run import Batch, Run
+from civitai_downloader.core.run import Run
 
 FEW = 5000
 PACE = ["--max-rate-model", "1000000", "--max-rate-image", "1000000", "-q"]
@@ -110,14 +110,14 @@ def in_a_process(words: Sequence[str]) -> int:
 
 def traced(words: Sequence[str]) -> int:
     """The command in this process; prints what holds memory when everything has been brought."""
-    settle = Run._settle
+    close = Run.close
 
-    def look(run: Run, batch: Batch) -> None:
-        settle(run, batch)
+    def look(self: Run) -> None:
         found = tracemalloc.take_snapshot().statistics("lineno")[:15]
         print(*(f"{each.size / Gallery.images:7.0f} bytes a picture  {each.traceback}" for each in found), sep="\n")
+        close(self)
 
-    Run._settle = look  # type: ignore[assignment, method-assign]
+    Run.close = look  # type: ignore[method-assign]
     tracemalloc.start()
     return command(list(words))
 

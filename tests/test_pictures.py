@@ -77,7 +77,7 @@ def test_a_showcase_whose_post_is_gone_is_no_failure(
     add_model(site.world, "lantern").add_image(meta={"prompt": "a"})
     site.fail("site:/api/trpc/post.get", Status(404, "{}"), times=None)
     assert run("10001") == 0
-    assert "is not told by the site" in capsys.readouterr().err
+    assert "The site does not give the text of post" in capsys.readouterr().err
     assert not list(out.rglob("post-*.json"))
 
 

@@ -1,0 +1,263 @@
+"""The catalogue: what is behind a target. Models and versions, listings of targets, and lists of pictures."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from itertools import chain
+from typing import Any
+
+from ..util.errors import Failure
+from ..util.text import printable
+from .answers import Model, Pages, is_by, number_at, object_at, objects_at, read_model, read_version, text_at
+from .settings import Settings
+from .site import Site
+from .targets import Kind, Target
+
+log = logging.getLogger(__name__)
+
+Listing = Iterator[list[tuple[Target, dict[str, Any] | None]]]
+
+REFUSALS = ("needs-token", "token-refused", "forbidden")
+NO_USER = "The site has no user {}, or shows nothing of that user; check the name."
+
+
+class Catalogue:
+    """Asks the site what is behind targets. Answers that can't change during a run are kept; all calls are serial."""
+
+    KEPT = 256
+
+    def __init__(self, site: Site, targets: Iterable[Target], *, has_token: bool) -> None:
+        """`targets` are those of the input lines: what will be asked for anyway is asked for together."""
+        self._site, self._has_token = site, has_token
+        self._answers: OrderedDict[tuple[str, int], dict[str, Any]] = OrderedDict()
+        known = list(targets)
+        self._expected = OrderedDict.fromkeys(each.id for each in known if each.kind in ("model", "id"))
+        digests = dict.fromkeys(each.name.upper() for each in known if each.kind == "hash" and len(each.name) == 64)
+        self._digests = list(digests)[:10_000]
+        self._hashes: dict[str, Target] = {}
+
+    # --- Models and versions ---
+
+    def resolve(self, target: Target) -> tuple[Model, Target]:
+        """Return the model of a target, and the target in its plainest form: a model, or a version of a model."""
+        if target.kind == "id":
+            try:
+                return self._model(target.id), Target("model", target.id)
+            except Failure as failure:
+                if failure.reason != "gone":
+                    raise
+                target = Target("version", version=target.id)
+        if target.kind == "hash":
+            target = self._of_hash(target.name)
+        model = self._model(target.id) if target.id else None
+        if model is None or (target.version and all(version.id != target.version for version in model.versions)):
+            late = self._version(target.version)
+            model = self._model(number_at(late, "modelId") or target.id)
+            if all(version.id != target.version for version in model.versions):
+                model = replace(model, versions=(*model.versions, read_version(late)))
+        return model, replace(target, kind="model", id=model.id)
+
+    def type_of_version(self, version_id: int) -> str:
+        """Return the type of a version's model in lower case, as `lora`."""
+        return text_at(object_at(self._version(version_id), "model"), "type").lower()
+
+    def expect(self, model_id: int) -> None:
+        """Ask for this model together with others when its turn comes."""
+        self._expected[model_id] = None
+
+    def remember_model(self, model_id: int, answer: dict[str, Any]) -> None:
+        """Keep a whole model that a list carried."""
+        self._remember(("model", model_id), answer)
+
+    def _remember(self, key: tuple[str, int], answer: dict[str, Any]) -> None:
+        self._answers[key] = answer
+        if len(self._answers) > self.KEPT:
+            self._answers.popitem(last=False)
+
+    def _model(self, model_id: int) -> Model:
+        """Return a model; those that will be visited next are asked for in the same request."""
+        key = ("model", model_id)
+        if key not in self._answers:
+            self._expected.pop(model_id, None)
+            others = [self._expected.popitem(last=False)[0] for _ in range(min(99, len(self._expected)))]
+            if others:
+                with suppress(Failure):  # each is asked for by itself, then
+                    for answer in self._site.models_by_id([model_id, *others]):
+                        self._remember(("model", number_at(answer, "id")), answer)
+        if key not in self._answers:
+            self._remember(key, self._site.model(model_id))
+        return read_model(self._answers[key])
+
+    def _version(self, version_id: int) -> dict[str, Any]:
+        key = ("version", version_id)
+        if key not in self._answers:
+            self._remember(key, self._site.version(version_id))
+        return self._answers[key]
+
+    def _of_hash(self, digest: str) -> Target:
+        """Return the version with a file of this hash; the SHA256 of all lines are asked for in one request."""
+        digests, self._digests = self._digests, []
+        if len(digests) > 1:
+            with suppress(Failure):  # each is asked for by itself, then
+                self._hashes = self._site.versions_by_sha256(digests)
+            self._expected.update(dict.fromkeys(target.id for target in self._hashes.values()))
+        if digest.upper() in self._hashes:
+            return self._hashes[digest.upper()]
+        answer = self._site.version_by_hash(digest)
+        self._remember(("version", number_at(answer, "id")), answer)
+        return Target("version", version=number_at(answer, "id"))
+
+    # --- Listings of targets ---
+
+    def listing(self, target: Target, settings: Settings) -> Listing:
+        """Yield pages of the targets behind a user, tag or collection, with the whole model where the list has it."""
+        if target.kind == "tag":
+            return self._models_with_tag(target.name, settings)
+        if target.kind == "collection":
+            return self._members_of_collection(target.id, settings)
+        if target.part == "posts":
+            return self._posts_of_user(target.name, settings)
+        return self._models_of_user(target.name) if target.part in ("", "models") else iter(())
+
+    def _models_of_user(self, name: str) -> Listing:
+        """Yield a creator's models without a hole: each of the three lists leaves out others.
+
+        The REST list with `nsfw` leaves out models flagged minor, without it those above PG; the site's own list has
+        what both lack. An unknown name has a 404 in the first; another user's models are never taken.
+        """
+        seen: set[int] = set()
+        lists = [self._site.models({"username": name, **nsfw}) for nsfw in ({"nsfw": "true"}, {})]
+        with _no_such_user(name):
+            for items in chain(*lists):
+                fresh = [item for item in items if number_at(item, "id") not in seen and is_by(item, name)]
+                seen.update(number_at(item, "id") for item in fresh)
+                yield [_model_target(item, whole=bool(item.get("modelVersions"))) for item in fresh]
+        with unless_refused(f"its own list of the models of {name}"):
+            for items in self._site.trpc_pages("model.getAll", {"username": name}, 100, 31):
+                fresh = [item for item in items if number_at(item, "id") not in seen and is_by(item, name)]
+                seen.update(number_at(item, "id") for item in fresh)
+                yield [_model_target(item, whole=False) for item in fresh]
+
+    def _posts_of_user(self, name: str, settings: Settings) -> Listing:
+        """Yield a user's posts; for an unknown name the site answers with everybody's, which are not taken."""
+        for items in self._site.trpc_pages("post.getInfinite", {"username": name}, 100, settings.level):
+            if items and not any(is_by(item, name) for item in items):
+                raise Failure("gone", NO_USER.format(printable(name)))
+            yield [(Target("post", number_at(item, "id")), None) for item in items if is_by(item, name)]
+
+    def _models_with_tag(self, name: str, settings: Settings) -> Listing:
+        """Yield the models with a tag; for an unknown tag the site answers with every model, which are not taken."""
+        for items in self._site.models({"tag": name, **({} if settings.sfw else {"nsfw": "true"})}):
+            tagged = [item for item in items if name.casefold() in (each.casefold() for each in read_model(item).tags)]
+            if items and not tagged:
+                raise Failure("gone", f"The site has no models with the tag {printable(name)}; check its spelling.")
+            yield [_model_target(item, whole=True) for item in tagged]
+
+    def _members_of_collection(self, collection_id: int, settings: Settings) -> Listing:
+        """Yield the models or posts of a collection; of one of pictures nothing."""
+        procedures: dict[str, tuple[str, Kind]] = {
+            "Model": ("model.getAll", "model"),
+            "Post": ("post.getInfinite", "post"),
+        }
+        kind = text_at(self.collection(collection_id), "type")
+        if kind not in procedures:
+            return
+        procedure, child = procedures[kind]
+        for items in self._site.trpc_pages(procedure, {"collectionId": collection_id}, 100, settings.level):
+            yield [(Target(child, number_at(item, "id")), None) for item in items]
+
+    def collection(self, collection_id: int) -> dict[str, Any]:
+        """Return a collection's own data. Raises Failure when it is private or does not exist."""
+        key = ("collection", collection_id)
+        if key not in self._answers:
+            answer = self._site.trpc("collection.getById", {"id": collection_id})
+            found = object_at(answer, "collection")
+            if not found:
+                words = "The collection is private or does not exist; its owner's token or --cookies may help."
+                raise Failure("gone", words)
+            if not self._has_token:
+                log.warning("Without a token the site shows only PG content in collections.")
+            self._remember(key, found)
+        return self._answers[key]
+
+    # --- Lists of pictures ---
+
+    def pictures_of_user(self, target: Target, settings: Settings) -> Pages:
+        """Yield pages of a user's pictures and videos. Raises Failure when there is no such user."""
+        kind = {"images": "image", "videos": "video"}.get(target.part, "")
+        query = {"browsingLevel": settings.level, **({"type": kind} if kind else {})}
+        has_plain_name = re.fullmatch(r"[A-Za-z0-9_]+", target.name)
+        user = {"username": target.name} if has_plain_name else {"userId": self._user_id(target.name)}
+        found = self._site.images({**user, **query})
+        first = next(found, [])
+        if not first and has_plain_name:
+            self._user_id(target.name)
+        yield first
+        yield from found
+
+    def _user_id(self, name: str) -> int:
+        """Return a user's id. Raises Failure when there is no such user."""
+        creator: dict[str, Any] = {}
+        with _no_such_user(name):
+            creator = self._site.trpc("user.getCreator", {"username": name})
+        if not number_at(creator, "id"):
+            raise Failure("gone", NO_USER.format(printable(name)))
+        return number_at(creator, "id")
+
+    def pictures_of_collection(self, collection_id: int, settings: Settings) -> Pages:
+        """Yield pages of the pictures of a collection; of one of models or posts nothing."""
+        if text_at(self.collection(collection_id), "type") != "Image":
+            return iter(())
+        query = {"collectionId": collection_id}
+        return self._site.trpc_pages("image.getInfinite", query, 200, settings.level)
+
+    def pictures_of_post(self, post_id: int, settings: Settings) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+        """Return a post's pictures in the author's order, and the post itself.
+
+        REST has the prompts; the inner interface has text and order, and the pictures that the REST index lacks.
+        """
+        listed = self._site.images({"postId": post_id, "browsingLevel": settings.level})
+        known = {number_at(item, "id"): item for page in listed for item in page}
+        post: dict[str, Any] = {}
+        answer: dict[str, Any] = {}
+        with unless_refused(f"the text of post {post_id}", needed=not known):
+            post = self.post(post_id)
+        query = {"postId": post_id, "browsingLevel": settings.level, "limit": 200}
+        with unless_refused(f"the order of the pictures of post {post_id}"):
+            answer = self._site.trpc("image.getInfinite", query)
+        laid_out = objects_at(answer, "items")
+        order = [known.pop(number_at(item, "id"), {}) or self._site.with_link(item) for item in laid_out]
+        return [*order, *sorted(known.values(), key=lambda item: number_at(item, "id"))], post
+
+    def post(self, post_id: int) -> dict[str, Any]:
+        """Return a post's own data. Raises Failure when there is no such post."""
+        return self._site.trpc("post.get", {"id": post_id})
+
+
+def _model_target(item: dict[str, Any], *, whole: bool) -> tuple[Target, dict[str, Any] | None]:
+    return Target("model", number_at(item, "id")), item if whole else None
+
+
+@contextmanager
+def _no_such_user(name: str) -> Iterator[None]:
+    """Name the user where the site only says "not found"."""
+    try:
+        yield
+    except Failure as failure:
+        raise Failure("gone", NO_USER.format(printable(name))) if failure.reason == "gone" else failure from None
+
+
+@contextmanager
+def unless_refused(what: str, *, needed: bool = False) -> Iterator[None]:
+    """Go on, with a warning, without what the site refuses to this login, unless it is needed."""
+    try:
+        yield
+    except Failure as failure:
+        if needed or failure.reason not in (*REFUSALS, "gone"):
+            raise
+        log.warning("The site does not give %s: %s", what, failure)

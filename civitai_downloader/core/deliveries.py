@@ -1,0 +1,81 @@
+"""Deliveries: each wanted thing comes home once, at once if it is there already, else by a worker."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from functools import partial
+from pathlib import Path
+
+from ..util.clock import DAY, Clock
+from ..util.errors import Failure
+from .fetch import Fetcher, decide, kept
+from .ledger import Batch, Countdown, Task
+from .library import Libraries, Result
+from .places import Wanted
+from .schedule import Schedule
+
+log = logging.getLogger(__name__)
+
+
+class Deliveries:
+    """Takes orders for wanted things. Orders come from the metadata pool alone, which has one worker.
+
+    IDM is waited for as long as something comes within `IDM_PATIENCE` seconds.
+    """
+
+    IDM_PATIENCE = DAY
+
+    def __init__(self, schedule: Schedule, fetcher: Fetcher, libraries: Libraries, clock: Clock) -> None:
+        self.schedule, self._fetcher, self._libraries, self._clock = schedule, fetcher, libraries, clock
+        self._ordered: set[int] = set()
+        self._twins: dict[str, Path] = {}
+
+    def order(self, batch: Batch, wanted: Wanted, group: Countdown | None = None) -> None:
+        """See to it that a thing comes home; what was ordered before is not ordered again. `group` counts it."""
+        order = hash((batch.library.root, wanted.kind, wanted.path))
+        if order in self._ordered:
+            return
+        self._ordered.add(order)
+        facts = batch.library.facts(wanted)
+        if decide(wanted, facts, force=batch.entry.settings.force) == "keep":
+            result = self._known_to_twins(batch, wanted, kept(wanted, facts))
+            self.schedule.do(Task(batch, lambda: result, wanted.name, wanted))
+        else:
+            self.schedule.submit(Task(batch, partial(self._bring, batch, wanted), wanted.name, wanted, group))
+
+    def _bring(self, batch: Batch, wanted: Wanted) -> Result:
+        twin = self._twins.get(wanted.identity)
+        force = batch.entry.settings.force and twin is None and not self.schedule.is_over
+        result = self._fetcher.bring(wanted, batch.library, force=force, twin=twin)
+        return self._known_to_twins(batch, wanted, result)
+
+    def _known_to_twins(self, batch: Batch, wanted: Wanted, result: Result) -> Result:
+        """Remember where the bytes of a good result lie when another place may want them in this run."""
+        if result.outcome != "queued" and (len(self._libraries) > 1 or batch.entry.settings.force):
+            self._twins[wanted.identity] = batch.library.at(result.path)
+        return result
+
+    def start_queue(self, results: Iterable[Result]) -> None:
+        """Start IDM's queue if one of these results was put into it just now."""
+        if self._fetcher.idm is not None and any(result.until for result in results):
+            try:
+                self._fetcher.idm.start()
+            except Failure as failure:
+                log.warning("%s", failure)
+
+    def await_queue(self, watch: Callable[[], None]) -> None:
+        """Wait until IDM has brought everything, or nothing for a day; links that have expired are queued again.
+
+        `watch` is called every two seconds. Raises Stopped.
+        """
+        ledger, last = self.schedule.ledger, self._clock.now()
+        while ledger.queued and self._clock.now() < last + self.IDM_PATIENCE:
+            tasks = ledger.take_queued()
+            for task in tasks:
+                self.schedule.do(task)
+            self.start_queue(ledger.queued)
+            if len(ledger.queued) < len(tasks):
+                last = self._clock.now()
+            self._clock.sleep(2)
+            watch()

@@ -1,0 +1,160 @@
+"""The ledger: targets, the tasks behind each, and what has become of everything so far."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Literal
+
+from ..util.clock import Clock, utc_now
+from .library import Library, Outcome, Result
+from .places import Wanted
+from .targets import Entry
+
+log = logging.getLogger(__name__)
+
+Steps = Iterator[None]
+Origin = Literal["line", "listing", "resource"]
+
+
+class Countdown:
+    """Counts open tasks; once the last of them has ended it calls `then` and sets `ended`."""
+
+    def __init__(self, then: Callable[[], None]) -> None:
+        """`then` runs in the thread that ends the last task."""
+        self._lock, self._open, self._then = threading.Lock(), 0, then
+        self.ended = threading.Event()
+
+    def begin(self) -> None:
+        """Count a task that begins."""
+        with self._lock:
+            self._open += 1
+
+    def end(self) -> None:
+        """Count a task that has ended."""
+        with self._lock:
+            self._open -= 1
+            last = self._open == 0
+        if last:
+            self._then()
+            self.ended.set()
+
+
+@dataclass(eq=False)
+class Batch:
+    """Everything behind one target: its results, and what is still open of it.
+
+    `origin` says how the target came up: by an input `line`; by a `listing`, so that what the site does not give is a
+    note and no failure; or as a `resource` of a picture, which is wanted only if it is a LoRA (or a checkpoint). `page`
+    is the log's id and the folder of the target's own page. `notable` are the results that the summary speaks of,
+    `lines` all of them as JSON.
+    """
+
+    entry: Entry
+    library: Library
+    origin: Origin
+    tasks: Countdown
+    name: str
+    note: str = ""
+    page: tuple[str, str] = ("", "")
+    counts: Counter[str] = field(default_factory=Counter)
+    notable: list[Result] = field(default_factory=list)
+    lines: list[str] = field(default_factory=list)
+
+    @property
+    def failures(self) -> list[Result]:
+        """What went wrong."""
+        return [result for result in self.notable if result.outcome == "failed"]
+
+    @property
+    def outcome(self) -> Outcome | Literal["interrupted"]:
+        """How the target ended."""
+        if not self.tasks.ended.is_set():
+            return "interrupted"
+        if self.failures:
+            return "failed"
+        return "done" if self.counts["done"] else "queued" if self.counts["queued"] else "skipped"
+
+
+@dataclass(frozen=True)
+class Task:
+    """One thing to do for a batch.
+
+    `action` returns a result, nothing, or the steps of a longer listing, which are taken one at a time so that
+    everybody gets a turn. With `wanted` it goes to the LoRA pool and brings that thing home, else to the metadata pool.
+    A `late` task waits until nothing is left to be listed. `group` counts it besides its batch.
+    """
+
+    batch: Batch
+    action: Callable[[], Result | Steps | None]
+    name: str = ""
+    wanted: Wanted | None = None
+    group: Countdown | None = None
+    late: bool = False
+
+
+class Ledger:
+    """What has become of everything so far; watchers read it while the run goes on."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock, self._lock = clock, threading.Lock()
+        self._begun, self.started = clock.now(), utc_now()
+        self.interrupted = False
+        self.batches: list[Batch] = []
+        self.counts: Counter[str] = Counter()
+        self.settled = self.pictures = 0
+        self._queued: list[tuple[Task, Result]] = []
+
+    def seconds(self) -> float:
+        """Return how long the run has taken so far."""
+        return self._clock.now() - self._begun
+
+    def open(self, entry: Entry, library: Library, origin: Origin, then: Callable[[Batch], None]) -> Batch:
+        """Add a batch; `then` is called once everything behind it has ended."""
+        batch = Batch(entry, library, origin, Countdown(lambda: self._settle(batch, then)), name=entry.source)
+        with self._lock:
+            self.batches.append(batch)
+        return batch
+
+    def _settle(self, batch: Batch, then: Callable[[Batch], None]) -> None:
+        with self._lock:
+            self.settled += 1
+        then(batch)
+
+    def add(self, task: Task, result: Result) -> None:
+        """Count how a task ended."""
+        batch = task.batch
+        scanned = result.scan and result.outcome == "done"
+        with self._lock:
+            self.counts[result.outcome] += 1
+            batch.counts[result.outcome] += 1
+            self.pictures += result.kind == "image"
+            if result.reason or result.outcome == "queued" or not result.verified or scanned:
+                batch.notable.append(result)
+            if result.outcome == "queued":
+                self._queued.append((task, result))
+            else:
+                batch.lines.append(json.dumps(vars(result), ensure_ascii=False, separators=(",", ":")))
+        if result.outcome == "failed":
+            log.info("failed: %s: %s", result.name, result.message)
+
+    def take_queued(self) -> list[Task]:
+        """Return the tasks whose files were handed to IDM and have not come, and forget their results."""
+        with self._lock:
+            queued, self._queued = self._queued, []
+            for task, result in queued:
+                task.batch.notable.remove(result)
+                task.batch.counts["queued"] -= 1
+                self.counts["queued"] -= 1
+                self.pictures -= result.kind == "image"
+        return [task for task, _ in queued]
+
+    @property
+    def queued(self) -> list[Result]:
+        """The results of what was handed to IDM and has not come."""
+        with self._lock:
+            return [result for _, result in self._queued]

@@ -1,0 +1,218 @@
+"""The outcome: the plan of a dry run, report.json, failed.txt with its retry scripts, and --verify."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from .. import __version__
+from ..util.clock import Clock
+from ..util.errors import Failure
+from ..util.files import disk_errors, replace_file, sha256_of, size_of, write_file
+from ..util.text import decode_text, printable, utf8
+from .choice import choose_versions
+from .data import read_data
+from .fetch import decide, receive_queued
+from .ledger import Batch
+from .library import Library, Record, Result
+from .places import Wanted
+from .run import Run
+from .shelf import Shelf
+from .targets import Target
+
+# --- The plan of a dry run ------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A line of the --dry-run plan; `size` in bytes (0 unknown), `note` what stands in the way or is there already."""
+
+    path: str
+    size: int
+    note: str
+    fetch: bool
+
+
+def plan(run: Run, batch: Batch) -> Iterator[Planned]:
+    """Yield what a run would do for one target: asks the site, writes nothing. Raises Failure."""
+    target, settings = batch.entry.target, batch.entry.settings
+    if target.kind in ("model", "version", "id", "hash"):
+        yield from _plan_model(run, batch, target)
+    is_listing = target.kind in ("user", "tag", "collection")
+    listing = run.catalogue.listing(target, settings) if is_listing else ()
+    for child, _ in chain.from_iterable(listing):
+        if child.kind == "model":
+            yield from _plan_model(run, batch, child)
+        else:
+            yield Planned(f"posts/{child.id}", 0, "pictures, not counted", fetch=False)
+    if target.kind in ("post", "image") or (target.kind == "user" and target.part in ("", "images", "videos")):
+        folders = {"post": f"posts/{target.id}", "image": "images", "user": f"users/{target.name}/images"}
+        yield Planned(folders[target.kind], 0, "pictures, not counted", fetch=False)
+
+
+def _plan_model(run: Run, batch: Batch, target: Target) -> Iterator[Planned]:
+    settings = batch.entry.settings
+    model, target = run.catalogue.resolve(target)
+    for version in choose_versions(model, target, settings):
+        shelf = Shelf(model, version, settings, batch.library, batch.entry.source)
+        if settings.wants_files:
+            yield from _plan_files(run, shelf, target)
+        if settings.wants_images:
+            album = shelf.album()
+            for image in shelf.previews():
+                wanted = album.wanted(image, batch.library, batch.entry.source)
+                yield _planned(batch.library, wanted, "", force=settings.force)
+            most = "all" if settings.max_images is None else f"at most {settings.max_images}"
+            if settings.gallery and settings.max_images != 0:
+                yield Planned("/".join(album.folder), 0, f"gallery, {most} pictures", fetch=False)
+
+
+def _plan_files(run: Run, shelf: Shelf, target: Target) -> Iterator[Planned]:
+    version, files = shelf.version, shelf.wanted_files(run.site, target)
+    if missing := shelf.missing(target, files):
+        yield Planned(missing.name, 0, missing.message, fetch=False)
+    obstacle = f"early access until {version.early_until[:10]}" if version.early_until else ""
+    if files and not obstacle and not run.settings.token and run.site.needs_token(version.id):
+        obstacle = "needs a token"
+    for _, wanted in files:
+        yield _planned(shelf.library, wanted, obstacle, force=shelf.settings.force)
+
+
+def _planned(library: Library, wanted: Wanted, obstacle: str, *, force: bool) -> Planned:
+    action = decide(wanted, library.facts(wanted), force=force)
+    note = {"fetch": obstacle, "adopt": "there, to be checked"}.get(action, "already there")
+    return Planned(wanted.path, wanted.size, note, fetch=action == "fetch")
+
+
+# --- What a run leaves behind ---------------------------------------------------------------------
+
+
+def write_outcome(run: Run, library: Library, words: Sequence[str]) -> None:
+    """Write `report.json`, and `failed.txt` with its retry scripts, which run the command `words`.
+
+    Targets that failed in an earlier run and were not part of this one stay in `failed.txt`; when none is left,
+    the three files are removed.
+    """
+    mine = [batch for batch in run.ledger.batches if batch.library is library]
+    write_report(library.root / "report.json", _report(run, mine), mine)
+    blocks = _failed_blocks(library.root / "failed.txt", mine)
+    failed = "\n".join(f"{why}\n{line}\n" for line, why in blocks.items())
+    for name, content in {"failed.txt": failed, **_retry_scripts(words)}.items():
+        if blocks:
+            newline = "\r\n" if name.endswith(".bat") else "\n"
+            write_file(library.root / name, utf8(content.replace("\n", newline)))
+        else:
+            (library.root / name).unlink(missing_ok=True)
+
+
+def _report(run: Run, batches: Sequence[Batch]) -> dict[str, Any]:
+    """Return `report.json` without its list of files."""
+    return {
+        "program": f"civitai-downloader {__version__}",
+        "started": run.ledger.started,
+        "seconds": round(run.ledger.seconds(), 3),
+        "interrupted": run.ledger.interrupted,
+        "api_requests": run.site.api_requests,
+        "bytes_received": run.progress.received,
+        "counts": dict(sum((batch.counts for batch in batches), Counter[str]())),
+        "targets": [
+            {
+                "source": batch.entry.source,
+                "name": batch.name,
+                "outcome": batch.outcome,
+                "note": batch.note,
+                "counts": dict(batch.counts),
+            }
+            for batch in batches
+        ],
+    }
+
+
+def write_report(path: Path, head: Mapping[str, Any], batches: Sequence[Batch]) -> None:
+    """Write `report.json`: its head, and a line for each file."""
+    queued = (result for batch in batches for result in batch.notable if result.outcome == "queued")
+    lines = chain(chain.from_iterable(batch.lines for batch in batches), (json.dumps(vars(each)) for each in queued))
+    beside = path.with_name("report.json.tmp")
+    with disk_errors(path):
+        beside.unlink(missing_ok=True)  # a symlink in its place is not written through
+        with beside.open("x", encoding="utf-8", errors="replace", newline="\n") as file:
+            file.write(json.dumps(head, ensure_ascii=False, indent=2)[:-2] + ',\n  "files": [')
+            file.writelines(f"{',' if number else ''}\n    {line}" for number, line in enumerate(lines))
+            file.write("\n  ]\n}\n")
+        replace_file(beside, path)
+
+
+def _failed_blocks(path: Path, batches: Sequence[Batch]) -> dict[str, str]:
+    """Return the lines of `failed.txt`, each with the comment that says why: of earlier runs, and of this one."""
+    lines = decode_text(path.read_bytes()).splitlines() if path.is_file() else []
+    earlier = re.findall(r"^((?:#.*\n)*)([^#\n].*)$", "\n".join(lines), re.M)
+    done = {batch.entry.source for batch in batches}
+    blocks = {line: why.strip() for why, line in earlier if line not in done}
+    for batch in batches:
+        reasons = dict.fromkeys(f"# {result.name}: {result.message}" for result in batch.failures)
+        if batch.outcome == "interrupted":
+            reasons["# interrupted"] = None
+        if reasons:
+            blocks[batch.entry.source] = "\n".join(map(printable, reasons))
+    return blocks
+
+
+def _retry_scripts(words: Sequence[str]) -> dict[str, str]:
+    """Return `retry.sh` and `retry.bat`, which run a command in the current folder from wherever they are started."""
+    here = str(Path.cwd())
+    in_batch = [each.replace("%", "%%") for each in (here, " ".join(map(batch_word, words)))]
+    return {
+        "retry.sh": read_data("retry.sh").format(folder=shlex.quote(here), command=shlex.join(words)),
+        "retry.bat": read_data("retry.bat").format(folder=in_batch[0], command=in_batch[1]),
+    }
+
+
+def batch_word(word: str) -> str:
+    """Return a word for a batch file, always quoted: `&` and `(` stand for themselves only in quotes."""
+    return '"' + re.sub(r'(\\*)("|$)', lambda found: 2 * found[1] + found[2].replace('"', '\\"'), word) + '"'
+
+
+# --- What is on disk ------------------------------------------------------------------------------
+
+
+def verify_library(library: Library, clock: Clock) -> Iterator[Result]:
+    """Check what the state log calls done or queued against the disk, one thing after the other; nothing is fetched.
+
+    What is wrong is recorded, so that a run fetches it; what has come from IDM's queue is recorded as done.
+    """
+    for key, record in library.records():
+        clock.check()
+        result = Result("done", *key, record.path, path=record.path, size=record.size, sha256=record.sha256)
+        try:
+            if record.status == "success":
+                _check_record(library, record, clock)
+            elif record.status != "queued":
+                continue
+            elif after := receive_queued(library, key, record, clock):
+                library.record(key, after, source="--verify")
+            else:
+                result = replace(result, outcome="queued")
+        except Failure as failure:
+            library.record(key, replace(record, status="failed"), source="--verify", reason=str(failure))
+            result = replace(result, outcome="failed", reason=failure.reason, message=str(failure))
+        yield result
+
+
+def _check_record(library: Library, record: Record, clock: Clock) -> None:
+    """Raise Failure if a file is not what it was when it was verified."""
+    path = library.at(record.path)
+    size = size_of(path)
+    if size is None:
+        raise Failure("missing", "It is not on disk any more; run again to fetch it.")
+    if size != record.size:
+        raise Failure("size", f"It has {size} bytes instead of {record.size}; run again to fetch it.")
+    with disk_errors(path):
+        if record.sha256 and sha256_of(path, clock).hexdigest() != record.sha256:
+            raise Failure("changed", "Its bytes have changed since they were verified; run again to fetch it.")

@@ -1,0 +1,224 @@
+"""The schedule: two pools, their tasks, twins, hosts at rest and the end. It knows nothing of models."""
+
+from __future__ import annotations
+
+import logging
+import math
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+from ..util.clock import Clock
+from ..util.errors import Failure, Stopped
+from ..util.pace import HostDown
+from ..util.text import scrub
+from .ledger import Countdown, Ledger, Steps, Task
+from .library import Outcome, Result
+
+log = logging.getLogger(__name__)
+
+NOT_GIVEN = frozenset(("archived", "taken-down", "disabled", "early-access", "no-files"))
+AHEAD = 4000
+
+
+# --- The two pools --------------------------------------------------------------------------------
+
+
+@contextmanager
+def pools(workers: int, clock: Clock) -> Iterator[tuple[Executor, Executor]]:
+    """Provide the metadata pool (one worker) and the LoRA pool; left early, they have 0.4 seconds to stop."""
+    metadata = ThreadPoolExecutor(1, "metadata")
+    loras = ThreadPoolExecutor(workers, "lora")
+    try:
+        yield metadata, loras
+    except BaseException:
+        clock.stop()
+        for pool in (metadata, loras):
+            pool.shutdown(wait=False, cancel_futures=True)
+        deadline = time.monotonic() + 0.4
+        names = ("metadata", "lora")
+        while time.monotonic() < deadline and any(t.name.startswith(names) for t in threading.enumerate()):
+            time.sleep(0.02)
+        raise
+    for pool in (metadata, loras):
+        pool.shutdown()
+
+
+@dataclass
+class Backlog:
+    """What was submitted to the LoRA pool and has not ended: how many things, and their published bytes."""
+
+    things: int = 0
+    size: int = 0
+
+
+class Schedule:
+    """Runs tasks until none is left. A task may submit others; none ever waits for another."""
+
+    def __init__(self, clock: Clock, ledger: Ledger) -> None:
+        self._clock, self.ledger = clock, ledger
+        self._lock = threading.Lock()
+        self._open = Countdown(lambda: None)
+        self._listing = Countdown(self._wake_late)
+        self._waiting: list[tuple[float, Task]] = []
+        self._followers: dict[str, list[Task]] = {}
+        self.backlog = Backlog()
+
+    def run(self, tasks: Iterable[Task], workers: int, watch: Callable[[], None]) -> None:
+        """Do the tasks and all that they submit; `watch` is called some ten times a second in this thread."""
+        with pools(workers, self._clock) as (self._metadata, self._loras):
+            self._open.begin()
+            for task in tasks:
+                self.submit(task)
+            self._open.end()
+            while not self._open.ended.wait(0.1 if self._next_due() == math.inf else 0.02):
+                self._wake_due()
+                watch()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing is left to do (but to wait for IDM)."""
+        return self._open.ended.is_set()
+
+    def submit(self, task: Task) -> None:
+        """Do a task when its turn comes."""
+        for countdown in self._counting(task):
+            countdown.begin()
+        with self._lock:
+            if task.late:
+                self._waiting.append((math.inf, task))
+                return
+            if task.wanted is not None:
+                self.backlog.things += 1
+                self.backlog.size += task.wanted.size
+        self._start(task)
+
+    def _counting(self, task: Task) -> list[Countdown]:
+        """Return who counts a task; the listing counts what may still bring something up."""
+        lists = task.wanted is None and not task.late
+        found = (task.group, self._listing if lists else None, task.batch.tasks, self._open)
+        return [each for each in found if each is not None]
+
+    def _start(self, task: Task) -> None:
+        """Queue a task, or let it wait for its twin: the same bytes are fetched once."""
+        if task.wanted is not None:
+            with self._lock:
+                followers = self._followers.get(task.wanted.identity)
+                if followers is not None:
+                    followers.append(task)
+                    return
+                self._followers[task.wanted.identity] = []
+        self._enqueue(task)
+
+    def _enqueue(self, task: Task) -> None:
+        self._clock.check()
+        (self._metadata if task.wanted is None else self._loras).submit(self._run, task)
+
+    def _run(self, task: Task) -> None:
+        try:
+            self._clock.check()
+            if self.do(task):
+                self._end(task)
+        except Stopped:
+            return
+
+    def _end(self, task: Task) -> None:
+        if task.wanted is not None:
+            with self._lock:
+                followers = self._followers.pop(task.wanted.identity)
+                self.backlog.things -= 1
+                self.backlog.size -= task.wanted.size
+            for follower in followers:
+                self._start(follower)
+        for countdown in self._counting(task):
+            countdown.end()
+
+    # --- One task ---
+
+    def do(self, task: Task) -> bool:
+        """Do a task, or one step of it, in this thread; return whether it has ended. Raises Stopped.
+
+        Every exception becomes a result here, and nowhere else.
+        """
+        try:
+            result = task.action()
+            if isinstance(result, Iterator):
+                return self._step(task, result)
+            if result is not None and task.wanted is not None:
+                task.batch.library.note(task.wanted, result)
+        except HostDown as down:
+            if task.wanted is not None:
+                self._put_off(task, down.until)
+                return False
+            result = self._failed(task, down)
+        except Exception as error:
+            result = self._failed(task, error)
+        if result is not None:
+            self.ledger.add(task, result)
+        return True
+
+    def _step(self, task: Task, steps: Steps) -> bool:
+        """Take one step of a listing. While thousands of things wait for a worker it rests: memory stays bounded."""
+        going_on = replace(task, action=lambda: steps)
+        if self.backlog.things > AHEAD:
+            self._put_off(going_on, self._clock.now() + 0.2)
+            return False
+        for _ in steps:
+            self._enqueue(going_on)
+            return False
+        return True
+
+    def _failed(self, task: Task, error: Exception) -> Result:
+        """Return the result that an exception stands for, and put that of a wanted thing on record."""
+        if not isinstance(error, Failure):
+            if self._clock.stopped:
+                raise Stopped from None
+            log.error("%s", scrub(traceback.format_exc()))
+            words = scrub(f"{type(error).__name__}: {error}")
+            error = Failure("bug", f"This is a fault of the program ({words}); please report it.")
+        wanted, name = task.wanted, task.name or task.batch.name
+        given = NOT_GIVEN if wanted is not None else NOT_GIVEN | {"gone"}
+        outcome: Outcome = "skipped" if task.batch.origin != "line" and error.reason in given else "failed"
+        result = Result(
+            outcome, wanted.kind if wanted else "page", wanted.id if wanted else "", name,
+            path=wanted.path if wanted else "", reason=error.reason, message=str(error),
+        )  # fmt: skip
+        if wanted is not None:
+            try:
+                task.batch.library.note(wanted, result)
+            except Failure as failure:
+                return replace(result, outcome="failed", reason=failure.reason, message=str(failure))
+        return result
+
+    # --- Tasks that wait ---
+
+    def _put_off(self, task: Task, until: float) -> None:
+        with self._lock:
+            self._waiting.append((until, task))
+
+    def _wake_late(self) -> None:
+        """Nothing is left to be listed: queue what waited for that."""
+        self._wake(lambda until: until == math.inf)
+
+    def _wake_due(self) -> None:
+        """Queue what has waited long enough, such as for a host to come back; the first of those tries it."""
+        now, first = self._clock.now(), self._next_due()
+        if first <= now:
+            self._wake(lambda until: until <= now)
+        elif first < math.inf:
+            self._clock.sleep(min(2.0, first - now))
+
+    def _next_due(self) -> float:
+        with self._lock:
+            return min((until for until, _ in self._waiting), default=math.inf)
+
+    def _wake(self, is_due: Callable[[float], bool]) -> None:
+        with self._lock:
+            due = [task for until, task in self._waiting if is_due(until)]
+            self._waiting = [each for each in self._waiting if not is_due(each[0])]
+        for task in due:
+            self._enqueue(task)

@@ -1,0 +1,272 @@
+"""Visits: what is done with a target. Pages are written; files, pictures and further targets are submitted."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
+from itertools import chain
+from typing import Any
+
+from ..util.errors import Failure
+from ..util.files import write_file, write_json
+from ..util.names import folder_name
+from ..util.text import printable, scrub, scrub_json, utf8
+from .answers import File, Model, is_by, number_at, objects_at, text_at
+from .catalogue import Catalogue, unless_refused
+from .choice import LORA_TYPES, choose_versions
+from .data import read_data
+from .deliveries import Deliveries
+from .ledger import Batch, Countdown, Origin, Steps, Task
+from .library import Libraries, Record
+from .pages import description_page, model_text, post_facts
+from .pictures import Pictures
+from .places import Wanted, page_folder
+from .settings import Settings
+from .shelf import Album, Shelf
+from .site import Site
+from .targets import Entry, Target
+
+log = logging.getLogger(__name__)
+
+
+class Visits:
+    """Visits targets. All of it happens in the metadata pool, which has one worker."""
+
+    def __init__(
+        self, site: Site, catalogue: Catalogue, libraries: Libraries, deliveries: Deliveries, pictures: Pictures
+    ) -> None:
+        self._site, self._catalogue, self._libraries = site, catalogue, libraries
+        self._schedule, self._deliveries, self._pictures = deliveries.schedule, deliveries, pictures
+        self._visited: set[tuple[object, Target, Settings]] = set()
+
+    def open(self, entry: Entry, origin: Origin = "line", name: str = "") -> Task:
+        """Return the task that visits a target. Raises UsageError when another run writes to its output folder."""
+        batch = self._schedule.ledger.open(entry, self._libraries.open(entry.settings.output), origin, self._settle)
+        batch.name = name or batch.name
+        return Task(batch, partial(self._visit, batch))
+
+    def _settle(self, batch: Batch) -> None:
+        """Everything behind a target has ended: start what was queued, and put the target's page on record."""
+        self._deliveries.start_queue(batch.notable)
+        name, path = batch.page
+        if path and not batch.failures:
+            with suppress(Failure):  # the next write will fail as well, and say so
+                batch.library.record(("page", name), Record("success", path), source=batch.entry.source)
+
+    def _visit(self, batch: Batch) -> Steps | None:
+        target = batch.entry.target
+        if target.kind == "user" and target.part not in ("models", "posts"):
+            self._schedule.submit(Task(batch, partial(self._visit_pictures_of_user, batch)))
+        if target.kind in ("user", "tag", "collection"):
+            return self._visit_listing(batch)
+        if target.kind == "post":
+            return self._visit_post(batch)
+        if target.kind == "image":
+            return self._visit_image(batch)
+        self._visit_model(batch)
+        return None
+
+    # --- Listings ---
+
+    def _visit_listing(self, batch: Batch) -> Steps:
+        """Give every target of a listing a batch of its own, page by page; a collection may hold pictures too."""
+        entry = batch.entry
+        for page in self._catalogue.listing(entry.target, entry.settings):
+            for target, answer in page:
+                if answer is not None:
+                    self._catalogue.remember_model(target.id, answer)
+                elif target.kind == "model":
+                    self._catalogue.expect(target.id)
+                child = replace(entry, target=target)
+                self._schedule.submit(self.open(child, "listing", f"{target.kind} {target.id}"))
+            yield
+        if entry.target.kind == "collection":
+            yield from self._visit_collection(batch)
+
+    def _visit_pictures_of_user(self, batch: Batch) -> Steps:
+        target, settings = batch.entry.target, batch.entry.settings
+        found = self._catalogue.pictures_of_user(target, settings)
+        first = next(found, [])
+        name = (text_at(first[0], "username") if first else "") or target.name
+        yield
+        album = Album(printable(name), ("users", folder_name(name), "images"), chain([first], found))
+        yield from self._pictures.bring_album(batch, album)
+
+    def _visit_collection(self, batch: Batch) -> Steps:
+        """Write a collection's own page, and bring its pictures if it is one of pictures."""
+        collection_id, settings, library = batch.entry.target.id, batch.entry.settings, batch.library
+        facts = self._catalogue.collection(collection_id)
+        folder = ("collections", folder_name(text_at(facts, "name"), f" [{collection_id}]"))
+        batch.name = printable(f"{text_at(facts, 'name')} [{collection_id}]")
+        listed: list[int] = []
+        album = Album(batch.name, folder, self._catalogue.pictures_of_collection(collection_id, settings))
+        yield from self._pictures.bring_album(batch, album, lambda item: listed.append(number_at(item, "id")))
+        of_this_line = (each for each in self._schedule.ledger.batches if each.entry.source == batch.entry.source)
+        if not listed and not any(each is not batch for each in of_this_line):
+            batch.note = "the site shows nothing in it; a token or --cookies may help"
+        page = {**facts, "items": listed}
+        write_json(library.at(library.place(folder, "collection.json")), scrub_json(page))
+        batch.page = f"collection/{collection_id}", "/".join(folder)
+
+    # --- Posts and pictures ---
+
+    def _visit_post(self, batch: Batch) -> Steps:
+        """Bring a post home as its author laid it out."""
+        post_id, settings, library = batch.entry.target.id, batch.entry.settings, batch.library
+        folder, batch.name = ("posts", str(post_id)), f"post {post_id}"
+        items, post = self._catalogue.pictures_of_post(post_id, settings)
+        page = self._site.page_url(f"/posts/{post_id}")
+        facts = post_facts(post, post_id, page, [number_at(each, "id") for each in items])
+        write_json(library.at(library.place(folder, "post.json")), scrub_json(facts))
+        self._bring_resources(batch, {number_at(post, "modelVersionId")} - {0})
+        batch.page = f"post/{post_id}", "/".join(folder)
+        yield
+        album = Album(batch.name, folder, [items], partial(self._bring_resources, batch))
+        yield from self._pictures.bring_album(batch, album)
+
+    def _visit_image(self, batch: Batch) -> Steps:
+        """Bring one picture home, into `images/`."""
+        item = self._site.image(batch.entry.target.id)
+        batch.name = f"image {batch.entry.target.id}"
+        album = Album(batch.name, ("images",), [[item]], partial(self._bring_resources, batch))
+        yield from self._pictures.bring_album(batch, album)
+        post_id = number_at(item, "postId")
+        if post_id and batch.entry.settings.loras:
+            with unless_refused(f"the post of image {number_at(item, 'id')}"):
+                post = self._catalogue.post(post_id)
+                self._bring_resources(batch, {number_at(post, "modelVersionId")} - {0})
+
+    def _bring_resources(self, batch: Batch, versions: Iterable[int]) -> None:
+        """Fetch the LoRAs that pictures were made with into their creators' folders, without their galleries."""
+        settings = batch.entry.settings
+        if not settings.loras or settings.only in ("images", "metadata"):
+            return
+        plain = replace(settings, only="models", latest=False, types=(), base_models=())
+        for version in sorted(versions):
+            target = Target("version", version=version)
+            if self._is_first_visit(target, plain):
+                child = Entry(target, plain, batch.entry.source)
+                self._schedule.submit(self.open(child, "resource", f"version {version}"))
+
+    def _is_first_visit(self, target: Target, settings: Settings) -> bool:
+        key = (settings.output.absolute(), target, settings)
+        is_first = key not in self._visited
+        self._visited.add(key)
+        return is_first
+
+    # --- Models ---
+
+    def _visit_model(self, batch: Batch) -> None:
+        """Ask for the model of a target, write its pages, and submit its files, pictures and galleries."""
+        entry, settings = batch.entry, batch.entry.settings
+        if batch.origin == "resource" and not self._is_wanted_resource(entry.target, settings):
+            batch.note = "left out: no LoRA"
+            return
+        model, target = self._catalogue.resolve(entry.target)
+        batch.name = printable(f"{model.name} [{model.id}]")
+        if entry.target.kind in ("id", "hash") and batch.origin == "line":
+            log.info("%s is %s", entry.target.id or entry.target.name, batch.name)
+        if not self._is_first_visit(target, settings):
+            batch.note = "the same as an earlier line"
+            return
+        if settings.types and model.type.casefold() not in {each.casefold() for each in settings.types}:
+            batch.note = f"left out: its type is {model.type}"
+            return
+        self._write_pages(batch, model)
+        versions = choose_versions(model, target, settings)
+        if not versions and model.versions:
+            batch.note = "left out: no version of the wanted base models"
+        elif not versions:
+            raise Failure("no-files", "The model has no published version with files.")
+        for version in versions:
+            self._visit_version(batch, target, Shelf(model, version, settings, batch.library, entry.source))
+
+    def _is_wanted_resource(self, target: Target, settings: Settings) -> bool:
+        """Return whether a version that pictures were made with is a LoRA (or, with --checkpoints, a checkpoint)."""
+        kind = self._catalogue.type_of_version(target.version)
+        return kind in LORA_TYPES or (settings.checkpoints and kind == "checkpoint")
+
+    def _write_pages(self, batch: Batch, model: Model) -> None:
+        library, folder = batch.library, page_folder(batch.entry.settings.layout, model)
+        library.check_links(library.place(folder, "model.json"))
+        url = self._site.page_url(f"/models/{model.id}", model.level)
+        write_json(library.at(library.place(folder, "model.json")), scrub_json(model.raw))
+        write_file(library.at(library.place(folder, "model.txt")), utf8(scrub(model_text(model, url))))
+        page = description_page(model, url, read_data("description.html"))
+        write_file(library.at(library.place(folder, "description.html")), utf8(page))
+        batch.page = f"model/{model.id}", "/".join(folder)
+
+    def _visit_version(self, batch: Batch, target: Target, shelf: Shelf) -> None:
+        """Submit what belongs to one version: its preview first, then its files, pictures and gallery."""
+        settings, album, source = shelf.settings, shelf.album(), batch.entry.source
+        files = shelf.wanted_files(self._site, target)
+        group = Countdown(lambda: self._schedule.submit(Task(batch, partial(self._write_sidecars, shelf, files))))
+        group.begin()
+        if unusable := len(objects_at(shelf.version.raw, "images")) - len(shelf.version.images):
+            log.warning("%s: %d pictures without a usable link were left out.", album.name, unusable)
+        preview = shelf.preview()
+        if preview is not None and settings.only != "metadata":
+            self._deliveries.order(batch, album.wanted(preview, batch.library, source), group)
+        if settings.wants_files:
+            self._order_files(batch, target, shelf, files, group)
+        group.end()
+        if settings.wants_images:
+            for image in shelf.previews():
+                self._deliveries.order(batch, album.wanted(image, batch.library, source))
+        if settings.only != "models":
+            self._schedule.submit(Task(batch, partial(self._visit_gallery, batch, shelf)))
+
+    def _order_files(
+        self, batch: Batch, target: Target, shelf: Shelf, files: list[tuple[File, Wanted]], group: Countdown
+    ) -> None:
+        missing = shelf.missing(target, files, listed=batch.origin != "line")
+        if missing is not None:
+            self._schedule.do(Task(batch, lambda: missing))
+            return
+        for _, wanted in files:
+            self._deliveries.order(batch, wanted, group)
+
+    def _write_sidecars(self, shelf: Shelf, files: list[tuple[File, Wanted]]) -> None:
+        path = f"/models/{shelf.model.id}?modelVersionId={shelf.version.id}"
+        shelf.write_sidecars(files, self._site.page_url(path, shelf.model.level))
+
+    # --- Galleries ---
+
+    def _visit_gallery(self, batch: Batch, shelf: Shelf) -> Steps:
+        """Bring a version's gallery; then the showcase pictures it did not have, and the posts these belong to."""
+        settings, version, library = shelf.settings, shelf.version, batch.library
+        showcase = {image.id for image in shelf.previews()}
+        listed: dict[int, dict[str, Any]] = {}
+
+        def note(item: dict[str, Any]) -> None:
+            """Remember which showcase pictures the gallery has."""
+            if number_at(item, "id") in showcase:
+                listed[number_at(item, "id")] = item
+
+        if settings.gallery and settings.max_images != 0:
+            query = {"modelVersionId": version.id, "browsingLevel": settings.level}
+            album = shelf.album(self._site.images(query, settings.max_images))
+            yield from self._pictures.bring_album(batch, album, note)
+        album = shelf.album()
+        for image in shelf.previews():
+            if image.id not in listed and library.size(album.prompt_path(image.id, library)) is None:
+                self._pictures.write_prompt(batch, album, image)
+        self._submit_posts(batch, shelf, [listed[image.id] for image in shelf.previews() if image.id in listed])
+
+    def _submit_posts(self, batch: Batch, shelf: Shelf, shown: list[dict[str, Any]]) -> None:
+        """Ask for the posts of the creator which the showcase of a version consists of."""
+        for post_id in dict.fromkeys(number_at(item, "postId") for item in shown if is_by(item, shelf.model.creator)):
+            order = [number_at(item, "id") for item in shown if number_at(item, "postId") == post_id]
+            path = batch.library.place(shelf.folder, f"post-{post_id}.json")
+            if post_id and (shelf.settings.refresh or not batch.library.at(path).is_file()):
+                self._schedule.submit(Task(batch, partial(self._write_post, batch, path, post_id, order)))
+
+    def _write_post(self, batch: Batch, path: str, post_id: int, images: list[int]) -> None:
+        """Write `post-<id>.json` beside a version whose showcase is a post of its creator."""
+        with unless_refused(f"the text of post {post_id}"):
+            post = self._catalogue.post(post_id)
+            facts = post_facts(post, post_id, self._site.page_url(f"/posts/{post_id}"), images)
+            write_json(batch.library.at(path), scrub_json(facts))

@@ -1,0 +1,147 @@
+"""Words: what the user is told of a run, in the user's language."""
+
+from __future__ import annotations
+
+import json
+import locale
+import logging
+import os
+from collections.abc import Iterable, Sequence
+
+from ..util.screen import Screen
+from ..util.text import human_size
+from .data import read_data
+from .library import Result
+from .run import Run
+
+log = logging.getLogger(__name__)
+
+TOLD_BY_HEADING = frozenset(
+    "needs-token token-refused disabled archived gone region forbidden quota still hash".split()
+)
+
+
+class Words:
+    """The sentences of one language."""
+
+    def __init__(self, language: str) -> None:
+        """`language` is `en`, `ja` or `ko`."""
+        catalogue = json.loads(read_data("messages.json"))
+        self._words: dict[str, str] = {**catalogue["en"], **catalogue[language]}
+
+    def __call__(self, key: str, **values: object) -> str:
+        """Return a sentence with its values filled in; without one, the key."""
+        return (self._words.get(key) or key).format(**values)
+
+
+def system_language() -> str:
+    """Return the language to speak in the locale that the environment or the system names: `en`, `ja` or `ko`."""
+    named = filter(None, map(os.environ.get, ("LC_ALL", "LC_MESSAGES", "LANG")))
+    language = (next(named, None) or locale.getlocale()[0] or "")[:2].lower()  # Windows says "Japanese_Japan"
+    return language if language in ("ja", "ko") else "en"
+
+
+def clock_time(seconds: float) -> str:
+    """Return seconds as `1:02:03` or `2:03`."""
+    minutes, second = divmod(int(min(seconds, 3600 * 999)), 60)
+    hours, minute = divmod(minutes, 60)
+    return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
+
+
+def progress_line(words: Words, run: Run, speed: float) -> str:
+    """Return `42/180 models, 3 failed (retrying…)` with bytes, speed (bytes a second) and time left."""
+    ledger, received = run.ledger, run.progress.received
+    parts = [words("progress", done=ledger.settled, total=len(ledger.batches))]
+    failed = ledger.counts["failed"]
+    if failed or run.is_retrying:
+        parts.append(words("failed", count=failed) + (words("retrying") if run.is_retrying else ""))
+    parts.append(human_size(received))
+    if speed >= 1:
+        parts.append(f"{human_size(speed)}/s")
+        left = run.bytes_left()
+        if left > 0:
+            parts.append(words("eta", time=clock_time(left / speed)))
+    return words("comma").join(parts)
+
+
+class ProgressDisplay:
+    """Shows how far a run is: bars on a terminal (`live`), elsewhere a plain line now and then."""
+
+    PLAIN_EVERY = 10.0
+
+    def __init__(self, words: Words, screen: Screen, *, live: bool) -> None:
+        self._words, self._screen, self._live = words, screen, live
+        self._next_line, self._last_line = 0.0, ""
+        self._speed, self._sampled, self._sample = 0.0, 0.0, 0
+
+    def watch(self, run: Run) -> None:
+        """Show how far the run is; called some ten times a second from the main thread."""
+        now, ledger = run.ledger.seconds(), run.ledger
+        self._measure(now, run.progress.received)
+        line = progress_line(self._words, run, self._speed)
+        if self._live:
+            self._screen.draw(line, run.progress.active())
+        elif (now >= self._next_line or run.is_over) and line != self._last_line:
+            self._next_line, self._last_line = now + self.PLAIN_EVERY, line
+            facts = {"event": "progress", "models": ledger.settled, "total": len(ledger.batches)}
+            facts |= {"failed": ledger.counts["failed"], "bytes": run.progress.received}
+            log.info("%s", line, extra={"facts": facts})
+
+    def _measure(self, now: float, received: int) -> None:
+        """Keep a speed (bytes a second) in which the last seconds count most."""
+        if now - self._sampled >= 1:
+            fresh = (received - self._sample) / (now - self._sampled)
+            self._speed = fresh if not self._speed else 0.7 * self._speed + 0.3 * fresh
+            self._sampled, self._sample = now, received
+
+
+def say_failures(words: Words, failures: Iterable[Result]) -> None:
+    """Name every failure, grouped by what the user can do about it."""
+    groups: dict[str, list[Result]] = {}
+    for failure in failures:
+        groups.setdefault(failure.reason, []).append(failure)
+    for reason, members in groups.items():
+        key = f"reason.{reason}"
+        heading = words(key) if words(key) != key else reason
+        log.warning("%s (%d)", heading, len(members), extra={"facts": {"event": "reason", "reason": reason}})
+        for each in members:
+            facts = {"event": "failure", "reason": reason, "name": each.name, "path": each.path}
+            line = f"  {each.name}" if reason in TOLD_BY_HEADING else f"  {each.name}: {each.message}"
+            log.warning("%s", line, extra={"facts": facts})
+
+
+def _say_list(words: Words, heading: str, rows: Sequence[str]) -> None:
+    if rows:
+        log.info("%s", words(heading, count=len(rows)))
+    for row in rows:
+        log.info("  %s", row)
+
+
+def say_summary(words: Words, run: Run) -> None:
+    """Say what the run brought, and what is missing."""
+    batches = run.ledger.batches
+    for batch in batches:
+        if batch.note:
+            log.info("%s: %s", batch.name, batch.note)
+    say_failures(words, (failure for batch in batches for failure in batch.failures))
+    results = [result for batch in batches for result in batch.notable]
+    withheld = [each for each in results if each.outcome == "skipped" and each.reason]
+    done = [each for each in results if each.outcome == "done"]
+    _say_list(words, "withheld", [f"{each.name}: {each.message}" for each in withheld])
+    _say_list(words, "pickles", [f"{each.path}: {each.scan}" for each in done if each.scan])
+    _say_list(words, "unverified", [each.path for each in done if not each.verified])
+    _say_totals(words, run)
+
+
+def _say_totals(words: Words, run: Run) -> None:
+    counts, requests, received = run.ledger.counts, run.site.api_requests, run.progress.received
+    size, time = human_size(received), clock_time(run.ledger.seconds())
+    done, skipped, failed = counts["done"], counts["skipped"], counts["failed"]
+    total = words("summary", done=done, size=size, skipped=skipped, failed=failed, time=time)
+    level = logging.WARNING if failed or counts["queued"] or run.ledger.interrupted else logging.INFO
+    facts = {"event": "summary", **dict(counts), "bytes": received, "requests": requests}
+    log.log(level, "%s", total, extra={"facts": facts})
+    if counts["queued"]:
+        log.warning("%s", words("queued", count=counts["queued"]))
+    each = 1000 * requests / run.ledger.pictures if run.ledger.pictures else 0
+    log.debug("%s", words("requests", count=requests, each=round(each)))

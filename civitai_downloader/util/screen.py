@@ -1,0 +1,78 @@
+"""The screen: messages on a stream, above the bars of what is under way."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Sequence
+from typing import Any, TextIO
+
+from .clock import utc_text
+from .transfer import Meter
+
+
+class Screen:
+    """Messages on a stream and, where it is a terminal, bars below them."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._line: Any = None
+        self._bars: dict[int, Any] = {}
+
+    def write(self, text: str) -> None:
+        """Write a message above the bars."""
+        if self._line is not None:
+            self._line.write(text, file=self._stream, end="")
+        else:
+            self._stream.write(text)
+
+    def flush(self) -> None:
+        """Hand over what was written."""
+        self._stream.flush()
+
+    def show_log(self, log: logging.Logger, level: str, *, as_json: bool) -> None:
+        """Show the messages of a logger from this level on, as text or as one JSON object on each line."""
+        handler = logging.StreamHandler(self)
+        if as_json:
+            handler.addFilter(_as_json)
+        log.handlers, log.propagate = [handler], False
+        log.setLevel(level)
+
+    def draw(self, line: str, meters: Sequence[Meter]) -> None:
+        """Show a line, and a bar below it for each transfer."""
+        from tqdm import tqdm  # not needed where nothing is drawn
+
+        if self._line is None:
+            self._line = tqdm(bar_format="{desc}", position=0, leave=False, file=self._stream)
+        self._line.set_description_str(line)
+        active = {id(meter): meter for meter in meters}
+        for gone in self._bars.keys() - active.keys():
+            self._bars.pop(gone).close()
+        for key, meter in active.items():
+            if key not in self._bars:
+                taken = {abs(bar.pos) for bar in self._bars.values()}
+                place = next(place for place in range(1, 200) if place not in taken)
+                self._bars[key] = tqdm(
+                    desc=meter.name[-40:], total=meter.total, unit="B", unit_scale=True, unit_divisor=1024,
+                    position=place, leave=False, file=self._stream,
+                )  # fmt: skip
+            bar = self._bars[key]
+            bar.total, bar.n = meter.total, meter.done
+            bar.refresh()
+
+    def finish(self) -> None:
+        """Take the bars away."""
+        for bar in reversed(list(self._bars.values())):
+            bar.close()
+        if self._line is not None:
+            self._line.close()
+        self._bars, self._line = {}, None
+
+
+def _as_json(record: logging.LogRecord) -> bool:
+    """Make one JSON object of a message and its facts."""
+    facts = getattr(record, "facts", {})
+    level, message = record.levelname.lower(), record.getMessage()
+    whole = {"at": utc_text(record.created), "level": level, "message": message, **facts}
+    record.msg, record.args, record.exc_info = json.dumps(whole, ensure_ascii=False), (), None
+    return True
