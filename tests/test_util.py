@@ -524,7 +524,7 @@ def test_link_or_copy_gives_the_same_bytes(tmp_path: Path, monkeypatch: pytest.M
 )
 def test_disk_errors_name_path_and_remedy(code: int, reason: str) -> None:
     with (
-        pytest.raises(Failure, match=r"[/\\]some[/\\]file.*(free some space|rights)") as caught,
+        pytest.raises(Failure, match=r"[/\\]some[/\\]file.*(free some space|permissions)") as caught,
         disk_errors(Path("/some/file")),
     ):
         raise OSError(code, os.strerror(code))
