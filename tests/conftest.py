@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from civitai_downloader.__main__ import TOKEN_VARIABLES, main
 from civitai_downloader.util.clock import Clock
@@ -16,6 +17,9 @@ from tests.fake_civitai import FakeCivitai, World
 
 PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 State = Callable[[], dict[tuple[str, str], dict[str, Any]]]
+
+settings.register_profile("steady", deadline=None, max_examples=200, suppress_health_check=list(HealthCheck))
+settings.load_profile("steady")
 
 
 class QuickClock(Clock):
@@ -34,6 +38,23 @@ class QuickClock(Clock):
         self.slept.append(seconds)
         super().sleep(min(seconds, 0.005))
         self._ahead = max(self._ahead, awake - time.monotonic())
+
+
+class FakeClock(Clock):
+    """A clock that only moves when somebody sleeps."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.time = 1000.0
+        self.slept: list[float] = []
+
+    def now(self) -> float:
+        return self.time
+
+    def sleep(self, seconds: float) -> None:
+        self.check()
+        self.slept.append(round(seconds, 6))
+        self.time += max(0.0, seconds)
 
 
 class Runner:

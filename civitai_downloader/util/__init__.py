@@ -1,4 +1,4 @@
-"""Tools that have never heard of Civitai, one subject a room. Sizes are bytes, times are seconds."""
+"""Tools that know nothing of Civitai, one subject a room. Sizes are in bytes, times in seconds."""
 
 from .clock import Clock
 from .errors import Failure, UsageError

@@ -161,6 +161,39 @@ def feed_hash(digest: Any, path: Path, start: int, end: int, clock: Clock) -> No
             start += len(block)
 
 
+class PrefixHash:
+    """The SHA256 of the beginning of a file that is still growing; without `wanted` nothing is done."""
+
+    STEP = 16 << 20
+
+    def __init__(self, path: Path, clock: Clock, *, wanted: bool) -> None:
+        self._path, self._clock = path, clock
+        self._digest = hashlib.sha256() if wanted else None
+        self._end = 0
+
+    def add(self, chunk: bytes, start: int, frontier: int) -> None:
+        """Hash a chunk that stands at `start`. If that is not its turn, read some of the bytes before `frontier`."""
+        if self._digest is not None and start == self._end:
+            self._digest.update(chunk)
+            self._end += len(chunk)
+        else:
+            self.catch_up(frontier, self.STEP)
+
+    def catch_up(self, frontier: int, most: int | None = None) -> None:
+        """Read the file up to `frontier`, or `most` bytes of it. Raises OSError and Stopped."""
+        end = frontier if most is None else min(frontier, self._end + most)
+        if self._digest is not None and end > self._end:
+            feed_hash(self._digest, self._path, self._end, end, self._clock)
+            self._end = end
+
+    def hexdigest(self) -> str:
+        """Return the hash of what has been read, an empty text if it is not wanted."""
+        return self._digest.hexdigest() if self._digest is not None else ""
+
+
+# --- Links -----------------------------------------------------------------------------------------
+
+
 @lru_cache(maxsize=4096)
 def planted_link(root: Path, folder: Path) -> Path | None:
     """Return the first symlink between `root` and `folder` that a stranger made, None if there is none.
