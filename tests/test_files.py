@@ -16,6 +16,7 @@ import pytest
 from civitai_downloader.util.clock import Clock
 from civitai_downloader.util.errors import Failure, Stopped
 from civitai_downloader.util.files import (
+    PrefixHash,
     disk_errors,
     feed_hash,
     free_space,
@@ -132,6 +133,29 @@ def test_a_hash_goes_on_from_where_it_was(tmp_path: Path) -> None:
     for start, end in itertools.pairwise((0, *ends)):
         feed_hash(digest, tmp_path / "file", start, end, Clock())
         assert digest.digest() == hashlib.sha256(data[:end]).digest()
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_the_hash_of_a_growing_file_takes_what_is_there_without_a_gap(tmp_path: Path, wanted: bool) -> None:
+    data, path = os.urandom(50_000), tmp_path / "file"
+    path.write_bytes(data[:20_000])
+    prefix = PrefixHash(path, Clock(), wanted=wanted)
+
+    def hashed(end: int) -> bool:
+        return prefix.hexdigest() == (hashlib.sha256(data[:end]).hexdigest() if wanted else "")
+
+    prefix.add(data[:5000], 0, 5000)
+    assert hashed(5000)
+    prefix.add(data[40_000:], 40_000, 5000)
+    assert hashed(5000)
+    prefix.catch_up(20_000, 1000)
+    assert hashed(6000)
+    prefix.add(b"", 50_000, 20_000)
+    assert hashed(20_000)
+    path.write_bytes(data)
+    prefix.catch_up(50_000)
+    prefix.catch_up(50_000)
+    assert hashed(50_000)
 
 
 def test_a_short_write_means_a_full_disk() -> None:

@@ -38,12 +38,13 @@ def traffic(clock: Clock, progress: Progress | None = None, tries: int = 2) -> T
 class Server:
     """Answers without a network: `data`, of which each answer brings `most` bytes and then breaks.
 
-    It honours Range but ignores If-Range; `asked` has the headers of each request. `answering` is called before each.
+    It honours Range but ignores If-Range, and tells how long the body is if `measured`; `asked` has the headers of each
+    request. `answering` is called before each.
     """
 
     def __init__(self, data: bytes, clock: Clock, *, most: int = 1 << 30, **headers: str) -> None:
         self.data, self.most, self.headers = data, most, headers
-        self.clock = clock
+        self.clock, self.measured = clock, True
         self.asked: list[Headers] = []
         self.answering: Callable[[], object] = lambda: None
 
@@ -52,7 +53,8 @@ class Server:
         self.asked.append(headers)
         start = int(headers.get("Range", "bytes=0-").removeprefix("bytes=").partition("-")[0])
         told = {name.replace("_", "-"): value for name, value in self.headers.items()}
-        told["Content-Length"] = str(len(self.data) - start)
+        if self.measured:
+            told["Content-Length"] = str(len(self.data) - start)
         if "Range" in headers:
             told["Content-Range"] = f"bytes {start}-{len(self.data) - 1}/{len(self.data)}"
         return Answer(206 if "Range" in headers else 200, told, self.data[start:], self.most)
@@ -170,6 +172,27 @@ def test_more_bytes_than_are_wanted_are_refused(tmp_path: Path) -> None:
         server.transfer(tmp_path / "a.part", size=5).run()
     assert caught.value.reason == "size"
     assert not list(tmp_path.iterdir())
+
+
+def test_a_body_of_unknown_length_ends_at_the_limit(tmp_path: Path) -> None:
+    server = Server(bytes((1 << 20) + 1), FakeClock())
+    server.measured = False
+    with pytest.raises(Failure, match="more than the 1048576 bytes announced; refusing") as caught:
+        server.transfer(tmp_path / "a.part").run()
+    assert caught.value.reason == "size"
+    server.data = bytes(1 << 20)
+    assert server.transfer(tmp_path / "a.part").run().size == 1 << 20
+
+
+def test_without_a_validator_or_a_hash_a_body_begins_anew(tmp_path: Path) -> None:
+    for trusted, again in ((False, {}), (True, {"Range": "bytes=200000-"})):
+        data, part = os.urandom(300_000), tmp_path / f"{trusted}.part"
+        server = Server(data, FakeClock(), most=200_000)
+        with pytest.raises(Unreachable, match="broke"):
+            server.transfer(part, tries=-1, trusted=trusted).run()
+        server.most = 1 << 30
+        assert server.transfer(part, trusted=trusted).run().sha256 == hashlib.sha256(data).hexdigest()
+        assert server.asked == [{}, again]
 
 
 def test_what_was_discarded_is_not_taken_up_again(tmp_path: Path) -> None:
