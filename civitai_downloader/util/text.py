@@ -6,7 +6,6 @@ import json
 import locale
 import re
 from contextlib import suppress
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -120,15 +119,9 @@ def web_link(text: str) -> str:
     """Return the text if it is a complete http or https link, else an empty text."""
     with suppress(ValueError):
         parts = urlsplit(text)
-        return text if parts.scheme in ("http", "https") and _is_host(parts.netloc) else ""
+        named = re.fullmatch(r"\S+", parts.hostname or "") and parts.port != 0
+        return text if parts.scheme in ("http", "https") and named else ""
     return ""
-
-
-@lru_cache(256)
-def _is_host(place: str) -> bool:
-    """Return whether this is a host, with or without a port. Raises ValueError for some texts that are not."""
-    parts = urlsplit(f"//{place}")
-    return bool(re.fullmatch(r"\S+", parts.hostname or "")) and parts.port != 0
 
 
 # --- Devalue, the form in which web pages carry their data -------------------------------------------

@@ -155,9 +155,9 @@ class Transfer:
     # Attempts
 
     def _persist(self) -> Received:
-        """Attempt until the body is complete. Raises the last trouble when that is not to be expected any more."""
+        """Try until the body is complete. Raises the last fault once there is no hope left, as `run` says."""
         clock, barren = self._traffic.clock, 0
-        mark, lively = self._ranges.here, clock.now()  # the last growth by 64 KiB
+        mark, lively = self._ranges.here, clock.now()  # when it last grew by 64 KiB, and to what
         while True:
             before = self._ranges.here
             try:
