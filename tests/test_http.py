@@ -5,15 +5,20 @@ from __future__ import annotations
 import socket
 import threading
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from email.utils import formatdate
 from typing import Any
 
 import pytest
+import requests
+import urllib3
 from hypothesis import given
 from hypothesis import strategies as st
 
 from civitai_downloader.util.clock import Clock
-from civitai_downloader.util.errors import Failure
+from civitai_downloader.util.errors import Failure, Unreachable
+from civitai_downloader.util.files import READ
 from civitai_downloader.util.http import Http, HttpRules, _redirect_target, parse_retry_after
 from civitai_downloader.util.pace import Patience
 from tests import fake_civitai as fake
@@ -200,3 +205,42 @@ def test_a_link_that_can_not_be_opened_is_a_failure_at_once(url: str) -> None:
         http.open(url, Patience(), {})
     assert caught.value.reason == "redirect"
     assert not [wait for wait in clock.slept if wait]
+
+
+def test_proxies_and_certificates_are_those_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[dict[str, Any]] = []
+
+    def send(*_: object, **named: Any) -> None:
+        seen.append(named)
+        raise requests.ConnectionError
+
+    monkeypatch.setattr(requests.adapters.HTTPAdapter, "send", send)
+    http = Http(HttpRules("test", lambda r: r), QuickClock(), timeout=20, retries=0, log=lambda _: None)
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(Unreachable):
+        http.open_once("https://a.test/", {})
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.test:1")
+    monkeypatch.setenv("NO_PROXY", "inner.test")
+    monkeypatch.setenv("CURL_CA_BUNDLE", "/curl.pem")
+    with pytest.raises(Unreachable):
+        http.open_once("https://a.test/", {})
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/requests.pem")
+    with pytest.raises(Unreachable):
+        http.open_once("https://inner.test/", {})
+    assert [each["proxies"].get("https") for each in seen] == [None, "http://proxy.test:1", None]
+    assert [each["verify"] for each in seen] == [True, "/curl.pem", "/requests.pem"]
+    assert all(each["stream"] and each["timeout"] == (10, 20) for each in seen)
+
+
+def test_a_connection_that_breaks_loses_nothing_that_has_arrived(site: fake.FakeCivitai) -> None:
+    image = site.world.add_image(data=bytes(300_000))
+    url = f"{site.blob_url}/file/blobs-managed-public/{image.uuid}"
+    site.fail("blob:/", fake.Cut(100_001))
+    http = Http(HttpRules("test", lambda r: r), QuickClock(), timeout=2, retries=0, log=lambda _: None)
+    response, count = http.open_once(url, {}), 0
+    read: Callable[..., bytes] = getattr(response.raw, "read1", response.raw.read)
+    with suppress(urllib3.exceptions.ProtocolError):  # urllib3 1 does not notice
+        while chunk := read(READ, decode_content=False):
+            count += len(chunk)
+    assert count == 100_001
