@@ -51,8 +51,8 @@ class Refused(Failure):
 class HttpRules:
     """What one site adds to HTTP.
 
-    `agent` is the User-Agent; `sign` adds the key to the requests that may carry it; `final` tells of a refusal that it
-    must never be retried, `passing` that it may pass.
+    `agent` is the User-Agent; `sign` adds the key to the requests that may carry it; `final` returns whether a refusal
+    must never be retried, `passing` whether it is worth a retry although its status does not say so.
     """
 
     agent: str
@@ -124,7 +124,7 @@ class Http:
     def _persist(self, action: Callable[[], T], patience: Patience) -> T:
         """Return what `action` returns. A busy server uses up patience, any other passing fault one of the retries.
 
-        `backoff` is told to wait 0 seconds: our own waits end at Ctrl-C.
+        `backoff` itself waits 0 seconds, as only our own waits end at Ctrl-C.
         """
 
         def impatient(busy: Exception) -> bool:

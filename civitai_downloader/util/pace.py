@@ -38,7 +38,7 @@ class _HostState:
 
 
 class Health:
-    """How well the servers answer, and what follows: the share of the full pace, and whom to leave alone for a while.
+    """How well the servers answer, and what follows: the share of the full pace, and which hosts get a rest.
 
     If more than a tenth of the answers of the last minute are 429 or 5xx, the share is halved, down to an eighth; a
     minute with fewer doubles it again. A host that fails twenty times in a row (no answer, 5xx) is left alone for 30
