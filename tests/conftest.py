@@ -44,6 +44,23 @@ class QuickClock(Clock):
         self._ahead = max(self._ahead, awake - time.monotonic())
 
 
+class FakeClock(Clock):
+    """A clock that only moves when somebody sleeps."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.time = 1000.0
+        self.slept: list[float] = []
+
+    def now(self) -> float:
+        return self.time
+
+    def sleep(self, seconds: float) -> None:
+        self.check()
+        self.slept.append(round(seconds, 6))
+        self.time += max(0.0, seconds)
+
+
 class Runner:
     """Runs the command and returns its exit code. `clock` is that of the last run."""
 

@@ -24,11 +24,10 @@ from civitai_downloader.core.library import read_record
 from civitai_downloader.core.targets import parse_list, parse_target
 from civitai_downloader.util.clock import utc_now
 from civitai_downloader.util.errors import Failure
-from civitai_downloader.util.http import _led_to
+from civitai_downloader.util.http import _redirect_target, parse_retry_after
 from civitai_downloader.util.idm import expiry_of
 from civitai_downloader.util.logs import KeyedLog
 from civitai_downloader.util.names import MAX_COMPONENT_BYTES, clean_name, file_name, folder_name, name_key
-from civitai_downloader.util.pace import parse_retry_after
 from civitai_downloader.util.ranges import parse_content_range
 from civitai_downloader.util.text import bare_url, parse_devalue, printable, scrub, web_link
 
@@ -119,13 +118,13 @@ def read_headers(data: bytes) -> None:
     text = text_of(data)
     if (found := parse_content_range(text)) and found[0] is not None and found[1] is not None:
         assert 0 <= found[0] < found[1]
-    wait = parse_retry_after(text, time.time())
+    wait = parse_retry_after(text)
     assert wait is None or wait >= 0
     web_link(text)
     bare_url(text).encode()
     expiry_of(text, 0.0)
     with suppress(Failure):
-        assert urlsplit(_led_to("http://a.com/x", text)).scheme in ("http", "https")
+        assert urlsplit(_redirect_target("http://a.com/x", text)).scheme in ("http", "https")
 
 
 RECORD = {

@@ -45,7 +45,7 @@ def test_a_torn_state_log_is_said_and_nothing_else_is_lost(
     site.forget()
     assert run(link(site)) == 0
     said = err()
-    assert "line 6 is no record and was skipped" in said
+    assert "line 6 is not a record and was skipped" in said
     assert "line 7 was cut short and was dropped" in said
     assert not site.seen("storage")
     assert b'"id":"2\n{' in log.read_bytes()

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "civitai_downloader"
-UTIL = "errors clock text names files media logs pace http ranges transfer idm screen".split()
+UTIL = "errors clock text names files media logs pace http ranges progress connections transfer idm screen".split()
 CORE = (
     "data settings targets answers choice places prompts pages sidecars site library ledger fetch shelf catalogue "
     "schedule deliveries pictures visits run outcome inputs words"

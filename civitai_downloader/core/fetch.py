@@ -19,9 +19,10 @@ from ..util.idm import Idm, delivered, expiry_of, seconds_quiet
 from ..util.media import MEDIA_EXTENSIONS, is_safetensors, looks_like_page, sniff_media
 from ..util.names import file_name, plain_path
 from ..util.pace import Gate, Patience, Throttle
+from ..util.progress import Progress
 from ..util.ranges import parse_content_range
 from ..util.text import human_size
-from ..util.transfer import Progress, Received, Transfer, discard_part
+from ..util.transfer import Body, Received, Source, Traffic, Transfer, discard_part
 from .answers import unix_time
 from .library import Facts, Key, Library, Outcome, Record, Result
 from .places import Wanted, same_size
@@ -135,27 +136,25 @@ class Fetcher:
         self._check_space(wanted, part)
         meter = self._progress.begin(wanted.name, wanted.size or None)
         patience = Patience()
-        transfer = Transfer(
+        body = Body(
             part=part,
             identity=wanted.sha256 or f"{wanted.kind}:{wanted.id}:{wanted.size}:{url.rpartition('/')[0]}",
             size=wanted.size or None,
             limit=wanted.size + 1024 if wanted.size else 16 << 30,
             trusted=bool(wanted.sha256) and self._settings.check_hashes,
             hashing=wanted.kind == "model" and self._settings.check_hashes,
-            open=lambda headers: _no_page(self._site.open(url, headers, patience), wanted),
-            again=lambda link, headers: _no_page(self._site.http.once(link, headers), wanted),
-            gate=self._gate,
-            clock=self._clock,
-            throttle=self._throttle,
-            progress=self._progress,
-            meter=meter,
-            rest=self._site.http.rest,
-            tries=self._settings.retries,
         )
+        source = Source(
+            open=lambda headers: _no_page(self._site.open(url, headers, patience), wanted),
+            again=lambda link, headers: _no_page(self._site.http.open_once(link, headers), wanted),
+            rest=self._site.http.wait_to_retry,
+        )
+        traffic = Traffic(self._gate, self._clock, self._throttle, self._progress, self._settings.retries)
+        transfer = Transfer(body, source, traffic, meter)
         try:
             with self._gate:
                 received, extension = self._receive_right(transfer, wanted, library)
-            transfer.land(library.at(wanted.path + extension))
+            transfer.move_to(library.at(wanted.path + extension))
         finally:
             self._progress.end(meter)
         verified = wanted.kind == "image" or bool(wanted.sha256 and received.sha256)
@@ -227,7 +226,7 @@ class Fetcher:
         target = library.at(library.place(("corrupted",), name))
         with disk_errors(target):
             target.parent.mkdir(parents=True, exist_ok=True)
-        transfer.land(target)
+        transfer.move_to(target)
 
 
 def kept(wanted: Wanted, facts: Facts) -> Result:

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Sequence
 
 from ..util.clock import Clock
-from ..util.transfer import Progress
+from ..util.progress import Progress
 from .catalogue import Catalogue
 from .deliveries import Deliveries
 from .fetch import Fetcher

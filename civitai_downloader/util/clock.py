@@ -1,4 +1,4 @@
-"""Time: waiting that can be ended, and the time of day as it is written down."""
+"""Time: waits that can be interrupted, and dates as text."""
 
 from __future__ import annotations
 
@@ -11,37 +11,37 @@ DAY = 86400.0
 
 
 class Clock:
-    """Time and the wish to stop in one object: every wait ends at once when `stop` is called."""
+    """The time together with the wish to stop: every wait ends at once when `stop` is called."""
 
     def __init__(self) -> None:
         self._stop = threading.Event()
 
     def now(self) -> float:
-        """Seconds on a clock that never goes back."""
+        """Return the seconds on a clock that never goes back."""
         return time.monotonic()
 
     def sleep(self, seconds: float) -> None:
-        """Wait; raises Stopped as soon as the run is to end."""
+        """Wait for so many seconds. Raises Stopped as soon as `stop` is called."""
         if self._stop.wait(max(0.0, seconds)):
             raise Stopped
 
     def check(self) -> None:
-        """Raise Stopped if the run is to end."""
+        """Raise Stopped if `stop` has been called."""
         if self.stopped:
             raise Stopped
 
     def stop(self) -> None:
-        """End every wait, now and later."""
+        """End all waits, present and future."""
         self._stop.set()
 
     @property
     def stopped(self) -> bool:
-        """Whether the run is to end."""
+        """Whether `stop` has been called."""
         return self._stop.is_set()
 
 
 def utc_now() -> str:
-    """The time of day as the state log writes it: UTC, to the second."""
+    """Return the current time as UTC text, to the second: `2026-11-20T05:26:00Z`."""
     return utc_text(time.time())
 
 

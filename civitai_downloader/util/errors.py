@@ -1,10 +1,13 @@
-"""Failures: the one error base and the reasons why a thing can't be had."""
+"""Errors: the one base class of all failures, and the reasons for which a thing cannot be had."""
 
 from __future__ import annotations
 
 
 class Failure(Exception):
-    """The one error base: this item can't be had. `reason` is a stable word, the message a sentence."""
+    """The base class of all errors: this item cannot be had.
+
+    `reason` is a fixed word that programs can rely on; the message is a sentence for people.
+    """
 
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
@@ -12,21 +15,24 @@ class Failure(Exception):
 
 
 class UsageError(Failure):
-    """What the user asked for can't be understood or done; raised before anything is fetched."""
+    """What the user asked for cannot be understood or done. Raised before anything is fetched."""
 
     def __init__(self, message: str) -> None:
         super().__init__("usage", message)
 
 
 class Unreachable(Failure):
-    """A fault that may pass: no connection, a cut answer, a server error, a page instead of data."""
+    """A fault that may pass: no connection, an incomplete answer, a server error, a web page instead of data."""
 
     def __init__(self, message: str) -> None:
         super().__init__("unreachable", message)
 
 
 class Busy(Failure):
-    """The server asks for patience (429, 503); `retry_after` is what it named, in seconds, or None."""
+    """The server asks us to wait (429 or 503).
+
+    `retry_after` is the number of seconds it named, or None if it named none.
+    """
 
     def __init__(self, message: str, retry_after: float | None) -> None:
         super().__init__("busy", message)
@@ -34,4 +40,4 @@ class Busy(Failure):
 
 
 class Stopped(BaseException):
-    """The user wants to leave; outside the error base so that no error handler swallows it."""
+    """The user wants to stop. Not a Failure, so that no error handler swallows it."""

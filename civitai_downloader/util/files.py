@@ -1,4 +1,4 @@
-"""Files: written whole or not at all, linked, measured and hashed."""
+"""Files: written whole or not at all, linked, measured and hashed. All sizes are in bytes."""
 
 from __future__ import annotations
 
@@ -24,25 +24,30 @@ from .text import utf8
 
 BLOCK = 1 << 20
 READ = 1 << 16
-NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)  # a symlink in its place, which a stranger may have planted, is an error
+NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)  # opening a symlink, which a stranger may have planted, is an error
+
+
+# --- Writing ---------------------------------------------------------------------------------------
 
 
 @contextmanager
 def disk_errors(path: Path) -> Iterator[None]:
-    """Turn an OSError of the block into a Failure that names the path and the remedy."""
+    """Turn an OSError in the `with` block into a Failure that names the path and the remedy."""
     try:
         yield
     except OSError as error:
+        shown = shown_path(path)
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise Failure(
-                "disk-full", f"The disk is full at {shown_path(path)}; free some space and run again."
-            ) from error
+            raise Failure("disk-full", f"The disk is full at {shown}; free some space and run again.") from error
         words = error.strerror or error
-        raise Failure("disk", f"{shown_path(path)} can't be written ({words}); check the folder's rights.") from error
+        raise Failure("disk", f"{shown} can't be written ({words}); check the folder's permissions.") from error
 
 
 def write_file(path: Path, data: bytes) -> bool:
-    """Put `data` at `path`, whole or not at all; False if it stood there already. Raises Failure."""
+    """Write `data` to `path`, whole or not at all. Raises Failure.
+
+    Return False if the file had this content already, else True.
+    """
     with suppress(OSError):
         if size_of(path) == len(data) and path.read_bytes() == data:
             return False
@@ -55,12 +60,12 @@ def write_file(path: Path, data: bytes) -> bool:
 
 
 def temporary_name(path: Path) -> Path:
-    """A name of its own for what is to become `path`, in the same folder."""
+    """Return the path in the same folder under which the new content of `path` is prepared."""
     return path.with_name(f"{path.name[:60]}.{zlib.crc32(path.name.encode('utf-8', 'replace')):08x}.tmp")
 
 
 def open_making_folders(path: Path, flags: int) -> IO[bytes]:
-    """An unbuffered file to read and write, made if it is not there, and the folders above it too."""
+    """Open an unbuffered file for reading and writing; create it and its folders if needed. Raises OSError."""
     flags |= os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0)
     try:
         number = os.open(path, flags, 0o666)
@@ -71,7 +76,7 @@ def open_making_folders(path: Path, flags: int) -> IO[bytes]:
 
 
 def write_whole(file: IO[bytes], data: bytes) -> None:
-    """Write all of it: an unbuffered file may take less when the disk has only so much room left."""
+    """Write all of `data` or raise OSError: on a disk that is nearly full an unbuffered file takes less."""
     if file.write(data) != len(data):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -81,17 +86,20 @@ on_one_line = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 def write_json(path: Path, value: Any) -> bool:
-    """Put a value at `path` as indented UTF-8 JSON."""
+    """Write a value to `path` as indented UTF-8 JSON. Returns and raises what `write_file` does."""
     return write_file(path, indented(value))
 
 
 def indented(value: Any) -> bytes:
-    """A value as indented UTF-8 JSON; a lone surrogate becomes a question mark."""
+    """Return a value as indented UTF-8 JSON. A lone surrogate becomes a question mark."""
     return utf8(_indented(value) + "\n")
 
 
 def replace_file(source: Path, target: Path) -> None:
-    """Move `source` onto `target`, patient with a scanner that holds either for a moment."""
+    """Move `source` to `target`, which it replaces. Raises OSError.
+
+    On Windows it is tried again for 1.5 seconds, as a virus scanner may hold either file open.
+    """
     for wait in (0.05, 0.1, 0.2, 0.4, 0.8):
         try:
             os.replace(source, target)
@@ -104,7 +112,7 @@ def replace_file(source: Path, target: Path) -> None:
 
 
 def link_or_copy(source: Path, target: Path) -> None:
-    """Make `target` the same file as `source`: a hard link, or a copy where links don't work."""
+    """Make `target` a hard link to `source`, or a copy where the disk has no hard links. Raises Failure."""
     with disk_errors(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         beside = temporary_name(target)
@@ -114,12 +122,15 @@ def link_or_copy(source: Path, target: Path) -> None:
         except OSError:
             shutil.copyfile(source, beside)
         replace_file(beside, target)
-        # Where both names are one file already, a rename leaves the second name behind.
+        # If both names were the same file already, the rename has done nothing.
         beside.unlink(missing_ok=True)
 
 
+# --- Reading ---------------------------------------------------------------------------------------
+
+
 def size_of(path: Path | str) -> int | None:
-    """The size of the regular file at `path`, or None."""
+    """Return the size of the regular file at `path`, or None if there is none."""
     with suppress(OSError, ValueError):
         found = os.stat(path)
         return found.st_size if stat.S_ISREG(found.st_mode) else None
@@ -127,21 +138,21 @@ def size_of(path: Path | str) -> int | None:
 
 
 def free_space(path: Path) -> int:
-    """Free bytes on the disk that holds `path` or its nearest existing parent."""
+    """Return the free bytes on the disk of `path`, which need not exist yet. Raises OSError."""
     while not path.exists() and path != path.parent:
         path = path.parent
     return shutil.disk_usage(path).free
 
 
 def sha256_of(path: Path, clock: Clock) -> Any:
-    """A hashlib object over a whole file; raises OSError, Stopped."""
+    """Return a hashlib object that has read the whole file. Raises OSError and Stopped."""
     digest = hashlib.sha256()
     feed_hash(digest, path, 0, path.stat().st_size, clock)
     return digest
 
 
 def feed_hash(digest: Any, path: Path, start: int, end: int, clock: Clock) -> None:
-    """Update a hashlib object with the bytes of a file from `start` to before `end`; raises OSError, Stopped."""
+    """Update a hashlib object with the bytes `start` to `end` - 1 of a file. Raises OSError and Stopped."""
     with path.open("rb") as file:
         file.seek(start)
         while start < end and (block := file.read(min(BLOCK, end - start))):
@@ -150,12 +161,46 @@ def feed_hash(digest: Any, path: Path, start: int, end: int, clock: Clock) -> No
             start += len(block)
 
 
+class PrefixHash:
+    """The SHA256 of the beginning of a file that is still growing; without `wanted` nothing is done."""
+
+    STEP = 16 << 20
+
+    def __init__(self, path: Path, clock: Clock, *, wanted: bool) -> None:
+        self._path, self._clock = path, clock
+        self._digest = hashlib.sha256() if wanted else None
+        self._end = 0
+
+    def add(self, chunk: bytes, start: int, frontier: int) -> None:
+        """Hash a chunk that stands at `start`. If that is not its turn, read some of the bytes before `frontier`."""
+        if self._digest is not None and start == self._end:
+            self._digest.update(chunk)
+            self._end += len(chunk)
+        else:
+            self.catch_up(frontier, self.STEP)
+
+    def catch_up(self, frontier: int, most: int | None = None) -> None:
+        """Read the file up to `frontier`, or `most` bytes of it. Raises OSError and Stopped."""
+        end = frontier if most is None else min(frontier, self._end + most)
+        if self._digest is not None and end > self._end:
+            feed_hash(self._digest, self._path, self._end, end, self._clock)
+            self._end = end
+
+    def hexdigest(self) -> str:
+        """Return the hash of what has been read, an empty text if it is not wanted."""
+        return self._digest.hexdigest() if self._digest is not None else ""
+
+
+# --- Links -----------------------------------------------------------------------------------------
+
+
 @lru_cache(maxsize=4096)
 def planted_link(root: Path, folder: Path) -> Path | None:
-    """The first symlink on the way from `root` down to `folder` that a stranger made, None if there is none.
+    """Return the first symlink between `root` and `folder` that a stranger made, None if there is none.
 
-    Links of our own, of the administrator and of the owner of `root` may lead out of it, as to another disk: who owns
-    `root` could do worse. On Windows, where links need a right of their own, none is a stranger's.
+    Symlinks made by this user, the administrator or the owner of `root` may lead out of it, for example to another
+    disk; the owner of `root` could do worse anyway. On Windows symlinks need a privilege, so none counts as a
+    stranger's.
     """
     if root not in folder.parents or sys.platform == "win32":
         return None

@@ -1,4 +1,4 @@
-"""Internet Download Manager: handing links over, and seeing what has come."""
+"""Internet Download Manager (IDM): handing links over, and seeing what has arrived."""
 
 from __future__ import annotations
 
@@ -14,32 +14,32 @@ from contextlib import suppress
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
-from .clock import Clock
+from .clock import DAY, Clock
 from .errors import Failure, UsageError
 from .files import size_of
 from .pace import Pace
 
 
 class Idm:
-    """Internet Download Manager as a queue: links are handed over, it fetches them in its own time.
+    """The download queue of IDM, filled by its command line.
 
-    Its command line tells nothing but that the program ran; that a file has come is seen on the disk alone.
+    The command line does not tell what becomes of a link; only the disk shows that a file has arrived.
     """
 
     def __init__(self, program: Path, clock: Clock) -> None:
         self._program, self._pace = program, Pace(5, clock)
 
     def add(self, url: str, folder: Path, name: str) -> None:
-        """Put a link into the queue without starting it, without a question; raises Failure."""
+        """Add a link to the queue, without starting it and without a dialog. Raises Failure and Stopped."""
         self._pace.wait()
         self._run("/d", url, "/p", str(folder), "/f", name, "/n", "/a")
 
     def start(self) -> None:
-        """Start the queue; raises Failure."""
+        """Start the queue. Raises Failure."""
         self._run("/s")
 
     def _run(self, *words: str) -> None:
-        """Run the program and wait ten seconds at most: a first copy becomes IDM itself and lives on."""
+        """Run the program, for ten seconds at most: if IDM is not running yet, it becomes IDM and does not end."""
         quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
         try:
             code = subprocess.Popen([str(self._program), *words], **quiet).wait(10)  # type: ignore[call-overload]
@@ -52,9 +52,9 @@ class Idm:
 
 
 def find_idm(named: str) -> Path:
-    """IDMan.exe: as named, else by IDM's own registry entry, else where it is installed, else on the PATH.
+    """Return the path of IDMan.exe: as named, else by IDM's registry entry, its usual folders or the PATH.
 
-    Raises UsageError when it is not there.
+    Raises UsageError if it is not there.
     """
     folders = [os.environ[name] for name in ("ProgramFiles(x86)", "ProgramFiles", "ProgramW6432") if name in os.environ]
     places = [Path(folder, "Internet Download Manager", "IDMan.exe") for folder in folders]
@@ -77,7 +77,7 @@ def _idm_of_registry() -> Path:
 
 
 def delivered(path: Path, size: int) -> Path | None:
-    """What was delivered for `path`: itself, or a `name_2.ext` of the right size beside it; None if nothing was."""
+    """Return the file that IDM wrote for `path`: that path, or `name_2.ext` of this size beside it. None if none."""
     if path.is_file():
         return path
     numbered = path.parent.glob(f"{glob.escape(path.stem)}_*{glob.escape(path.suffix)}")
@@ -86,7 +86,7 @@ def delivered(path: Path, size: int) -> Path | None:
 
 
 def seconds_quiet(path: Path) -> float:
-    """For how long nobody has written to a file; 0 while another program holds it (Windows)."""
+    """Return for how many seconds nobody has written to a file, 0 while another program has it open (Windows)."""
     try:
         os.rename(path, path)
         return max(0.0, time.time() - path.stat().st_mtime)
@@ -95,10 +95,13 @@ def seconds_quiet(path: Path) -> float:
 
 
 def expiry_of(url: str, now: float) -> float:
-    """When a signed link runs out (Unix time), by what it says of itself; a day from `now` if it says nothing."""
+    """Return the Unix time at which a signed link expires, by its own words: at most 7 days after it was signed.
+
+    A day from `now` if it says nothing.
+    """
     try:
         query = parse_qs(urlsplit(url).query)
         signed, seconds = (query.get(name, [""])[0] for name in ("X-Amz-Date", "X-Amz-Expires"))
-        return calendar.timegm(time.strptime(signed, "%Y%m%dT%H%M%SZ")) + min(float(seconds), 7 * 86400.0)
+        return calendar.timegm(time.strptime(signed, "%Y%m%dT%H%M%SZ")) + max(0.0, min(7 * DAY, float(seconds)))
     except (ValueError, OverflowError):
-        return now + 86400.0
+        return now + DAY

@@ -1,4 +1,4 @@
-"""What a file is, told by its first bytes."""
+"""Media and model files, recognised by their first bytes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MEDIA_EXTENSIONS = frozenset(row[2] for row in _MAGIC)
 
 
 def sniff_media(head: bytes) -> tuple[str, str]:
-    """Extension and kind (`image`, `video`, `audio`) told by the first bytes; two empty words if neither."""
+    """Return extension and kind (`image`, `video`, `audio`) of a file by its first bytes, or two empty texts."""
     for magic, offset, extension, kind in _MAGIC:
         if head[offset : offset + len(magic)] == magic:
             return extension, kind
@@ -28,13 +28,13 @@ def sniff_media(head: bytes) -> tuple[str, str]:
 
 
 def looks_like_page(head: bytes) -> bool:
-    """Whether the first bytes are those of an HTML or XML page."""
+    """Return whether a file that begins with these bytes is an HTML or XML page."""
     start = head.lstrip(b"\xef\xbb\xbf \t\r\n")[:14].lower()
     return start.startswith((b"<!doctype", b"<html", b"<head", b"<?xml", b"<error"))
 
 
 def is_safetensors(path: Path) -> bool:
-    """Whether the file's safetensors header parses and its tensors end where the file ends."""
+    """Return whether a file has a valid safetensors header whose tensors end where the file ends."""
     try:
         with path.open("rb") as file:
             (length,) = struct.unpack("<Q", file.read(8))

@@ -1,4 +1,4 @@
-"""Names and paths that every file system accepts."""
+"""Names and paths that every file system accepts, and the forms in which Windows wants them."""
 
 from __future__ import annotations
 
@@ -11,39 +11,45 @@ from pathlib import Path
 
 from .text import CONTROL
 
-MAX_COMPONENT = 120
-MAX_COMPONENT_BYTES = 240
-MAX_PATH = 240
+MAX_COMPONENT = 120  # UTF-16 units
+MAX_COMPONENT_BYTES = 240  # bytes of UTF-8
+MAX_PATH = 240  # UTF-16 units, on Windows without long paths
 _ILLEGAL = re.compile(r'[<>:"/\\|?*]')
 _RESERVED = re.compile(r"(?i)(?:con|prn|aux|nul|conin\$|conout\$|(?:com|lpt)[0-9\u00b9\u00b2\u00b3])\s*(?:\.|$)")
 _EXTENSION = re.compile(r"\.[A-Za-z0-9_]{1,12}$")
 _TRAIL = re.compile(r"[.\s]+$")
 
 
+# --- Names -----------------------------------------------------------------------------------------
+
+
 def clean_name(text: str) -> str:
-    """One path component without what Windows, a terminal or a path would misread; may be empty."""
+    """Return a text as one path component, without what Windows, a terminal or a path would misread.
+
+    The result may be empty.
+    """
     kept = _ILLEGAL.sub("_", unicodedata.normalize("NFC", CONTROL.sub("", text)))
     kept = _TRAIL.sub("", kept.strip())
     return f"_{kept}" if _RESERVED.match(kept) else kept
 
 
 def folder_name(text: str, tail: str = "") -> str:
-    """A folder called like `text`, cut to fit, with `tail` (an id in brackets) kept whole."""
+    """Return a folder name made of `text`, cut to fit, and `tail` (an id in brackets), which is never cut."""
     room = MAX_COMPONENT - len(tail)
     kept = clean_name(_trim(clean_name(text), room, MAX_COMPONENT_BYTES - len(tail)))
     return f"{kept}{tail}" if kept else (tail.strip() or "_")
 
 
 def split_name(name: str) -> tuple[str, str]:
-    """A cleaned file name as stem and extension (with its dot, or empty)."""
+    """Split a cleaned file name into stem and extension; the extension has its dot, or is empty."""
     found = _EXTENSION.search(name)
     return (name[: found.start()], found.group()) if found else (name, "")
 
 
 def file_name(text: str, fallback: str, tail: str = "") -> str:
-    """A file called like the base name of `text`; `tail` goes before the extension.
+    """Return a file name made of the base name of `text`, or of `fallback`; `tail` goes before the extension.
 
-    There is always room beside it for `.part.json` and for sidecars as long as `.metadata.json`.
+    It is short enough for `.part.json` behind it and for sidecars with an extension as long as `.metadata.json`.
     """
     name = re.sub(r"(?i)\.part$", "_part", clean_name(re.split(r"[/\\]", text)[-1]))
     stem, extension = split_name(name)
@@ -53,12 +59,15 @@ def file_name(text: str, fallback: str, tail: str = "") -> str:
 
 
 def name_key(path: str) -> str:
-    """What two names share when a file system without case or normal forms takes them for one."""
+    """Return what two names have in common if a file system that ignores case or Unicode forms confuses them."""
     return unicodedata.normalize("NFC", path).casefold()
 
 
 def fit_path(root: str, parts: list[str], limit: int) -> list[str]:
-    """The components cut until the whole path has at most `limit` characters; ids in brackets survive."""
+    """Return the components cut so that the whole path has at most `limit` UTF-16 units.
+
+    The longest is cut first. Ids in brackets and extensions are kept; below 9 characters nothing is cut any more.
+    """
     parts = list(parts)
     while _units("/".join((root, *parts))) > limit:
         index = max(range(len(parts)), key=lambda i: len(parts[i]))
@@ -72,7 +81,7 @@ def fit_path(root: str, parts: list[str], limit: int) -> list[str]:
 
 
 def _trim(text: str, units: int, octets: int) -> str:
-    """The longest beginning of `text` within `units` UTF-16 units and `octets` bytes of UTF-8."""
+    """Return the longest beginning of `text` with at most `units` UTF-16 units and `octets` bytes of UTF-8."""
     kept = text[:units]
     while _units(kept) > units or len(kept.encode()) > octets:
         kept = kept[:-1]
@@ -80,11 +89,15 @@ def _trim(text: str, units: int, octets: int) -> str:
 
 
 def _units(text: str) -> int:
+    """Return the length of a text in UTF-16 units, in which Windows counts."""
     return len(text) if text.isascii() else len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
+# --- Paths -----------------------------------------------------------------------------------------
+
+
 def path_limit() -> int:
-    """How long a whole path may be on this machine: 240 on a Windows without long paths."""
+    """Return how many UTF-16 units a whole path may have on this machine: 240 on Windows without long paths."""
     if sys.platform == "win32":
         import winreg  # only there on Windows
 
@@ -97,25 +110,25 @@ def path_limit() -> int:
 
 
 def long_path(path: Path) -> Path:
-    """The path in the form in which Windows does not limit its length; elsewhere the path itself."""
+    """Return the path in the form whose length Windows does not limit; on other systems the path itself."""
     if sys.platform != "win32" or str(path).startswith("\\\\?\\"):
         return path
-    text = os.path.abspath(path)  # `..` and `/` mean nothing in that form
-    return Path("\\\\?\\UNC\\" + text[2:] if text.startswith("\\\\") else "\\\\?\\" + text)
+    absolute = os.path.abspath(path)  # `..` and `/` have no meaning in that form
+    return Path("\\\\?\\UNC\\" + absolute[2:] if absolute.startswith("\\\\") else "\\\\?\\" + absolute)
 
 
 def real_path(path: Path) -> Path:
-    """The path without links and detours, as far as the system tells."""
+    """Return the path with symlinks and `..` resolved, or the path itself if the system cannot do that."""
     with suppress(OSError):
         return long_path(path).resolve()
     return long_path(path)
 
 
 def shown_path(path: Path) -> str:
-    """The path as a message shows it."""
+    """Return the path as a message shows it: without the Windows prefix for long paths."""
     return re.sub(r"^\\\\\?\\(UNC\\)?", lambda found: "\\\\" if found[1] else "", str(path))
 
 
 def plain_path(path: Path) -> Path:
-    """The absolute path in the form that other programs understand."""
+    """Return the absolute path in the form that other programs understand."""
     return Path(shown_path(path.absolute()))

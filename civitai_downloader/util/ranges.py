@@ -1,9 +1,8 @@
-"""Byte ranges: which bytes of a body are there, and the record of them beside a partial file."""
+"""Byte ranges: what a server says of them, which bytes of a body are there, and the record of them on disk."""
 
 from __future__ import annotations
 
 import json
-import os
 import re
 import threading
 from collections.abc import Iterable
@@ -15,13 +14,19 @@ import requests
 from .files import NO_FOLLOW, open_making_folders, write_whole
 from .text import utf8
 
+# --- Answers ---------------------------------------------------------------------------------------
 
-def parse_content_range(text: str | None) -> tuple[int | None, int | None] | None:
-    """First byte (None in an answer 416) and total size (None if unknown) of a `Content-Range`.
 
-    These are `bytes 5-9/10`, `bytes 5-9/*` or `bytes */10`; None if it is anything else.
+class Restart(Exception):
+    """The answer does not continue what is in `.part`; begin again at byte 0."""
+
+
+def parse_content_range(header: str | None) -> tuple[int | None, int | None] | None:
+    """Return first byte and total size of a `Content-Range` header, None if it is not valid.
+
+    It is `bytes 5-9/10`, `bytes 5-9/*` (total size None) or, in a 416, `bytes */10` (first byte None).
     """
-    found = re.fullmatch(r"\s*bytes\s+(?:(\d{1,18})-(\d{1,18})|\*)/(\d{1,18}|\*)\s*", text or "")
+    found = re.fullmatch(r"\s*bytes\s+(?:(\d{1,18})-(\d{1,18})|\*)/(\d{1,18}|\*)\s*", header or "")
     if not found:
         return None
     start, end, total = (int(each) if (each or "*") != "*" else None for each in found.groups())
@@ -30,9 +35,9 @@ def parse_content_range(text: str | None) -> tuple[int | None, int | None] | Non
     return start, total
 
 
-@dataclass
+@dataclass(frozen=True)
 class Stamp:
-    """The side record of a `.part` file: whose bytes they are and what the server said of them."""
+    """Whose bytes a `.part` file has (`identity`), and what the server said of them: strong ETag, date and size."""
 
     identity: str
     etag: str = ""
@@ -41,64 +46,78 @@ class Stamp:
 
     @property
     def validator(self) -> str:
-        """The value for `If-Range`: a strong ETag, else the date, else nothing."""
+        """The value for `If-Range`: the ETag, else the date, else an empty text."""
         return self.etag or self.modified
 
     def contradicts(self, other: Stamp) -> bool:
-        """Whether the other answer speaks of different bytes."""
+        """Return whether another answer must be about different bytes."""
         pairs = ((self.etag, other.etag), (self.modified, other.modified), (self.total, other.total))
         return any(mine and theirs and mine != theirs for mine, theirs in pairs)
 
 
 def stamp_of(response: requests.Response, identity: str, total: int | None) -> Stamp:
-    """What an answer says of its bytes; a weak ETag says nothing, nor does what can't be sent back."""
+    """Return what a response says of its bytes, without a weak ETag and without values that can't be sent back."""
     etag = re.fullmatch(r"(?!W/)[!-~]+", response.headers.get("ETag", ""))
     date = re.fullmatch(r"[ -~]+", response.headers.get("Last-Modified", ""))
     return Stamp(identity, etag[0] if etag else "", date[0] if date else "", total)
 
 
-class SideRecord:
-    """The file `.part.json` beside a `.part`: its stamp and, where several connections bring it, what is there.
+# --- The record on disk ----------------------------------------------------------------------------
 
-    Such ranges are lines `[start, end]` after the first; without any, all bytes of the `.part` are there.
+
+def record_path(part: Path) -> Path:
+    """Return the path of the side record of a `.part` file."""
+    return part.with_name(part.name + ".json")
+
+
+class SideRecord:
+    """The file `.part.json` beside a `.part` file, so that another run can continue it.
+
+    Its first line is the stamp. Lines `[start, end]` follow as soon as several connections bring the body (`ranged`);
+    without them all bytes of the `.part` are there.
     """
 
-    def __init__(self, part: Path) -> None:
-        self._path, self._lock = part.with_name(part.name + ".json"), threading.Lock()
+    def __init__(self, part: Path, identity: str) -> None:
+        self._path, self._lock = record_path(part), threading.Lock()
+        self.reset(identity)
 
-    def begin(self, stamp: Stamp) -> None:
-        """Speak of other bytes from now on."""
-        self.discard()
-        with open_making_folders(self._path, os.O_TRUNC | NO_FOLLOW) as file:
-            write_whole(file, utf8(json.dumps(vars(stamp))))
+    def reset(self, identity: str) -> None:
+        """Know nothing of the bytes any more. The file stays until `begin`."""
+        self.stamp, self.ranged = Stamp(identity), False
 
-    def note(self, start: int, end: int) -> None:
-        """These bytes are there."""
-        with self._lock, self._path.open("ab") as file:
-            file.write(b"\n[%d, %d]" % (start, end))
-
-    def read(self, identity: str) -> tuple[Stamp | None, list[tuple[int, int]]]:
-        """The stamp (None if there is none for these bytes) and the ranges; a torn line says nothing."""
+    def read(self) -> tuple[Stamp | None, list[tuple[int, int]]]:
+        """Return the stamp in the file, None if it is about other bytes, and the ranges. Torn lines are skipped."""
         try:
             first, *lines = self._path.read_bytes().split(b"\n")
             stamp = Stamp(**json.loads(first))
         except (OSError, ValueError, TypeError):
             return None, []
-        known = isinstance(stamp.total, (int, type(None))) and stamp.identity == identity
-        known = known and isinstance(stamp.etag, str) and isinstance(stamp.modified, str)
+        valid = isinstance(stamp.total, (int, type(None))) and stamp.identity == self.stamp.identity
+        valid = valid and isinstance(stamp.etag, str) and isinstance(stamp.modified, str)
         found = (re.fullmatch(rb"\[(\d{1,18}), (\d{1,18})\]", line) for line in lines)
-        return stamp if known else None, [(int(each[1]), int(each[2])) for each in found if each]
+        return stamp if valid else None, [(int(each[1]), int(each[2])) for each in found if each]
 
-    def discard(self) -> None:
-        """Remove it, if it is there."""
+    def begin(self) -> None:
+        """Write a new file with the stamp only. Raises OSError."""
         self._path.unlink(missing_ok=True)
+        with open_making_folders(self._path, NO_FOLLOW) as file:
+            write_whole(file, utf8(json.dumps(vars(self.stamp))))
+
+    def note(self, start: int, end: int) -> None:
+        """Record that the bytes `start` to `end` - 1 are there. Raises OSError."""
+        with self._lock, self._path.open("ab") as file:
+            file.write(b"\n[%d, %d]" % (start, end))
+        self.ranged = True
+
+
+# --- The plan in memory ----------------------------------------------------------------------------
 
 
 @dataclass(eq=False)
 class ByteRange:
-    """A part of a body that one connection brings: it is at byte `at` and goes on to before `end`.
+    """A stretch of a body for one connection: its next byte is `at`, it ends before `end`.
 
-    What it brought is on record up to `noted`.
+    What it has brought is on record up to `noted`.
     """
 
     at: int
@@ -107,15 +126,15 @@ class ByteRange:
 
 
 class Ranges:
-    """Which bytes of a body are there (`here` in number), which are on their way, and which nobody brings yet.
+    """Which bytes of a body are there (`here` of them), which are on their way, and which nobody brings yet.
 
-    Once it is `shared`, stretches are handed out in pieces and in order, so that a hash of the beginning keeps up.
+    Once it is `shared`, it hands out pieces in order, so that a hash of the beginning can keep up.
     """
 
     PIECE, SMALL, BOUNDLESS = 16 << 20, 512 << 10, 1 << 62
 
     def __init__(self, done: Iterable[tuple[int, int]] = (), total: int | None = None) -> None:
-        """`done` are the ranges that are there, `total` the size of the body, None if unknown."""
+        """`done` are the ranges that are there already, `total` is the size of the body, None if unknown."""
         self._lock = threading.Lock()
         self._missing: list[ByteRange] = []
         self._active: list[ByteRange] = []
@@ -134,12 +153,22 @@ class Ranges:
 
     @property
     def frontier(self) -> int:
-        """All bytes before this one are there."""
+        """The first byte that is not there yet."""
         with self._lock:
             return min((each.at for each in (*self._missing, *self._active)), default=self._top)
 
+    def share(self) -> None:
+        """Hand out pieces from now on. Those who have more keep one piece."""
+        with self._lock:
+            self.shared = True
+            for stretch in self._active:
+                self._cut(stretch, stretch.at + self.PIECE)
+
     def take(self) -> ByteRange | None:
-        """A stretch for a connection: the next that is missing, else half of the longest that is on its way."""
+        """Return the first stretch that nobody brings, else the second half of the longest that is on its way.
+
+        None if nothing is missing, or only halves too small to be worth a request.
+        """
         with self._lock:
             if not self._missing and self._active:
                 longest = max(self._active, key=lambda each: each.end - each.at)
@@ -153,33 +182,8 @@ class Ranges:
                 self._cut(stretch, stretch.at + self.PIECE)
             return stretch
 
-    def tail(self, size: int) -> ByteRange | None:
-        """The last gap, or else so many last bytes of a stretch, whose connection needs not be broken for it."""
-        with self._lock:
-            longest = max(self._active, key=lambda each: each.end - each.at)
-            if not self._missing and longest.end - longest.at >= 2 * size:
-                self._cut(longest, longest.end - size)
-            if not self._missing:
-                return None
-            self._active.append(self._missing.pop())
-            return self._active[-1]
-
-    def share(self) -> None:
-        """From now on hand out pieces; nobody keeps more than one."""
-        with self._lock:
-            self.shared = True
-            for stretch in self._active:
-                self._cut(stretch, stretch.at + self.PIECE)
-
-    def _cut(self, stretch: ByteRange, end: int) -> None:
-        """End a stretch there; its rest is missing again."""
-        if stretch.end - end >= self.SMALL:
-            self._missing.append(ByteRange(end, stretch.end, end))
-            self._missing.sort(key=lambda each: each.at)
-            stretch.end = end
-
     def advance(self, stretch: ByteRange, count: int) -> int:
-        """So many bytes of a stretch have come; how many of them belonged to it still."""
+        """Count bytes that have come for a stretch; return how many of them still belonged to it."""
         with self._lock:
             count = min(count, stretch.end - stretch.at)
             stretch.at += count
@@ -187,15 +191,20 @@ class Ranges:
             return count
 
     def give_back(self, stretch: ByteRange) -> None:
-        """A connection is done with a stretch, whole or not."""
+        """End the work on a stretch. What it has not brought is missing again."""
         with self._lock:
             self._active.remove(stretch)
             if stretch.at < stretch.end:
-                self._missing.append(stretch)
-                self._missing.sort(key=lambda each: each.at)
+                self._add_missing(stretch)
             elif self._top >= self.BOUNDLESS:
                 self._top = stretch.at
 
+    def _cut(self, stretch: ByteRange, end: int) -> None:
+        """End a stretch earlier; the rest is missing again. A small rest stays with it."""
+        if stretch.end - end >= self.SMALL:
+            self._add_missing(ByteRange(end, stretch.end, end))
+            stretch.end = end
 
-class Restart(Exception):
-    """What lies in `.part` does not go on with this answer; begin again at byte 0."""
+    def _add_missing(self, stretch: ByteRange) -> None:
+        self._missing.append(stretch)
+        self._missing.sort(key=lambda each: each.at)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any, TextIO
 
 from .clock import utc_text
-from .transfer import Meter
+from .progress import Meter
 
 
 class Screen:

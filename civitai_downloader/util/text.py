@@ -1,4 +1,4 @@
-"""Text: reading it, showing it safely, and cutting secrets out of it."""
+"""Text: decoding it, showing it safely, removing secrets from it, and parsing devalue."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import json
 import locale
 import re
 from contextlib import suppress
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -22,25 +21,32 @@ _BEARER = re.compile(r"(?i)(bearer\s+)(?=[a-z_.~+/-]*\d)[\w.~+/-]{8,}=*")
 _WORD = re.compile(r"(?:\"[^\"]*\"|'[^']*'|\S)+")
 
 
+# --- Reading and writing ---------------------------------------------------------------------------
+
+
 def read_named(path: Path) -> bytes:
-    """The bytes of a file that the user named; raises UsageError."""
+    """Return the bytes of a file that the user named. Raises UsageError."""
     try:
         return path.read_bytes()
     except OSError as error:
-        raise UsageError(f"{path} can't be read ({error.strerror}); check its name and rights.") from None
+        raise UsageError(f"{path} can't be read ({error.strerror}); check its name and permissions.") from None
 
 
 def decode_text(data: bytes) -> str:
-    """The text of a hand-made file: UTF-8 or UTF-16 by its mark, else UTF-8, else the code page it looks like."""
+    """Return the text of a file written by hand, whatever its encoding; never fails.
+
+    A byte order mark decides for UTF-8 or UTF-16. Without one UTF-8 is tried first, then the East Asian code page whose
+    characters the text has, then the code page of the system, then Latin-1.
+    """
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         return data.decode("utf-16", "replace")
     with suppress(UnicodeDecodeError):
         return data.decode("utf-8-sig")
-    # Korean and Japanese bytes are legal in each other's code page, but become half-width kana or odd Hangul there.
-    for encoding, sign in (("euc_kr", "[가-힣]"), ("cp932", "[ぁ-ヶ一-龠]"), ("cp949", "[가-힣]")):
+    # Korean and Japanese bytes are valid in each other's code page, but give half-width kana or rare Hangul there.
+    for encoding, letters in (("euc_kr", "[가-힣]"), ("cp932", "[ぁ-ヶ一-龠]"), ("cp949", "[가-힣]")):
         with suppress(UnicodeDecodeError):
             text = data.decode(encoding)
-            if len(re.findall(sign, text)) > len(re.findall("[｡-ﾟ]", text)):
+            if len(re.findall(letters, text)) > len(re.findall("[｡-ﾟ]", text)):
                 return text
     with suppress(UnicodeDecodeError, LookupError):
         return data.decode(locale.getpreferredencoding(False))
@@ -48,22 +54,25 @@ def decode_text(data: bytes) -> str:
 
 
 def utf8(text: str) -> bytes:
-    """Return the text as UTF-8; a lone surrogate becomes a question mark."""
+    """Return the text as UTF-8. A lone surrogate becomes a question mark."""
     return text.encode("utf-8", "replace")
 
 
 def split_words(line: str) -> list[str]:
-    """The words of a line; quotes keep blanks together, backslashes are ordinary (Windows paths)."""
+    """Return the words of a line. Quotes keep blanks together; a backslash is an ordinary character (Windows paths)."""
     return [re.sub(r"\"([^\"]*)\"|'([^']*)'", r"\1\2", word) for word in _WORD.findall(line)]
 
 
+# --- Showing ---------------------------------------------------------------------------------------
+
+
 def printable(text: str) -> str:
-    """The text without control, escape and direction characters, so that a terminal shows it as it is."""
+    """Return the text with a space for each control, escape and direction character, which a terminal would obey."""
     return CONTROL.sub(" ", text)
 
 
 def human_size(size: float) -> str:
-    """Bytes in the unit a person would use: `3.4 GB`."""
+    """Return a number of bytes in the unit that a person would use: `3.4 GB`."""
     for unit in ("B", "KB", "MB", "GB"):
         if abs(size) < 1024:
             return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
@@ -72,13 +81,13 @@ def human_size(size: float) -> str:
 
 
 def scrub(text: str) -> str:
-    """The text without tokens and signatures: secret query parameters and bearer keys are cut out."""
+    """Return the text without secrets: query parameters with tokens or signatures, and bearer keys."""
     text = _FIRST_SECRET.sub(lambda found: found[1] if found[2] else "", _NEXT_SECRET.sub("", text))
     return _BEARER.sub(r"\1(cut)", text)
 
 
 def scrub_json(value: Any) -> Any:
-    """A JSON value with every link in it scrubbed; everything else is kept as it was."""
+    """Return a JSON value with the secrets removed from every text that holds a link."""
     if isinstance(value, str):
         return scrub(value) if "://" in value else value
     if isinstance(value, list):
@@ -88,8 +97,11 @@ def scrub_json(value: Any) -> Any:
     return value
 
 
+# --- Links -----------------------------------------------------------------------------------------
+
+
 def bare_url(url: str) -> str:
-    """A link fit to be shown: host and path, no query (storage links carry signatures there)."""
+    """Return host and path of a link for a message. The query is left out: storage links carry signatures there."""
     with suppress(ValueError):
         parts = urlsplit(url)
         return printable(f"{parts.hostname or ''}{parts.path}")
@@ -97,39 +109,37 @@ def bare_url(url: str) -> str:
 
 
 def host_of(url: str) -> str:
-    """Host and port, as a message may show them."""
+    """Return host and port of a link for a message, or `the server` if it has none."""
     with suppress(ValueError):
         return printable(urlsplit(url).netloc.rpartition("@")[2]) or "the server"
     return "the server"
 
 
 def web_link(text: str) -> str:
-    """The text if it is a web link that can be opened, else nothing."""
+    """Return the text if it is a complete http or https link, else an empty text."""
     with suppress(ValueError):
         parts = urlsplit(text)
-        return text if parts.scheme in ("http", "https") and _names_host(parts.netloc) else ""
+        named = re.fullmatch(r"\S+", parts.hostname or "") and parts.port != 0
+        return text if parts.scheme in ("http", "https") and named else ""
     return ""
 
 
-@lru_cache(256)
-def _names_host(place: str) -> bool:
-    """Whether this is a host with a possible port, as it stands in a link; raises ValueError for some that are not."""
-    parts = urlsplit(f"//{place}")
-    return bool(re.fullmatch(r"\S+", parts.hostname or "")) and parts.port != 0
+# --- Devalue, the form in which web pages carry their data -------------------------------------------
 
 
 def parse_devalue(text: str) -> Any:
-    """The value behind a devalue text; dates stay text, undefined and not-a-number become None, sets lists.
+    """Return the value that a devalue text stands for.
 
-    The text is a flat JSON list in which every member of a list or object is the index of its value. Raises ValueError
-    for anything else, RecursionError for absurd depth. Shared values stay shared, cycles too.
+    The text is a flat JSON list in which every member of a list or object is the index of its value. Dates stay text,
+    undefined and not-a-number become None, sets become lists; values that are shared stay shared, cycles too. Raises
+    ValueError for anything else, RecursionError for absurd depth.
     """
     flat = json.loads(text)
     return _devalue(flat, 0, {}) if isinstance(flat, list) else _devalue([], flat, {})
 
 
 def _devalue(flat: list[Any], index: Any, built: dict[int, Any]) -> Any:
-    """The value at an index, put into `built` before its members are, as these may lead back to it."""
+    """Return the value at an index. It is put into `built` before its members, as these may lead back to it."""
     if isinstance(index, bool) or not isinstance(index, int) or index >= len(flat):
         raise ValueError("a devalue index leads nowhere")
     if index < 0:

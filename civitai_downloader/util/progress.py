@@ -1,0 +1,47 @@
+"""Progress: how far each transfer is, for a display that looks now and then. All counts are in bytes."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+
+
+@dataclass
+class Meter:
+    """How far one transfer is; `total` is None while it is unknown."""
+
+    name: str
+    total: int | None = None
+    done: int = 0
+
+
+class Progress:
+    """The transfers under way, and `received`, the number of bytes that have arrived in all."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._meters: list[Meter] = []
+        self.received = 0
+
+    def begin(self, name: str, total: int | None) -> Meter:
+        """Add a transfer and return its meter."""
+        meter = Meter(name, total)
+        with self._lock:
+            self._meters.append(meter)
+        return meter
+
+    def add(self, meter: Meter, count: int) -> None:
+        """Count bytes that have arrived."""
+        with self._lock:
+            meter.done += count
+            self.received += count
+
+    def end(self, meter: Meter) -> None:
+        """Remove a transfer."""
+        with self._lock:
+            self._meters.remove(meter)
+
+    def active(self) -> list[Meter]:
+        """Return the meters of the transfers under way, oldest first."""
+        with self._lock:
+            return list(self._meters)
