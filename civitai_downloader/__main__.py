@@ -17,9 +17,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from . import __version__
 
-if (
-    TYPE_CHECKING
-):  # `core` is imported where it is first needed, so that `--help` and wrong options are answered at once
+if TYPE_CHECKING:  # at run time core is imported where it is first needed, so that `--help` is answered at once
     from . import core
     from .util.clock import Clock
     from .util.screen import Screen
