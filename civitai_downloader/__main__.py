@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import logging
 import os
 import signal
@@ -11,7 +12,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -29,7 +30,7 @@ TOKEN_VARIABLES = ("CIVITAI_API_KEY", "CIVITAI_TOKEN", "CIVITAI_API_TOKEN")
 
 
 # --- Options -------------------------------------------------------------------------------------
-# Nothing has a default here: what was not given is absent, and core's Settings know the defaults.
+# Nothing has a default here: what was not given is absent, and the Settings of core know the defaults.
 
 
 def help_formatter(prog: str) -> argparse.HelpFormatter:
@@ -41,31 +42,18 @@ def help_formatter(prog: str) -> argparse.HelpFormatter:
     return argparse.HelpFormatter(prog, width=max(40, width - 2))
 
 
+@cache
 def line_parser() -> argparse.ArgumentParser:
-    """The options that may stand on a list line as well; a wrong one does not end the program there."""
+    """Return the parser of options on a list line, where a wrong one does not end the program."""
     parser = argparse.ArgumentParser(
         add_help=False, allow_abbrev=False, argument_default=argparse.SUPPRESS, exit_on_error=False
     )
-    add = parser.add_argument_group("where").add_argument
-    add("-o", "--output", metavar="DIR", type=Path, help="output folder (downloads)")
-    add("--layout", metavar="NAME|TEMPLATE", help="creator (default), sharded, comfyui, a1111, or a path with {fields}")
-    add = parser.add_argument_group("what").add_argument
-    add("--latest", action="store_true", help="newest version only (default: every version)")
-    add("--primary", action="store_true", help="primary file only (default: every file)")
-    add("--types", metavar="A,B", type=comma_list, help="model types to take, as LORA,Checkpoint")
-    add("--base-models", metavar="A,B", type=comma_list, help='base models to take, as "SDXL 1.0,Pony"')
-    add("--only", choices=("models", "images", "metadata"), help="leave the rest out")
-    add("--no-gallery", dest="gallery", action="store_false", help="showcase pictures only")
-    add("--max-images", metavar="N|all", type=count_or_all, help="pictures for each gallery (200)")
-    add("--no-loras", dest="loras", action="store_false", help="not the LoRAs of posts and pictures")
-    add("--checkpoints", action="store_true", help="the checkpoints that pictures were made with too")
-    add("--full-metadata", action="store_true", help="ask for tools and techniques of every picture")
-    add("--sfw", action="store_true", help="PG and PG-13 pictures only, unrated left out")
+    add_options(parser, "line")
     return parser
 
 
 def command_parser() -> argparse.ArgumentParser:
-    """Every option of the command."""
+    """Return the parser of every option of the command."""
     parser = argparse.ArgumentParser(
         prog="civitai-downloader",
         parents=[line_parser()],
@@ -75,43 +63,20 @@ def command_parser() -> argparse.ArgumentParser:
         description="Brings home every file, picture and prompt behind a list of Civitai links.",
         epilog="Exit codes: 0 everything is there, 1 something failed, 2 usage, 3 queued in IDM, 130 interrupted.",
     )
-    add = parser.add_argument
-    add("inputs", nargs="*", metavar="INPUT", help="a list file, a link or a model id (default: models.txt, users.txt)")
-    add("--models", action="append", metavar="FILE", help="a list file (may be repeated)")
-    add("--users", action="append", metavar="FILE", help="a list of user names or links (may be repeated)")
-    add = parser.add_argument_group("access").add_argument
-    add("--token", metavar="KEY", help=f"API key (else {', '.join(TOKEN_VARIABLES)}, token.txt)")
-    add("--cookies", metavar="FILE", help="a browser's Cookie header, or a Netscape cookie file")
-    add("--site", metavar="URL", help="another host for everything (mirror, test)")
-    add = parser.add_argument_group("pace").add_argument
-    add("--workers", metavar="N", type=few, help="transfers at a time (4)")
-    add("--max-rate-model", metavar="R", type=positive, help="model requests a second (0.5)")
-    add("--max-rate-image", metavar="R", type=positive, help="picture list requests a second (2)")
-    add("--limit-rate", metavar="RATE", type=byte_rate, help="bytes a second in all, as 500K or 10M")
-    add("--connections", metavar="N", type=few, help="for big files, in all (as it pays, up to 8)")
-    add("--retries", metavar="N", type=number, help="further tries after a fault (5)")
-    add("--timeout", metavar="S", type=positive, help="seconds without an answer (30)")
-    add = parser.add_argument_group("how").add_argument
-    add("--no-resume", dest="resume", action="store_false", help="begin partial files anew")
-    add("--no-verify", dest="check_hashes", action="store_false", help="do not compute SHA256")
-    add("--force", action="store_true", help="fetch again what is there")
-    add("--refresh", action="store_true", help="ask the site again for what it answered in the last 24 hours")
-    add("--wait", action="store_true", help="wait for another run in the same folder to end")
-    add("--filters", metavar="DIR", type=Path, help="folder of the word lists Filter_*.txt")
-    add("--refilter", action="store_true", help="apply the word lists to what is on disk, and end")
-    add("--dry-run", action="store_true", help="print what would be fetched; write nothing")
-    add("--verify", action="store_true", help="check what is on disk against the log; fetch nothing")
-    add("--retry-failed", action="store_true", help="run the lines of failed.txt in the output folder")
-    add("--idm", metavar="PATH", nargs="?", const="", help="queue in Internet Download Manager (--idm=PATH)")
-    add("--idm-wait", action="store_true", help="wait until IDM has brought everything, or nothing for a day")
-    add("--idm-token-url", action="store_true", help="give IDM links that hold the token and do not expire")
-    add = parser.add_argument_group("output").add_argument
-    add("-q", "--quiet", action="store_true", help="failures and the summary only")
-    add("-v", "--verbose", action="store_true", help="one line for each request")
-    add("--json-logs", action="store_true", help="one JSON object a line on stderr")
-    add("--lang", choices=("en", "ja", "ko"), help="language of progress and summary (system)")
-    add("--version", action="version", version=f"%(prog)s {__version__}")
+    add_options(parser, "command")
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     return parser
+
+
+def add_options(parser: argparse.ArgumentParser, section: str) -> None:
+    """Add the options of a section of `options.json`, in their groups; those of the group "" belong to none."""
+    sections = json.loads(Path(__file__).with_name("options.json").read_text("utf-8"))
+    for title, options in sections[section].items():
+        group = parser.add_argument_group(title) if title else parser
+        for names, facts in options.items():
+            if "type" in facts:
+                facts["type"] = TYPES[facts["type"]]
+            group.add_argument(*names.split(), **facts)
 
 
 def comma_list(text: str) -> tuple[str, ...]:
@@ -144,6 +109,17 @@ def byte_rate(text: str) -> int:
     units = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
     unit = units.get(text[-1:].upper(), 1)
     return max(1, int(positive(text if unit == 1 else text[:-1]) * unit))
+
+
+TYPES: dict[str, Callable[[str], Any]] = {
+    "folder": Path,
+    "comma list": comma_list,
+    "count": number,
+    "few": few,
+    "positive": positive,
+    "count or all": count_or_all,
+    "byte rate": byte_rate,
+}
 
 
 def option_words(parser: argparse.ArgumentParser, given: Mapping[str, Any], skip: Iterable[str] = ()) -> list[str]:

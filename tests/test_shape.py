@@ -16,7 +16,7 @@ CORE = (
 ).split()
 ROOMS = [*(f"util.{name}" for name in UTIL), *(f"core.{name}" for name in CORE), "core", "__main__"]
 
-LONG_FUNCTIONS = {"command_parser": "one line for each option"}
+LONG_FUNCTIONS: dict[str, str] = {}  # name -> reason
 MOST_LINES, MOST_FUNCTION_LINES, MOST_ATTRIBUTES = 400, 40, 10
 
 
