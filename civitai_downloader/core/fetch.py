@@ -11,7 +11,7 @@ from typing import Literal
 
 import requests
 
-from ..util.clock import DAY, Clock
+from ..util.clock import DAY, Clock, utc_text
 from ..util.errors import Failure
 from ..util.files import disk_errors, free_space, link_or_copy, replace_file, sha256_of, size_of
 from ..util.http import read_at_most
@@ -99,8 +99,7 @@ class Fetcher:
         if not (digest == wanted.sha256 if hashed else has_right_form(path)):
             return None
         discard_part(library.at(wanted.path + ".part"))
-        verified = bool(wanted.sha256)
-        return _result(wanted, "skipped", place, library.size(place), digest, verified=verified)
+        return _result(wanted, "skipped", place, library.size(place), digest)
 
     def _link(self, wanted: Wanted, library: Library, source: Path) -> Result:
         """Put the same bytes at a second place without fetching them again."""
@@ -108,7 +107,7 @@ class Fetcher:
         target = library.at(place)
         if not (target.exists() and target.samefile(source)):
             link_or_copy(source, target)
-        return _result(wanted, "done", place, library.size(place), wanted.sha256, verified=True)
+        return _result(wanted, "done", place, library.size(place), wanted.sha256)
 
     def _fetch(self, wanted: Wanted, library: Library) -> Result:
         """Try the links one after the other: the next one when this one has nothing, denies it, or has only a still."""
@@ -157,9 +156,7 @@ class Fetcher:
             transfer.move_to(library.at(wanted.path + extension))
         finally:
             self._progress.end(meter)
-        verified = wanted.kind == "image" or bool(wanted.sha256 and received.sha256)
-        place, size = wanted.path + extension, received.size
-        return _result(wanted, "done", place, size, received.sha256, verified=verified)
+        return _result(wanted, "done", wanted.path + extension, received.size, received.sha256)
 
     def _receive_right(self, transfer: Transfer, wanted: Wanted, library: Library) -> tuple[Received, str]:
         """Return the body and the extension that its bytes call for. Wrong bytes are fetched three times in all."""
@@ -173,7 +170,8 @@ class Fetcher:
             except Failure as failure:
                 log.debug("%s: %s (%d of %d)", wanted.name, failure, attempt, self.TRIES)
                 trouble = failure
-        self._set_aside(transfer, wanted, library)
+        name = file_name(wanted.path, "file", f" [{wanted.id.replace('/', '-')}]")
+        transfer.move_to(_place_aside(library, name))
         raise trouble
 
     def _queue_from(self, url: str, wanted: Wanted, library: Library) -> Result:
@@ -199,19 +197,16 @@ class Fetcher:
             handed = f"{url}&token={self._settings.token}" if secret else link
             self.idm.add(handed, plain_path(target.parent), target.name)
         until = DAY + time.time() if secret else expiry_of(link, time.time())
-        place, sha256 = wanted.path + extension, wanted.sha256
-        result = _result(wanted, "queued", place, size, sha256, verified=False)
-        return replace(result, until=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(until)))
+        return replace(_result(wanted, "queued", wanted.path + extension, size, wanted.sha256), until=utc_text(until))
 
     def _receive(self, wanted: Wanted, library: Library, record: Record, *, force: bool) -> Result | None:
         """Return what became of a thing in IDM's queue: done, still queued, or None if it is to be queued again."""
         arrived = receive_queued(library, (wanted.kind, wanted.id), record, self._clock)
         if arrived is not None:
-            verified, sha256 = bool(wanted.sha256), arrived.sha256
-            return _result(wanted, "done", arrived.path, arrived.size, sha256, verified=verified)
+            return _result(wanted, "done", arrived.path, arrived.size, arrived.sha256)
         if force or unix_time(record.until) < time.time():
             return None
-        return Result("queued", wanted.kind, wanted.id, wanted.name, record.path, record.size)
+        return _result(wanted, "queued", record.path, record.size, record.sha256)
 
     def _check_space(self, wanted: Wanted, part: Path) -> None:
         if not wanted.size:
@@ -221,26 +216,29 @@ class Fetcher:
             sizes = f"{human_size(need)} are needed, {human_size(free)} are free"
             raise Failure("disk-full", f"The disk has no room for {wanted.name}: {sizes}.")
 
-    def _set_aside(self, transfer: Transfer, wanted: Wanted, library: Library) -> None:
-        name = file_name(wanted.path, "file", f" [{wanted.id.replace('/', '-')}]")
-        target = library.at(library.place(("corrupted",), name))
-        with disk_errors(target):
-            target.parent.mkdir(parents=True, exist_ok=True)
-        transfer.move_to(target)
-
 
 def kept(wanted: Wanted, facts: Facts) -> Result:
     """Return the result of a thing that is there and known."""
     record = facts.record
     path, size = (record.path, record.size) if facts.in_place and record else (facts.path, facts.size)
-    return _result(wanted, "skipped", path, size, "", verified=bool(wanted.sha256) or wanted.kind == "image")
+    return _result(wanted, "skipped", path, size)
 
 
-def _result(wanted: Wanted, outcome: Outcome, path: str, size: int | None, sha256: str, *, verified: bool) -> Result:
+def _result(wanted: Wanted, outcome: Outcome, path: str, size: int | None, sha256: str = "") -> Result:
+    """Return a good result. A picture is verified by its form, a model by a published hash alone."""
+    proven = wanted.kind == "image" or bool(wanted.sha256 and (sha256 or outcome == "skipped"))
     return Result(
-        outcome, wanted.kind, wanted.id, wanted.name, path=path, size=size or 0, sha256=sha256, verified=verified,
-        scan=wanted.scan,
+        outcome, wanted.kind, wanted.id, wanted.name, path=path, size=size or 0, sha256=sha256,
+        verified=proven and outcome != "queued", scan=wanted.scan,
     )  # fmt: skip
+
+
+def _place_aside(library: Library, name: str) -> Path:
+    """Return a path in `corrupted/`, whose folder is there."""
+    target = library.at(library.place(("corrupted",), name))
+    with disk_errors(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+    return target
 
 
 def receive_queued(library: Library, key: Key, record: Record, clock: Clock) -> Record | None:
@@ -263,9 +261,8 @@ def receive_queued(library: Library, key: Key, record: Record, clock: Clock) -> 
             replace_file(path, target)
     right = digest == record.sha256 if record.sha256 else has_right_form(target)
     if state == "wrong" or not right:
-        aside = library.at(library.place(("corrupted",), target.name))
+        aside = _place_aside(library, target.name)
         with disk_errors(aside):
-            aside.parent.mkdir(parents=True, exist_ok=True)
             replace_file(target, aside)
         reason = "size" if state == "wrong" else "hash" if record.sha256 else "broken"
         raise Failure(reason, f"What IDM delivered is wrong ({size} of {record.size} bytes); it lies in corrupted/.")

@@ -29,15 +29,10 @@ class Countdown:
         self._lock, self._open, self._then = threading.Lock(), 0, then
         self.ended = threading.Event()
 
-    def begin(self) -> None:
-        """Count a task that begins."""
+    def add(self, change: int) -> None:
+        """Count a task that begins (1) or has ended (-1)."""
         with self._lock:
-            self._open += 1
-
-    def end(self) -> None:
-        """Count a task that has ended."""
-        with self._lock:
-            self._open -= 1
+            self._open += change
             last = self._open == 0
         if last:
             self._then()

@@ -9,7 +9,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 
 from ..util.clock import Clock
@@ -71,10 +71,10 @@ class Schedule:
     def run(self, tasks: Iterable[Task], workers: int, watch: Callable[[], None]) -> None:
         """Do the tasks and all that they submit; `watch` is called some ten times a second in this thread."""
         with pools(workers, self._clock) as (self._metadata, self._loras):
-            self._open.begin()
+            self._open.add(1)
             for task in tasks:
                 self.submit(task)
-            self._open.end()
+            self._open.add(-1)
             while not self._open.ended.wait(0.1 if self._next_due() == math.inf else 0.02):
                 self._wake_due()
                 watch()
@@ -87,7 +87,7 @@ class Schedule:
     def submit(self, task: Task) -> None:
         """Do a task when its turn comes."""
         for countdown in self._counting(task):
-            countdown.begin()
+            countdown.add(1)
         with self._lock:
             if task.late:
                 self._waiting.append((math.inf, task))
@@ -135,7 +135,7 @@ class Schedule:
             for follower in followers:
                 self._start(follower)
         for countdown in self._counting(task):
-            countdown.end()
+            countdown.add(-1)
 
     # --- One task ---
 
@@ -188,10 +188,8 @@ class Schedule:
             path=wanted.path if wanted else "", reason=error.reason, message=str(error),
         )  # fmt: skip
         if wanted is not None:
-            try:
+            with suppress(Failure):  # a log that can't be written ends what is brought home, and is named there
                 task.batch.library.note(wanted, result)
-            except Failure as failure:
-                return replace(result, outcome="failed", reason=failure.reason, message=str(failure))
         return result
 
     # --- Tasks that wait ---

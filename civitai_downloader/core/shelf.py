@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -154,30 +154,23 @@ class Shelf:
     def _write_sidecars_of(self, file: File, wanted: Wanted, picture: Path | None, url: str) -> None:
         record, path = self.library.find(wanted), self.library.at(wanted.path)
         sha256 = file.sha256 or (record.sha256 if record is not None else "")
-        beside = self._link_preview(wanted, picture) if picture is not None else None
-        self._write_sidecar(wanted, ".civitai.info", civitai_info(self.model, self.version))
-        self._write_sidecar(wanted, ".json", a1111_json(self.model, self.version, url))
-        facts = lora_manager_json(self.model, self.version, file, path, beside, sha256)
-        self._write_sidecar(wanted, ".metadata.json", facts)
+        preview = self._put_beside(wanted, ".preview" + picture.suffix, picture) if picture is not None else None
+        self._put_beside(wanted, ".civitai.info", civitai_info(self.model, self.version))
+        self._put_beside(wanted, ".json", a1111_json(self.model, self.version, url))
+        facts = lora_manager_json(self.model, self.version, file, path, preview, sha256)
+        self._put_beside(wanted, ".metadata.json", facts)
 
-    def _link_preview(self, wanted: Wanted, picture: Path) -> Path:
-        place = self._beside(wanted, ".preview" + picture.suffix)
-        path = self.library.at(place)
-        if not self.library.is_claimed(place):
-            self.library.check_links(place)
-            if not path.exists():
-                link_or_copy(picture, path)
-        return path
-
-    def _write_sidecar(self, wanted: Wanted, ending: str, content: Mapping[str, Any]) -> None:
-        place = self._beside(wanted, ending)
-        if not self.library.is_claimed(place):
-            self.library.check_links(place)
-            self.library.write_sidecar(place, wanted, indented(scrub_json(dict(content))))
-
-    def _beside(self, wanted: Wanted, ending: str) -> str:
-        """Return a sidecar's path: beside the file, or in `.civitai` if it is of no use to the app of the layout."""
+    def _put_beside(self, wanted: Wanted, ending: str, content: Path | dict[str, Any]) -> Path:
+        """Write facts, or link a picture, beside a file; what the layout's app does not read goes to `.civitai`."""
         folder, _, name = wanted.path.rpartition("/")
         if not is_read_by(self.settings.layout, ending):
             folder = "/".join(self.folder)
-        return f"{folder}/{split_name(name)[0]}{ending}"
+        place = f"{folder}/{split_name(name)[0]}{ending}"
+        path = self.library.at(place)
+        if not self.library.is_claimed(place):
+            self.library.check_links(place)
+            if isinstance(content, dict):
+                self.library.write_sidecar(place, wanted, indented(scrub_json(content)))
+            elif not path.exists():
+                link_or_copy(content, path)
+        return path

@@ -204,7 +204,7 @@ class Visits:
         settings, album, source = shelf.settings, shelf.album(), batch.entry.source
         files = shelf.wanted_files(self._site, target)
         group = Countdown(lambda: self._schedule.submit(Task(batch, partial(self._write_sidecars, shelf, files))))
-        group.begin()
+        group.add(1)
         if unusable := len(objects_at(shelf.version.raw, "images")) - len(shelf.version.images):
             log.warning("%s: %d pictures without a usable link were left out.", album.name, unusable)
         preview = shelf.preview()
@@ -212,7 +212,7 @@ class Visits:
             self._deliveries.order(batch, album.wanted(preview, batch.library, source), group)
         if settings.wants_files:
             self._order_files(batch, target, shelf, files, group)
-        group.end()
+        group.add(-1)
         if settings.wants_images:
             for image in shelf.previews():
                 self._deliveries.order(batch, album.wanted(image, batch.library, source))
