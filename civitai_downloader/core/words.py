@@ -16,6 +16,7 @@ from .run import Run
 
 log = logging.getLogger(__name__)
 
+LANGUAGES = ("en", "ja", "ko")
 TOLD_BY_HEADING = frozenset(
     "needs-token token-refused disabled archived gone region forbidden quota still hash".split()
 )
@@ -25,7 +26,7 @@ class Words:
     """The sentences of one language."""
 
     def __init__(self, language: str) -> None:
-        """`language` is `en`, `ja` or `ko`."""
+        """`language` is one of `LANGUAGES`."""
         catalogue = json.loads(read_data("messages.json"))
         self._words: dict[str, str] = {**catalogue["en"], **catalogue[language]}
 
@@ -35,10 +36,10 @@ class Words:
 
 
 def system_language() -> str:
-    """Return the language to speak in the locale that the environment or the system names: `en`, `ja` or `ko`."""
+    """Return the language to speak in the locale that the environment or the system names, one of `LANGUAGES`."""
     named = filter(None, map(os.environ.get, ("LC_ALL", "LC_MESSAGES", "LANG")))
     language = (next(named, None) or locale.getlocale()[0] or "")[:2].lower()  # Windows says "Japanese_Japan"
-    return language if language in ("ja", "ko") else "en"
+    return language if language in LANGUAGES else "en"
 
 
 def clock_time(seconds: float) -> str:
