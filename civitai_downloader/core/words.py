@@ -7,6 +7,7 @@ import locale
 import logging
 import os
 from collections.abc import Iterable, Sequence
+from functools import cache
 
 from ..util.screen import Screen
 from ..util.text import human_size
@@ -16,19 +17,24 @@ from .run import Run
 
 log = logging.getLogger(__name__)
 
-LANGUAGES = ("en", "ja", "ko")
 TOLD_BY_HEADING = frozenset(
     "needs-token token-refused disabled archived gone region forbidden quota still hash".split()
 )
+
+
+@cache
+def _catalogue() -> dict[str, dict[str, str]]:
+    """Return the sentences of each language."""
+    found: dict[str, dict[str, str]] = json.loads(read_data("messages.json"))
+    return found
 
 
 class Words:
     """The sentences of one language."""
 
     def __init__(self, language: str) -> None:
-        """`language` is one of `LANGUAGES`."""
-        catalogue = json.loads(read_data("messages.json"))
-        self._words: dict[str, str] = {**catalogue["en"], **catalogue[language]}
+        """`language` is one of those in `messages.json`; what it lacks is said in English."""
+        self._words = {**_catalogue()["en"], **_catalogue()[language]}
 
     def __call__(self, key: str, **values: object) -> str:
         """Return a sentence with its values filled in; without one, the key."""
@@ -36,10 +42,10 @@ class Words:
 
 
 def system_language() -> str:
-    """Return the language to speak in the locale that the environment or the system names, one of `LANGUAGES`."""
+    """Return the language of the locale that the environment or the system names, or English if we do not speak it."""
     named = filter(None, map(os.environ.get, ("LC_ALL", "LC_MESSAGES", "LANG")))
     language = (next(named, None) or locale.getlocale()[0] or "")[:2].lower()  # Windows says "Japanese_Japan"
-    return language if language in LANGUAGES else "en"
+    return language if language in _catalogue() else "en"
 
 
 def clock_time(seconds: float) -> str:
