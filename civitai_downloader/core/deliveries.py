@@ -40,7 +40,8 @@ class Deliveries:
         facts = batch.library.facts(wanted)
         if decide(wanted, facts, force=batch.entry.settings.force) == "keep":
             result = self._known_to_twins(batch, wanted, kept(wanted, facts))
-            self.schedule.do(Task(batch, lambda: result, wanted.name, wanted))
+            is_news = None if facts.in_place else wanted
+            self.schedule.do(Task(batch, lambda: result, wanted.name, is_news))
         else:
             self.schedule.submit(Task(batch, partial(self._bring, batch, wanted), wanted.name, wanted, group))
 

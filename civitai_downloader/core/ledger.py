@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import threading
 from collections import Counter
@@ -11,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from ..util.clock import Clock, utc_now
+from ..util.files import on_one_line
 from .library import Library, Outcome, Result
 from .places import Wanted
 from .targets import Entry
@@ -133,7 +133,7 @@ class Ledger:
             if result.outcome == "queued":
                 self._queued.append((task, result))
             else:
-                batch.lines.append(json.dumps(vars(result), ensure_ascii=False, separators=(",", ":")))
+                batch.lines.append(on_one_line(vars(result)))
         if result.outcome == "failed":
             log.info("failed: %s: %s", result.name, result.message)
 

@@ -249,10 +249,10 @@ class Library:
             found = twin if twin is not None and twin.is_file() else None
             return Facts(record, path=path, size=self.size(path) if path else None, twin=found)
         extension = split_name(record.path)[1] if wanted.kind == "image" else ""
-        path, source = wanted.path + extension, self.at(record.path)
+        path = wanted.path + extension
         if record.path == path:
             return Facts(record, in_place=True)
-        size = self.size(path)
+        size, source = self.size(path), self.at(record.path)
         is_copy = size == record.size and (wanted.kind == "image" or self.at(path).samefile(source))
         return Facts(record, path=path, size=size, source=source, is_copy=is_copy)
 

@@ -15,7 +15,7 @@ from typing import Any
 from .. import __version__
 from ..util.clock import Clock
 from ..util.errors import Failure
-from ..util.files import disk_errors, replace_file, sha256_of, size_of, write_file
+from ..util.files import disk_errors, on_one_line, replace_file, sha256_of, size_of, write_file
 from ..util.text import decode_text, printable, utf8
 from .choice import choose_versions
 from .data import read_data
@@ -138,7 +138,7 @@ def _report(run: Run, batches: Sequence[Batch]) -> dict[str, Any]:
 def write_report(path: Path, head: Mapping[str, Any], batches: Sequence[Batch]) -> None:
     """Write `report.json`: its head, and a line for each file."""
     queued = (result for batch in batches for result in batch.notable if result.outcome == "queued")
-    lines = chain(chain.from_iterable(batch.lines for batch in batches), (json.dumps(vars(each)) for each in queued))
+    lines = chain(chain.from_iterable(batch.lines for batch in batches), (on_one_line(vars(each)) for each in queued))
     beside = path.with_name("report.json.tmp")
     with disk_errors(path):
         beside.unlink(missing_ok=True)  # a symlink in its place is not written through
