@@ -9,46 +9,50 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
 from ..util.errors import Failure
 from ..util.text import parse_devalue, web_link
 
 Pages = Iterator[list[dict[str, Any]]]
+_T = TypeVar("_T")
 
 
 # A missing key, null, an empty list and a value of another type all mean the same: nothing.
-def _at(source: Any, key: str) -> Any:
-    return source.get(key) if isinstance(source, dict) else None
+def _at(source: Any, key: str, kind: type[_T]) -> _T:
+    """Return the value at `key` if it is of this type, else an empty one."""
+    value = source.get(key) if isinstance(source, dict) else None
+    return value if isinstance(value, kind) else kind()
 
 
 def text_at(source: Any, key: str) -> str:
     """Return the text at `key`, or ""."""
-    value = _at(source, key)
-    return value if isinstance(value, str) else ""
+    return _at(source, key, str)
 
 
 def number_at(source: Any, key: str) -> int:
     """Return the whole number at `key`, which may be written as text or float, or 0."""
-    value = _at(source, key)
+    return whole_number(_at(source, key, object))
+
+
+def whole_number(value: object) -> int:
+    """Return a whole number, which may be written as text or float, or 0 for anything else."""
     if isinstance(value, str):
         return int(value) if re.fullmatch(r"[0-9]{1,18}", value) else 0
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return 0
-    return int(value) if isinstance(value, int) or abs(value) < 1e15 else 0
+    if isinstance(value, float):
+        return int(value) if abs(value) < 1e15 else 0
+    return value if isinstance(value, int) and not isinstance(value, bool) else 0
 
 
 def object_at(source: Any, key: str) -> dict[str, Any]:
     """Return the object at `key`, or {}."""
-    value = _at(source, key)
-    return value if isinstance(value, dict) else {}
+    return _at(source, key, dict)
 
 
 def list_at(source: Any, key: str) -> list[Any]:
     """Return the list at `key`, whatever it holds, or []."""
-    value = _at(source, key)
-    return value if isinstance(value, list) else []
+    return _at(source, key, list)
 
 
 def objects_at(source: Any, key: str) -> list[dict[str, Any]]:
@@ -208,11 +212,8 @@ def media_urls(image: Image) -> tuple[str, ...]:
 
 def is_by(item: Mapping[str, Any], name: str) -> bool:
     """Return whether a listed thing says, in one of the site's ways, that this user made it."""
-    names = (
-        text_at(object_at(item, "user"), "username"),
-        text_at(object_at(item, "creator"), "username"),
-        text_at(item, "username"),
-    )
+    makers = (object_at(item, "user"), object_at(item, "creator"), item)
+    names = (text_at(maker, "username") for maker in makers)
     return next(filter(None, names), "").casefold() == name.casefold()
 
 
