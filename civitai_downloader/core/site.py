@@ -117,7 +117,8 @@ class Site:
         return request
 
     @property
-    def _has_token(self) -> bool:
+    def has_token(self) -> bool:
+        """Whether requests to the site's own hosts carry a token."""
         return "Authorization" in self._login
 
     def model(self, model_id: int) -> dict[str, Any]:
@@ -212,11 +213,11 @@ class Site:
         try:
             answer = self._ask(base + tail, self._image_pace, {"Referer": f"{base}/"}, keep=keep)
         except Refused as refused:
-            raise explain(refused, has_token=self._has_token) from None
+            raise explain(refused, has_token=self.has_token) from None
         data = unwrap(object_at(answer, "result").get("data"))
         return data if isinstance(data, dict) else {}
 
-    def trpc_pages(self, procedure: str, query: Mapping[str, Any], size: int, level: int) -> Pages:
+    def trpc_pages(self, procedure: str, query: Mapping[str, Any], level: int) -> Pages:
         """Yield pages of a tRPC list, oldest first; links of pictures are completed."""
         wanted = {**query, "browsingLevel": level, "sort": "Oldest", "period": "AllTime"}
 
@@ -225,7 +226,7 @@ class Site:
             answer = self.trpc(procedure, {**wanted, **more})
             return {"items": list(map(self.with_link, objects_at(answer, "items"))), "metadata": answer}
 
-        return pages(ask, size, None)
+        return pages(ask, 200 if procedure.startswith("image.") else 100, None)
 
     def with_link(self, item: Mapping[str, Any]) -> dict[str, Any]:
         """Return a picture of the inner interface, which gives a uuid for a link, with a whole link and a user name."""
@@ -256,7 +257,7 @@ class Site:
                 with suppress(Refused):
                     answer = self._ask(self._other + tail, pace, keep=keep)
             if answer is None:
-                raise explain(refused, has_token=self._has_token) from None
+                raise explain(refused, has_token=self.has_token) from None
         if not isinstance(answer, dict):
             raise Failure("answer", "The site sent data of another shape than expected; try again later.")
         return answer
@@ -293,14 +294,14 @@ class Site:
         except Refused as refused:
             if refused.status in (401, 403) and urlsplit(refused.url)[:2] not in self._own:
                 raise Unreachable("The storage link had expired or was refused; try again later.") from None
-            raise explain(refused, has_token=self._has_token) from None
+            raise explain(refused, has_token=self.has_token) from None
         except Busy:
             if "/api/download/" not in url:
                 raise
             raise Failure("quota", "The site's download quota seems used up; run again in some hours.") from None
         if urlsplit(response.url).path == "/login":
             response.close()
-            raise explain(Refused(401, {}, b"", url), has_token=self._has_token)
+            raise explain(Refused(401, {}, b"", url), has_token=self.has_token)
         return response
 
 
