@@ -7,7 +7,7 @@ import logging
 import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
-from functools import partial
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -107,7 +107,6 @@ class Site:
         listener = "" if self._login else "anonymous "
         lists = long_path(settings.output) / "lists"
         self.kept = KeptAnswers(lists, listener, read_only=settings.dry_run, write_only=settings.refresh)
-        self._delivery = ""
         self.api_requests = 0
 
     def _sign(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
@@ -123,7 +122,7 @@ class Site:
 
     def model(self, model_id: int) -> dict[str, Any]:
         """Return a whole model with all published versions (`/models/{id}`)."""
-        return self._get(f"/models/{model_id}", {}, self._model_pace)
+        return self._get(f"/models/{model_id}")
 
     def models_by_id(self, ids: Sequence[int]) -> list[dict[str, Any]]:
         """Return up to 100 models by one request, or by none if all are kept; the list leaves some kinds out."""
@@ -132,7 +131,7 @@ class Site:
         missing = ",".join(str(each) for each, answer in kept.items() if answer is None)
         if missing:
             query = {"ids": missing, "nsfw": "true", "archived": "true", "limit": 100}
-            for answer in objects_at(self._get("/models", query, self._model_pace, keep=False), "items"):
+            for answer in objects_at(self._get("/models", query, keep=False), "items"):
                 self.kept.put(f"v1/models/{number_at(answer, 'id')}", answer)
                 found.append(answer)
         return found
@@ -140,15 +139,15 @@ class Site:
     def models(self, query: Mapping[str, Any]) -> Pages:
         """Yield pages of `/models?…` in an order that loses nothing between two pages (`Newest` does)."""
         wanted = {**query, "archived": "true", "sort": "Oldest"}
-        return pages(lambda more: self._get("/models", {**wanted, **more}, self._model_pace), 100, None)
+        return pages(lambda more: self._get("/models", {**wanted, **more}), 100, None)
 
     def version(self, version_id: int) -> dict[str, Any]:
         """Return one version, which names its model in `modelId` (`/model-versions/{id}`)."""
-        return self._get(f"/model-versions/{version_id}", {}, self._model_pace)
+        return self._get(f"/model-versions/{version_id}")
 
     def version_by_hash(self, digest: str) -> dict[str, Any]:
         """Return the earliest published version with a file of this hash (`/model-versions/by-hash/{hash}`)."""
-        return self._get(f"/model-versions/by-hash/{digest}", {}, self._model_pace)
+        return self._get(f"/model-versions/by-hash/{digest}")
 
     def versions_by_sha256(self, digests: Sequence[str]) -> dict[str, Target]:
         """Return the versions with files of these SHA256, by one request, or by none if all are kept.
@@ -157,8 +156,7 @@ class Site:
         """
         kept = {digest: self.kept.get(f"v1/sha256/{digest}") for digest in digests}
         if missing := [digest for digest, answer in kept.items() if answer is None]:
-            url = f"{self.base}/api/v1/model-versions/by-hash/ids"
-            rows = self.http.json(url, Patience(), None, partial(self._take_turn, self._model_pace), missing)
+            rows = self._request(self.base, "v1/model-versions/by-hash/ids", missing)
             found: dict[str, list[Any]] = {}
             for row in rows if isinstance(rows, list) else ():
                 found.setdefault(text_at(row, "hash").upper(), []).append(row)
@@ -173,7 +171,7 @@ class Site:
 
     def needs_token(self, version_id: int) -> bool:
         """Return whether the version's files ask for a login (`/model-versions/mini/{id}`)."""
-        return self._get(f"/model-versions/mini/{version_id}", {}, self._model_pace).get("requireAuth") is True
+        return self._get(f"/model-versions/mini/{version_id}").get("requireAuth") is True
 
     def images(self, query: Mapping[str, Any], limit: int | None = None) -> Pages:
         """Yield pages of `/images?…` with prompts: the most liked first, or, without a limit, all of them by age.
@@ -181,7 +179,7 @@ class Site:
         Oldest first keeps the offsets of the following pages stable while new pictures arrive.
         """
         wanted = {**query, "withMeta": "true", "sort": "Oldest" if limit is None else "Most Reactions"}
-        return pages(lambda more: self._get("/images", {**wanted, **more}, self._image_pace), 200, limit)
+        return pages(lambda more: self._get("/images", {**wanted, **more}), 200, limit)
 
     def image(self, image_id: int) -> dict[str, Any]:
         """Return one picture with its prompt, from `/images?imageId=`, else tRPC `image.get`, else its page.
@@ -189,7 +187,7 @@ class Site:
         Older deployments ignored `imageId`, so the id is compared. Raises Failure when nobody knows it.
         """
         query = {"imageId": image_id, "browsingLevel": 31, "withMeta": "true", "flatMeta": "true"}
-        listed = objects_at(self._get("/images", query, self._image_pace), "items")
+        listed = objects_at(self._get("/images", query), "items")
         found = next((item for item in listed if number_at(item, "id") == image_id), None)
         if found is None:
             try:
@@ -208,12 +206,8 @@ class Site:
         It wants a key or a Referer of its own host. Without a login lists show PG only; with one everything, but only
         on the host that shows mature things.
         """
-        base = self._other or self.base
-        tail = f"/api/trpc/{procedure}?{urlencode({'input': json.dumps({'json': dict(query)})})}"
-        try:
-            answer = self._ask(base + tail, self._image_pace, {"Referer": f"{base}/"}, keep=keep)
-        except Refused as refused:
-            raise explain(refused, has_token=self.has_token) from None
+        path = f"trpc/{procedure}?{urlencode({'input': json.dumps({'json': dict(query)})})}"
+        answer = self._ask(path, self._other or self.base, keep=keep)
         data = unwrap(object_at(answer, "result").get("data"))
         return data if isinstance(data, dict) else {}
 
@@ -232,50 +226,58 @@ class Site:
         """Return a picture of the inner interface, which gives a uuid for a link, with a whole link and a user name."""
         if re.fullmatch(r"[0-9a-fA-F-]{32,36}", text_at(item, "url")):
             ending = {"video": "mp4", "audio": "mp3"}.get(text_at(item, "type"), "jpeg")
-            url = f"{self._delivery_base()}/{item['url']}/original=true/{number_at(item, 'id')}.{ending}"
+            url = f"{self._delivery}/{item['url']}/original=true/{number_at(item, 'id')}.{ending}"
             item = {**item, "url": url, "browsingLevel": number_at(item, "nsfwLevel")}
         named = {"username": text_at(object_at(item, "user"), "username")} if "user" in item else {}
         return {**item, **named}
 
-    def _delivery_base(self) -> str:
-        """Return host and account of picture links, read once from a link of the REST interface."""
-        if not self._delivery:
-            answer = self._get("/images", {"limit": 1, "browsingLevel": 31}, self._image_pace)
-            url = text_at(next(iter(objects_at(answer, "items")), {}), "url")
-            folders = url.split("/")
-            self._delivery = "/".join(folders[:4]) if len(folders) > 6 and url.startswith("http") else DELIVERY
-        return self._delivery
+    @cached_property
+    def _delivery(self) -> str:
+        """Host and account of picture links, as they stand in a link of the REST interface."""
+        answer = self._get("/images", {"limit": 1, "browsingLevel": 31})
+        url = text_at(next(iter(objects_at(answer, "items")), {}), "url")
+        folders = url.split("/")
+        return "/".join(folders[:4]) if len(folders) > 6 and url.startswith("http") else DELIVERY
 
-    def _get(self, path: str, query: Mapping[str, Any], pace: Pace, *, keep: bool = True) -> dict[str, Any]:
-        """Return one JSON object; what one front door refuses is asked again at the other, which may not."""
-        tail = f"/api/v1{path}" + (f"?{urlencode(query)}" if query else "")
-        answer = None
-        try:
-            answer = self._ask(self.base + tail, pace, keep=keep)
-        except Refused as refused:
-            if self._other and refused.status in (401, 403, 404):
-                with suppress(Refused):
-                    answer = self._ask(self._other + tail, pace, keep=keep)
-            if answer is None:
-                raise explain(refused, has_token=self.has_token) from None
+    def _get(self, path: str, query: Mapping[str, Any] | None = None, *, keep: bool = True) -> dict[str, Any]:
+        """Return a JSON object of the REST interface. Raises Failure when the site has none."""
+        answer = self._ask(f"v1{path}" + (f"?{urlencode(query)}" if query else ""), self.base, self._other, keep=keep)
         if not isinstance(answer, dict):
             raise Failure("answer", "The site sent data of another shape than expected; try again later.")
         return answer
 
-    def _ask(self, url: str, pace: Pace, headers: Mapping[str, str] | None = None, *, keep: bool) -> Any:
-        """Return the JSON answer, from the site or as it was kept less than a day ago."""
-        key = url.partition("/api/")[2]
-        answer = self.kept.get(key)
-        if answer is None:
-            answer = self.http.json(url, Patience(), headers, partial(self._take_turn, pace))
-            if keep:
-                self.kept.put(key, answer)
+    def _ask(self, path: str, base: str, other: str = "", *, keep: bool) -> Any:
+        """Return the JSON answer, from the site or as it was kept less than a day ago.
+
+        What one front door refuses is asked again at the other, which may not.
+        """
+        answer = self.kept.get(path)
+        if answer is not None:
+            return answer
+        try:
+            answer = self._request(base, path)
+        except Refused as refused:
+            if other and refused.status in (401, 403, 404):
+                with suppress(Refused):
+                    answer = self._request(other, path)
+            if answer is None:
+                raise explain(refused, has_token=self.has_token) from None
+        if keep:
+            self.kept.put(path, answer)
         return answer
 
-    def _take_turn(self, pace: Pace) -> None:
-        """Wait for the turn of a request; every try is one."""
-        pace.wait()
-        self.api_requests += 1
+    def _request(self, base: str, path: str, body: Any = None) -> Any:
+        """Return the JSON answer to a GET, or to a POST of `body`, each try of which waits for its turn."""
+        is_inner = path.startswith("trpc/")
+        pace = self._image_pace if is_inner or path.startswith("v1/images") else self._model_pace
+
+        def take_turn() -> None:
+            """Wait until a request may be made, and count it."""
+            pace.wait()
+            self.api_requests += 1
+
+        headers = {"Referer": f"{base}/"} if is_inner else {}
+        return self.http.json(f"{base}/api/{path}", Patience(), headers, take_turn, body)
 
     def file_urls(self, version_id: int, file: File) -> tuple[str, ...]:
         """Return where a file may be had: by its id, at both front doors; a VAE lent by a version also by its type."""
