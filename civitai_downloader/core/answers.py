@@ -73,49 +73,53 @@ def unix_time(value: str) -> float:
 
 
 @dataclass(frozen=True)
-class File:
-    """One file of a version; `size` in bytes (0 unknown), `sha256` in lower case (empty if not published)."""
+class _Thing:
+    """What has an id, and the answer that it was read from."""
 
     id: int
+    raw: Mapping[str, Any] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class File(_Thing):
+    """One file of a version; `size` in bytes (0 unknown), `sha256` in lower case (empty if not published)."""
+
     name: str
     type: str
     size: int
     sha256: str
     primary: bool
     traits: Mapping[str, Any]
-    raw: Mapping[str, Any] = field(repr=False)
 
 
 @dataclass(frozen=True)
-class Image:
+class Image(_Thing):
     """A picture, video or sound; `level` is its browsing level bit (0 unrated)."""
 
-    id: int
     url: str
     type: str
     level: int
-    raw: Mapping[str, Any] = field(repr=False)
 
 
 @dataclass(frozen=True)
-class Version:
-    """One published version of a model, files and showcase pictures included."""
+class Version(_Thing):
+    """One published version of a model, files and showcase pictures included.
 
-    id: int
+    `published` is a date as the site writes it; `early_until` that of the end of early access, `always` or "".
+    """
+
     name: str
     base_model: str
     published: str
     early_until: str
     files: tuple[File, ...]
     images: tuple[Image, ...]
-    raw: Mapping[str, Any] = field(repr=False)
 
 
 @dataclass(frozen=True)
-class Model:
+class Model(_Thing):
     """A model as the site describes it; `creator` is "" when that account is gone."""
 
-    id: int
     name: str
     type: str
     creator: str
@@ -123,7 +127,6 @@ class Model:
     level: int
     tags: tuple[str, ...]
     versions: tuple[Version, ...]
-    raw: Mapping[str, Any] = field(repr=False)
 
 
 def read_model(answer: Mapping[str, Any]) -> Model:
@@ -183,15 +186,17 @@ _LEVEL_WORDS = {"None": 1, "Soft": 2, "Mature": 4, "X": 8, "Blocked": 32}
 def read_image(answer: Mapping[str, Any]) -> Image | None:
     """Return a picture from any list, or None without link or id; its id may stand only in the stem of its link."""
     url = web_link(text_at(answer, "url"))
-    stem = urlsplit(url).path.rpartition("/")[2].partition(".")[0]
+    path = urlsplit(url).path
+    stem = path.rpartition("/")[2].partition(".")[0]
     image_id = number_at(answer, "id") or (int(stem) if re.fullmatch(r"[0-9]{1,10}", stem) else 0)
     if not url or not 0 < image_id < 1 << 63:
         return None
     word = _LEVEL_WORDS.get(text_at(answer, "nsfwLevel"))
     level = number_at(answer, "browsingLevel") or word or number_at(answer, "nsfwLevel")
     kind = text_at(answer, "type")
-    guessed = "video" if stem and url.partition("?")[0].endswith((".mp4", ".webm")) else "image"
-    return Image(image_id, url, kind if kind in ("image", "video", "audio") else guessed, level, answer)
+    if kind not in ("image", "video", "audio"):
+        kind = "video" if path.endswith((".mp4", ".webm")) else "image"
+    return Image(id=image_id, raw=answer, url=url, type=kind, level=level)
 
 
 def media_urls(image: Image) -> tuple[str, ...]:

@@ -38,9 +38,7 @@ def choose_files(version: Version, target: Target, settings: Settings) -> list[F
     if target.traits:
         asked = {(key, value.casefold()) for key, value in target.traits}
         return [file for file in version.files if asked <= _traits_of(file)][:1]
-    if settings.primary:
-        return best_file(version.files)
-    return list(version.files)
+    return best_file(version.files) if settings.primary else list(version.files)
 
 
 def _traits_of(file: File) -> set[tuple[str, str]]:

@@ -26,7 +26,7 @@ from .answers import File, Pages, image_of_page, number_at, object_at, objects_a
 from .settings import Settings
 from .targets import HOSTS, MATURE_SITE, SITE, Target
 
-PROJECT_URL = "https://github.com/civitai-downloader/civitai-downloader"
+AGENT = f"civitai-downloader/{__version__} (+https://github.com/civitai-downloader/civitai-downloader)"
 KEY_URL = "https://civitai.com/user/account"
 ARCHIVED = "The model is archived by its creator; its files can't be downloaded."
 DELIVERY = "https://image.civitai.com/xG1nkqKTMzGDvpLrqFT7WA"
@@ -98,12 +98,10 @@ class Site:
         self._login = {name: value for name, value in login.items() if value}
         bases = [self.base] if settings.site else [self.base, *(f"https://{host}" for host in HOSTS)]
         self._own = {urlsplit(base)[:2] for base in bases}
-        agent = f"civitai-downloader/{__version__} (+{PROJECT_URL})"
-        rules = HttpRules(agent=agent, sign=self._sign, final=is_paging_cap, passing=is_lost_for_now)
+        rules = HttpRules(agent=AGENT, sign=self._sign, final=is_paging_cap, passing=is_lost_for_now)
         self.http = Http(rules, clock, timeout=settings.timeout, retries=settings.retries, log=log.debug)
-        factor = self.http.health.factor
-        self._model_pace = Pace(settings.max_rate_model, clock, factor)
-        self._image_pace = Pace(settings.max_rate_image, clock, factor)
+        self._model_pace = Pace(settings.max_rate_model, clock, self.http.health.factor)
+        self._image_pace = Pace(settings.max_rate_image, clock, self.http.health.factor)
         listener = "" if self._login else "anonymous "
         lists = long_path(settings.output) / "lists"
         self.kept = KeptAnswers(lists, listener, read_only=settings.dry_run, write_only=settings.refresh)

@@ -46,10 +46,7 @@ PATTERNS: tuple[tuple[Kind, str], ...] = (
     ("image", r"https?://image\.civitai\.com/.+/(?P<id>\d+)\.\w+"),
     ("collection", r"/collections/(?P<id>\d+)(?:/.*)?"),
     ("tag", r"/tag/(?P<name>[^/]+)/?"),
-    (
-        "model",
-        r"(?:urn:)?(?:air:)?[^:/]+:[^:/]+:civitai:(?P<id>\d+)(?:@(?P<version>\d+))?(?:\+(?P<file>\d+))?(?:\.\w+)?",
-    ),
+    ("model", r"(?:urn:|air:)*[^:/]+:[^:/]+:civitai:(?P<id>\d+)(?:@(?P<version>\d+))?(?:\+(?P<file>\d+))?(?:\.\w+)?"),
     ("model", r"(?:civitai:)?(?P<id>\d+)@(?P<version>\d+)"),
     ("hash", r"(?P<name>[0-9a-f]{64})"),
     ("id", r"(?P<id>\d+)"),
