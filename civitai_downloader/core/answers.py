@@ -19,9 +19,8 @@ Pages = Iterator[list[dict[str, Any]]]
 _T = TypeVar("_T")
 
 
-# A missing key, null, an empty list and a value of another type all mean the same: nothing.
 def _at(source: Any, key: str, kind: type[_T]) -> _T:
-    """Return the value at `key` if it is of this type, else an empty one."""
+    """Return the value at `key`, or an empty one of this type for a missing key, null and a value of another type."""
     value = source.get(key) if isinstance(source, dict) else None
     return value if isinstance(value, kind) else kind()
 
@@ -165,14 +164,13 @@ def read_version(answer: Mapping[str, Any]) -> Version:
 
 def read_file(answer: Mapping[str, Any]) -> File:
     """Return a file from an answer of any year; `sizeKB` is bytes / 1024, and 0 means unknown."""
-    kilobytes = answer.get("sizeKB")
-    known = isinstance(kilobytes, (int, float)) and not isinstance(kilobytes, bool) and 0 < kilobytes < 1e12
+    kilobytes = _at(answer, "sizeKB", float) or number_at(answer, "sizeKB")
     sha256 = text_at(object_at(answer, "hashes"), "SHA256").lower()
     return File(
         id=number_at(answer, "id"),
         name=text_at(answer, "name"),
         type=text_at(answer, "type") or "Model",
-        size=round(kilobytes * 1024) if known and kilobytes else 0,
+        size=round(kilobytes * 1024) if 0 < kilobytes < 1e12 else 0,
         sha256=sha256 if re.fullmatch(r"[0-9a-f]{64}", sha256) else "",
         primary=answer.get("primary") is True,
         traits=object_at(answer, "metadata"),
@@ -180,6 +178,7 @@ def read_file(answer: Mapping[str, Any]) -> File:
     )
 
 
+# Lists of pictures have a word in `nsfwLevel`, and the level itself in `browsingLevel`; other answers have the level.
 _LEVEL_WORDS = {"None": 1, "Soft": 2, "Mature": 4, "X": 8, "Blocked": 32}
 
 

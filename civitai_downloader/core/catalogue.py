@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 Listing = Iterator[list[Target]]
 
 REFUSALS = ("needs-token", "token-refused", "forbidden")
+PRIVATE = "The collection is private or does not exist; its owner's token or --cookies may help."
 
 
 class Catalogue:
@@ -42,7 +43,10 @@ class Catalogue:
     # --- Models and versions ---
 
     def resolve(self, target: Target) -> tuple[Model, Target]:
-        """Return the model of a target, and the target in its plainest form: a model, or a version of a model."""
+        """Return the model of a target, and the target in its plainest form: a model, or a version of a model.
+
+        A version that the model's own answer leaves out is added to it. Raises Failure when the site has no such thing.
+        """
         if target.kind == "id":
             try:
                 return self._model(target.id), Target("model", target.id)
@@ -61,10 +65,11 @@ class Catalogue:
         return model, replace(target, kind="model", id=model.id)
 
     def type_of_version(self, version_id: int) -> str:
-        """Return the type of a version's model in lower case, as `lora`."""
+        """Return the type of a version's model in lower case, for example `lora`. Raises Failure."""
         return text_at(object_at(self._version(version_id), "model"), "type").lower()
 
     def _remember(self, kind: Kind, thing_id: int, answer: dict[str, Any]) -> None:
+        """Keep an answer until `KEPT` later ones have come."""
         self._answers[kind, thing_id] = answer
         if len(self._answers) > self.KEPT:
             self._answers.popitem(last=False)
@@ -87,6 +92,7 @@ class Catalogue:
         return read_model(self._once("model", model_id, self._site.model))
 
     def _version(self, version_id: int) -> dict[str, Any]:
+        """Return the answer about a version, which names its model."""
         return self._once("version", version_id, self._site.version)
 
     def _of_hash(self, digest: str) -> Target:
@@ -106,7 +112,7 @@ class Catalogue:
     # --- Listings of targets ---
 
     def listing(self, target: Target, settings: Settings) -> Listing:
-        """Yield pages of the targets behind a user, tag or collection."""
+        """Yield pages of the targets behind a user, tag or collection. Raises Failure when there is no such thing."""
         if target.kind == "tag":
             return self._models_with_tag(target.name, settings)
         if target.kind == "collection":
@@ -130,6 +136,7 @@ class Catalogue:
                 yield self._targets("model", fresh)
 
     def _own_list_of_user(self, name: str) -> Pages:
+        """Yield pages of the list that the site itself shows; it is left out if this login may not see it."""
         with unless_refused(f"its own list of the models of {name}"):
             yield from self._site.trpc_pages("model.getAll", {"username": name}, 31)
 
@@ -175,10 +182,10 @@ class Catalogue:
         return self._once("collection", collection_id, self._ask_collection)
 
     def _ask_collection(self, collection_id: int) -> dict[str, Any]:
+        """Ask for a collection's own data. The site answers with null for one that is private."""
         found = object_at(self._site.trpc("collection.getById", {"id": collection_id}), "collection")
         if not found:
-            words = "The collection is private or does not exist; its owner's token or --cookies may help."
-            raise Failure("gone", words)
+            raise Failure("gone", PRIVATE)
         if not self._site.has_token:
             log.warning("Without a token the site shows only PG content in collections.")
         return found
@@ -232,6 +239,7 @@ class Catalogue:
 
 
 def _unknown_user(name: str) -> Failure:
+    """Return the failure of a user who is unknown, or who shows nothing."""
     return Failure("gone", f"The site has no user {printable(name)}, or shows nothing of that user; check the name.")
 
 

@@ -29,6 +29,7 @@ from .targets import HOSTS, MATURE_SITE, SITE, Target
 AGENT = f"civitai-downloader/{__version__} (+https://github.com/civitai-downloader/civitai-downloader)"
 KEY_URL = "https://civitai.com/user/account"
 ARCHIVED = "The model is archived by its creator; its files can't be downloaded."
+# Where pictures are when no answer shows it: the host, and the folder that all links of 2026 begin with.
 DELIVERY = "https://image.civitai.com/xG1nkqKTMzGDvpLrqFT7WA"
 
 log = logging.getLogger(__name__)
@@ -92,12 +93,11 @@ class Site:
 
     def __init__(self, settings: Settings, clock: Clock) -> None:
         """`settings` are those of the run, not of a line; answers are kept for a day in its output folder."""
-        self.base = settings.site.rstrip("/") or SITE
-        self._other = "" if settings.site else MATURE_SITE
+        self._doors = (settings.site.rstrip("/"),) if settings.site else (SITE, MATURE_SITE)
         login = {"Authorization": f"Bearer {settings.token}" if settings.token else "", "Cookie": settings.cookies}
         self._login = {name: value for name, value in login.items() if value}
-        bases = [self.base] if settings.site else [self.base, *(f"https://{host}" for host in HOSTS)]
-        self._own = {urlsplit(base)[:2] for base in bases}
+        own = self._doors if settings.site else [f"https://{host}" for host in HOSTS]
+        self._own = {urlsplit(link)[:2] for link in own}
         rules = HttpRules(agent=AGENT, sign=self._sign, final=is_paging_cap, passing=is_lost_for_now)
         self.http = Http(rules, clock, timeout=settings.timeout, retries=settings.retries, log=log.debug)
         self._model_pace = Pace(settings.max_rate_model, clock, self.http.health.factor)
@@ -124,20 +124,18 @@ class Site:
 
     def models_by_id(self, ids: Sequence[int]) -> list[dict[str, Any]]:
         """Return up to 100 models by one request, or by none if all are kept; the list leaves some kinds out."""
-        kept = {each: self.kept.get(f"v1/models/{each}") for each in ids}
-        found = [answer for answer in kept.values() if isinstance(answer, dict)]
-        missing = ",".join(str(each) for each, answer in kept.items() if answer is None)
-        if missing:
-            query = {"ids": missing, "nsfw": "true", "archived": "true", "limit": 100}
+        answers = {each: self.kept.get(f"v1/models/{each}") for each in ids}
+        if missing := [str(each) for each, answer in answers.items() if answer is None]:
+            query = {"ids": ",".join(missing), "nsfw": "true", "archived": "true", "limit": 100}
             for answer in objects_at(self._get("/models", query, keep=False), "items"):
                 self.kept.put(f"v1/models/{number_at(answer, 'id')}", answer)
-                found.append(answer)
-        return found
+                answers[number_at(answer, "id")] = answer
+        return [answer for answer in answers.values() if isinstance(answer, dict)]
 
     def models(self, query: Mapping[str, Any]) -> Pages:
         """Yield pages of `/models?…` in an order that loses nothing between two pages (`Newest` does)."""
         wanted = {**query, "archived": "true", "sort": "Oldest"}
-        return pages(lambda more: self._get("/models", {**wanted, **more}), 100, None)
+        return pages(lambda more: self._get("/models", {**wanted, **more}), 100)
 
     def version(self, version_id: int) -> dict[str, Any]:
         """Return one version, which names its model in `modelId` (`/model-versions/{id}`)."""
@@ -154,7 +152,7 @@ class Site:
         """
         kept = {digest: self.kept.get(f"v1/sha256/{digest}") for digest in digests}
         if missing := [digest for digest, answer in kept.items() if answer is None]:
-            rows = self._request(self.base, "v1/model-versions/by-hash/ids", missing)
+            rows = self._request("v1/model-versions/by-hash/ids", door=self._doors[0], body=missing)
             found: dict[str, list[Any]] = {}
             for row in rows if isinstance(rows, list) else ():
                 found.setdefault(text_at(row, "hash").upper(), []).append(row)
@@ -191,7 +189,7 @@ class Site:
             try:
                 found = self.trpc("image.get", {"id": image_id})
             except Failure:
-                link = f"{self.base}/images/{image_id}"
+                link = self.page_url(f"/images/{image_id}")
                 with suppress(Failure), closing(self.open(link, {}, Patience())) as page:
                     found = image_of_page(read_at_most(page, MAX_JSON).decode("utf-8", "replace"), image_id)
                 if found is None:
@@ -205,7 +203,7 @@ class Site:
         on the host that shows mature things.
         """
         path = f"trpc/{procedure}?{urlencode({'input': json.dumps({'json': dict(query)})})}"
-        answer = self._ask(path, self._other or self.base, keep=keep)
+        answer = self._ask(path, self._doors[-1:], keep=keep)
         data = unwrap(object_at(answer, "result").get("data"))
         return data if isinstance(data, dict) else {}
 
@@ -218,7 +216,7 @@ class Site:
             answer = self.trpc(procedure, {**wanted, **more})
             return {"items": list(map(self.with_link, objects_at(answer, "items"))), "metadata": answer}
 
-        return pages(ask, 200 if procedure.startswith("image.") else 100, None)
+        return pages(ask, 200 if procedure.startswith("image.") else 100)
 
     def with_link(self, item: Mapping[str, Any]) -> dict[str, Any]:
         """Return a picture of the inner interface, which gives a uuid for a link, with a whole link and a user name."""
@@ -239,32 +237,32 @@ class Site:
 
     def _get(self, path: str, query: Mapping[str, Any] | None = None, *, keep: bool = True) -> dict[str, Any]:
         """Return a JSON object of the REST interface. Raises Failure when the site has none."""
-        answer = self._ask(f"v1{path}" + (f"?{urlencode(query)}" if query else ""), self.base, self._other, keep=keep)
+        answer = self._ask(f"v1{path}" + (f"?{urlencode(query)}" if query else ""), self._doors, keep=keep)
         if not isinstance(answer, dict):
             raise Failure("answer", "The site sent data of another shape than expected; try again later.")
         return answer
 
-    def _ask(self, path: str, base: str, other: str = "", *, keep: bool) -> Any:
-        """Return the JSON answer, from the site or as it was kept less than a day ago.
+    def _ask(self, path: str, doors: Sequence[str], *, keep: bool) -> Any:
+        """Return the JSON answer, from the site or as it was kept less than a day ago. Raises Failure.
 
-        What one front door refuses is asked again at the other, which may not.
+        What the first front door refuses is asked again at the last one, which may not.
         """
         answer = self.kept.get(path)
         if answer is not None:
             return answer
         try:
-            answer = self._request(base, path)
+            answer = self._request(path, door=doors[0])
         except Refused as refused:
-            if other and refused.status in (401, 403, 404):
+            if len(doors) > 1 and refused.status in (401, 403, 404):
                 with suppress(Refused):
-                    answer = self._request(other, path)
+                    answer = self._request(path, door=doors[-1])
             if answer is None:
                 raise explain(refused, has_token=self.has_token) from None
         if keep:
             self.kept.put(path, answer)
         return answer
 
-    def _request(self, base: str, path: str, body: Any = None) -> Any:
+    def _request(self, path: str, *, door: str, body: Any = None) -> Any:
         """Return the JSON answer to a GET, or to a POST of `body`, each try of which waits for its turn."""
         is_inner = path.startswith("trpc/")
         pace = self._image_pace if is_inner or path.startswith("v1/images") else self._model_pace
@@ -274,18 +272,18 @@ class Site:
             pace.wait()
             self.api_requests += 1
 
-        headers = {"Referer": f"{base}/"} if is_inner else {}
-        return self.http.json(f"{base}/api/{path}", Patience(), headers, take_turn, body)
+        headers = {"Referer": f"{door}/"} if is_inner else {}
+        return self.http.json(f"{door}/api/{path}", Patience(), headers, take_turn, body)
 
     def file_urls(self, version_id: int, file: File) -> tuple[str, ...]:
         """Return where a file may be had: by its id, at both front doors; a VAE lent by a version also by its type."""
-        path = f"/api/download/models/{version_id}"
-        by_type = (f"{self.base}{path}?type=VAE",) if file.type == "VAE" else ()
-        return (*(f"{base}{path}?fileId={file.id}" for base in (self.base, self._other) if base), *by_type)
+        links = [f"{door}/api/download/models/{version_id}" for door in self._doors]
+        by_type = [f"{links[0]}?type=VAE"] if file.type == "VAE" else []
+        return (*(f"{link}?fileId={file.id}" for link in links), *by_type)
 
     def page_url(self, path: str, level: int = 1) -> str:
-        """Return a link for people; mature pages open on the host that shows them."""
-        return (self._other or self.base if level & ~3 else self.base) + path
+        """Return a link for people; a page with levels above PG-13 opens on the host that shows them."""
+        return self._doors[-1 if level & ~3 else 0] + path
 
     def open(self, url: str, headers: Mapping[str, str], patience: Patience) -> requests.Response:
         """Open a file or picture at a byte; 416 comes back as an answer. Raises Failure, Stopped."""
@@ -305,7 +303,7 @@ class Site:
         return response
 
 
-def pages(ask: Callable[[dict[str, Any]], dict[str, Any]], size: int, limit: int | None) -> Pages:
+def pages(ask: Callable[[dict[str, Any]], dict[str, Any]], size: int, limit: int | None = None) -> Pages:
     """Yield the new items of each page of a cursor list, `limit` in all (None: every one).
 
     Ends at an absent or repeated cursor and after three pages without a new id: pages may be short, empty,
@@ -318,10 +316,10 @@ def pages(ask: Callable[[dict[str, Any]], dict[str, Any]], size: int, limit: int
         left = None if limit is None else limit - len(seen)
         answer = ask({"limit": size if left is None else min(size, left), **more})
         found = {number_at(item, "id"): item for item in objects_at(answer, "items")}
-        fresh = [item for each, item in found.items() if each and each not in seen][:left]
-        seen.update(number_at(item, "id") for item in fresh)
+        fresh = [each for each in found if each and each not in seen][:left]
+        seen.update(fresh)
         barren = 0 if fresh else barren + 1
-        yield fresh
+        yield [found[each] for each in fresh]
         cursor = object_at(answer, "metadata").get("nextCursor")
         if not isinstance(cursor, (str, int)) or cursor == "" or str(cursor) in cursors:
             return
