@@ -9,46 +9,49 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
 from ..util.errors import Failure
 from ..util.text import parse_devalue, web_link
 
 Pages = Iterator[list[dict[str, Any]]]
+_T = TypeVar("_T")
 
 
-# A missing key, null, an empty list and a value of another type all mean the same: nothing.
-def _at(source: Any, key: str) -> Any:
-    return source.get(key) if isinstance(source, dict) else None
+def _at(source: Any, key: str, kind: type[_T]) -> _T:
+    """Return the value at `key`, or an empty one of this type for a missing key, null and a value of another type."""
+    value = source.get(key) if isinstance(source, dict) else None
+    return value if isinstance(value, kind) else kind()
 
 
 def text_at(source: Any, key: str) -> str:
     """Return the text at `key`, or ""."""
-    value = _at(source, key)
-    return value if isinstance(value, str) else ""
+    return _at(source, key, str)
 
 
 def number_at(source: Any, key: str) -> int:
     """Return the whole number at `key`, which may be written as text or float, or 0."""
-    value = _at(source, key)
+    return whole_number(_at(source, key, object))
+
+
+def whole_number(value: object) -> int:
+    """Return a whole number, which may be written as text or float, or 0 for anything else."""
     if isinstance(value, str):
         return int(value) if re.fullmatch(r"[0-9]{1,18}", value) else 0
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return 0
-    return int(value) if isinstance(value, int) or abs(value) < 1e15 else 0
+    if isinstance(value, float):
+        return int(value) if abs(value) < 1e15 else 0
+    return value if isinstance(value, int) and not isinstance(value, bool) else 0
 
 
 def object_at(source: Any, key: str) -> dict[str, Any]:
     """Return the object at `key`, or {}."""
-    value = _at(source, key)
-    return value if isinstance(value, dict) else {}
+    return _at(source, key, dict)
 
 
 def list_at(source: Any, key: str) -> list[Any]:
     """Return the list at `key`, whatever it holds, or []."""
-    value = _at(source, key)
-    return value if isinstance(value, list) else []
+    return _at(source, key, list)
 
 
 def objects_at(source: Any, key: str) -> list[dict[str, Any]]:
@@ -69,49 +72,53 @@ def unix_time(value: str) -> float:
 
 
 @dataclass(frozen=True)
-class File:
-    """One file of a version; `size` in bytes (0 unknown), `sha256` in lower case (empty if not published)."""
+class _Thing:
+    """What has an id, and the answer that it was read from."""
 
     id: int
+    raw: Mapping[str, Any] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class File(_Thing):
+    """One file of a version; `size` in bytes (0 unknown), `sha256` in lower case (empty if not published)."""
+
     name: str
     type: str
     size: int
     sha256: str
     primary: bool
     traits: Mapping[str, Any]
-    raw: Mapping[str, Any] = field(repr=False)
 
 
 @dataclass(frozen=True)
-class Image:
+class Image(_Thing):
     """A picture, video or sound; `level` is its browsing level bit (0 unrated)."""
 
-    id: int
     url: str
     type: str
     level: int
-    raw: Mapping[str, Any] = field(repr=False)
 
 
 @dataclass(frozen=True)
-class Version:
-    """One published version of a model, files and showcase pictures included."""
+class Version(_Thing):
+    """One published version of a model, files and showcase pictures included.
 
-    id: int
+    `published` is a date as the site writes it; `early_until` that of the end of early access, `always` or "".
+    """
+
     name: str
     base_model: str
     published: str
     early_until: str
     files: tuple[File, ...]
     images: tuple[Image, ...]
-    raw: Mapping[str, Any] = field(repr=False)
 
 
 @dataclass(frozen=True)
-class Model:
+class Model(_Thing):
     """A model as the site describes it; `creator` is "" when that account is gone."""
 
-    id: int
     name: str
     type: str
     creator: str
@@ -119,7 +126,6 @@ class Model:
     level: int
     tags: tuple[str, ...]
     versions: tuple[Version, ...]
-    raw: Mapping[str, Any] = field(repr=False)
 
 
 def read_model(answer: Mapping[str, Any]) -> Model:
@@ -158,14 +164,13 @@ def read_version(answer: Mapping[str, Any]) -> Version:
 
 def read_file(answer: Mapping[str, Any]) -> File:
     """Return a file from an answer of any year; `sizeKB` is bytes / 1024, and 0 means unknown."""
-    kilobytes = answer.get("sizeKB")
-    known = isinstance(kilobytes, (int, float)) and not isinstance(kilobytes, bool) and 0 < kilobytes < 1e12
+    kilobytes = _at(answer, "sizeKB", float) or number_at(answer, "sizeKB")
     sha256 = text_at(object_at(answer, "hashes"), "SHA256").lower()
     return File(
         id=number_at(answer, "id"),
         name=text_at(answer, "name"),
         type=text_at(answer, "type") or "Model",
-        size=round(kilobytes * 1024) if known and kilobytes else 0,
+        size=round(kilobytes * 1024) if 0 < kilobytes < 1e12 else 0,
         sha256=sha256 if re.fullmatch(r"[0-9a-f]{64}", sha256) else "",
         primary=answer.get("primary") is True,
         traits=object_at(answer, "metadata"),
@@ -173,21 +178,24 @@ def read_file(answer: Mapping[str, Any]) -> File:
     )
 
 
+# Lists of pictures have a word in `nsfwLevel`, and the level itself in `browsingLevel`; other answers have the level.
 _LEVEL_WORDS = {"None": 1, "Soft": 2, "Mature": 4, "X": 8, "Blocked": 32}
 
 
 def read_image(answer: Mapping[str, Any]) -> Image | None:
     """Return a picture from any list, or None without link or id; its id may stand only in the stem of its link."""
     url = web_link(text_at(answer, "url"))
-    stem = urlsplit(url).path.rpartition("/")[2].partition(".")[0]
+    path = urlsplit(url).path
+    stem = path.rpartition("/")[2].partition(".")[0]
     image_id = number_at(answer, "id") or (int(stem) if re.fullmatch(r"[0-9]{1,10}", stem) else 0)
     if not url or not 0 < image_id < 1 << 63:
         return None
     word = _LEVEL_WORDS.get(text_at(answer, "nsfwLevel"))
     level = number_at(answer, "browsingLevel") or word or number_at(answer, "nsfwLevel")
     kind = text_at(answer, "type")
-    guessed = "video" if stem and url.partition("?")[0].endswith((".mp4", ".webm")) else "image"
-    return Image(image_id, url, kind if kind in ("image", "video", "audio") else guessed, level, answer)
+    if kind not in ("image", "video", "audio"):
+        kind = "video" if path.endswith((".mp4", ".webm")) else "image"
+    return Image(id=image_id, raw=answer, url=url, type=kind, level=level)
 
 
 def media_urls(image: Image) -> tuple[str, ...]:
@@ -208,11 +216,8 @@ def media_urls(image: Image) -> tuple[str, ...]:
 
 def is_by(item: Mapping[str, Any], name: str) -> bool:
     """Return whether a listed thing says, in one of the site's ways, that this user made it."""
-    names = (
-        text_at(object_at(item, "user"), "username"),
-        text_at(object_at(item, "creator"), "username"),
-        text_at(item, "username"),
-    )
+    makers = (object_at(item, "user"), object_at(item, "creator"), item)
+    names = (text_at(maker, "username") for maker in makers)
     return next(filter(None, names), "").casefold() == name.casefold()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from itertools import chain
@@ -20,10 +20,10 @@ from .targets import Kind, Target
 
 log = logging.getLogger(__name__)
 
-Listing = Iterator[list[tuple[Target, dict[str, Any] | None]]]
+Listing = Iterator[list[Target]]
 
 REFUSALS = ("needs-token", "token-refused", "forbidden")
-NO_USER = "The site has no user {}, or shows nothing of that user; check the name."
+PRIVATE = "The collection is private or does not exist; its owner's token or --cookies may help."
 
 
 class Catalogue:
@@ -31,20 +31,22 @@ class Catalogue:
 
     KEPT = 256
 
-    def __init__(self, site: Site, targets: Iterable[Target], *, has_token: bool) -> None:
+    def __init__(self, site: Site, targets: Sequence[Target]) -> None:
         """`targets` are those of the input lines: what will be asked for anyway is asked for together."""
-        self._site, self._has_token = site, has_token
+        self._site = site
         self._answers: OrderedDict[tuple[str, int], dict[str, Any]] = OrderedDict()
-        known = list(targets)
-        self._expected = OrderedDict.fromkeys(each.id for each in known if each.kind in ("model", "id"))
-        digests = dict.fromkeys(each.name.upper() for each in known if each.kind == "hash" and len(each.name) == 64)
+        self._expected = OrderedDict.fromkeys(each.id for each in targets if each.kind in ("model", "id"))
+        digests = dict.fromkeys(each.name.upper() for each in targets if each.kind == "hash" and len(each.name) == 64)
         self._digests = list(digests)[:10_000]
         self._hashes: dict[str, Target] = {}
 
     # --- Models and versions ---
 
     def resolve(self, target: Target) -> tuple[Model, Target]:
-        """Return the model of a target, and the target in its plainest form: a model, or a version of a model."""
+        """Return the model of a target, and the target in its plainest form: a model, or a version of a model.
+
+        A version that the model's own answer leaves out is added to it. Raises Failure when the site has no such thing.
+        """
         if target.kind == "id":
             try:
                 return self._model(target.id), Target("model", target.id)
@@ -63,41 +65,35 @@ class Catalogue:
         return model, replace(target, kind="model", id=model.id)
 
     def type_of_version(self, version_id: int) -> str:
-        """Return the type of a version's model in lower case, as `lora`."""
+        """Return the type of a version's model in lower case, for example `lora`. Raises Failure."""
         return text_at(object_at(self._version(version_id), "model"), "type").lower()
 
-    def expect(self, model_id: int) -> None:
-        """Ask for this model together with others when its turn comes."""
-        self._expected[model_id] = None
-
-    def remember_model(self, model_id: int, answer: dict[str, Any]) -> None:
-        """Keep a whole model that a list carried."""
-        self._remember(("model", model_id), answer)
-
-    def _remember(self, key: tuple[str, int], answer: dict[str, Any]) -> None:
-        self._answers[key] = answer
+    def _remember(self, kind: Kind, thing_id: int, answer: dict[str, Any]) -> None:
+        """Keep an answer until `KEPT` later ones have come."""
+        self._answers[kind, thing_id] = answer
         if len(self._answers) > self.KEPT:
             self._answers.popitem(last=False)
 
+    def _once(self, kind: Kind, thing_id: int, ask: Callable[[int], dict[str, Any]]) -> dict[str, Any]:
+        """Return the answer about a thing, which is asked for unless it is remembered."""
+        if (kind, thing_id) not in self._answers:
+            self._remember(kind, thing_id, ask(thing_id))
+        return self._answers[kind, thing_id]
+
     def _model(self, model_id: int) -> Model:
         """Return a model; those that will be visited next are asked for in the same request."""
-        key = ("model", model_id)
-        if key not in self._answers:
+        if ("model", model_id) not in self._answers:
             self._expected.pop(model_id, None)
             others = [self._expected.popitem(last=False)[0] for _ in range(min(99, len(self._expected)))]
             if others:
                 with suppress(Failure):  # each is asked for by itself, then
                     for answer in self._site.models_by_id([model_id, *others]):
-                        self._remember(("model", number_at(answer, "id")), answer)
-        if key not in self._answers:
-            self._remember(key, self._site.model(model_id))
-        return read_model(self._answers[key])
+                        self._remember("model", number_at(answer, "id"), answer)
+        return read_model(self._once("model", model_id, self._site.model))
 
     def _version(self, version_id: int) -> dict[str, Any]:
-        key = ("version", version_id)
-        if key not in self._answers:
-            self._remember(key, self._site.version(version_id))
-        return self._answers[key]
+        """Return the answer about a version, which names its model."""
+        return self._once("version", version_id, self._site.version)
 
     def _of_hash(self, digest: str) -> Target:
         """Return the version with a file of this hash; the SHA256 of all lines are asked for in one request."""
@@ -109,13 +105,14 @@ class Catalogue:
         if digest.upper() in self._hashes:
             return self._hashes[digest.upper()]
         answer = self._site.version_by_hash(digest)
-        self._remember(("version", number_at(answer, "id")), answer)
-        return Target("version", version=number_at(answer, "id"))
+        target = Target("version", version=number_at(answer, "id"))
+        self._remember("version", target.version, answer)
+        return target
 
     # --- Listings of targets ---
 
     def listing(self, target: Target, settings: Settings) -> Listing:
-        """Yield pages of the targets behind a user, tag or collection, with the whole model where the list has it."""
+        """Yield pages of the targets behind a user, tag or collection. Raises Failure when there is no such thing."""
         if target.kind == "tag":
             return self._models_with_tag(target.name, settings)
         if target.kind == "collection":
@@ -133,22 +130,23 @@ class Catalogue:
         seen: set[int] = set()
         lists = [self._site.models({"username": name, **nsfw}) for nsfw in ({"nsfw": "true"}, {})]
         with _no_such_user(name):
-            for items in chain(*lists):
+            for items in chain(*lists, self._own_list_of_user(name)):
                 fresh = [item for item in items if number_at(item, "id") not in seen and is_by(item, name)]
                 seen.update(number_at(item, "id") for item in fresh)
-                yield [_model_target(item, whole=bool(item.get("modelVersions"))) for item in fresh]
+                yield self._targets("model", fresh)
+
+    def _own_list_of_user(self, name: str) -> Pages:
+        """Yield pages of the list that the site itself shows; it is left out if this login may not see it."""
         with unless_refused(f"its own list of the models of {name}"):
-            for items in self._site.trpc_pages("model.getAll", {"username": name}, 100, 31):
-                fresh = [item for item in items if number_at(item, "id") not in seen and is_by(item, name)]
-                seen.update(number_at(item, "id") for item in fresh)
-                yield [_model_target(item, whole=False) for item in fresh]
+            yield from self._site.trpc_pages("model.getAll", {"username": name}, 31)
 
     def _posts_of_user(self, name: str, settings: Settings) -> Listing:
         """Yield a user's posts; for an unknown name the site answers with everybody's, which are not taken."""
-        for items in self._site.trpc_pages("post.getInfinite", {"username": name}, 100, settings.level):
-            if items and not any(is_by(item, name) for item in items):
-                raise Failure("gone", NO_USER.format(printable(name)))
-            yield [(Target("post", number_at(item, "id")), None) for item in items if is_by(item, name)]
+        for items in self._site.trpc_pages("post.getInfinite", {"username": name}, settings.level):
+            own = [item for item in items if is_by(item, name)]
+            if items and not own:
+                raise _unknown_user(name)
+            yield self._targets("post", own)
 
     def _models_with_tag(self, name: str, settings: Settings) -> Listing:
         """Yield the models with a tag; for an unknown tag the site answers with every model, which are not taken."""
@@ -156,34 +154,41 @@ class Catalogue:
             tagged = [item for item in items if name.casefold() in (each.casefold() for each in read_model(item).tags)]
             if items and not tagged:
                 raise Failure("gone", f"The site has no models with the tag {printable(name)}; check its spelling.")
-            yield [_model_target(item, whole=True) for item in tagged]
+            yield self._targets("model", tagged)
 
     def _members_of_collection(self, collection_id: int, settings: Settings) -> Listing:
         """Yield the models or posts of a collection; of one of pictures nothing."""
-        procedures: dict[str, tuple[str, Kind]] = {
-            "Model": ("model.getAll", "model"),
-            "Post": ("post.getInfinite", "post"),
-        }
-        kind = text_at(self.collection(collection_id), "type")
-        if kind not in procedures:
-            return
-        procedure, child = procedures[kind]
-        for items in self._site.trpc_pages(procedure, {"collectionId": collection_id}, 100, settings.level):
-            yield [(Target(child, number_at(item, "id")), None) for item in items]
+        lists: tuple[tuple[Kind, str], ...] = (("model", "model.getAll"), ("post", "post.getInfinite"))
+        for kind, procedure in lists:
+            for items in self._members(collection_id, kind, procedure, settings):
+                yield self._targets(kind, items)
+
+    def _members(self, collection_id: int, kind: Kind, procedure: str, settings: Settings) -> Pages:
+        """Yield pages of the members of a collection if they are of this kind."""
+        if text_at(self.collection(collection_id), "type").lower() == kind:
+            yield from self._site.trpc_pages(procedure, {"collectionId": collection_id}, settings.level)
+
+    def _targets(self, kind: Kind, items: Sequence[dict[str, Any]]) -> list[Target]:
+        """Return listed things as targets; a whole model is remembered, others are asked for together later."""
+        for item in items:
+            if item.get("modelVersions"):
+                self._remember(kind, number_at(item, "id"), item)
+            elif kind == "model":
+                self._expected[number_at(item, "id")] = None
+        return [Target(kind, number_at(item, "id")) for item in items]
 
     def collection(self, collection_id: int) -> dict[str, Any]:
         """Return a collection's own data. Raises Failure when it is private or does not exist."""
-        key = ("collection", collection_id)
-        if key not in self._answers:
-            answer = self._site.trpc("collection.getById", {"id": collection_id})
-            found = object_at(answer, "collection")
-            if not found:
-                words = "The collection is private or does not exist; its owner's token or --cookies may help."
-                raise Failure("gone", words)
-            if not self._has_token:
-                log.warning("Without a token the site shows only PG content in collections.")
-            self._remember(key, found)
-        return self._answers[key]
+        return self._once("collection", collection_id, self._ask_collection)
+
+    def _ask_collection(self, collection_id: int) -> dict[str, Any]:
+        """Ask for a collection's own data. The site answers with null for one that is private."""
+        found = object_at(self._site.trpc("collection.getById", {"id": collection_id}), "collection")
+        if not found:
+            raise Failure("gone", PRIVATE)
+        if not self._site.has_token:
+            log.warning("Without a token the site shows only PG content in collections.")
+        return found
 
     # --- Lists of pictures ---
 
@@ -202,19 +207,14 @@ class Catalogue:
 
     def _user_id(self, name: str) -> int:
         """Return a user's id. Raises Failure when there is no such user."""
-        creator: dict[str, Any] = {}
         with _no_such_user(name):
-            creator = self._site.trpc("user.getCreator", {"username": name})
-        if not number_at(creator, "id"):
-            raise Failure("gone", NO_USER.format(printable(name)))
-        return number_at(creator, "id")
+            if user_id := number_at(self._site.trpc("user.getCreator", {"username": name}), "id"):
+                return user_id
+        raise _unknown_user(name)
 
     def pictures_of_collection(self, collection_id: int, settings: Settings) -> Pages:
         """Yield pages of the pictures of a collection; of one of models or posts nothing."""
-        if text_at(self.collection(collection_id), "type") != "Image":
-            return iter(())
-        query = {"collectionId": collection_id}
-        return self._site.trpc_pages("image.getInfinite", query, 200, settings.level)
+        return self._members(collection_id, "image", "image.getInfinite", settings)
 
     def pictures_of_post(self, post_id: int, settings: Settings) -> tuple[list[dict[str, Any]], dict[str, Any]]:
         """Return a post's pictures in the author's order, and the post itself.
@@ -224,23 +224,23 @@ class Catalogue:
         listed = self._site.images({"postId": post_id, "browsingLevel": settings.level})
         known = {number_at(item, "id"): item for page in listed for item in page}
         post: dict[str, Any] = {}
-        answer: dict[str, Any] = {}
+        laid_out: list[dict[str, Any]] = []
         with unless_refused(f"the text of post {post_id}", needed=not known):
             post = self.post(post_id)
         query = {"postId": post_id, "browsingLevel": settings.level, "limit": 200}
         with unless_refused(f"the order of the pictures of post {post_id}"):
-            answer = self._site.trpc("image.getInfinite", query)
-        laid_out = objects_at(answer, "items")
+            laid_out = objects_at(self._site.trpc("image.getInfinite", query), "items")
         order = [known.pop(number_at(item, "id"), {}) or self._site.with_link(item) for item in laid_out]
-        return [*order, *sorted(known.values(), key=lambda item: number_at(item, "id"))], post
+        return [*order, *(known[image_id] for image_id in sorted(known))], post
 
     def post(self, post_id: int) -> dict[str, Any]:
         """Return a post's own data. Raises Failure when there is no such post."""
         return self._site.trpc("post.get", {"id": post_id})
 
 
-def _model_target(item: dict[str, Any], *, whole: bool) -> tuple[Target, dict[str, Any] | None]:
-    return Target("model", number_at(item, "id")), item if whole else None
+def _unknown_user(name: str) -> Failure:
+    """Return the failure of a user who is unknown, or who shows nothing."""
+    return Failure("gone", f"The site has no user {printable(name)}, or shows nothing of that user; check the name.")
 
 
 @contextmanager
@@ -249,7 +249,7 @@ def _no_such_user(name: str) -> Iterator[None]:
     try:
         yield
     except Failure as failure:
-        raise Failure("gone", NO_USER.format(printable(name))) if failure.reason == "gone" else failure from None
+        raise _unknown_user(name) if failure.reason == "gone" else failure from None
 
 
 @contextmanager

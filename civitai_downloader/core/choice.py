@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from itertools import compress
 from typing import Any
 
-from .answers import File, Model, Version, list_at, number_at, objects_at, text_at, unix_time
+from .answers import File, Model, Version, list_at, number_at, objects_at, text_at, unix_time, whole_number
 from .settings import Settings
 from .targets import Target
 
@@ -38,12 +37,13 @@ def choose_files(version: Version, target: Target, settings: Settings) -> list[F
         return [file for file in version.files if file.id == target.file]
     if target.traits:
         asked = {(key, value.casefold()) for key, value in target.traits}
-        traits_of_files = ({**file.traits, "type": file.type}.items() for file in version.files)
-        fits = (asked <= {(key, str(value).casefold()) for key, value in traits} for traits in traits_of_files)
-        return list(compress(version.files, fits))[:1]
-    if settings.primary:
-        return best_file(version.files)
-    return list(version.files)
+        return [file for file in version.files if asked <= _traits_of(file)][:1]
+    return best_file(version.files) if settings.primary else list(version.files)
+
+
+def _traits_of(file: File) -> set[tuple[str, str]]:
+    """Return what a download link may ask of a file."""
+    return {(key, str(value).casefold()) for key, value in {**file.traits, "type": file.type}.items()}
 
 
 def best_file(files: Iterable[File]) -> list[File]:
@@ -68,10 +68,7 @@ def versions_used(facts: Mapping[str, Any], *, checkpoints: bool) -> set[int]:
     Where it names the type of a resource, only LoRAs (and checkpoints, if wanted) count.
     """
     used = objects_at(facts, "resources")
-    types = {
-        number_at(each, "modelVersionId"): (text_at(each, "modelType") or text_at(each, "type")).lower()
-        for each in used
-    }
-    wanted = {*LORA_TYPES, ""} | ({"checkpoint"} if checkpoints else set())
-    shown = {number_at({"id": each}, "id") for each in list_at(facts, "model_versions")}
-    return {each for each in shown | set(types) if each > 0 and types.get(each, "") in wanted}
+    types = {number_at(each, "modelVersionId"): text_at(each, "modelType") or text_at(each, "type") for each in used}
+    wanted = {*LORA_TYPES, "", *(["checkpoint"] if checkpoints else [])}
+    shown = {whole_number(each) for each in list_at(facts, "model_versions")}
+    return {each for each in shown | set(types) if each > 0 and types.get(each, "").lower() in wanted}

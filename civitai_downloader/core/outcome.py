@@ -47,7 +47,7 @@ def plan(run: Run, batch: Batch) -> Iterator[Planned]:
         yield from _plan_model(run, batch, target)
     is_listing = target.kind in ("user", "tag", "collection")
     listing = run.catalogue.listing(target, settings) if is_listing else ()
-    for child, _ in chain.from_iterable(listing):
+    for child in chain.from_iterable(listing):
         if child.kind == "model":
             yield from _plan_model(run, batch, child)
         else:

@@ -127,8 +127,7 @@ def with_generation(facts: Mapping[str, Any], answer: Mapping[str, Any], filters
     return {
         **facts,
         "resources": list({json.dumps(each, sort_keys=True): each for each in found}.values()),
-        "tools": [text_at(tool, "name") for tool in objects_at(answer, "tools")],
-        "techniques": [text_at(technique, "name") for technique in objects_at(answer, "techniques")],
+        **{key: [text_at(each, "name") for each in objects_at(answer, key)] for key in ("tools", "techniques")},
         **prompt,
     }
 

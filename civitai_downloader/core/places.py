@@ -21,7 +21,8 @@ def page_folder(layout: str, model: Model) -> Folder:
     if layout == "sharded":
         return (f"model_{model.id // 1000}", str(model.id))
     creator, name = folder_name(model.creator or "unknown"), folder_name(model.name, f" [{model.id}]")
-    return (*(() if layout == "creator" else (".civitai",)), "users", creator, "models", name)
+    folder = ("users", creator, "models", name)
+    return folder if layout == "creator" else (".civitai", *folder)
 
 
 def version_folder(layout: str, model: Model, version: Version) -> Folder:
@@ -31,10 +32,9 @@ def version_folder(layout: str, model: Model, version: Version) -> Folder:
 
 
 @cache
-def app_facts(app: str) -> dict[str, Any]:
+def app_facts(app: str) -> Any:
     """Return what `apps.json` says of an app: its folders, its names of base models, what it keeps of a file."""
-    facts: dict[str, Any] = json.loads(read_data("apps.json"))[app]
-    return facts
+    return json.loads(read_data("apps.json"))[app]
 
 
 def file_folder(layout: str, model: Model, version: Version, file: File) -> Folder:
@@ -87,8 +87,8 @@ class Wanted:
     def spare_path(self) -> str:
         """The path used when another file has the first: the file's id before the extension."""
         folder, _, name = self.path.rpartition("/")
-        tail = f" [{self.id.rpartition('/')[2]}]"
-        return f"{folder}/{file_name(name, tail.strip(' []'), tail)}"
+        file_id = self.id.rpartition("/")[2]
+        return f"{folder}/{file_name(name, fallback=file_id, tail=f' [{file_id}]')}"
 
 
 def same_size(size: int, wanted: Wanted) -> bool:

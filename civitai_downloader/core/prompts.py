@@ -120,6 +120,7 @@ def _folded(text: str) -> str:
 
 
 def _bare_words(text: str) -> list[str]:
+    """Return the words of a folded text without weights, brackets and blanks."""
     return _WORD.findall(_BLANK.sub(" ", _WEIGHT.sub(" ", text)).strip())
 
 
@@ -189,6 +190,7 @@ class Filters:
 
     @cached_property
     def _known(self) -> Callable[[str], tuple[bool, bool]]:
+        """The verdicts on the tags that came last; most tags come again and again."""
         return lru_cache(1 << 13)(self._verdict)
 
     def _verdict(self, tag: str) -> tuple[bool, bool]:

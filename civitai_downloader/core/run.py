@@ -31,8 +31,7 @@ class Run:
         self.settings, self._filters = settings, filters
         self.site, self.progress, self.ledger = Site(settings, clock), Progress(), Ledger(clock)
         self.libraries = Libraries(clock, wait=log.info if settings.wait else None, read_only=settings.dry_run)
-        targets = [entry.target for entry in entries]
-        self.catalogue = Catalogue(self.site, targets, has_token=bool(settings.token))
+        self.catalogue = Catalogue(self.site, [entry.target for entry in entries])
         self._schedule = Schedule(clock, self.ledger)
         fetcher = Fetcher(settings, self.site, clock, self.progress)
         self._deliveries = Deliveries(self._schedule, fetcher, self.libraries, clock)

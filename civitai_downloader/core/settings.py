@@ -16,7 +16,7 @@ FIELDS = "creator type base_model model_name model_id version_name version_id ye
 NAMED_LAYOUTS = ("creator", "sharded", "comfyui", "a1111")
 
 
-def check_layout(layout: str) -> None:
+def _check_layout(layout: str) -> None:
     """Raise UsageError for what is neither a named layout nor a template of known fields."""
     try:
         found = [name for _, name, _, _ in string.Formatter().parse(layout) if name is not None]
@@ -30,7 +30,11 @@ def check_layout(layout: str) -> None:
 
 @dataclass(frozen=True)
 class Settings:
-    """Every option, checked; the options of a list line are a copy with replaced fields."""
+    """Every option, checked; the options of a list line are a copy with replaced fields.
+
+    `max_images` holds for each gallery (None: all of it), `max_rate_model` and `max_rate_image` are requests a second,
+    `limit_rate` is bytes a second (0: unlimited), `timeout` is in seconds.
+    """
 
     output: Path = Path("downloads")
     layout: str = "creator"
@@ -67,7 +71,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         """Raise UsageError for a layout, site or token that can't work."""
-        check_layout(self.layout)
+        _check_layout(self.layout)
         if self.token and not re.fullmatch(r"[\x21-\x7e]{8,512}", self.token):
             raise UsageError("The token is malformed: it must be one word of letters and digits, as the site gave it.")
         if self.site and not web_link(self.site):

@@ -74,9 +74,8 @@ def lora_manager_json(
 def sidecar_owners(files: Sequence[tuple[File, Wanted]]) -> list[tuple[File, Wanted]]:
     """Return the weights that have sidecars: of two with one stem the safetensors, else the primary, else the first."""
     owners: dict[str, tuple[File, Wanted]] = {}
-    for file, wanted in sorted(
-        files, key=lambda pair: (not pair[1].path.endswith(".safetensors"), not pair[0].primary)
-    ):
+    ranked = sorted(files, key=lambda pair: (not pair[1].path.endswith(".safetensors"), not pair[0].primary))
+    for file, wanted in ranked:
         if is_weights(file):
             owners.setdefault(name_key(split_name(wanted.path)[0]), (file, wanted))
     return list(owners.values())

@@ -7,7 +7,7 @@ import logging
 import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
-from functools import partial
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -26,9 +26,10 @@ from .answers import File, Pages, image_of_page, number_at, object_at, objects_a
 from .settings import Settings
 from .targets import HOSTS, MATURE_SITE, SITE, Target
 
-PROJECT_URL = "https://github.com/civitai-downloader/civitai-downloader"
+AGENT = f"civitai-downloader/{__version__} (+https://github.com/civitai-downloader/civitai-downloader)"
 KEY_URL = "https://civitai.com/user/account"
 ARCHIVED = "The model is archived by its creator; its files can't be downloaded."
+# Where pictures are when no answer shows it: the host, and the folder that all links of 2026 begin with.
 DELIVERY = "https://image.civitai.com/xG1nkqKTMzGDvpLrqFT7WA"
 
 log = logging.getLogger(__name__)
@@ -92,22 +93,18 @@ class Site:
 
     def __init__(self, settings: Settings, clock: Clock) -> None:
         """`settings` are those of the run, not of a line; answers are kept for a day in its output folder."""
-        self.base = settings.site.rstrip("/") or SITE
-        self._other = "" if settings.site else MATURE_SITE
+        self._doors = (settings.site.rstrip("/"),) if settings.site else (SITE, MATURE_SITE)
         login = {"Authorization": f"Bearer {settings.token}" if settings.token else "", "Cookie": settings.cookies}
         self._login = {name: value for name, value in login.items() if value}
-        bases = [self.base] if settings.site else [self.base, *(f"https://{host}" for host in HOSTS)]
-        self._own = {urlsplit(base)[:2] for base in bases}
-        agent = f"civitai-downloader/{__version__} (+{PROJECT_URL})"
-        rules = HttpRules(agent=agent, sign=self._sign, final=is_paging_cap, passing=is_lost_for_now)
+        own = self._doors if settings.site else [f"https://{host}" for host in HOSTS]
+        self._own = {urlsplit(link)[:2] for link in own}
+        rules = HttpRules(agent=AGENT, sign=self._sign, final=is_paging_cap, passing=is_lost_for_now)
         self.http = Http(rules, clock, timeout=settings.timeout, retries=settings.retries, log=log.debug)
-        factor = self.http.health.factor
-        self._model_pace = Pace(settings.max_rate_model, clock, factor)
-        self._image_pace = Pace(settings.max_rate_image, clock, factor)
+        self._model_pace = Pace(settings.max_rate_model, clock, self.http.health.factor)
+        self._image_pace = Pace(settings.max_rate_image, clock, self.http.health.factor)
         listener = "" if self._login else "anonymous "
         lists = long_path(settings.output) / "lists"
         self.kept = KeptAnswers(lists, listener, read_only=settings.dry_run, write_only=settings.refresh)
-        self._delivery = ""
         self.api_requests = 0
 
     def _sign(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
@@ -117,37 +114,36 @@ class Site:
         return request
 
     @property
-    def _has_token(self) -> bool:
+    def has_token(self) -> bool:
+        """Whether requests to the site's own hosts carry a token."""
         return "Authorization" in self._login
 
     def model(self, model_id: int) -> dict[str, Any]:
         """Return a whole model with all published versions (`/models/{id}`)."""
-        return self._get(f"/models/{model_id}", {}, self._model_pace)
+        return self._get(f"/models/{model_id}")
 
     def models_by_id(self, ids: Sequence[int]) -> list[dict[str, Any]]:
         """Return up to 100 models by one request, or by none if all are kept; the list leaves some kinds out."""
-        kept = {each: self.kept.get(f"v1/models/{each}") for each in ids}
-        found = [answer for answer in kept.values() if isinstance(answer, dict)]
-        missing = ",".join(str(each) for each, answer in kept.items() if answer is None)
-        if missing:
-            query = {"ids": missing, "nsfw": "true", "archived": "true", "limit": 100}
-            for answer in objects_at(self._get("/models", query, self._model_pace, keep=False), "items"):
+        answers = {each: self.kept.get(f"v1/models/{each}") for each in ids}
+        if missing := [str(each) for each, answer in answers.items() if answer is None]:
+            query = {"ids": ",".join(missing), "nsfw": "true", "archived": "true", "limit": 100}
+            for answer in objects_at(self._get("/models", query, keep=False), "items"):
                 self.kept.put(f"v1/models/{number_at(answer, 'id')}", answer)
-                found.append(answer)
-        return found
+                answers[number_at(answer, "id")] = answer
+        return [answer for answer in answers.values() if isinstance(answer, dict)]
 
     def models(self, query: Mapping[str, Any]) -> Pages:
         """Yield pages of `/models?…` in an order that loses nothing between two pages (`Newest` does)."""
         wanted = {**query, "archived": "true", "sort": "Oldest"}
-        return pages(lambda more: self._get("/models", {**wanted, **more}, self._model_pace), 100, None)
+        return pages(lambda more: self._get("/models", {**wanted, **more}), 100)
 
     def version(self, version_id: int) -> dict[str, Any]:
         """Return one version, which names its model in `modelId` (`/model-versions/{id}`)."""
-        return self._get(f"/model-versions/{version_id}", {}, self._model_pace)
+        return self._get(f"/model-versions/{version_id}")
 
     def version_by_hash(self, digest: str) -> dict[str, Any]:
         """Return the earliest published version with a file of this hash (`/model-versions/by-hash/{hash}`)."""
-        return self._get(f"/model-versions/by-hash/{digest}", {}, self._model_pace)
+        return self._get(f"/model-versions/by-hash/{digest}")
 
     def versions_by_sha256(self, digests: Sequence[str]) -> dict[str, Target]:
         """Return the versions with files of these SHA256, by one request, or by none if all are kept.
@@ -156,8 +152,7 @@ class Site:
         """
         kept = {digest: self.kept.get(f"v1/sha256/{digest}") for digest in digests}
         if missing := [digest for digest, answer in kept.items() if answer is None]:
-            url = f"{self.base}/api/v1/model-versions/by-hash/ids"
-            rows = self.http.json(url, Patience(), None, partial(self._take_turn, self._model_pace), missing)
+            rows = self._request("v1/model-versions/by-hash/ids", door=self._doors[0], body=missing)
             found: dict[str, list[Any]] = {}
             for row in rows if isinstance(rows, list) else ():
                 found.setdefault(text_at(row, "hash").upper(), []).append(row)
@@ -172,7 +167,7 @@ class Site:
 
     def needs_token(self, version_id: int) -> bool:
         """Return whether the version's files ask for a login (`/model-versions/mini/{id}`)."""
-        return self._get(f"/model-versions/mini/{version_id}", {}, self._model_pace).get("requireAuth") is True
+        return self._get(f"/model-versions/mini/{version_id}").get("requireAuth") is True
 
     def images(self, query: Mapping[str, Any], limit: int | None = None) -> Pages:
         """Yield pages of `/images?…` with prompts: the most liked first, or, without a limit, all of them by age.
@@ -180,7 +175,7 @@ class Site:
         Oldest first keeps the offsets of the following pages stable while new pictures arrive.
         """
         wanted = {**query, "withMeta": "true", "sort": "Oldest" if limit is None else "Most Reactions"}
-        return pages(lambda more: self._get("/images", {**wanted, **more}, self._image_pace), 200, limit)
+        return pages(lambda more: self._get("/images", {**wanted, **more}), 200, limit)
 
     def image(self, image_id: int) -> dict[str, Any]:
         """Return one picture with its prompt, from `/images?imageId=`, else tRPC `image.get`, else its page.
@@ -188,13 +183,13 @@ class Site:
         Older deployments ignored `imageId`, so the id is compared. Raises Failure when nobody knows it.
         """
         query = {"imageId": image_id, "browsingLevel": 31, "withMeta": "true", "flatMeta": "true"}
-        listed = objects_at(self._get("/images", query, self._image_pace), "items")
+        listed = objects_at(self._get("/images", query), "items")
         found = next((item for item in listed if number_at(item, "id") == image_id), None)
         if found is None:
             try:
                 found = self.trpc("image.get", {"id": image_id})
             except Failure:
-                link = f"{self.base}/images/{image_id}"
+                link = self.page_url(f"/images/{image_id}")
                 with suppress(Failure), closing(self.open(link, {}, Patience())) as page:
                     found = image_of_page(read_at_most(page, MAX_JSON).decode("utf-8", "replace"), image_id)
                 if found is None:
@@ -207,16 +202,12 @@ class Site:
         It wants a key or a Referer of its own host. Without a login lists show PG only; with one everything, but only
         on the host that shows mature things.
         """
-        base = self._other or self.base
-        tail = f"/api/trpc/{procedure}?{urlencode({'input': json.dumps({'json': dict(query)})})}"
-        try:
-            answer = self._ask(base + tail, self._image_pace, {"Referer": f"{base}/"}, keep=keep)
-        except Refused as refused:
-            raise explain(refused, has_token=self._has_token) from None
+        path = f"trpc/{procedure}?{urlencode({'input': json.dumps({'json': dict(query)})})}"
+        answer = self._ask(path, self._doors[-1:], keep=keep)
         data = unwrap(object_at(answer, "result").get("data"))
         return data if isinstance(data, dict) else {}
 
-    def trpc_pages(self, procedure: str, query: Mapping[str, Any], size: int, level: int) -> Pages:
+    def trpc_pages(self, procedure: str, query: Mapping[str, Any], level: int) -> Pages:
         """Yield pages of a tRPC list, oldest first; links of pictures are completed."""
         wanted = {**query, "browsingLevel": level, "sort": "Oldest", "period": "AllTime"}
 
@@ -225,66 +216,74 @@ class Site:
             answer = self.trpc(procedure, {**wanted, **more})
             return {"items": list(map(self.with_link, objects_at(answer, "items"))), "metadata": answer}
 
-        return pages(ask, size, None)
+        return pages(ask, 200 if procedure.startswith("image.") else 100)
 
     def with_link(self, item: Mapping[str, Any]) -> dict[str, Any]:
         """Return a picture of the inner interface, which gives a uuid for a link, with a whole link and a user name."""
         if re.fullmatch(r"[0-9a-fA-F-]{32,36}", text_at(item, "url")):
             ending = {"video": "mp4", "audio": "mp3"}.get(text_at(item, "type"), "jpeg")
-            url = f"{self._delivery_base()}/{item['url']}/original=true/{number_at(item, 'id')}.{ending}"
+            url = f"{self._delivery}/{item['url']}/original=true/{number_at(item, 'id')}.{ending}"
             item = {**item, "url": url, "browsingLevel": number_at(item, "nsfwLevel")}
         named = {"username": text_at(object_at(item, "user"), "username")} if "user" in item else {}
         return {**item, **named}
 
-    def _delivery_base(self) -> str:
-        """Return host and account of picture links, read once from a link of the REST interface."""
-        if not self._delivery:
-            answer = self._get("/images", {"limit": 1, "browsingLevel": 31}, self._image_pace)
-            url = text_at(next(iter(objects_at(answer, "items")), {}), "url")
-            folders = url.split("/")
-            self._delivery = "/".join(folders[:4]) if len(folders) > 6 and url.startswith("http") else DELIVERY
-        return self._delivery
+    @cached_property
+    def _delivery(self) -> str:
+        """Host and account of picture links, as they stand in a link of the REST interface."""
+        answer = self._get("/images", {"limit": 1, "browsingLevel": 31})
+        url = text_at(next(iter(objects_at(answer, "items")), {}), "url")
+        folders = url.split("/")
+        return "/".join(folders[:4]) if len(folders) > 6 and url.startswith("http") else DELIVERY
 
-    def _get(self, path: str, query: Mapping[str, Any], pace: Pace, *, keep: bool = True) -> dict[str, Any]:
-        """Return one JSON object; what one front door refuses is asked again at the other, which may not."""
-        tail = f"/api/v1{path}" + (f"?{urlencode(query)}" if query else "")
-        answer = None
-        try:
-            answer = self._ask(self.base + tail, pace, keep=keep)
-        except Refused as refused:
-            if self._other and refused.status in (401, 403, 404):
-                with suppress(Refused):
-                    answer = self._ask(self._other + tail, pace, keep=keep)
-            if answer is None:
-                raise explain(refused, has_token=self._has_token) from None
+    def _get(self, path: str, query: Mapping[str, Any] | None = None, *, keep: bool = True) -> dict[str, Any]:
+        """Return a JSON object of the REST interface. Raises Failure when the site has none."""
+        answer = self._ask(f"v1{path}" + (f"?{urlencode(query)}" if query else ""), self._doors, keep=keep)
         if not isinstance(answer, dict):
             raise Failure("answer", "The site sent data of another shape than expected; try again later.")
         return answer
 
-    def _ask(self, url: str, pace: Pace, headers: Mapping[str, str] | None = None, *, keep: bool) -> Any:
-        """Return the JSON answer, from the site or as it was kept less than a day ago."""
-        key = url.partition("/api/")[2]
-        answer = self.kept.get(key)
-        if answer is None:
-            answer = self.http.json(url, Patience(), headers, partial(self._take_turn, pace))
-            if keep:
-                self.kept.put(key, answer)
+    def _ask(self, path: str, doors: Sequence[str], *, keep: bool) -> Any:
+        """Return the JSON answer, from the site or as it was kept less than a day ago. Raises Failure.
+
+        What the first front door refuses is asked again at the last one, which may not.
+        """
+        answer = self.kept.get(path)
+        if answer is not None:
+            return answer
+        try:
+            answer = self._request(path, door=doors[0])
+        except Refused as refused:
+            if len(doors) > 1 and refused.status in (401, 403, 404):
+                with suppress(Refused):
+                    answer = self._request(path, door=doors[-1])
+            if answer is None:
+                raise explain(refused, has_token=self.has_token) from None
+        if keep:
+            self.kept.put(path, answer)
         return answer
 
-    def _take_turn(self, pace: Pace) -> None:
-        """Wait for the turn of a request; every try is one."""
-        pace.wait()
-        self.api_requests += 1
+    def _request(self, path: str, *, door: str, body: Any = None) -> Any:
+        """Return the JSON answer to a GET, or to a POST of `body`, each try of which waits for its turn."""
+        is_inner = path.startswith("trpc/")
+        pace = self._image_pace if is_inner or path.startswith("v1/images") else self._model_pace
+
+        def take_turn() -> None:
+            """Wait until a request may be made, and count it."""
+            pace.wait()
+            self.api_requests += 1
+
+        headers = {"Referer": f"{door}/"} if is_inner else {}
+        return self.http.json(f"{door}/api/{path}", Patience(), headers, take_turn, body)
 
     def file_urls(self, version_id: int, file: File) -> tuple[str, ...]:
         """Return where a file may be had: by its id, at both front doors; a VAE lent by a version also by its type."""
-        path = f"/api/download/models/{version_id}"
-        by_type = (f"{self.base}{path}?type=VAE",) if file.type == "VAE" else ()
-        return (*(f"{base}{path}?fileId={file.id}" for base in (self.base, self._other) if base), *by_type)
+        links = [f"{door}/api/download/models/{version_id}" for door in self._doors]
+        by_type = [f"{links[0]}?type=VAE"] if file.type == "VAE" else []
+        return (*(f"{link}?fileId={file.id}" for link in links), *by_type)
 
     def page_url(self, path: str, level: int = 1) -> str:
-        """Return a link for people; mature pages open on the host that shows them."""
-        return (self._other or self.base if level & ~3 else self.base) + path
+        """Return a link for people; a page with levels above PG-13 opens on the host that shows them."""
+        return self._doors[-1 if level & ~3 else 0] + path
 
     def open(self, url: str, headers: Mapping[str, str], patience: Patience) -> requests.Response:
         """Open a file or picture at a byte; 416 comes back as an answer. Raises Failure, Stopped."""
@@ -293,18 +292,18 @@ class Site:
         except Refused as refused:
             if refused.status in (401, 403) and urlsplit(refused.url)[:2] not in self._own:
                 raise Unreachable("The storage link had expired or was refused; try again later.") from None
-            raise explain(refused, has_token=self._has_token) from None
+            raise explain(refused, has_token=self.has_token) from None
         except Busy:
             if "/api/download/" not in url:
                 raise
             raise Failure("quota", "The site's download quota seems used up; run again in some hours.") from None
         if urlsplit(response.url).path == "/login":
             response.close()
-            raise explain(Refused(401, {}, b"", url), has_token=self._has_token)
+            raise explain(Refused(401, {}, b"", url), has_token=self.has_token)
         return response
 
 
-def pages(ask: Callable[[dict[str, Any]], dict[str, Any]], size: int, limit: int | None) -> Pages:
+def pages(ask: Callable[[dict[str, Any]], dict[str, Any]], size: int, limit: int | None = None) -> Pages:
     """Yield the new items of each page of a cursor list, `limit` in all (None: every one).
 
     Ends at an absent or repeated cursor and after three pages without a new id: pages may be short, empty,
@@ -317,10 +316,10 @@ def pages(ask: Callable[[dict[str, Any]], dict[str, Any]], size: int, limit: int
         left = None if limit is None else limit - len(seen)
         answer = ask({"limit": size if left is None else min(size, left), **more})
         found = {number_at(item, "id"): item for item in objects_at(answer, "items")}
-        fresh = [item for each, item in found.items() if each and each not in seen][:left]
-        seen.update(number_at(item, "id") for item in fresh)
+        fresh = [each for each in found if each and each not in seen][:left]
+        seen.update(fresh)
         barren = 0 if fresh else barren + 1
-        yield fresh
+        yield [found[each] for each in fresh]
         cursor = object_at(answer, "metadata").get("nextCursor")
         if not isinstance(cursor, (str, int)) or cursor == "" or str(cursor) in cursors:
             return

@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, quote, unquote, urlsplit
 from ..util.text import decode_text, scrub, split_words
 from .settings import Settings
 
-MAX_ID = 2147483647
+MAX_ID = 2147483647  # the site refuses larger ones
 HOSTS = ("civitai.com", "civitai.red", "civitai.green", "civitai.blue", "civitaired.com", "api.civitai.com")
 SITE, MATURE_SITE = "https://civitai.com", "https://civitai.red"
 Kind = Literal["model", "version", "id", "user", "post", "image", "collection", "tag", "hash"]
@@ -46,10 +46,7 @@ PATTERNS: tuple[tuple[Kind, str], ...] = (
     ("image", r"https?://image\.civitai\.com/.+/(?P<id>\d+)\.\w+"),
     ("collection", r"/collections/(?P<id>\d+)(?:/.*)?"),
     ("tag", r"/tag/(?P<name>[^/]+)/?"),
-    (
-        "model",
-        r"(?:urn:)?(?:air:)?[^:/]+:[^:/]+:civitai:(?P<id>\d+)(?:@(?P<version>\d+))?(?:\+(?P<file>\d+))?(?:\.\w+)?",
-    ),
+    ("model", r"(?:urn:|air:)*[^:/]+:[^:/]+:civitai:(?P<id>\d+)(?:@(?P<version>\d+))?(?:\+(?P<file>\d+))?(?:\.\w+)?"),
     ("model", r"(?:civitai:)?(?P<id>\d+)@(?P<version>\d+)"),
     ("hash", r"(?P<name>[0-9a-f]{64})"),
     ("id", r"(?P<id>\d+)"),
@@ -84,18 +81,19 @@ def _split_link(text: str, site: str) -> tuple[str, dict[str, str]]:
 
 
 def _target_from(kind: Kind, found: Mapping[str, str | None], query: Mapping[str, str]) -> Target | None:
+    """Return the target that the groups of a pattern and the query of a link name, or None if no id fits."""
     download = found.get("training")
     named_version = found.get("version") or (query.get("modelversionid") if kind == "model" else None)
     named = (found.get("id"), named_version, found.get("file") or (query.get("fileid") if download else None))
-    thing, version, file = (int(each) if each and each.isdecimal() else 0 for each in named)
+    number, version, file = (int(each) if each and each.isdecimal() else 0 for each in named)
     name, part = ((found.get(each) or "").strip() for each in ("name", "part"))
-    if not (name or thing or version) or max(thing, version, file) > MAX_ID:
+    if not (name or number or version) or max(number, version, file) > MAX_ID:
         return None
-    traits = [(trait, query[trait]) for trait in TRAITS if query.get(trait)] if download else []
     if download == "training-data":
-        traits = [("type", "Training Data")]
+        query = {"type": "Training Data"}
+    traits = tuple((trait, query[trait]) for trait in TRAITS if download and not file and query.get(trait))
     name = name.lower() if kind == "hash" else name
-    return Target(kind, thing, version, file, () if file else tuple(traits), name, part.lower())
+    return Target(kind, id=number, version=version, file=file, traits=traits, name=name, part=part.lower())
 
 
 @dataclass(frozen=True)

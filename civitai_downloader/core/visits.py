@@ -75,11 +75,7 @@ class Visits:
         """Give every target of a listing a batch of its own, page by page; a collection may hold pictures too."""
         entry = batch.entry
         for page in self._catalogue.listing(entry.target, entry.settings):
-            for target, answer in page:
-                if answer is not None:
-                    self._catalogue.remember_model(target.id, answer)
-                elif target.kind == "model":
-                    self._catalogue.expect(target.id)
+            for target in page:
                 child = replace(entry, target=target)
                 self._schedule.submit(self.open(child, "listing", f"{target.kind} {target.id}"))
             yield
