@@ -33,15 +33,6 @@ TOKEN_VARIABLES = ("CIVITAI_API_KEY", "CIVITAI_TOKEN", "CIVITAI_API_TOKEN")
 # Nothing has a default here: what was not given is absent, and the Settings of core know the defaults.
 
 
-def help_formatter(prog: str) -> argparse.HelpFormatter:
-    """As wide as the terminal; argparse would load a module of its own to learn that."""
-    try:
-        width = int(os.environ.get("COLUMNS") or os.get_terminal_size().columns)
-    except (OSError, ValueError):
-        width = 100
-    return argparse.HelpFormatter(prog, width=max(40, width - 2))
-
-
 @cache
 def line_parser() -> argparse.ArgumentParser:
     """Return the parser of options on a list line, where a wrong one does not end the program."""
@@ -59,7 +50,6 @@ def command_parser() -> argparse.ArgumentParser:
         parents=[line_parser()],
         allow_abbrev=False,
         argument_default=argparse.SUPPRESS,
-        formatter_class=help_formatter,
         description="Brings home every file, picture and prompt behind a list of Civitai links.",
         epilog="Exit codes: 0 everything is there, 1 something failed, 2 usage, 3 queued in IDM, 130 interrupted.",
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import threading
 import time
 import traceback
@@ -65,17 +64,18 @@ class Schedule:
         self._open = Countdown(lambda: None)
         self._listing = Countdown(self._wake_late)
         self._waiting: list[tuple[float, Task]] = []
+        self._late: list[Task] = []
         self._followers: dict[str, list[Task]] = {}
         self.backlog = Backlog()
 
     def run(self, tasks: Iterable[Task], workers: int, watch: Callable[[], None]) -> None:
         """Do the tasks and all that they submit; `watch` is called some ten times a second in this thread."""
-        with pools(workers, self._clock) as (self._metadata, self._loras):
+        with pools(workers, self._clock) as self._pools:
             self._open.add(1)
             for task in tasks:
                 self.submit(task)
             self._open.add(-1)
-            while not self._open.ended.wait(0.1 if self._next_due() == math.inf else 0.02):
+            while not self._open.ended.wait(0.02 if self._waiting else 0.1):
                 self._wake_due()
                 watch()
 
@@ -90,7 +90,7 @@ class Schedule:
             countdown.add(1)
         with self._lock:
             if task.late:
-                self._waiting.append((math.inf, task))
+                self._late.append(task)
                 return
             if task.wanted is not None:
                 self.backlog.things += 1
@@ -116,7 +116,7 @@ class Schedule:
 
     def _enqueue(self, task: Task) -> None:
         self._clock.check()
-        (self._metadata if task.wanted is None else self._loras).submit(self._run, task)
+        self._pools[0 if task.wanted is None else 1].submit(self._run, task)
 
     def _run(self, task: Task) -> None:
         try:
@@ -200,23 +200,19 @@ class Schedule:
 
     def _wake_late(self) -> None:
         """Nothing is left to be listed: queue what waited for that."""
-        self._wake(lambda until: until == math.inf)
+        with self._lock:
+            late, self._late = self._late, []
+        for task in late:
+            self._enqueue(task)
 
     def _wake_due(self) -> None:
         """Queue what has waited long enough, such as for a host to come back; the first of those tries it."""
-        now, first = self._clock.now(), self._next_due()
-        if first <= now:
-            self._wake(lambda until: until <= now)
-        elif first < math.inf:
-            self._clock.sleep(min(2.0, first - now))
-
-    def _next_due(self) -> float:
+        now = self._clock.now()
         with self._lock:
-            return min((until for until, _ in self._waiting), default=math.inf)
-
-    def _wake(self, is_due: Callable[[float], bool]) -> None:
-        with self._lock:
-            due = [task for until, task in self._waiting if is_due(until)]
-            self._waiting = [each for each in self._waiting if not is_due(each[0])]
+            due = [task for until, task in self._waiting if until <= now]
+            self._waiting = [each for each in self._waiting if each[0] > now]
+            first = min((until for until, _ in self._waiting), default=now)
         for task in due:
             self._enqueue(task)
+        if not due:
+            self._clock.sleep(min(2.0, first - now))
