@@ -17,7 +17,7 @@ import requests
 from .. import __version__
 from ..util.clock import Clock
 from ..util.errors import Busy, Failure, Unreachable, UsageError
-from ..util.http import MAX_JSON, Http, HttpRules, Refused, read_at_most
+from ..util.http import MAX_JSON, Call, Http, HttpRules, Refused, read_at_most
 from ..util.logs import KeptAnswers, json_line
 from ..util.names import long_path
 from ..util.pace import Pace, Patience
@@ -157,7 +157,8 @@ class Site:
         kept = {digest: self.kept.get(f"v1/sha256/{digest}") for digest in digests}
         if missing := [digest for digest, answer in kept.items() if answer is None]:
             url = f"{self.base}/api/v1/model-versions/by-hash/ids"
-            rows = self.http.json(url, Patience(), None, partial(self._take_turn, self._model_pace), missing)
+            call = Call(url, body=missing, turn=partial(self._take_turn, self._model_pace))
+            rows = self.http.json(call, Patience())
             found: dict[str, list[Any]] = {}
             for row in rows if isinstance(rows, list) else ():
                 found.setdefault(text_at(row, "hash").upper(), []).append(row)
@@ -266,7 +267,7 @@ class Site:
         key = url.partition("/api/")[2]
         answer = self.kept.get(key)
         if answer is None:
-            answer = self.http.json(url, Patience(), headers, partial(self._take_turn, pace))
+            answer = self.http.json(Call(url, headers or {}, turn=partial(self._take_turn, pace)), Patience())
             if keep:
                 self.kept.put(key, answer)
         return answer
@@ -289,7 +290,7 @@ class Site:
     def open(self, url: str, headers: Mapping[str, str], patience: Patience) -> requests.Response:
         """Open a file or picture at a byte; 416 comes back as an answer. Raises Failure, Stopped."""
         try:
-            response = self.http.open(url, patience, headers, accept=(416,))
+            response = self.http.open(Call(url, headers, accept=(416,)), patience)
         except Refused as refused:
             if refused.status in (401, 403) and urlsplit(refused.url)[:2] not in self._own:
                 raise Unreachable("The storage link had expired or was refused; try again later.") from None
