@@ -50,12 +50,10 @@ class Screen:
             self._bars.pop(gone).close()
         for key, meter in active.items():
             if key not in self._bars:
-                taken = {abs(bar.pos) for bar in self._bars.values()}
-                place = next(place for place in range(1, 200) if place not in taken)
+                name, total = meter.name[-40:], meter.total
                 self._bars[key] = tqdm(
-                    desc=meter.name[-40:], total=meter.total, unit="B", unit_scale=True, unit_divisor=1024,
-                    position=place, leave=False, file=self._stream,
-                )  # fmt: skip
+                    desc=name, total=total, unit="B", unit_scale=True, unit_divisor=1024, leave=False, file=self._stream
+                )
             bar = self._bars[key]
             bar.total, bar.n = meter.total, meter.done
             bar.refresh()
