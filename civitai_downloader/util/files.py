@@ -81,7 +81,6 @@ def write_whole(file: IO[bytes], data: bytes) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
-_indented = json.JSONEncoder(ensure_ascii=False, indent=2).encode
 on_one_line = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
@@ -92,7 +91,7 @@ def write_json(path: Path, value: Any) -> bool:
 
 def indented(value: Any) -> bytes:
     """Return a value as indented UTF-8 JSON. A lone surrogate becomes a question mark."""
-    return utf8(_indented(value) + "\n")
+    return utf8(json.dumps(value, ensure_ascii=False, indent=2) + "\n")
 
 
 def replace_file(source: Path, target: Path) -> None:

@@ -88,7 +88,9 @@ class Http:
         self._rules, self._clock, self._log = rules, clock, log
         self._timeout, self._retries = (min(10.0, timeout), timeout), retries
         self.health = Health(clock, log)
-        self._session = _session(rules.agent)
+        self._session, adapter = requests.Session(), _Adapter(pool_connections=32, pool_maxsize=128)
+        self._session.mount("http://", adapter)
+        self._session.mount("https://", adapter)
         self._depth = lru_cache(maxsize=None)(_depth_of)
         self._waiting: list[int] = []
 
@@ -174,7 +176,7 @@ class Http:
     def _send(self, url: str, call: Call) -> requests.Response:
         self._clock.check()
         host, begun, method = host_of(url), self._clock.now(), "GET" if call.body is None else "POST"
-        headers = {**self._session.headers, **call.headers}
+        headers = {"User-Agent": self._rules.agent, "Accept": "*/*", "Accept-Encoding": "identity", **call.headers}
         try:
             request = requests.Request(method, url, headers, json=call.body, auth=self._rules.sign).prepare()
             settings: Any = self._session.merge_environment_settings(url, {}, True, None, None)
@@ -266,22 +268,11 @@ def _depth_of(host: str) -> int:
         return 2
     with suppress(OSError, ValueError):
         found = [ipaddress.ip_address(each[4][0]) for each in socket.getaddrinfo(host, None)]
-        made_up = [any(each in network for network in _MADE_UP) for each in found]
-        return max(0 if each.is_global else 2 - known for each, known in zip(found, made_up, strict=True))
+        return max(0 if each.is_global else 2 - any(each in network for network in _MADE_UP) for each in found)
     return 0
 
 
 # --- Connections -----------------------------------------------------------------------------------
-
-
-def _session(agent: str) -> requests.Session:
-    """Return a session with our headers and connections."""
-    session, adapter = requests.Session(), _Adapter(pool_connections=32, pool_maxsize=128)
-    session.headers.clear()
-    session.headers.update({"User-Agent": agent, "Accept": "*/*", "Accept-Encoding": "identity"})
-    session.mount("http://", adapter)
-    session.mount("https://", adapter)
-    return session
 
 
 class _Adapter(requests.adapters.HTTPAdapter):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import threading
 from collections.abc import Iterable
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import requests
 
-from .files import write_file
+from .files import NO_FOLLOW, open_making_folders, write_file, write_whole
 from .text import utf8
 
 # --- Answers ---------------------------------------------------------------------------------------
@@ -113,8 +114,8 @@ class SideRecord:
 
     def note(self, stretch: ByteRange) -> None:
         """Record what a stretch has brought since it was noted last. Raises OSError."""
-        with self._lock, self._path.open("ab") as file:
-            file.write(b"\n[%d, %d]" % (stretch.noted, stretch.at))
+        with self._lock, open_making_folders(self._path, os.O_APPEND | NO_FOLLOW) as file:
+            write_whole(file, b"\n[%d, %d]" % (stretch.noted, stretch.at))
         stretch.noted, self.ranged = stretch.at, True
 
 
