@@ -245,3 +245,15 @@ def test_a_connection_that_breaks_loses_nothing_that_has_arrived(site: fake.Fake
         while chunk := read(READ, decode_content=False):
             count += len(chunk)
     assert count == 100_001
+
+
+def test_headers_that_drip_through_a_proxy_are_not_waited_for(
+    site: fake.FakeCivitai, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", site.url)
+    site.fail("site:/", fake.DripHeaders(0.2), times=None)
+    http = Http(HttpRules("test", lambda r: r), QuickClock(), timeout=2, retries=0, log=lambda _: None)
+    begun = time.monotonic()
+    with pytest.raises(Unreachable):
+        http.open_once(Call("http://civitai.test/api/v1/me"))
+    assert 4 < time.monotonic() - begun < 8

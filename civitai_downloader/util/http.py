@@ -64,7 +64,7 @@ class HttpRules:
 class Call:
     """A request: a GET, or a POST of `body` as JSON, and which statuses besides 2xx are an answer (`accept`).
 
-    With `turn`, which is called before each sending and may wait, it also waits for a host that is left alone.
+    `turn` is called each time before it is sent and may wait; a call with it also waits for a host that is left alone.
     """
 
     url: str

@@ -211,20 +211,18 @@ class FolderLock:
         With `wait` it waits for the other process instead, after calling `wait` once with a sentence that says so;
         then it raises Stopped when the clock is stopped.
         """
-        waiting = False
         with disk_errors(self._path):
             file = open_making_folders(self._path, os.O_APPEND)
-            while not self._lock(file):
+            if not self._lock(file):
                 holder = json_line(self._path.read_bytes()) or {}
                 who = f"process {holder.get('pid', '?')}, started {holder.get('started', '?')}"
                 words = f"{who}, is writing to {shown_path(self._path.parent)}"
                 if wait is None:
                     file.close()
                     raise UsageError(f"Another run, {words}; let it finish, or add --wait.")
-                if not waiting:
-                    wait(f"Waiting for another run: {words}.")
-                waiting = True
-                clock.sleep(1)
+                wait(f"Waiting for another run: {words}.")
+                while not self._lock(file):
+                    clock.sleep(1)
             file.truncate(0)
             file.write(utf8(json.dumps({"pid": os.getpid(), "started": utc_now()}) + "\n"))
         self._file = file
