@@ -38,7 +38,7 @@ class QuickClock(Clock):
         return time.monotonic() + self._ahead
 
     def sleep(self, seconds: float) -> None:
-        awake = self.now() + max(0.0, seconds)
+        awake = time.monotonic() + self._ahead + max(0.0, seconds)
         self.slept.append(seconds)
         super().sleep(min(seconds, 0.005))
         self._ahead = max(self._ahead, awake - time.monotonic())

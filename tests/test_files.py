@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import itertools
 import os
 import re
 import sys
@@ -18,7 +17,6 @@ from civitai_downloader.util.errors import Failure, Stopped
 from civitai_downloader.util.files import (
     PrefixHash,
     disk_errors,
-    feed_hash,
     free_space,
     link_or_copy,
     planted_link,
@@ -128,11 +126,11 @@ def test_free_space_of_a_folder_to_come(tmp_path: Path) -> None:
 def test_a_hash_goes_on_from_where_it_was(tmp_path: Path) -> None:
     data = os.urandom(3 << 20)
     (tmp_path / "file").write_bytes(data)
-    assert sha256_of(tmp_path / "file", Clock()).digest() == hashlib.sha256(data).digest()
-    digest, ends = hashlib.sha256(), (0, 1, 1 << 20, (2 << 20) + 5, 9 << 20)
-    for start, end in itertools.pairwise((0, *ends)):
-        feed_hash(digest, tmp_path / "file", start, end, Clock())
-        assert digest.digest() == hashlib.sha256(data[:end]).digest()
+    assert sha256_of(tmp_path / "file", Clock()) == hashlib.sha256(data).hexdigest()
+    prefix = PrefixHash(tmp_path / "file", Clock(), wanted=True)
+    for end in (0, 1, 1 << 20, (2 << 20) + 5, 9 << 20):
+        prefix.catch_up(end)
+        assert prefix.hexdigest() == hashlib.sha256(data[:end]).hexdigest()
 
 
 @pytest.mark.parametrize("wanted", [True, False])

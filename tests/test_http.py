@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from civitai_downloader.util.clock import Clock
 from civitai_downloader.util.errors import Failure, Unreachable
 from civitai_downloader.util.files import READ
-from civitai_downloader.util.http import Http, HttpRules, _redirect_target, parse_retry_after
+from civitai_downloader.util.http import Call, Http, HttpRules, _redirect_target, parse_retry_after
 from civitai_downloader.util.pace import Patience
 from tests import fake_civitai as fake
 from tests.conftest import QuickClock
@@ -176,7 +176,8 @@ def test_a_pause_that_one_request_was_asked_for_holds_them_all(site: fake.FakeCi
     http = Http(HttpRules("test", lambda r: r), clock, timeout=2, retries=0, log=lambda _: None)
     site.fail("/enums", fake.busy(429, 100))
     threads = [
-        threading.Thread(target=http.json, args=(f"{site.url}/api/v1/{name}", Patience())) for name in ("enums", "tags")
+        threading.Thread(target=http.json, args=(Call(f"{site.url}/api/v1/{name}"), Patience()))
+        for name in ("enums", "tags")
     ]
     for thread in threads:
         thread.start()
@@ -192,7 +193,7 @@ def test_cookies_of_a_server_are_not_kept(site: fake.FakeCivitai) -> None:
     site.fail("site:/", fake.Status(200, "{}", {"Set-Cookie": "id=1; Path=/"}), times=None)
     http = Http(HttpRules("test", lambda r: r), QuickClock(), timeout=2, retries=0, log=lambda _: None)
     for _ in range(2):
-        assert http.json(f"{site.url}/api/v1/me", Patience()) == {}
+        assert http.json(Call(f"{site.url}/api/v1/me"), Patience()) == {}
     assert [seen.headers.get("cookie") for seen in site.seen()] == [None, None]
     assert {seen.headers["user-agent"] for seen in site.seen()} == {"test"}
 
@@ -202,7 +203,7 @@ def test_a_link_that_can_not_be_opened_is_a_failure_at_once(url: str) -> None:
     clock = QuickClock()
     http = Http(HttpRules("test", lambda r: r), clock, timeout=2, retries=3, log=lambda _: None)
     with pytest.raises(Failure) as caught:
-        http.open(url, Patience(), {})
+        http.open(Call(url), Patience())
     assert caught.value.reason == "redirect"
     assert not [wait for wait in clock.slept if wait]
 
@@ -219,15 +220,15 @@ def test_proxies_and_certificates_are_those_of_the_environment(monkeypatch: pyte
     for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
         monkeypatch.delenv(name, raising=False)
     with pytest.raises(Unreachable):
-        http.open_once("https://a.test/", {})
+        http.open_once(Call("https://a.test/"))
     monkeypatch.setenv("HTTPS_PROXY", "http://proxy.test:1")
     monkeypatch.setenv("NO_PROXY", "inner.test")
     monkeypatch.setenv("CURL_CA_BUNDLE", "/curl.pem")
     with pytest.raises(Unreachable):
-        http.open_once("https://a.test/", {})
+        http.open_once(Call("https://a.test/"))
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/requests.pem")
     with pytest.raises(Unreachable):
-        http.open_once("https://inner.test/", {})
+        http.open_once(Call("https://inner.test/"))
     assert [each["proxies"].get("https") for each in seen] == [None, "http://proxy.test:1", None]
     assert [each["verify"] for each in seen] == [True, "/curl.pem", "/requests.pem"]
     assert all(each["stream"] and each["timeout"] == (10, 20) for each in seen)
@@ -238,9 +239,21 @@ def test_a_connection_that_breaks_loses_nothing_that_has_arrived(site: fake.Fake
     url = f"{site.blob_url}/file/blobs-managed-public/{image.uuid}"
     site.fail("blob:/", fake.Cut(100_001))
     http = Http(HttpRules("test", lambda r: r), QuickClock(), timeout=2, retries=0, log=lambda _: None)
-    response, count = http.open_once(url, {}), 0
+    response, count = http.open_once(Call(url)), 0
     read: Callable[..., bytes] = getattr(response.raw, "read1", response.raw.read)
     with suppress(urllib3.exceptions.ProtocolError):  # urllib3 1 does not notice
         while chunk := read(READ, decode_content=False):
             count += len(chunk)
     assert count == 100_001
+
+
+def test_headers_that_drip_through_a_proxy_are_not_waited_for(
+    site: fake.FakeCivitai, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", site.url)
+    site.fail("site:/", fake.DripHeaders(0.2), times=None)
+    http = Http(HttpRules("test", lambda r: r), QuickClock(), timeout=2, retries=0, log=lambda _: None)
+    begun = time.monotonic()
+    with pytest.raises(Unreachable):
+        http.open_once(Call("http://civitai.test/api/v1/me"))
+    assert 4 < time.monotonic() - begun < 8

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from civitai_downloader.util.errors import Failure, UsageError
 from civitai_downloader.util.files import write_file
-from civitai_downloader.util.logs import FolderLock, JsonLog, KeyedLog, json_lines
+from civitai_downloader.util.logs import FolderLock, KeyedLog, json_line
 from tests.conftest import QuickClock
 
 JSON = st.recursive(
@@ -38,7 +38,8 @@ def path(tmp_path: Path) -> Path:
 
 def read(path: Path) -> list[dict[str, Any]]:
     """The objects of a log."""
-    return list(json_lines(path))
+    with path.open("rb") as file:
+        return [value for value in map(json_line, file) if value is not None]
 
 
 @pytest.mark.parametrize(
@@ -62,16 +63,16 @@ def test_a_log_is_read_as_far_as_it_makes_sense(path: Path, data: bytes, objects
 
 
 def test_a_log_that_is_not_there_is_empty_and_not_made(path: Path) -> None:
-    assert read(path) == []
-    assert not path.parent.exists()
-    JsonLog(path).close()
+    log = KeyedLog(path)
+    assert list(log.live("image")) == []
+    log.close()
     assert not path.parent.exists()
 
 
 @pytest.mark.parametrize("torn", [b'{"a":1', b'{"a":1}', b"\0\0\0", b"\xf0\x9f"])
 def test_a_line_is_never_appended_to_a_torn_one(path: Path, torn: bytes) -> None:
     write_file(path, b'{"a":0}\n' + torn)
-    log = JsonLog(path)
+    log = KeyedLog(path)
     log.append({"a": 2})
     log.append({"a": 3})
     log.close()
@@ -84,7 +85,7 @@ def test_a_line_is_never_appended_to_a_torn_one(path: Path, torn: bytes) -> None
 def test_a_line_that_did_not_fit_on_the_disk_is_ended_before_the_next(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    log = JsonLog(path)
+    log = KeyedLog(path)
     log.append({"a": 1})
 
     def cut_short(file: Any, data: bytes) -> None:
@@ -101,7 +102,7 @@ def test_a_line_that_did_not_fit_on_the_disk_is_ended_before_the_next(
 
 
 def test_appends_of_many_threads_do_not_mix(path: Path) -> None:
-    logs = [JsonLog(path), JsonLog(path)] if os.name != "nt" else [JsonLog(path)] * 2
+    logs = [KeyedLog(path), KeyedLog(path)] if os.name != "nt" else [KeyedLog(path)] * 2
     threads = [
         threading.Thread(target=lambda n=n: [logs[n % 2].append({"t": n, "i": i, "x": "y" * 500}) for i in range(50)])
         for n in range(8)
@@ -120,7 +121,7 @@ def test_appends_of_many_threads_do_not_mix(path: Path) -> None:
 def test_what_was_appended_is_read_back(tmp_path: Path, values: list[dict[str, Any]], before: bytes) -> None:
     path = tmp_path / "log.jsonl"
     path.write_bytes(before)
-    log = JsonLog(path)
+    log = KeyedLog(path)
     for value in values:
         log.append(value)
     log.close()
@@ -262,7 +263,7 @@ def test_a_line_reaches_the_disk_after_some_seconds_and_at_the_end(path: Path, m
     for number in range(10):
         log.append(keyed(str(number)))
     assert len(synced) == 1
-    monkeypatch.setattr(JsonLog, "SYNC", 0.0)
+    monkeypatch.setattr(KeyedLog, "SYNC", 0.0)
     log.append(keyed("x"))
     log.close()
     assert len(synced) == 3

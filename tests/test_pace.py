@@ -8,8 +8,7 @@ import re
 import pytest
 
 from civitai_downloader.util.errors import Busy, Failure, Stopped
-from civitai_downloader.util.files import READ
-from civitai_downloader.util.pace import Gate, Health, HostDown, Pace, Patience, Pause, Throttle
+from civitai_downloader.util.pace import Gate, Health, HostDown, Pace, Patience
 from tests.conftest import FakeClock
 
 
@@ -50,7 +49,7 @@ def test_trouble_halves_the_pace_and_quiet_minutes_bring_it_back() -> None:
         clock.time += 30
         answer(health, 20, 2)
         factors.append(health.factor())
-    assert factors == [0.125, 0.25, 0.25, 0.5, 0.5, 1, 1, 1]
+    assert factors == [0.125, 0.125, 0.25, 0.25, 0.5, 0.5, 1, 1]
     assert [re.sub(r"^\S+Z ", "", each) for each in said][:2] == [
         "Pace 50.0%: 10 of the last 91 answers were 429 or 5xx.",
         "Pace 25.0%: 2 of the last 18 answers were 429 or 5xx.",
@@ -156,33 +155,33 @@ def test_when_nobody_answers_everybody_waits_but_for_one_at_a_time() -> None:
 
 def test_throttle_bounds_bytes_per_second() -> None:
     clock = FakeClock()
-    throttle = Throttle(100_000, clock)
-    assert throttle.block == 12_500
+    throttle = Pace(100_000, clock)
     for _ in range(81):
-        throttle.take(throttle.block)
+        throttle.wait(12_500)
     assert sum(clock.slept) == pytest.approx(10.0)
-    assert Throttle(1, clock).block == 4096
-    assert Throttle(1 << 40, clock).block == READ
 
 
-def test_throttle_without_a_rate_never_waits() -> None:
+def test_an_infinite_rate_never_waits_but_stops() -> None:
     clock = FakeClock()
-    throttle = Throttle(0, clock)
-    throttle.take(1 << 40)
-    assert clock.slept == []
-    assert throttle.block == READ
+    throttle = Pace(math.inf, clock)
+    throttle.wait(1 << 40)
+    throttle.wait(1 << 40)
+    assert sum(clock.slept) == 0
+    clock.stop()
+    with pytest.raises(Stopped):
+        throttle.wait(1)
 
 
 def test_pause_holds_everybody_for_the_longest_wait_asked_for() -> None:
     clock = FakeClock()
-    pause = Pause(clock)
-    pause.wait()
+    health = Health(clock, lambda _: None)
+    health.enter("host", patient=False)
     assert clock.slept == []
-    pause.begin(10)
-    pause.begin(3)
-    pause.wait()
+    health.pause(10)
+    health.pause(3)
+    health.enter("host", patient=False)
     assert sum(clock.slept) == 10
-    pause.wait()
+    health.enter("other", patient=True)
     assert sum(clock.slept) == 10
 
 
@@ -191,16 +190,16 @@ def test_a_pause_that_grows_while_one_waits_is_waited_for() -> None:
         def sleep(self, seconds: float) -> None:
             super().sleep(seconds)
             if len(self.slept) == 1:
-                pause.begin(7)
+                health.pause(7)
 
     clock = Growing()
-    pause = Pause(clock)
-    pause.begin(5)
-    pause.wait()
+    health = Health(clock, lambda _: None)
+    health.pause(5)
+    health.enter("host", patient=False)
     assert clock.slept == [5, 7]
 
 
-def spend(patience: Patience, retry_after: float | None) -> float | None:
+def spend(patience: Patience, retry_after: float | None) -> float:
     """What patience says to a busy server that named these seconds."""
     return patience.spend(Busy("busy", retry_after))
 
@@ -208,14 +207,14 @@ def spend(patience: Patience, retry_after: float | None) -> float | None:
 def test_patience_doubles_its_waits_up_to_64_seconds_and_ends_after_five_minutes() -> None:
     patience = Patience()
     waits = [spend(patience, None) for _ in range(10)]
-    assert waits == [2, 4, 8, 16, 32, 64, 64, 64, 46, None]
+    assert waits == [2, 4, 8, 16, 32, 64, 64, 64, 46, 0]
 
 
 @pytest.mark.parametrize(
     ("named", "waits"),
-    [(100.0, [100, 100, 100, None]), (300.0, [300, None]), (301.0, [None]), (float("inf"), [None]),
+    [(100.0, [100, 100, 100, 0]), (300.0, [300, 0]), (301.0, [0]), (float("inf"), [0]),
      (0.0, [2, 4, 8, 16])],
 )  # fmt: skip
-def test_patience_follows_the_server(named: float, waits: list[float | None]) -> None:
+def test_patience_follows_the_server(named: float, waits: list[float]) -> None:
     patience = Patience()
     assert [spend(patience, named) for _ in waits] == waits

@@ -8,7 +8,7 @@ import pytest
 
 from civitai_downloader.core.library import Library
 from civitai_downloader.util.errors import Failure
-from civitai_downloader.util.logs import JsonLog
+from civitai_downloader.util.logs import KeyedLog
 from tests.conftest import Runner, one_file
 from tests.fake_civitai import FakeCivitai, FakeModel, safetensors_bytes
 from tests.helpers import Captured, read_json, storage_requests
@@ -77,12 +77,12 @@ def test_an_unknown_fault_ends_its_item_with_a_traceback_and_not_the_run(
 def test_a_disk_that_refuses_the_log_at_the_end_does_not_hang_the_run(
     run: Runner, monkeypatch: pytest.MonkeyPatch, lora: FakeModel
 ) -> None:
-    append = JsonLog.append
+    append = KeyedLog.append
 
-    def full(self: JsonLog, value: dict[str, object]) -> None:
+    def full(self: KeyedLog, value: dict[str, object]) -> None:
         if value.get("type") == "page":
             raise Failure("disk-full", "The disk is full.")
         append(self, value)
 
-    monkeypatch.setattr(JsonLog, "append", full)
+    monkeypatch.setattr(KeyedLog, "append", full)
     assert run("10001") == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -13,10 +14,11 @@ import pytest
 
 from civitai_downloader.util.clock import Clock
 from civitai_downloader.util.errors import Failure, Unreachable
-from civitai_downloader.util.http import Http, HttpRules
-from civitai_downloader.util.pace import OUTAGE, Gate, Patience, Throttle
+from civitai_downloader.util.files import READ
+from civitai_downloader.util.http import Call, Http, HttpRules
+from civitai_downloader.util.pace import OUTAGE, Gate, Pace, Patience
 from civitai_downloader.util.progress import Progress
-from civitai_downloader.util.transfer import Body, Received, Source, Traffic, Transfer
+from civitai_downloader.util.transfer import Body, Received, Source, Traffic, Transfer, discard_part
 from tests import fake_civitai as fake
 from tests.conftest import FakeClock, QuickClock
 
@@ -29,23 +31,24 @@ def wanted(part: Path, *, size: int | None = None, trusted: bool = False) -> Bod
     return Body(part, identity="a", size=size, limit=1 << 20, trusted=trusted, hashing=True)
 
 
-def traffic(clock: Clock, progress: Progress | None = None, tries: int = 2) -> Traffic:
-    """Room for one connection, without a limit of speed."""
+def traffic(clock: Clock, progress: Progress | None = None, tries: int = 2, rate: float = math.inf) -> Traffic:
+    """Room for one connection, without a limit of speed unless `rate` is one."""
     gate = Gate(1, 1, clock, lambda: 1.0)
-    return Traffic(gate, clock, Throttle(0, clock), progress or Progress(), tries)
+    return Traffic(gate, clock, Pace(rate, clock), progress or Progress(), tries)
 
 
 class Server:
     """Answers without a network: `data`, of which each answer brings `most` bytes and then breaks.
 
     It honours Range but ignores If-Range, and tells how long the body is if `measured`; `asked` has the headers of each
-    request. `answering` is called before each.
+    request, `bites` how much was to be read at a time. `answering` is called before each request.
     """
 
     def __init__(self, data: bytes, clock: Clock, *, most: int = 1 << 30, **headers: str) -> None:
         self.data, self.most, self.headers = data, most, headers
         self.clock, self.measured = clock, True
         self.asked: list[Headers] = []
+        self.bites: set[int] = set()
         self.answering: Callable[[], object] = lambda: None
 
     def open(self, headers: Headers) -> Any:
@@ -57,11 +60,11 @@ class Server:
             told["Content-Length"] = str(len(self.data) - start)
         if "Range" in headers:
             told["Content-Range"] = f"bytes {start}-{len(self.data) - 1}/{len(self.data)}"
-        return Answer(206 if "Range" in headers else 200, told, self.data[start:], self.most)
+        return Answer(206 if "Range" in headers else 200, told, self.data[start:], self.most, self.bites)
 
-    def transfer(self, part: Path, tries: int = 2, **body: Any) -> Transfer:
+    def transfer(self, part: Path, tries: int = 2, rate: float = math.inf, **body: Any) -> Transfer:
         source = Source(open=self.open, again=lambda url, headers: self.open(headers), rest=self.clock.sleep)
-        work = traffic(self.clock, tries=tries)
+        work = traffic(self.clock, tries=tries, rate=rate)
         return Transfer(wanted(part, **body), source, work, work.progress.begin("a", None))
 
 
@@ -70,12 +73,13 @@ class Answer:
 
     url = "http://storage/a"
 
-    def __init__(self, status: int, headers: Headers, data: bytes, most: int) -> None:
-        self.status_code, self.headers, self.raw = status, headers, self
+    def __init__(self, status: int, headers: Headers, data: bytes, most: int, bites: set[int]) -> None:
+        self.status_code, self.headers, self.raw, self._bites = status, headers, self, bites
         self._data, self._left = data, most
 
     def read1(self, size: int, *, decode_content: bool) -> bytes:
         assert not decode_content
+        self._bites.add(size)
         if not self._left and self._data:
             raise ConnectionResetError
         size = min(size, self._left)
@@ -98,7 +102,9 @@ def test_a_body_that_begins_anew_is_not_counted_twice(site: fake.FakeCivitai, tm
     http = Http(rules, clock, timeout=2, retries=2, log=lambda _: None)
     meter = progress.begin("picture", None)
     source = Source(
-        open=lambda headers: http.open(url, Patience(), headers, (416,)), again=http.open_once, rest=http.wait_to_retry
+        open=lambda headers: http.open(Call(url, headers, accept=(416,)), Patience()),
+        again=lambda link, headers: http.open_once(Call(link, headers)),
+        rest=http.wait_to_retry,
     )
     transfer = Transfer(wanted(tmp_path / "a.part"), source, traffic(clock, progress), meter)
     received = transfer.run()
@@ -199,7 +205,7 @@ def test_what_was_discarded_is_not_taken_up_again(tmp_path: Path) -> None:
     server = Server(bytes(1000), FakeClock(), ETag='"one"')
     transfer = server.transfer(tmp_path / "a.part")
     transfer.run()
-    transfer.discard()
+    discard_part(transfer.part)
     assert not list(tmp_path.iterdir())
     transfer.run()
     assert server.asked == [{}, {}]
@@ -212,3 +218,12 @@ def test_a_body_that_is_there_is_asked_for_by_its_end_or_anew(tmp_path: Path, re
     digest = server.transfer(part).run().sha256
     assert server.transfer(part).run(resume=resume) == Received(1000, digest)
     assert len(server.asked) == (1 if resume else 2)
+
+
+@pytest.mark.parametrize(("rate", "bite"), [(1, 4096), (100_000, 12_500), (1 << 40, READ), (math.inf, READ)])
+def test_the_slower_the_rate_the_smaller_the_bites(tmp_path: Path, rate: float, bite: int) -> None:
+    clock = FakeClock()
+    server = Server(bytes(50_000), clock)
+    assert server.transfer(tmp_path / "a.part", rate=rate).run().size == 50_000
+    assert server.bites == {bite}
+    assert clock.time - 1000 == pytest.approx((50_000 - (50_000 % bite or bite)) / rate)

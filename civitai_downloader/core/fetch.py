@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from contextlib import closing
 from dataclasses import replace
@@ -14,11 +15,11 @@ import requests
 from ..util.clock import DAY, Clock, utc_text
 from ..util.errors import Failure
 from ..util.files import disk_errors, free_space, link_or_copy, replace_file, sha256_of, size_of
-from ..util.http import read_at_most
+from ..util.http import Call, read_at_most
 from ..util.idm import Idm, delivered, expiry_of, seconds_quiet
 from ..util.media import MEDIA_EXTENSIONS, is_safetensors, looks_like_page, sniff_media
 from ..util.names import file_name, plain_path
-from ..util.pace import Gate, Patience, Throttle
+from ..util.pace import Gate, Pace, Patience
 from ..util.progress import Progress
 from ..util.ranges import parse_content_range
 from ..util.text import human_size
@@ -65,7 +66,7 @@ class Fetcher:
     def __init__(self, settings: Settings, site: Site, clock: Clock, progress: Progress) -> None:
         """The collaborators are shared by all workers."""
         self._settings, self._site, self._clock, self._progress = settings, site, clock, progress
-        self._throttle = Throttle(settings.limit_rate, clock)
+        self._throttle = Pace(settings.limit_rate or math.inf, clock)
         connections = 1 if settings.limit_rate else settings.connections
         self._gate = Gate(settings.workers, connections, clock, site.http.health.factor)
         self._quota_failures = 0
@@ -94,7 +95,7 @@ class Fetcher:
         """Take a file that lies there already for the one wanted if its bytes prove it; return None if they don't."""
         path = library.at(place)
         with disk_errors(path):
-            digest = sha256_of(path, self._clock).hexdigest() if wanted.kind == "model" else ""
+            digest = sha256_of(path, self._clock) if wanted.kind == "model" else ""
         hashed = wanted.sha256 and self._settings.check_hashes
         if not (digest == wanted.sha256 if hashed else has_right_form(path)):
             return None
@@ -145,7 +146,7 @@ class Fetcher:
         )
         source = Source(
             open=lambda headers: _no_page(self._site.open(url, headers, patience), wanted),
-            again=lambda link, headers: _no_page(self._site.http.open_once(link, headers), wanted),
+            again=lambda link, headers: _no_page(self._site.http.open_once(Call(link, headers)), wanted),
             rest=self._site.http.wait_to_retry,
         )
         traffic = Traffic(self._gate, self._clock, self._throttle, self._progress, self._settings.retries)
@@ -165,7 +166,7 @@ class Fetcher:
             try:
                 return received, verify(wanted, transfer.part, received)
             except Still:
-                transfer.discard()
+                discard_part(transfer.part)
                 raise
             except Failure as failure:
                 log.debug("%s: %s (%d of %d)", wanted.name, failure, attempt, self.TRIES)
@@ -256,7 +257,7 @@ def receive_queued(library: Library, key: Key, record: Record, clock: Clock) -> 
     if state == "arriving":
         return None
     with disk_errors(path):
-        digest = sha256_of(path, clock).hexdigest() if key[0] == "model" else ""
+        digest = sha256_of(path, clock) if key[0] == "model" else ""
         if path != target:
             replace_file(path, target)
     right = digest == record.sha256 if record.sha256 else has_right_form(target)

@@ -214,5 +214,5 @@ def _check_record(library: Library, record: Record, clock: Clock) -> None:
     if size != record.size:
         raise Failure("size", f"It has {size} bytes instead of {record.size}; run again to fetch it.")
     with disk_errors(path):
-        if record.sha256 and sha256_of(path, clock).hexdigest() != record.sha256:
+        if record.sha256 and sha256_of(path, clock) != record.sha256:
             raise Failure("changed", "Its bytes have changed since they were verified; run again to fetch it.")

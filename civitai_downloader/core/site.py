@@ -17,7 +17,7 @@ import requests
 from .. import __version__
 from ..util.clock import Clock
 from ..util.errors import Busy, Failure, Unreachable, UsageError
-from ..util.http import MAX_JSON, Http, HttpRules, Refused, read_at_most
+from ..util.http import MAX_JSON, Call, Http, HttpRules, Refused, read_at_most
 from ..util.logs import KeptAnswers, json_line
 from ..util.names import long_path
 from ..util.pace import Pace, Patience
@@ -273,7 +273,7 @@ class Site:
             self.api_requests += 1
 
         headers = {"Referer": f"{door}/"} if is_inner else {}
-        return self.http.json(f"{door}/api/{path}", Patience(), headers, take_turn, body)
+        return self.http.json(Call(f"{door}/api/{path}", headers, body=body, turn=take_turn), Patience())
 
     def file_urls(self, version_id: int, file: File) -> tuple[str, ...]:
         """Return where a file may be had: by its id, at both front doors; a VAE lent by a version also by its type."""
@@ -288,7 +288,7 @@ class Site:
     def open(self, url: str, headers: Mapping[str, str], patience: Patience) -> requests.Response:
         """Open a file or picture at a byte; 416 comes back as an answer. Raises Failure, Stopped."""
         try:
-            response = self.http.open(url, patience, headers, accept=(416,))
+            response = self.http.open(Call(url, headers, accept=(416,)), patience)
         except Refused as refused:
             if refused.status in (401, 403) and urlsplit(refused.url)[:2] not in self._own:
                 raise Unreachable("The storage link had expired or was refused; try again later.") from None

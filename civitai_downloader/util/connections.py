@@ -45,11 +45,8 @@ class FurtherConnections:
             return
         speed = (self._ranges.here - self._mark) / seconds
         self._measure()
-        if speed < self.ENOUGH and left > self.WORTH * speed and self._gate.take_further():
-            prepare()
-            self._ranges.share()
-            while self._start(self._ranges.take()) and self._gate.take_further():
-                pass
+        if speed < self.ENOUGH and left > self.WORTH * speed:
+            self._start(prepare)
 
     def dismiss(self) -> None:
         """Stop all of them and wait until they have ended."""
@@ -60,17 +57,21 @@ class FurtherConnections:
     def _measure(self) -> None:
         self._since, self._mark = self._clock.now(), self._ranges.here
 
-    def _start(self, stretch: ByteRange | None) -> bool:
-        """Start a connection. Without a stretch return False and give it back to the gate."""
-        if stretch is None:
-            self._gate.give_back_further()
-            return False
-        self._threads = [thread for thread in self._threads if thread.is_alive()]
-        self._threads.append(threading.Thread(target=self._work, args=(stretch,), name="lora-more", daemon=True))
-        self._threads[-1].start()
-        return True
+    def _start(self, prepare: Callable[[], None]) -> None:
+        """Start as many as the gate spares and the rest is worth."""
+        while self._gate.take_further():
+            if not self._ranges.shared:
+                prepare()
+                self._ranges.share()
+            stretch = self._ranges.take()
+            if stretch is None:
+                self._gate.give_back_further()
+                return
+            self._threads.append(threading.Thread(target=self._work, args=(stretch,), name="lora-more", daemon=True))
+            self._threads[-1].start()
 
     def _work(self, stretch: ByteRange | None) -> None:
+        """Bring one stretch after the other, as long as the gate spares the connection."""
         try:
             while stretch is not None:
                 try:
@@ -79,7 +80,7 @@ class FurtherConnections:
                     self._ranges.give_back(stretch)
                 stays = self._ranges.shared and not self._gate.crowded
                 stretch = self._ranges.take() if stays else None
-        except (Failure, Restart, Stopped):
+        except (OSError, Failure, Restart, Stopped):
             self._over, self._ranges.shared = True, False
         except BaseException as error:
             self.trouble = error

@@ -81,7 +81,6 @@ def write_whole(file: IO[bytes], data: bytes) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
-_indented = json.JSONEncoder(ensure_ascii=False, indent=2).encode
 on_one_line = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
@@ -92,7 +91,7 @@ def write_json(path: Path, value: Any) -> bool:
 
 def indented(value: Any) -> bytes:
     """Return a value as indented UTF-8 JSON. A lone surrogate becomes a question mark."""
-    return utf8(_indented(value) + "\n")
+    return utf8(json.dumps(value, ensure_ascii=False, indent=2) + "\n")
 
 
 def replace_file(source: Path, target: Path) -> None:
@@ -144,21 +143,11 @@ def free_space(path: Path) -> int:
     return shutil.disk_usage(path).free
 
 
-def sha256_of(path: Path, clock: Clock) -> Any:
-    """Return a hashlib object that has read the whole file. Raises OSError and Stopped."""
-    digest = hashlib.sha256()
-    feed_hash(digest, path, 0, path.stat().st_size, clock)
-    return digest
-
-
-def feed_hash(digest: Any, path: Path, start: int, end: int, clock: Clock) -> None:
-    """Update a hashlib object with the bytes `start` to `end` - 1 of a file. Raises OSError and Stopped."""
-    with path.open("rb") as file:
-        file.seek(start)
-        while start < end and (block := file.read(min(BLOCK, end - start))):
-            clock.check()
-            digest.update(block)
-            start += len(block)
+def sha256_of(path: Path, clock: Clock) -> str:
+    """Return the SHA256 of a file in lower case. Raises OSError and Stopped."""
+    prefix = PrefixHash(path, clock, wanted=True)
+    prefix.catch_up(path.stat().st_size)
+    return prefix.hexdigest()
 
 
 class PrefixHash:
@@ -182,9 +171,14 @@ class PrefixHash:
     def catch_up(self, frontier: int, most: int | None = None) -> None:
         """Read the file up to `frontier`, or `most` bytes of it. Raises OSError and Stopped."""
         end = frontier if most is None else min(frontier, self._end + most)
-        if self._digest is not None and end > self._end:
-            feed_hash(self._digest, self._path, self._end, end, self._clock)
-            self._end = end
+        if self._digest is None or end <= self._end:
+            return
+        with self._path.open("rb") as file:
+            file.seek(self._end)
+            while block := file.read(min(BLOCK, end - self._end)):
+                self._clock.check()
+                self._digest.update(block)
+                self._end += len(block)
 
     def hexdigest(self) -> str:
         """Return the hash of what has been read, an empty text if it is not wanted."""

@@ -6,13 +6,12 @@ import http.client
 import io
 import ipaddress
 import json
-import math
 import re
 import socket
 import time
 from collections.abc import Callable, Mapping
 from contextlib import closing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from typing import Any, TypeVar
 from urllib.parse import urljoin, urlsplit
@@ -24,7 +23,7 @@ import urllib3
 from .clock import Clock
 from .errors import Busy, Failure, Unreachable
 from .files import READ
-from .pace import Health, Patience, Pause
+from .pace import Health, Patience
 from .text import bare_url, host_of, web_link
 
 T = TypeVar("T")
@@ -61,6 +60,20 @@ class HttpRules:
     passing: Callable[[Refused], bool] = lambda refused: False
 
 
+@dataclass(frozen=True)
+class Call:
+    """A request: a GET, or a POST of `body` as JSON, and which statuses besides 2xx are an answer (`accept`).
+
+    `turn` is called each time before it is sent and may wait; a call with it also waits for a host that is left alone.
+    """
+
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: Any = None
+    accept: tuple[int, ...] = ()
+    turn: Callable[[], object] | None = None
+
+
 class Http:
     """Sends requests over connections that all threads share, and retries them: the first of the two retry layers.
 
@@ -74,38 +87,20 @@ class Http:
         """`timeout` is for each read and, up to 10 seconds, for connecting; `retries` do not count the first try."""
         self._rules, self._clock, self._log = rules, clock, log
         self._timeout, self._retries = (min(10.0, timeout), timeout), retries
-        self._pause = Pause(clock)
         self.health = Health(clock, log)
-        self._session = _session(rules.agent)
+        self._session, adapter = requests.Session(), _Adapter(pool_connections=32, pool_maxsize=128)
+        self._session.mount("http://", adapter)
+        self._session.mount("https://", adapter)
         self._depth = lru_cache(maxsize=None)(_depth_of)
         self._waiting: list[int] = []
 
-    def open(
-        self, url: str, patience: Patience, headers: Mapping[str, str], accept: tuple[int, ...] = ()
-    ) -> requests.Response:
-        """Return the response to a GET, its body not read yet, after redirects and retries.
+    def open(self, call: Call, patience: Patience) -> requests.Response:
+        """Return the response, its body not read yet, after redirects and retries. Raises Failure and Stopped."""
+        return self._persist(lambda: self.open_once(call), patience)
 
-        Its status is 2xx or in `accept`. Raises Failure and Stopped.
-        """
-        return self._persist(lambda: self._follow(url, headers, accept), patience)
-
-    def open_once(self, url: str, headers: Mapping[str, str]) -> requests.Response:
-        """Return the response (2xx) to a GET as `open` does, but without retries."""
-        return self._follow(url, headers, ())
-
-    def json(
-        self,
-        url: str,
-        patience: Patience,
-        headers: Mapping[str, str] | None = None,
-        turn: Callable[[], object] = lambda: None,
-        body: Any = None,
-    ) -> Any:
-        """Return the JSON answer, of at most 64 MB, to a GET, or to a POST of `body`. Raises Failure and Stopped.
-
-        `turn` is called before each request and may wait.
-        """
-        return self._persist(lambda: self._read_json(url, headers or {}, turn, body), patience)
+    def json(self, call: Call, patience: Patience) -> Any:
+        """Return the JSON answer, of at most 64 MB, after redirects and retries. Raises Failure and Stopped."""
+        return self._persist(lambda: self._read_json(call), patience)
 
     @property
     def resting(self) -> int:
@@ -121,33 +116,53 @@ class Http:
         self._clock.sleep(backoff.full_jitter(min(64.0, 2.0**tries)))
         self._waiting.pop()
 
+    def open_once(self, call: Call) -> requests.Response:
+        """Return the response, its body not read yet, after redirects but without retries. Raises Failure and Stopped.
+
+        Its status is 2xx or in `accept`.
+        """
+        url = call.url
+        for _ in range(MAX_REDIRECTS + 1):
+            self.health.enter(host_of(url), patient=call.turn is not None)
+            if call.turn is not None:
+                call.turn()
+            response = self._send(url, call)
+            target = self._session.get_redirect_target(response)
+            if target is None:
+                return self._judge(response, call.accept)
+            _drain(response)
+            url = self._allowed(url, _redirect_target(url, target))
+        raise Failure("redirect", f"{bare_url(url)} redirects more than {MAX_REDIRECTS} times; try again later.")
+
     def _persist(self, action: Callable[[], T], patience: Patience) -> T:
         """Return what `action` returns. A busy server uses up patience, any other passing fault one of the retries.
 
         `backoff` itself waits 0 seconds, as only our own waits end at Ctrl-C.
         """
+        retry = partial(backoff.on_exception, backoff.constant, interval=0, jitter=None, logger=None)
 
-        def impatient(busy: Exception) -> bool:
+        def impatient(busy: Any) -> bool:
             """Return whether the patience is used up; if not, everybody waits."""
-            wait = patience.spend(busy) if isinstance(busy, Busy) else None
-            if wait is not None:
-                self._pause.begin(wait)
-            return wait is None
+            wait = patience.spend(busy)
+            self._log(str(busy))
+            self.health.pause(wait)
+            return not wait
 
-        def rest(details: Any) -> None:
-            """Log the fault and wait."""
-            self._log(f"{details['exception']} (try {details['tries']})")
-            self.wait_to_retry(details["tries"])
+        @retry(Unreachable, max_tries=self._retries + 1, on_backoff=self._rest)
+        @retry(Busy, giveup=impatient)
+        def persist() -> T:
+            return action()
 
-        at_once = partial(backoff.on_exception, backoff.constant, interval=0, jitter=None, logger=None)
-        polite = at_once(Busy, giveup=impatient, on_backoff=lambda details: self._log(str(details["exception"])))
-        steady = at_once(Unreachable, max_tries=self._retries + 1, on_backoff=rest)
-        result: T = steady(polite(action))()
-        return result
+        return persist()
 
-    def _read_json(self, url: str, headers: Mapping[str, str], turn: Callable[[], object], body: Any) -> Any:
-        host = host_of(url)
-        with closing(self._follow(url, headers, (), turn, body)) as response:
+    def _rest(self, details: Any) -> None:
+        """Log the fault after which `backoff` is about to retry, and wait."""
+        self._log(f"{details['exception']} (try {details['tries']})")
+        self.wait_to_retry(details["tries"])
+
+    def _read_json(self, call: Call) -> Any:
+        host = host_of(call.url)
+        with closing(self.open_once(call)) as response:
             if "json" not in response.headers.get("Content-Type", ""):
                 raise Unreachable(f"{host} sent a page instead of data (maintenance?); try again later.")
             answer = read_at_most(response, MAX_JSON + 1)
@@ -158,34 +173,12 @@ class Http:
         except (ValueError, RecursionError) as error:
             raise Unreachable(f"{host} sent invalid JSON; try again later.") from error
 
-    def _follow(
-        self,
-        url: str,
-        headers: Mapping[str, str],
-        accept: tuple[int, ...],
-        turn: Callable[[], object] | None = None,
-        body: Any = None,
-    ) -> requests.Response:
-        """Send one request and follow its redirects."""
-        for _ in range(MAX_REDIRECTS + 1):
-            self.health.enter(host_of(url), patient=turn is not None)
-            self._pause.wait()
-            if turn is not None:
-                turn()
-            response = self._send(url, headers, body)
-            target = self._session.get_redirect_target(response)
-            if target is None:
-                return self._judge(response, accept)
-            _drain(response)
-            url = self._allowed(url, _redirect_target(url, target))
-        raise Failure("redirect", f"{bare_url(url)} redirects more than {MAX_REDIRECTS} times; try again later.")
-
-    def _send(self, url: str, headers: Mapping[str, str], body: Any) -> requests.Response:
+    def _send(self, url: str, call: Call) -> requests.Response:
         self._clock.check()
-        host, begun, method = host_of(url), self._clock.now(), "GET" if body is None else "POST"
-        headers = {**self._session.headers, **headers}  # type: ignore[dict-item]
+        host, begun, method = host_of(url), self._clock.now(), "GET" if call.body is None else "POST"
+        headers = {"User-Agent": self._rules.agent, "Accept": "*/*", "Accept-Encoding": "identity", **call.headers}
         try:
-            request = requests.Request(method, url, headers, json=body, auth=self._rules.sign).prepare()
+            request = requests.Request(method, url, headers, json=call.body, auth=self._rules.sign).prepare()
             settings: Any = self._session.merge_environment_settings(url, {}, True, None, None)
             response = self._session.get_adapter(url).send(request, timeout=self._timeout, **settings)
         except requests.exceptions.SSLError as error:
@@ -275,48 +268,30 @@ def _depth_of(host: str) -> int:
         return 2
     with suppress(OSError, ValueError):
         found = [ipaddress.ip_address(each[4][0]) for each in socket.getaddrinfo(host, None)]
-        made_up = [any(each in network for network in _MADE_UP) for each in found]
-        return max(0 if each.is_global else 2 - known for each, known in zip(found, made_up, strict=True))
+        return max(0 if each.is_global else 2 - any(each in network for network in _MADE_UP) for each in found)
     return 0
 
 
 # --- Connections -----------------------------------------------------------------------------------
 
 
-def _session(agent: str) -> requests.Session:
-    """Return a session with our headers and connections."""
-    session, adapter = requests.Session(), _Adapter(pool_connections=32, pool_maxsize=128)
-    session.headers.clear()
-    session.headers.update({"User-Agent": agent, "Accept": "*/*", "Accept-Encoding": "identity"})
-    session.mount("http://", adapter)
-    session.mount("https://", adapter)
-    return session
-
-
 class _Adapter(requests.adapters.HTTPAdapter):
     """Makes connections, with or without a proxy, whose responses are `_Response`."""
 
-    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        """Create the pools of direct connections."""
-        super().init_poolmanager(*args, **kwargs)
-        _use_our_response(self.poolmanager)
+    def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> Any:
+        """Return the pool of connections for a request."""
+        return _with_our_response(super().get_connection_with_tls_context(*args, **kwargs))
 
-    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
-        """Return the pools of connections through a proxy."""
-        known = proxy in self.proxy_manager
-        manager = super().proxy_manager_for(proxy, **kwargs)
-        if not known:
-            _use_our_response(manager)
-        return manager
+    def get_connection(self, *args: Any, **kwargs: Any) -> Any:
+        """Return the pool of connections for a request: the name of the same in requests 2.31."""
+        return _with_our_response(super().get_connection(*args, **kwargs))
 
 
-def _use_our_response(manager: Any) -> None:
-    """Make `_Response` the response class of all connections of a pool manager."""
-    pools = {}
-    for scheme, pool in manager.pool_classes_by_scheme.items():
-        connection = type("_Connection", (pool.ConnectionCls,), {"response_class": _Response})
-        pools[scheme] = type("_Pool", (pool,), {"ConnectionCls": connection})
-    manager.pool_classes_by_scheme = pools
+def _with_our_response(pool: Any) -> Any:
+    """Return a pool of connections after making `_Response` the class of their responses."""
+    if pool.ConnectionCls.response_class is not _Response:
+        pool.ConnectionCls = type("_Connection", (pool.ConnectionCls,), {"response_class": _Response})
+    return pool
 
 
 class _Response(http.client.HTTPResponse):
@@ -324,28 +299,30 @@ class _Response(http.client.HTTPResponse):
 
     def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
         super().__init__(sock, *args, **kwargs)
-        self._steady = _SteadyStream(self.fp.detach())
+        self._steady = _SteadyStream(self.fp.detach(), max(2 * (sock.gettimeout() or 0.0), 4.0))
         self.fp = io.BufferedReader(self._steady, READ)
-        self._patience = max(2 * (sock.gettimeout() or 0.0), 4.0)
 
     def begin(self) -> None:
-        """Read status and headers before a deadline."""
-        self._steady.deadline = time.monotonic() + self._patience
+        """Read status and headers, then expect the body."""
         super().begin()
-        self._steady.deadline = math.inf
+        self._steady.begin_body()
 
 
 class _SteadyStream(io.RawIOBase):
-    """Reads from a socket until a deadline, and as long as it gives `SLOWEST` bytes a second over `WINDOW` seconds.
+    """Reads headers from a socket for `patience` seconds, then a body as long as it gives `SLOWEST` bytes a second.
 
+    A body may give nothing for `WINDOW` seconds; each second that is used up of them is won back by `SLOWEST` bytes.
     Only the time spent waiting for the socket counts, so our own speed limit is not held against the server.
     """
 
     SLOWEST, WINDOW = 1024, 120.0
 
-    def __init__(self, source: Any) -> None:
-        self._source, self._waited, self._gained = source, 0.0, 0
-        self.deadline = math.inf
+    def __init__(self, source: Any, patience: float) -> None:
+        self._source, self._left, self._gain = source, patience, 0.0
+
+    def begin_body(self) -> None:
+        """Apply the rule for bodies from now on."""
+        self._left, self._gain = self.WINDOW, 1 / self.SLOWEST
 
     def readable(self) -> bool:
         """Return True."""
@@ -355,13 +332,10 @@ class _SteadyStream(io.RawIOBase):
         """Read what has arrived and return how many bytes that is. Raises TimeoutError if it is too slow."""
         begun = time.monotonic()
         count = self._source.readinto(buffer) or 0
-        now = time.monotonic()
-        self._waited, self._gained = self._waited + now - begun, self._gained + count
-        slow = self._waited >= self.WINDOW and self._gained < self.SLOWEST * self._waited
-        if now > self.deadline or slow:
+        waited = time.monotonic() - begun
+        self._left = min(self.WINDOW, self._left + self._gain * count - waited)
+        if self._left < 0:
             raise TimeoutError("too slow")
-        if self._waited >= self.WINDOW:
-            self._waited, self._gained = 0.0, 0
         return int(count)
 
     def close(self) -> None:

@@ -8,15 +8,14 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 import time
-from contextlib import suppress
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 from .clock import DAY, Clock
 from .errors import Failure, UsageError
 from .files import size_of
+from .names import registry_value
 from .pace import Pace
 
 
@@ -58,22 +57,13 @@ def find_idm(named: str) -> Path:
     """
     folders = [os.environ[name] for name in ("ProgramFiles(x86)", "ProgramFiles", "ProgramW6432") if name in os.environ]
     places = [Path(folder, "Internet Download Manager", "IDMan.exe") for folder in folders]
-    candidates = [Path(named)] if named else [_idm_of_registry(), *places, Path(shutil.which("IDMan") or "")]
-    for candidate in candidates:
+    registered = registry_value("HKEY_CURRENT_USER", r"Software\DownloadManager", "ExePath")
+    usual = [Path(str(registered or "")), *places, Path(shutil.which("IDMan") or "")]
+    for candidate in [Path(named)] if named else usual:
         if shutil.which(str(candidate.absolute())):
             return candidate.absolute()
-    raise UsageError(
-        f"Internet Download Manager was not found{f' at {named}' if named else ''}; name it by --idm=PATH."
-    )
-
-
-def _idm_of_registry() -> Path:
-    if sys.platform == "win32":
-        import winreg  # only there on Windows
-
-        with suppress(OSError), winreg.OpenKey(winreg.HKEY_CURRENT_USER, r"Software\DownloadManager") as found:
-            return Path(str(winreg.QueryValueEx(found, "ExePath")[0]))
-    return Path()
+    where = f" at {named}" if named else ""
+    raise UsageError(f"Internet Download Manager was not found{where}; name it by --idm=PATH.")
 
 
 def delivered(path: Path, size: int) -> Path | None:

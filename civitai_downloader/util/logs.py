@@ -1,4 +1,4 @@
-"""Logs of JSON lines that survive being cut anywhere, and the lock that gives a folder a single writer."""
+"""Logs of records that survive being cut anywhere, and the lock that gives a folder a single writer."""
 
 from __future__ import annotations
 
@@ -15,17 +15,11 @@ from typing import IO, Any
 
 from .clock import DAY, Clock, utc_now, utc_text
 from .errors import UsageError
-from .files import disk_errors, on_one_line, open_making_folders, replace_file, temporary_name, write_whole
+from .files import NO_FOLLOW, disk_errors, on_one_line, open_making_folders, replace_file, temporary_name, write_whole
 from .names import shown_path
 from .text import scrub_json, utf8
 
-# --- Lines -----------------------------------------------------------------------------------------
-
-
-def json_lines(path: Path) -> Iterator[dict[str, Any]]:
-    """Yield the objects of a file of JSON lines; nothing if it does not exist. Broken lines are skipped."""
-    with suppress(FileNotFoundError), path.open("rb") as file:
-        yield from (value for value in map(json_line, file) if value is not None)
+# --- Records ---------------------------------------------------------------------------------------
 
 
 def json_line(line: bytes) -> dict[str, Any] | None:
@@ -36,75 +30,38 @@ def json_line(line: bytes) -> dict[str, Any] | None:
     return None
 
 
-class JsonLog:
-    """A file to which JSON objects are appended, one a line. It survives being cut anywhere.
+class KeyedLog:
+    """A file of records, JSON objects one a line, of which the last one with the same `type` and `id` counts.
 
-    When `append` returns, the system has the line, so a killed process loses none. It is on the disk at most `SYNC`
-    seconds and one further line later, or after `close`: syncing every line would take milliseconds each, and what a
-    power cut takes is found again by the files themselves. The file is created by the first `append`.
-    """
-
-    SYNC = 5.0
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._lock = threading.RLock()
-        self._file: IO[bytes] | None = None
-        self._synced = 0.0
-
-    def append(self, value: Mapping[str, Any]) -> None:
-        """Add one line by a single write. Raises Failure if the disk does not take it."""
-        line = utf8(on_one_line(value)) + b"\n"
-        with self._lock, disk_errors(self._path):
-            file, self._file = self._file or self._open(), None
-            write_whole(file, line)
-            self._sync(file, self.SYNC)
-            self._file = file  # after an error it is opened anew, which completes a torn line
-            self._appended(value, file.tell() - len(line))
-
-    def close(self) -> None:
-        """Close the file. What was appended is on the disk then. It may be used again. Raises Failure."""
-        with self._lock, disk_errors(self._path):
-            file, self._file = self._file, None
-            if file is not None:
-                with file:
-                    self._sync(file, 0)
-
-    def _open(self) -> IO[bytes]:
-        file = open_making_folders(self._path, os.O_APPEND)
-        if file.seek(0, os.SEEK_END):
-            file.seek(-1, os.SEEK_END)
-            if file.read(1) != b"\n":
-                file.write(b"\n")
-        return file
-
-    def _sync(self, file: IO[bytes], every: float) -> None:
-        if time.monotonic() - self._synced >= every:
-            os.fsync(file.fileno())
-            self._synced = time.monotonic()
-
-    def _appended(self, value: Mapping[str, Any], offset: int) -> None:
-        """Called when a line has been added at this offset."""
-
-
-# --- Records ---------------------------------------------------------------------------------------
-
-
-class KeyedLog(JsonLog):
-    """A log of records, of which the last one with the same `type` and `id` counts.
+    It survives being cut anywhere. When `append` returns, the system has the line, so a killed process loses none. It
+    is on the disk at most `SYNC` seconds and one further line later, or after `close`: syncing every line would take
+    milliseconds each, and what a power cut takes is found again by the files themselves.
 
     Only the offset of each such record is held in memory; the record itself is read from the file when it is asked for.
     When more than half of the lines are superseded, the first `append` of the only writer (`alone`) copies the others
     into a new file, which replaces the old one once it is complete on the disk.
     """
 
-    COMPACT_FROM = 1000
+    SYNC, COMPACT_FROM = 5.0, 1000
 
     def __init__(self, path: Path, *, alone: bool = False) -> None:
-        """Read the file, if there is one; nothing is written. `problems` names the lines that were torn or broken."""
-        super().__init__(path)
-        self._alone = alone
+        """Read the file, if there is one; the first `append` creates it. `problems` names torn and broken lines."""
+        self._path, self._alone, self._lock = path, alone, threading.Lock()
+        self._file: IO[bytes] | None = None
+        self._synced = 0.0
         self._load()
+
+    def append(self, record: Mapping[str, Any]) -> None:
+        """Add one line by a single write. Raises Failure if the disk does not take it."""
+        line = utf8(on_one_line(record)) + b"\n"
+        with self._lock, disk_errors(self._path):
+            file, self._file = self._file or self._open(), None
+            write_whole(file, line)
+            if time.monotonic() - self._synced >= self.SYNC:
+                os.fsync(file.fileno())
+                self._synced = time.monotonic()
+            self._file = file  # after an error it is opened anew, which completes a torn line
+            self._index(record, file.tell() - len(line))
 
     def get(self, kind: str, name: str) -> dict[str, Any] | None:
         """Return the last record with this `type` and `id`, or None."""
@@ -128,9 +85,12 @@ class KeyedLog(JsonLog):
 
     def close(self) -> None:
         """Close the file. What was appended is on the disk then. It may be used again. Raises Failure."""
-        with self._lock:
+        with self._lock, disk_errors(self._path):
             self._close_reader()
-            super().close()
+            file, self._file = self._file, None
+            if file is not None:
+                with file:
+                    os.fsync(file.fileno())
 
     def _load(self) -> None:
         self._offsets: dict[str, dict[str, int]] = {}  # by type and id
@@ -140,18 +100,20 @@ class KeyedLog(JsonLog):
         with suppress(FileNotFoundError):
             self._reader = self._path.open("rb")
         for number, line in enumerate(self._reader or (), 1):
-            record = json_line(line) or {}
-            if isinstance(record.get("type"), str) and isinstance(record.get("id"), str):
-                self._appended(record, offset)
-            elif line.strip():
+            if not self._index(json_line(line) or {}, offset) and line.strip():
                 what = "is not a record and was skipped" if line.endswith(b"\n") else "was cut short and was dropped"
                 where = f"{self._path.name}, line {number}"
                 self.problems.append(f"{where} {what}; what it said will be checked again.")
             offset += len(line)
 
-    def _appended(self, value: Mapping[str, Any], offset: int) -> None:
-        self._offsets.setdefault(value["type"], {})[value["id"]] = offset
+    def _index(self, record: Mapping[str, Any], offset: int) -> bool:
+        """Remember where a record stands; return False if it is none."""
+        kind, name = record.get("type"), record.get("id")
+        if not (isinstance(kind, str) and isinstance(name, str)):
+            return False
+        self._offsets.setdefault(kind, {})[name] = offset
         self._count += 1
+        return True
 
     def _line(self, offset: int) -> bytes:
         reader = self._reader = self._reader or self._path.open("rb")
@@ -161,17 +123,20 @@ class KeyedLog(JsonLog):
     def _open(self) -> IO[bytes]:
         if self._alone and self._count > max(self.COMPACT_FROM, 2 * sum(map(len, self._offsets.values()))):
             self._compact()
-        return super()._open()
+        file = open_making_folders(self._path, os.O_APPEND)
+        if file.seek(0, os.SEEK_END):
+            file.seek(-1, os.SEEK_END)
+            if file.read(1) != b"\n":
+                file.write(b"\n")
+        return file
 
     def _compact(self) -> None:
         """Keep the last records only. If that fails (full disk, a reader on Windows), the file stays as it is."""
         beside = temporary_name(self._path)
         with suppress(OSError):
-            beside.unlink(missing_ok=True)
-            with beside.open("xb") as new:
+            with open_making_folders(beside, os.O_TRUNC | NO_FOLLOW) as new:
                 for offset in sorted(offset for each in self._offsets.values() for offset in each.values()):
-                    new.write(self._line(offset).rstrip(b"\n") + b"\n")
-                new.flush()
+                    write_whole(new, self._line(offset).rstrip(b"\n") + b"\n")
                 os.fsync(new.fileno())
             self._close_reader()
             replace_file(beside, self._path)
@@ -248,19 +213,16 @@ class FolderLock:
         """
         with disk_errors(self._path):
             file = open_making_folders(self._path, os.O_APPEND)
-        waiting = False
-        while not self._lock(file):
-            holder = next(json_lines(self._path), {})
-            who = f"process {holder.get('pid', '?')}, started {holder.get('started', '?')}"
-            words = f"{who}, is writing to {shown_path(self._path.parent)}"
-            if wait is None:
-                file.close()
-                raise UsageError(f"Another run, {words}; let it finish, or add --wait.")
-            if not waiting:
+            if not self._lock(file):
+                holder = json_line(self._path.read_bytes()) or {}
+                who = f"process {holder.get('pid', '?')}, started {holder.get('started', '?')}"
+                words = f"{who}, is writing to {shown_path(self._path.parent)}"
+                if wait is None:
+                    file.close()
+                    raise UsageError(f"Another run, {words}; let it finish, or add --wait.")
                 wait(f"Waiting for another run: {words}.")
-            waiting = True
-            clock.sleep(1)
-        with disk_errors(self._path):
+                while not self._lock(file):
+                    clock.sleep(1)
             file.truncate(0)
             file.write(utf8(json.dumps({"pid": os.getpid(), "started": utc_now()}) + "\n"))
         self._file = file

@@ -8,6 +8,7 @@ import sys
 import unicodedata
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from .text import CONTROL
 
@@ -71,9 +72,8 @@ def fit_path(root: str, parts: list[str], limit: int) -> list[str]:
     parts = list(parts)
     while _units("/".join((root, *parts))) > limit:
         index = max(range(len(parts)), key=lambda i: len(parts[i]))
-        found = re.search(r"(?: \[\d+\])?(?:\.\w{1,12})?$", parts[index])
-        tail = found.group() if found else ""
-        stem = parts[index].removesuffix(tail)
+        stem = re.sub(r"(?: \[\d+\])?(?:\.\w{1,12})?$", "", parts[index])
+        tail = parts[index][len(stem) :]
         if len(stem) < 9:
             break
         parts[index] = clean_name(stem[:-1]) + tail
@@ -98,15 +98,20 @@ def _units(text: str) -> int:
 
 def path_limit() -> int:
     """Return how many UTF-16 units a whole path may have on this machine: 240 on Windows without long paths."""
+    key = r"SYSTEM\CurrentControlSet\Control\FileSystem"
+    if sys.platform == "win32" and registry_value("HKEY_LOCAL_MACHINE", key, "LongPathsEnabled") != 1:
+        return MAX_PATH
+    return 4000
+
+
+def registry_value(hive: str, key: str, name: str) -> Any:
+    """Return a value of the Windows registry, None if there is no such value or no registry."""
     if sys.platform == "win32":
         import winreg  # only there on Windows
 
-        key = r"SYSTEM\CurrentControlSet\Control\FileSystem"
-        with suppress(OSError), winreg.OpenKey(winreg.HKEY_LOCAL_MACHINE, key) as found:
-            if winreg.QueryValueEx(found, "LongPathsEnabled")[0] == 1:
-                return 4000
-        return MAX_PATH
-    return 4000
+        with suppress(OSError), winreg.OpenKey(getattr(winreg, hive), key) as found:
+            return winreg.QueryValueEx(found, name)[0]
+    return None
 
 
 def long_path(path: Path) -> Path:

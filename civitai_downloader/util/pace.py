@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import math
 import threading
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from .clock import Clock, utc_now
 from .errors import Busy, Failure
-from .files import READ
 
 OUTAGE = 600.0
 
@@ -38,11 +36,11 @@ class _HostState:
 
 
 class Health:
-    """How well the servers answer, and what follows: the share of the full pace, and which hosts get a rest.
+    """How well the servers answer, and what follows: the share of the full pace, and when a host may be asked.
 
-    If more than a tenth of the answers of the last minute are 429 or 5xx, the share is halved, down to an eighth; a
-    minute with fewer doubles it again. A host that fails twenty times in a row (no answer, 5xx) is left alone for 30
-    seconds, then a single request tries it.
+    If more than a tenth of the answers within a minute are 429 or 5xx, the share is halved, down to an eighth; a
+    minute with fewer doubles it again. While a pause lasts nobody sends a request. A host that fails twenty times in a
+    row (no answer, 5xx) is left alone for 30 seconds, then a single request tries it.
     """
 
     MINUTE, FEWEST, LEAST = 60.0, 10, 0.125
@@ -50,9 +48,9 @@ class Health:
 
     def __init__(self, clock: Clock, log: Callable[[str], None]) -> None:
         self._clock, self._log, self._lock = clock, log, threading.Lock()
-        self._factor, self._changed = 1.0, clock.now()
-        self._answers: deque[float] = deque()
-        self._troubles: deque[float] = deque()
+        self._factor, self._minute = 1.0, clock.now()
+        self._answers = self._troubles = 0  # since the minute began
+        self._pause = 0.0  # until when
         self._hosts: dict[str, _HostState] = {}
 
     def factor(self) -> float:
@@ -65,11 +63,9 @@ class Health:
         """Count an answer of a host by its status, 0 if none came."""
         with self._lock:
             now, state = self._clock.now(), self._hosts.setdefault(host, _HostState())
-            if status:
-                self._answers.append(now)
-            if status == 429 or status >= 500:
-                self._troubles.append(now)
             self._review(now)
+            self._answers += status > 0
+            self._troubles += status == 429 or status >= 500
             if 0 < status < 500:
                 if state.failures >= self.PATIENCE:
                     self._say(f"{host} answers again.")
@@ -82,17 +78,25 @@ class Health:
                 self._say(f"{host} has failed {state.failures} times in a row and is left alone for {self.REST:.0f} s.")
             state.until = now + self.REST
 
-    def enter(self, host: str, *, patient: bool) -> None:
-        """Wait, before a request, while the host is left alone: for an hour in all. Raises Failure and Stopped.
+    def pause(self, seconds: float) -> None:
+        """Begin a pause of so many seconds for everybody, or extend the present one."""
+        with self._lock:
+            self._pause = max(self._pause, self._clock.now() + seconds)
 
-        Without `patient` it raises HostDown at once if other hosts answer in the meantime, so that these need not wait.
-        If none does, the network is down, and everybody waits until it is back.
+    def enter(self, host: str, *, patient: bool) -> None:
+        """Wait, before a request, until the pause is over and the host may be asked. Raises Failure and Stopped.
+
+        A host that is left alone is waited for up to an hour. Without `patient` it raises HostDown at once if other
+        hosts answer in the meantime, so that these need not wait. If none does, the network is down, and everybody
+        waits until it is back.
         """
         while left := self._left(host, patient=patient):
             self._clock.sleep(min(5.0, left))
+        while (left := self._pause - self._clock.now()) > 0:
+            self._clock.sleep(left)
 
     def _left(self, host: str, *, patient: bool) -> float:
-        """Return how long this request has to wait, 0 if it may go out: when the time has come, one request tries."""
+        """Return how long a host is left alone, 0 if it may be asked: when the time has come, one request tries."""
         with self._lock:
             now, state = self._clock.now(), self._hosts.get(host)
             if state is None or state.failures < self.PATIENCE:
@@ -108,20 +112,17 @@ class Health:
             return state.until - now
 
     def _review(self, now: float) -> None:
-        for times in (self._answers, self._troubles):
-            while times and times[0] <= now - self.MINUTE:
-                times.popleft()
-        answers, troubles = len(self._answers), len(self._troubles)
-        factor = self._factor
-        if 10 * troubles > answers:
-            factor = max(self.LEAST, factor / 2) if answers >= self.FEWEST else factor
-        elif now - self._changed >= self.MINUTE:
+        """Change the share if the answers call for it, and begin a new minute then, or when one is over."""
+        bad, factor = 10 * self._troubles > self._answers, self._factor
+        if bad and self._answers >= self.FEWEST:
+            factor = max(self.LEAST, factor / 2)
+        elif now - self._minute < self.MINUTE:
+            return
+        elif not bad:
             factor = min(1.0, 2 * factor)
         if factor != self._factor:
-            self._factor, self._changed = factor, now
-            self._answers.clear()
-            self._troubles.clear()
-            self._say(f"Pace {factor:.1%}: {troubles} of the last {answers} answers were 429 or 5xx.")
+            self._say(f"Pace {factor:.1%}: {self._troubles} of the last {self._answers} answers were 429 or 5xx.")
+        self._factor, self._minute, self._answers, self._troubles = factor, now, 0, 0
 
     def _say(self, words: str) -> None:
         self._log(f"{utc_now()} {words}")
@@ -131,18 +132,18 @@ class Health:
 
 
 class Pace:
-    """Spaces calls of all threads: at most `rate` a second, fewer where `factor` says so."""
+    """Spaces the calls, or the bytes, of all threads: at most `rate` a second, fewer where `factor` says so."""
 
     def __init__(self, rate: float, clock: Clock, factor: Callable[[], float] = lambda: 1.0) -> None:
-        self._rate, self._clock, self._factor = rate, clock, factor
+        self.rate, self._clock, self._factor = rate, clock, factor
         self._lock, self._next = threading.Lock(), 0.0
 
     def wait(self, count: float = 1) -> None:
-        """Wait for the turn of one call, or of `count` calls at once. Raises Stopped."""
+        """Wait for the turn of one call, or of `count` calls or bytes at once. Raises Stopped."""
         with self._lock:
             now = self._clock.now()
             turn = max(now, self._next)
-            self._next = turn + count / (self._rate * self._factor())
+            self._next = turn + count / (self.rate * self._factor())
         self._clock.sleep(turn - now)
 
 
@@ -188,37 +189,7 @@ class Gate:
         return self._inside + self._further > self._connections * self._factor()
 
 
-class Throttle(Pace):
-    """Limits the bytes per second of all transfers together; 0 means no limit. `block` is how much to read."""
-
-    def __init__(self, rate: int, clock: Clock) -> None:
-        super().__init__(rate, clock)
-        self.block = max(4096, min(READ, rate // 8)) if rate else READ
-
-    def take(self, count: int) -> None:
-        """Count bytes that have come, and wait until the next may come. Raises Stopped."""
-        if self._rate:
-            self.wait(count)
-
-
 # --- A busy server ---------------------------------------------------------------------------------
-
-
-class Pause:
-    """A pause for all threads: while it lasts nobody sends a request."""
-
-    def __init__(self, clock: Clock) -> None:
-        self._clock, self._lock, self._until = clock, threading.Lock(), 0.0
-
-    def begin(self, seconds: float) -> None:
-        """Begin a pause of so many seconds, or extend the present one."""
-        with self._lock:
-            self._until = max(self._until, self._clock.now() + seconds)
-
-    def wait(self) -> None:
-        """Wait until the pause is over. Raises Stopped."""
-        while (left := self._until - self._clock.now()) > 0:
-            self._clock.sleep(left)
 
 
 @dataclass
@@ -228,12 +199,12 @@ class Patience:
     left: float = 300.0
     next_wait: float = 2.0
 
-    def spend(self, busy: Busy) -> float | None:
-        """Return the seconds to wait: those the server named, else 2, doubling up to 64. None if too many."""
+    def spend(self, busy: Busy) -> float:
+        """Return the seconds to wait: those the server named, else 2, doubling up to 64. 0 if too many."""
         wait = busy.retry_after
         if not wait:
             wait, self.next_wait = min(self.next_wait, self.left), min(64.0, 2 * self.next_wait)
-        if wait > self.left or self.left <= 0:
-            return None
+        if wait > self.left:
+            return 0.0
         self.left -= wait
         return wait

@@ -6,7 +6,7 @@ import threading
 from dataclasses import dataclass
 
 
-@dataclass
+@dataclass(eq=False)
 class Meter:
     """How far one transfer is; `total` is None while it is unknown."""
 

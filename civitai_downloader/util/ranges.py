@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import threading
 from collections.abc import Iterable
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import requests
 
-from .files import NO_FOLLOW, open_making_folders, write_whole
+from .files import NO_FOLLOW, open_making_folders, write_file, write_whole
 from .text import utf8
 
 # --- Answers ---------------------------------------------------------------------------------------
@@ -70,6 +71,19 @@ def record_path(part: Path) -> Path:
     return part.with_name(part.name + ".json")
 
 
+@dataclass(eq=False)
+class ByteRange:
+    """A stretch of a body for one connection: its next byte is `at`, it ends before `end`.
+
+    What it has brought is on record up to `noted`. It is `taken` while a connection brings it.
+    """
+
+    at: int
+    end: int
+    noted: int
+    taken: bool = False
+
+
 class SideRecord:
     """The file `.part.json` beside a `.part` file, so that another run can continue it.
 
@@ -77,13 +91,10 @@ class SideRecord:
     without them all bytes of the `.part` are there.
     """
 
-    def __init__(self, part: Path, identity: str) -> None:
+    def __init__(self, part: Path, stamp: Stamp) -> None:
+        """The file stays as it is until `begin`."""
         self._path, self._lock = record_path(part), threading.Lock()
-        self.reset(identity)
-
-    def reset(self, identity: str) -> None:
-        """Know nothing of the bytes any more. The file stays until `begin`."""
-        self.stamp, self.ranged = Stamp(identity), False
+        self.stamp, self.ranged = stamp, False
 
     def read(self) -> tuple[Stamp | None, list[tuple[int, int]]]:
         """Return the stamp in the file, None if it is about other bytes, and the ranges. Torn lines are skipped."""
@@ -98,31 +109,17 @@ class SideRecord:
         return stamp if valid else None, [(int(each[1]), int(each[2])) for each in found if each]
 
     def begin(self) -> None:
-        """Write a new file with the stamp only. Raises OSError."""
-        self._path.unlink(missing_ok=True)
-        with open_making_folders(self._path, NO_FOLLOW) as file:
-            write_whole(file, utf8(json.dumps(vars(self.stamp))))
+        """Write a new file with the stamp only. Raises Failure."""
+        write_file(self._path, utf8(json.dumps(vars(self.stamp))))
 
-    def note(self, start: int, end: int) -> None:
-        """Record that the bytes `start` to `end` - 1 are there. Raises OSError."""
-        with self._lock, self._path.open("ab") as file:
-            file.write(b"\n[%d, %d]" % (start, end))
-        self.ranged = True
+    def note(self, stretch: ByteRange) -> None:
+        """Record what a stretch has brought since it was noted last. Raises OSError."""
+        with self._lock, open_making_folders(self._path, os.O_APPEND | NO_FOLLOW) as file:
+            write_whole(file, b"\n[%d, %d]" % (stretch.noted, stretch.at))
+        stretch.noted, self.ranged = stretch.at, True
 
 
 # --- The plan in memory ----------------------------------------------------------------------------
-
-
-@dataclass(eq=False)
-class ByteRange:
-    """A stretch of a body for one connection: its next byte is `at`, it ends before `end`.
-
-    What it has brought is on record up to `noted`.
-    """
-
-    at: int
-    end: int
-    noted: int
 
 
 class Ranges:
@@ -135,33 +132,30 @@ class Ranges:
 
     def __init__(self, done: Iterable[tuple[int, int]] = (), total: int | None = None) -> None:
         """`done` are the ranges that are there already, `total` is the size of the body, None if unknown."""
-        self._lock = threading.Lock()
-        self._missing: list[ByteRange] = []
-        self._active: list[ByteRange] = []
-        self.here, self.shared, self._top = 0, False, 0
+        self._lock, self.shared, top = threading.Lock(), False, 0
+        self._left: list[ByteRange] = []  # in order
         for start, end in (*sorted(done), (total or self.BOUNDLESS,) * 2):
-            if start > self._top:
-                self._missing.append(ByteRange(self._top, start, self._top))
-            self.here += max(0, end - max(start, self._top))
-            self._top = max(self._top, end)
+            if start > top:
+                self._left.append(ByteRange(top, start, top))
+            top = max(top, end)
+        self.here = top - sum(each.end - each.at for each in self._left)
 
     @property
     def whole(self) -> bool:
         """Whether everything is there."""
-        with self._lock:
-            return not self._missing and not self._active
+        return not self._left
 
     @property
     def frontier(self) -> int:
         """The first byte that is not there yet."""
         with self._lock:
-            return min((each.at for each in (*self._missing, *self._active)), default=self._top)
+            return self._left[0].at if self._left else self.here
 
     def share(self) -> None:
         """Hand out pieces from now on. Those who have more keep one piece."""
         with self._lock:
             self.shared = True
-            for stretch in self._active:
+            for stretch in tuple(self._left):
                 self._cut(stretch, stretch.at + self.PIECE)
 
     def take(self) -> ByteRange | None:
@@ -170,16 +164,14 @@ class Ranges:
         None if nothing is missing, or only halves too small to be worth a request.
         """
         with self._lock:
-            if not self._missing and self._active:
-                longest = max(self._active, key=lambda each: each.end - each.at)
-                if longest.end - longest.at >= 2 * self.SMALL:
-                    self._cut(longest, (longest.at + longest.end) // 2)
-            if not self._missing:
-                return None
-            stretch = self._missing.pop(0)
-            self._active.append(stretch)
-            if self.shared:
-                self._cut(stretch, stretch.at + self.PIECE)
+            if self._left and all(each.taken for each in self._left):
+                longest = max(self._left, key=lambda each: each.end - each.at)
+                self._cut(longest, (longest.at + longest.end) // 2)
+            stretch = next((each for each in self._left if not each.taken), None)
+            if stretch is not None:
+                stretch.taken = True
+                if self.shared:
+                    self._cut(stretch, stretch.at + self.PIECE)
             return stretch
 
     def advance(self, stretch: ByteRange, count: int) -> int:
@@ -193,18 +185,12 @@ class Ranges:
     def give_back(self, stretch: ByteRange) -> None:
         """End the work on a stretch. What it has not brought is missing again."""
         with self._lock:
-            self._active.remove(stretch)
-            if stretch.at < stretch.end:
-                self._add_missing(stretch)
-            elif self._top >= self.BOUNDLESS:
-                self._top = stretch.at
+            stretch.taken = False
+            if stretch.at >= stretch.end:
+                self._left.remove(stretch)
 
     def _cut(self, stretch: ByteRange, end: int) -> None:
-        """End a stretch earlier; the rest is missing again. A small rest stays with it."""
+        """End a stretch earlier; the rest becomes another one. A small rest stays with it."""
         if stretch.end - end >= self.SMALL:
-            self._add_missing(ByteRange(end, stretch.end, end))
+            self._left.insert(self._left.index(stretch) + 1, ByteRange(end, stretch.end, end))
             stretch.end = end
-
-    def _add_missing(self, stretch: ByteRange) -> None:
-        self._missing.append(stretch)
-        self._missing.sort(key=lambda each: each.at)

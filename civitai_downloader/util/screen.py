@@ -17,7 +17,7 @@ class Screen:
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self._line: Any = None
-        self._bars: dict[int, Any] = {}
+        self._bars: dict[Meter, Any] = {}
 
     def write(self, text: str) -> None:
         """Write a message above the bars."""
@@ -45,18 +45,14 @@ class Screen:
         if self._line is None:
             self._line = tqdm(bar_format="{desc}", position=0, leave=False, file=self._stream)
         self._line.set_description_str(line)
-        active = {id(meter): meter for meter in meters}
-        for gone in self._bars.keys() - active.keys():
+        for gone in self._bars.keys() - set(meters):
             self._bars.pop(gone).close()
-        for key, meter in active.items():
-            if key not in self._bars:
-                taken = {abs(bar.pos) for bar in self._bars.values()}
-                place = next(place for place in range(1, 200) if place not in taken)
-                self._bars[key] = tqdm(
-                    desc=meter.name[-40:], total=meter.total, unit="B", unit_scale=True, unit_divisor=1024,
-                    position=place, leave=False, file=self._stream,
-                )  # fmt: skip
-            bar = self._bars[key]
+        for meter in meters:
+            if meter not in self._bars:
+                self._bars[meter] = tqdm(
+                    desc=meter.name[-40:], unit="B", unit_scale=True, unit_divisor=1024, leave=False, file=self._stream
+                )
+            bar = self._bars[meter]
             bar.total, bar.n = meter.total, meter.done
             bar.refresh()
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-import stat
-from collections.abc import Callable, Iterable
-from contextlib import closing, suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,11 +15,21 @@ import requests
 from .clock import Clock
 from .connections import FurtherConnections
 from .errors import Failure, Unreachable
-from .files import BLOCK, NO_FOLLOW, READ, PrefixHash, disk_errors, open_making_folders, replace_file, write_whole
+from .files import (
+    BLOCK,
+    NO_FOLLOW,
+    READ,
+    PrefixHash,
+    disk_errors,
+    open_making_folders,
+    replace_file,
+    size_of,
+    write_whole,
+)
 from .http import PASSING_ERRORS
-from .pace import OUTAGE, Gate, Throttle
+from .pace import OUTAGE, Gate, Pace
 from .progress import Meter, Progress
-from .ranges import ByteRange, Ranges, Restart, SideRecord, parse_content_range, record_path, stamp_of
+from .ranges import ByteRange, Ranges, Restart, SideRecord, Stamp, parse_content_range, record_path, stamp_of
 
 
 @dataclass(frozen=True)
@@ -59,7 +68,7 @@ class Traffic:
 
     gate: Gate
     clock: Clock
-    throttle: Throttle
+    throttle: Pace
     progress: Progress
     tries: int
 
@@ -77,10 +86,9 @@ class Transfer:
 
     def __init__(self, body: Body, source: Source, traffic: Traffic, meter: Meter) -> None:
         self._body, self._source, self._traffic, self._meter = body, source, traffic, meter
-        self._record = SideRecord(body.part, body.identity)
         self._link, self._alone = "", False
+        self._record = SideRecord(self.part, Stamp(body.identity))
         self._plan()
-        self._hash = PrefixHash(body.part, traffic.clock, wanted=body.hashing)
 
     @property
     def part(self) -> Path:
@@ -95,16 +103,11 @@ class Transfer:
         """
         self._alone = alone
         with disk_errors(self.part):
-            self._take_up(resume=resume)
-        try:
-            return self._persist()
-        finally:
-            self._further.dismiss()
-
-    def discard(self) -> None:
-        """Remove what has been received. Raises Failure."""
-        self._start_over()
-        discard_part(self.part)
+            try:
+                self._take_up(resume=resume)
+                return self._persist()
+            finally:
+                self._further.dismiss()
 
     def move_to(self, target: Path) -> None:
         """Give the complete body its final name and remove the side record. Raises Failure."""
@@ -117,39 +120,31 @@ class Transfer:
     def _take_up(self, *, resume: bool) -> None:
         """Continue an earlier `.part` if its side record is about the same bytes."""
         self._start_over()
-        length = self._length()
+        if self.part.is_symlink():  # not ours
+            self.part.unlink()
+        length = size_of(self.part) or 0
         stamp, ranges = self._record.read()
         if not (length and resume) or stamp is None or length > (stamp.total or self._body.limit):
             return
         if ranges and not self._body.trusted:
             return
         self._record.stamp, self._record.ranged = stamp, bool(ranges)
-        self._plan([(start, min(end, length)) for start, end in ranges or [(0, length)] if start < length])
-        self._meter.done = self._ranges.here
-        self._hash.catch_up(self._ranges.frontier)
+        self._plan((start, min(end, length)) for start, end in ranges or [(0, length)] if start < length)
 
-    def _length(self) -> int:
-        """Return the size of the `.part`, 0 if there is none. A symlink is not ours and is removed."""
-        with suppress(FileNotFoundError):
-            found = os.lstat(self.part)
-            if not stat.S_ISLNK(found.st_mode):
-                return found.st_size
-            self.part.unlink()
-        return 0
-
-    def _start_over(self) -> None:
-        """Begin at byte 0."""
+    def _start_over(self, stamp: Stamp | None = None) -> None:
+        """Begin at byte 0, of the body that the stamp is about or of whatever the server sends next."""
         self._further.dismiss()
-        self._record.reset(self._body.identity)
+        self._record = SideRecord(self.part, stamp or Stamp(self._body.identity))
         self._plan()
-        self._hash = PrefixHash(self.part, self._traffic.clock, wanted=self._body.hashing)
-        self._meter.done = 0
 
     def _plan(self, done: Iterable[tuple[int, int]] = ()) -> None:
         """Plan to receive what is not in these ranges."""
-        self._ranges = Ranges(done, self._record.stamp.total)
         traffic = self._traffic
+        self._ranges = Ranges(done, self._record.stamp.total)
         self._further = FurtherConnections(self._ranges, traffic.gate, traffic.clock, self._receive_further)
+        self._meter.done = self._ranges.here
+        self._hash = PrefixHash(self.part, traffic.clock, wanted=self._body.hashing)
+        self._hash.catch_up(self._ranges.frontier)
 
     # Attempts
 
@@ -164,16 +159,16 @@ class Transfer:
                 return self._received()
             except Restart:
                 self._start_over()
-                barren += 1
                 trouble = Unreachable("The server keeps sending other bytes than asked for; try again later.")
             except Unreachable as error:
-                barren = 0 if self._ranges.here > before else barren + 1
                 trouble = error
-            if not 0 <= self._ranges.here - mark < READ:
-                mark, lively = self._ranges.here, clock.now()
+            here = self._ranges.here
+            barren = 0 if here > before else barren + 1
+            if not 0 <= here - mark < READ:
+                mark, lively = here, clock.now()
             if barren > self._traffic.tries or clock.now() - lively > OUTAGE:
-                if not self._ranges.here:
-                    self.discard()
+                if not here:
+                    discard_part(self.part)
                 raise trouble
             if barren:
                 self._source.rest(barren)
@@ -194,39 +189,46 @@ class Transfer:
     def _received(self) -> Received:
         self._hash.catch_up(self._ranges.frontier)
         if self._ranges.here > BLOCK:
-            with disk_errors(self.part), self.part.open("rb+") as file:
+            with self.part.open("rb+") as file:
                 os.fsync(file.fileno())
         return Received(self._ranges.here, self._hash.hexdigest())
 
     def _receive_first(self, stretch: ByteRange) -> None:
         """Receive a stretch by the first connection, whose answer decides what the body is."""
-        ranges = self._ranges
         try:
             with closing(self._source.open(self._headers(stretch))) as response:
                 self._link = response.url
                 if not self._continues(response, stretch):
                     self._begin_body(response)
-                    ranges.give_back(stretch)
-                    ranges = self._ranges
-                    stretch = ranges.take() or stretch
+                    stretch = self._ranges.take() or stretch
                 self._further.answered()
-                if stretch.at < stretch.end:
-                    self._fill(response, stretch, self._after_chunk)
+                for chunk in self._fill(response, stretch):
+                    self._hash.add(chunk, stretch.at - len(chunk), self._ranges.frontier)
+                    self._review(stretch)
         finally:
-            ranges.give_back(stretch)
+            self._ranges.give_back(stretch)
+
+    def _review(self, stretch: ByteRange) -> None:
+        """See whether further connections pay."""
+        total = self._record.stamp.total
+        if self._body.trusted and total and not self._alone:
+            self._further.review(total - self._ranges.here, partial(self._begin_ranges, stretch))
+
+    def _begin_ranges(self, stretch: ByteRange) -> None:
+        """Record which bytes are there, before others come out of order."""
+        if not self._record.ranged:
+            stretch.noted = 0
+            self._record.note(stretch)
 
     def _receive_further(self, stretch: ByteRange) -> None:
         """Receive a stretch by a further connection, whose answer must be exactly what was asked for."""
-
-        def check(*_: object) -> None:
-            if self._further.dismissed:
-                raise Restart
-
         with closing(self._source.again(self._link, self._headers(stretch))) as response:
             if response.status_code != 206:
                 raise Restart
             self._continues(response, stretch)
-            self._fill(response, stretch, check)
+            for _ in self._fill(response, stretch):
+                if self._further.dismissed:
+                    raise Restart
 
     # Request and answer
 
@@ -269,30 +271,27 @@ class Transfer:
         if stamp.total is not None and stamp.total > self._body.limit:
             words = f"The server offers {stamp.total} bytes, the page says {self._body.size}; refusing to download it."
             raise Failure("size", words)
-        if self._ranges.here:
-            self._start_over()
-        self._record.stamp = stamp
         self._meter.total = stamp.total or self._meter.total
-        self._plan()
+        self._start_over(stamp)
 
     # Receiving
 
-    def _fill(self, response: requests.Response, stretch: ByteRange, after: Callable[[ByteRange, bytes], None]) -> None:
-        """Receive a stretch to its end; `after` is called with each chunk that was written. Raises Failure."""
-        # read1 returns what has arrived, so nothing of it is lost when the connection breaks; urllib3 1 has only read.
-        read = getattr(response.raw, "read1", response.raw.read)
-        with disk_errors(self.part), self._opened(stretch) as file:
-            while stretch.at < stretch.end and (chunk := self._chunk(read)):
-                self._traffic.clock.check()
+    def _fill(self, response: requests.Response, stretch: ByteRange) -> Iterator[bytes]:
+        """Receive a stretch to its end; yield each chunk once it is written. Raises Failure, Stopped and OSError."""
+        throttle = self._traffic.throttle
+        block = int(max(4096, min(READ, throttle.rate / 8)))
+        with self._opened(stretch) as file:
+            while stretch.at < stretch.end and (chunk := _read(response, block)):
                 if stretch.at + len(chunk) > self._body.limit:
                     words = f"The server sends more than the {self._body.limit} bytes announced; refusing the rest."
                     raise Failure("size", words)
                 write_whole(file, chunk)
                 count = self._ranges.advance(stretch, len(chunk))
-                self._note(stretch)
+                if self._record.ranged and (stretch.at - stretch.noted >= BLOCK or stretch.at == stretch.end):
+                    self._record.note(stretch)
                 self._traffic.progress.add(self._meter, count)
-                self._traffic.throttle.take(count)
-                after(stretch, chunk[:count])
+                throttle.wait(count)
+                yield chunk[:count]
         if stretch.end == Ranges.BOUNDLESS and stretch.at:
             stretch.end = stretch.at
         if stretch.at < stretch.end:
@@ -300,40 +299,23 @@ class Transfer:
 
     def _opened(self, stretch: ByteRange) -> IO[bytes]:
         """Open the `.part` at the beginning of a stretch. Each connection has a file position of its own."""
-        fresh = not stretch.at and not self._record.ranged
-        file = open_making_folders(self.part, NO_FOLLOW | (os.O_TRUNC if fresh else 0))
-        if fresh:  # only now that the old bytes are gone: a record must never be about others
-            self._record.begin()
-            return file
+        file = open_making_folders(self.part, NO_FOLLOW)
         if not self._record.ranged:
             file.truncate(stretch.at)
+            if not stretch.at:  # only now that the old bytes are gone: a record must never be about others
+                self._record.begin()
         file.seek(stretch.at)
         return file
 
-    def _chunk(self, read: Callable[..., bytes]) -> bytes:
-        try:
-            return read(self._traffic.throttle.block, decode_content=False)
-        except PASSING_ERRORS as error:
-            raise Unreachable(f"The connection broke ({type(error).__name__}); run again.") from error
 
-    def _note(self, stretch: ByteRange) -> None:
-        """Record what a stretch has brought, a MiB at a time."""
-        if self._record.ranged and (stretch.at - stretch.noted >= BLOCK or stretch.at == stretch.end):
-            self._record.note(stretch.noted, stretch.at)
-            stretch.noted = stretch.at
-
-    def _after_chunk(self, stretch: ByteRange, chunk: bytes) -> None:
-        """Hash, and see whether further connections pay: the work of the first connection's thread."""
-        self._hash.add(chunk, stretch.at - len(chunk), self._ranges.frontier)
-        total = self._record.stamp.total
-        if self._body.trusted and total and not self._alone:
-            self._further.review(total - self._ranges.here, partial(self._begin_ranges, stretch))
-
-    def _begin_ranges(self, stretch: ByteRange) -> None:
-        """Record which bytes are there, before others come out of order."""
-        if not self._record.ranged:
-            self._record.note(0, stretch.at)
-            stretch.noted = stretch.at
+def _read(response: requests.Response, most: int) -> bytes:
+    """Return what has arrived, nothing at the end of the body. Raises Unreachable."""
+    # read1 loses nothing of it when the connection breaks; urllib3 1 has only read.
+    read = getattr(response.raw, "read1", response.raw.read)
+    try:
+        return bytes(read(most, decode_content=False))
+    except PASSING_ERRORS as error:
+        raise Unreachable(f"The connection broke ({type(error).__name__}); run again.") from error
 
 
 def discard_part(part: Path) -> None:
