@@ -102,14 +102,9 @@ def byte_rate(text: str) -> int:
 
 
 TYPES: dict[str, Callable[[str], Any]] = {
-    "folder": Path,
-    "comma list": comma_list,
-    "count": number,
-    "few": few,
-    "positive": positive,
-    "count or all": count_or_all,
-    "byte rate": byte_rate,
-}
+    "folder": Path, "comma list": comma_list, "count": number, "few": few, "positive": positive,
+    "count or all": count_or_all, "byte rate": byte_rate,
+}  # fmt: skip
 
 
 def option_words(parser: argparse.ArgumentParser, given: Mapping[str, Any], skip: Iterable[str] = ()) -> list[str]:

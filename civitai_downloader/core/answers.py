@@ -133,33 +133,27 @@ def read_model(answer: Mapping[str, Any]) -> Model:
     if number_at(answer, "id") <= 0:
         raise Failure("answer", "The site's answer names no model; try again later.")
     tags = texts_at(answer, "tags") or [text_at(tag, "name") for tag in objects_at(answer, "tags")]
+    versions = (read_version(each) for each in objects_at(answer, "modelVersions") if number_at(each, "id") > 0)
     return Model(
-        id=number_at(answer, "id"),
-        name=text_at(answer, "name").strip(),
-        type=text_at(answer, "type") or "Other",
+        id=number_at(answer, "id"), raw=answer, name=text_at(answer, "name").strip(),
+        type=text_at(answer, "type") or "Other", mode=text_at(answer, "mode"), level=number_at(answer, "nsfwLevel"),
         creator=text_at(object_at(answer, "creator"), "username").strip(),
-        mode=text_at(answer, "mode"),
-        level=number_at(answer, "nsfwLevel"),
-        tags=tuple(tag for tag in tags if tag),
-        versions=tuple(read_version(each) for each in objects_at(answer, "modelVersions") if number_at(each, "id") > 0),
-        raw=answer,
-    )
+        tags=tuple(tag for tag in tags if tag), versions=tuple(versions),
+    )  # fmt: skip
 
 
 def read_version(answer: Mapping[str, Any]) -> Version:
     """Return a version from an answer of any year."""
     paid = object_at(answer, "paidAccess")
     early = text_at(paid, "endsAt") or text_at(answer, "earlyAccessDeadline") or text_at(answer, "earlyAccessEndsAt")
+    until = early if unix_time(early) > time.time() else "always" if paid.get("permanent") is True else ""
     return Version(
-        id=number_at(answer, "id"),
-        name=text_at(answer, "name").strip(),
+        id=number_at(answer, "id"), raw=answer, name=text_at(answer, "name").strip(), early_until=until,
         base_model=text_at(answer, "baseModel"),
         published=text_at(answer, "publishedAt") or text_at(answer, "createdAt"),
-        early_until=early if unix_time(early) > time.time() else "always" if paid.get("permanent") is True else "",
         files=tuple(read_file(each) for each in objects_at(answer, "files") if number_at(each, "id") > 0),
         images=tuple(filter(None, map(read_image, objects_at(answer, "images")))),
-        raw=answer,
-    )
+    )  # fmt: skip
 
 
 def read_file(answer: Mapping[str, Any]) -> File:
@@ -167,15 +161,11 @@ def read_file(answer: Mapping[str, Any]) -> File:
     kilobytes = _at(answer, "sizeKB", float) or number_at(answer, "sizeKB")
     sha256 = text_at(object_at(answer, "hashes"), "SHA256").lower()
     return File(
-        id=number_at(answer, "id"),
-        name=text_at(answer, "name"),
-        type=text_at(answer, "type") or "Model",
-        size=round(kilobytes * 1024) if 0 < kilobytes < 1e12 else 0,
+        id=number_at(answer, "id"), raw=answer, name=text_at(answer, "name"),
+        type=text_at(answer, "type") or "Model", size=round(kilobytes * 1024) if 0 < kilobytes < 1e12 else 0,
         sha256=sha256 if re.fullmatch(r"[0-9a-f]{64}", sha256) else "",
-        primary=answer.get("primary") is True,
-        traits=object_at(answer, "metadata"),
-        raw=answer,
-    )
+        primary=answer.get("primary") is True, traits=object_at(answer, "metadata"),
+    )  # fmt: skip
 
 
 # Lists of pictures have a word in `nsfwLevel`, and the level itself in `browsingLevel`; other answers have the level.

@@ -40,8 +40,7 @@ class Deliveries:
         facts = batch.library.facts(wanted)
         if decide(wanted, facts, force=batch.entry.settings.force) == "keep":
             result = self._known_to_twins(batch, wanted, kept(wanted, facts))
-            is_news = None if facts.in_place else wanted
-            self.schedule.do(Task(batch, lambda: result, wanted.name, is_news))
+            self.schedule.do(Task(batch, lambda: result, wanted.name, None if facts.in_place else wanted))
         else:
             self.schedule.submit(Task(batch, partial(self._bring, batch, wanted), wanted.name, wanted, group))
 
@@ -75,7 +74,7 @@ class Deliveries:
             tasks = ledger.take_queued()
             for task in tasks:
                 self.schedule.do(task)
-            self.start_queue(ledger.queued)
+            self.start_queue(result for _, result in ledger.queued)
             if len(ledger.queued) < len(tasks):
                 last = self._clock.now()
             self._clock.sleep(2)

@@ -220,9 +220,7 @@ class Fetcher:
 
 def kept(wanted: Wanted, facts: Facts) -> Result:
     """Return the result of a thing that is there and known."""
-    record = facts.record
-    path, size = (record.path, record.size) if facts.in_place and record else (facts.path, facts.size)
-    return _result(wanted, "skipped", path, size)
+    return _result(wanted, "skipped", facts.path, facts.size)
 
 
 def _result(wanted: Wanted, outcome: Outcome, path: str, size: int | None, sha256: str = "") -> Result:

@@ -87,9 +87,8 @@ def collect(given: Mapping[str, Any], settings: Settings, read_options: ReadOpti
     inputs = Inputs(settings, read_options)
     for word in given.get("inputs", []):
         inputs.add_word(word)
-    lists = {kind: given.get(kind, []) for kind in ("models", "users")}
-    if given.get("retry_failed"):
-        lists["models"] = [*lists["models"], settings.output / "failed.txt"]
+    failed = [settings.output / "failed.txt"] if given.get("retry_failed") else []
+    lists = {"models": [*given.get("models", []), *failed], "users": given.get("users", [])}
     if not any((*lists.values(), given.get("inputs"))):
         lists = {kind: [f"{kind}.txt"] for kind in lists if Path(f"{kind}.txt").exists()}
         if not lists:

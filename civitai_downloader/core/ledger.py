@@ -75,7 +75,7 @@ class Batch:
         return "done" if self.counts["done"] else "queued" if self.counts["queued"] else "skipped"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Task:
     """One thing to do for a batch.
 
@@ -102,7 +102,7 @@ class Ledger:
         self.batches: list[Batch] = []
         self.counts: Counter[str] = Counter()
         self.settled = self.pictures = 0
-        self._queued: list[tuple[Task, Result]] = []
+        self.queued: list[tuple[Task, Result]] = []
 
     def seconds(self) -> float:
         """Return how long the run has taken so far."""
@@ -131,7 +131,7 @@ class Ledger:
             if result.reason or result.outcome == "queued" or not result.verified or scanned:
                 batch.notable.append(result)
             if result.outcome == "queued":
-                self._queued.append((task, result))
+                self.queued.append((task, result))
             else:
                 batch.lines.append(on_one_line(vars(result)))
         if result.outcome == "failed":
@@ -140,16 +140,10 @@ class Ledger:
     def take_queued(self) -> list[Task]:
         """Return the tasks whose files were handed to IDM and have not come, and forget their results."""
         with self._lock:
-            queued, self._queued = self._queued, []
+            queued, self.queued = self.queued, []
             for task, result in queued:
                 task.batch.notable.remove(result)
                 task.batch.counts["queued"] -= 1
                 self.counts["queued"] -= 1
                 self.pictures -= result.kind == "image"
         return [task for task, _ in queued]
-
-    @property
-    def queued(self) -> list[Result]:
-        """The results of what was handed to IDM and has not come."""
-        with self._lock:
-            return [result for _, result in self._queued]

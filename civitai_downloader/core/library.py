@@ -43,16 +43,8 @@ class Record:
 
 def read_record(line: Mapping[str, Any]) -> Record | None:
     """Return what a line of the state log says, or None if its path leads out of the folder."""
-    path = text_at(line, "path")
-    if _OUTSIDE.match(path):
-        return None
-    return Record(
-        status=text_at(line, "status"),
-        path=path,
-        size=number_at(line, "size"),
-        sha256=text_at(line, "sha256"),
-        until=text_at(line, "until"),
-    )
+    words = {name: text_at(line, name) for name in ("status", "path", "sha256", "until")}
+    return None if _OUTSIDE.match(words["path"]) else Record(**words, size=number_at(line, "size"))
 
 
 @dataclass(frozen=True)
@@ -80,13 +72,12 @@ class Result:
 class Facts:
     """What is known of one wanted thing before anything is touched. Paths are relative, sizes are bytes.
 
-    `record` is the log's word on the thing, or on the same bytes elsewhere; `in_place` says that its file lies whole at
-    the wanted place. `path` and `size` describe another file at that place ("" and None if there is none). `source` is
-    the recorded file elsewhere, `is_copy` says that the file at the wanted place is a copy of it, and `twin` is a file
-    with the same bytes that this run has brought home to another place.
+    `path` and `size` are those of the file at the wanted place (None if there is none); `in_place` says that the log
+    knows it and that it is whole. `source` is the file elsewhere that the log knows to hold the same bytes, `is_copy`
+    says that the file at the wanted place is a copy of it, and `twin` is a file with the same bytes that this run has
+    brought home to another place.
     """
 
-    record: Record | None = None
     in_place: bool = False
     path: str = ""
     size: int | None = None
@@ -99,30 +90,19 @@ class Library:
     """One output folder: its state log, who owns which name, and what is already there."""
 
     def __init__(self, root: Path, lock: FolderLock | None = None) -> None:
-        """Read the state log, if there is one; nothing is written. `lock` is held by the process that writes."""
+        """Read the state log, if there is one; nothing is written. `lock` is held by the process that writes.
+
+        `problems` are sentences about lines of the log that can't be read.
+        """
         self.folder, self.root, self._lock = root, long_path(root), lock
         self._log = KeyedLog(self.root / "download_state.jsonl", alone=lock is not None)
+        self.problems = self._log.problems
         self._limit, self._prefix = path_limit(), str(root.absolute())
         self._by_hash: dict[str, Key] = {}
         self._owners: dict[str, Key] = {}
         self._listings: dict[str, dict[str, str]] = {}
         for line in self._log.live("model"):
             self._index(("model", text_at(line, "id")), read_record(line))
-
-    @classmethod
-    def to_write(cls, root: Path, clock: Clock, wait: Callable[[str], object] | None) -> Library:
-        """Return the library of the only process that writes to the folder. Raises UsageError when another one does.
-
-        `wait` is told about the other process while this one waits for it; with None it does not wait.
-        """
-        lock = FolderLock(long_path(root) / "download_state.lock")
-        lock.acquire(clock, wait)
-        return cls(root, lock)
-
-    @property
-    def problems(self) -> list[str]:
-        """Sentences about lines of the log that could not be read."""
-        return self._log.problems
 
     def close(self) -> None:
         """Close the log and release the folder."""
@@ -247,14 +227,14 @@ class Library:
         if record is None or record.status != "success" or recorded != record.size:
             path = self._existing(wanted) if recorded is None else wanted.path
             found = twin if twin is not None and twin.is_file() else None
-            return Facts(record, path=path, size=self.size(path) if path else None, twin=found)
+            return Facts(path=path, size=self.size(path) if path else None, twin=found)
         extension = split_name(record.path)[1] if wanted.kind == "image" else ""
         path = wanted.path + extension
         if record.path == path:
-            return Facts(record, in_place=True)
+            return Facts(in_place=True, path=path, size=record.size)
         size, source = self.size(path), self.at(record.path)
         is_copy = size == record.size and (wanted.kind == "image" or self.at(path).samefile(source))
-        return Facts(record, path=path, size=size, source=source, is_copy=is_copy)
+        return Facts(path=path, size=size, source=source, is_copy=is_copy)
 
     def _existing(self, wanted: Wanted) -> str:
         """Return where the thing may be: at the wanted path; a picture there with whichever extension it has, or ""."""
@@ -275,9 +255,8 @@ class Library:
 
     def media(self, wanted: Wanted) -> Path | None:
         """Return the file of a picture that was brought home, or None."""
-        record = self._record((wanted.kind, wanted.id))
-        path = record.path if record is not None and record.status == "success" else self._existing(wanted)
-        return self.at(path) if path and self.size(path) is not None else None
+        facts = self.facts(wanted)
+        return facts.source or (self.at(facts.path) if facts.size is not None else None)
 
     # --- Sidecars and prompts ---
 
@@ -331,8 +310,10 @@ class Libraries:
         """Return the library of an output folder. Raises UsageError when another run writes to it."""
         place = real_path(root)
         if place not in self._found:
-            opened = Library(root) if self._read_only else Library.to_write(root, self._clock, self._wait)
-            self._found[place] = opened
+            lock = None if self._read_only else FolderLock(long_path(root) / "download_state.lock")
+            if lock is not None:
+                lock.acquire(self._clock, self._wait)
+            self._found[place] = Library(root, lock)
         return self._found[place]
 
     def __iter__(self) -> Iterator[Library]:

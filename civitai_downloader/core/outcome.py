@@ -122,17 +122,13 @@ def _report(run: Run, batches: Sequence[Batch]) -> dict[str, Any]:
         "api_requests": run.site.api_requests,
         "bytes_received": run.progress.received,
         "counts": dict(sum((batch.counts for batch in batches), Counter[str]())),
-        "targets": [
-            {
-                "source": batch.entry.source,
-                "name": batch.name,
-                "outcome": batch.outcome,
-                "note": batch.note,
-                "counts": dict(batch.counts),
-            }
-            for batch in batches
-        ],
+        "targets": [_report_target(batch) for batch in batches],
     }
+
+
+def _report_target(batch: Batch) -> dict[str, Any]:
+    words = {"source": batch.entry.source, "name": batch.name, "outcome": batch.outcome, "note": batch.note}
+    return {**words, "counts": dict(batch.counts)}
 
 
 def write_report(path: Path, head: Mapping[str, Any], batches: Sequence[Batch]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from array import array
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
@@ -32,7 +31,6 @@ class Pictures:
 
     def __init__(self, site: Site, filters: Filters, deliveries: Deliveries) -> None:
         self._site, self._filters, self._deliveries, self._schedule = site, filters, deliveries, deliveries.schedule
-        self._unexplained: tuple[Album | None, array[int]] = None, array("q")
         self._refusals = 0
 
     def bring_album(
@@ -60,7 +58,8 @@ class Pictures:
             self._deliveries.order(batch, album.wanted(image, batch.library, batch.entry.source))
         is_explained = flat_meta(item.get("meta")) is not None and not settings.full_metadata
         if not is_explained and not batch.library.succeeded(("meta", str(image.id))):
-            self._explain_later(batch, album, image.id)
+            ask, name = partial(self._ask_generation, batch, album, image.id), f"{album.name}: picture {image.id}"
+            self._schedule.submit(Task(batch, ask, name, late=True))
         if album.bring_resources is not None:
             facts = read_prompt(batch.library.at(path))
             album.bring_resources(versions_used(facts, checkpoints=settings.checkpoints))
@@ -75,21 +74,6 @@ class Pictures:
         write_json(path, keep_known(facts, read_prompt(path)))
 
     # --- How a picture was made ---
-
-    def _explain_later(self, batch: Batch, album: Album, image_id: int) -> None:
-        """Ask how a picture was made once nothing is left to be listed; the ids of an album share one task."""
-        last, ids = self._unexplained
-        if last is not album:
-            ids = array("q")
-            self._unexplained = album, ids
-            self._schedule.submit(Task(batch, lambda: self._explain(batch, album, ids), late=True))
-        ids.append(image_id)
-
-    def _explain(self, batch: Batch, album: Album, ids: array[int]) -> Steps:
-        for image_id in ids:
-            name = f"{album.name}: picture {image_id}"
-            self._schedule.submit(Task(batch, partial(self._ask_generation, batch, album, image_id), name))
-            yield
 
     def _ask_generation(self, batch: Batch, album: Album, image_id: int) -> None:
         """Ask how a picture was made; after three refusals in a row nothing more is asked in this run."""

@@ -32,9 +32,9 @@ class Run:
         self.site, self.progress, self.ledger = Site(settings, clock), Progress(), Ledger(clock)
         self.libraries = Libraries(clock, wait=log.info if settings.wait else None, read_only=settings.dry_run)
         self.catalogue = Catalogue(self.site, [entry.target for entry in entries])
-        self._schedule = Schedule(clock, self.ledger)
+        self.schedule = Schedule(clock, self.ledger)
         fetcher = Fetcher(settings, self.site, clock, self.progress)
-        self._deliveries = Deliveries(self._schedule, fetcher, self.libraries, clock)
+        self._deliveries = Deliveries(self.schedule, fetcher, self.libraries, clock)
         pictures = Pictures(self.site, filters, self._deliveries)
         visits = Visits(self.site, self.catalogue, self.libraries, self._deliveries, pictures)
         self._tasks = [visits.open(entry) for entry in entries]
@@ -44,18 +44,13 @@ class Run:
         try:
             for library in self.libraries:
                 library.refilter_if_changed(self._filters)
-            self._schedule.run(self._tasks, self.settings.workers, lambda: watch(self))
-            self._deliveries.start_queue(self.ledger.queued)
+            self.schedule.run(self._tasks, self.settings.workers, lambda: watch(self))
+            self._deliveries.start_queue(result for _, result in self.ledger.queued)
             if self.settings.idm_wait:
                 self._deliveries.await_queue(lambda: watch(self))
         except KeyboardInterrupt:
             self.ledger.interrupted = True
         watch(self)
-
-    @property
-    def is_over(self) -> bool:
-        """Whether nothing is left to do (but to wait for IDM)."""
-        return self._schedule.is_over
 
     @property
     def is_retrying(self) -> bool:
@@ -65,7 +60,7 @@ class Run:
     def bytes_left(self) -> int:
         """Return how many bytes of the files submitted so far are still to come, as far as sizes are published."""
         under_way = sum(meter.done for meter in self.progress.active() if meter.total)
-        return max(0, self._schedule.backlog.size - under_way)
+        return max(0, self.schedule.backlog.size - under_way)
 
     def close(self) -> None:
         """Close the logs and release the output folders."""

@@ -30,20 +30,19 @@ AHEAD = 4000
 @contextmanager
 def pools(workers: int, clock: Clock) -> Iterator[tuple[Executor, Executor]]:
     """Provide the metadata pool (one worker) and the LoRA pool; left early, they have 0.4 seconds to stop."""
-    metadata = ThreadPoolExecutor(1, "metadata")
-    loras = ThreadPoolExecutor(workers, "lora")
+    both = ThreadPoolExecutor(1, "metadata"), ThreadPoolExecutor(workers, "lora")
     try:
-        yield metadata, loras
+        yield both
     except BaseException:
         clock.stop()
-        for pool in (metadata, loras):
+        for pool in both:
             pool.shutdown(wait=False, cancel_futures=True)
         deadline = time.monotonic() + 0.4
         names = ("metadata", "lora")
         while time.monotonic() < deadline and any(t.name.startswith(names) for t in threading.enumerate()):
             time.sleep(0.02)
         raise
-    for pool in (metadata, loras):
+    for pool in both:
         pool.shutdown()
 
 

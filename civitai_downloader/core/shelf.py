@@ -41,15 +41,9 @@ class Album:
 
     def wanted(self, image: Image, library: Library, source: str) -> Wanted:
         """Return a picture as a wanted thing in this folder."""
-        return Wanted(
-            "image",
-            str(image.id),
-            name=f"{self.name}: {image.type} {image.id}",
-            path=library.place(self.folder, str(image.id)),
-            urls=media_urls(image),
-            source=source,
-            media=image.type,
-        )
+        name, path = f"{self.name}: {image.type} {image.id}", library.place(self.folder, str(image.id))
+        urls = media_urls(image)
+        return Wanted("image", str(image.id), name=name, path=path, urls=urls, source=source, media=image.type)
 
     def prompt_path(self, image_id: int, library: Library) -> str:
         """Return the relative path of a picture's `.txt`."""
@@ -92,17 +86,12 @@ class Shelf:
         name = self._file_name(file)
         folder = file_folder(self.settings.layout, self.model, self.version, file)
         is_pickle = name.lower().endswith(PICKLES)
+        scan = text_at(file.raw, "pickleScanResult") or "unknown" if is_pickle else ""
         return Wanted(
-            "model",
-            f"{self.version.id}/{file.id}",
-            name=printable(f"{self.name}: {name}"),
-            path=self.library.place(folder, name),
-            urls=site.file_urls(self.version.id, file),
-            source=self.source,
-            size=file.size,
-            sha256=file.sha256,
-            scan=text_at(file.raw, "pickleScanResult") or "unknown" if is_pickle else "",
-        )
+            "model", f"{self.version.id}/{file.id}", name=printable(f"{self.name}: {name}"), source=self.source,
+            path=self.library.place(folder, name), urls=site.file_urls(self.version.id, file),
+            size=file.size, sha256=file.sha256, scan=scan,
+        )  # fmt: skip
 
     def _file_name(self, file: File) -> str:
         """Return what a file is called; in an app's folders a config is called like the weights it belongs to."""

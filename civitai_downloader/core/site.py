@@ -105,18 +105,13 @@ class Site:
         listener = "" if self._login else "anonymous "
         lists = long_path(settings.output) / "lists"
         self.kept = KeptAnswers(lists, listener, read_only=settings.dry_run, write_only=settings.refresh)
-        self.api_requests = 0
+        self.has_token, self.api_requests = bool(settings.token), 0
 
     def _sign(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         """Give token and cookies to the site's own hosts and to nobody else, whatever a redirect says."""
         if urlsplit(request.url or "")[:2] in self._own:
             request.headers.update(self._login)
         return request
-
-    @property
-    def has_token(self) -> bool:
-        """Whether requests to the site's own hosts carry a token."""
-        return "Authorization" in self._login
 
     def model(self, model_id: int) -> dict[str, Any]:
         """Return a whole model with all published versions (`/models/{id}`)."""

@@ -88,11 +88,11 @@ class ProgressDisplay:
         line = progress_line(self._words, run, self._speed)
         if self._live:
             self._screen.draw(line, run.progress.active())
-        elif (now >= self._next_line or run.is_over) and line != self._last_line:
+        elif (now >= self._next_line or run.schedule.is_over) and line != self._last_line:
             self._next_line, self._last_line = now + self.PLAIN_EVERY, line
-            facts = {"event": "progress", "models": ledger.settled, "total": len(ledger.batches)}
-            facts |= {"failed": ledger.counts["failed"], "bytes": run.progress.received}
-            log.info("%s", line, extra={"facts": facts})
+            done, total, failed = ledger.settled, len(ledger.batches), ledger.counts["failed"]
+            facts = {"event": "progress", "models": done, "total": total, "failed": failed}
+            log.info("%s", line, extra={"facts": {**facts, "bytes": run.progress.received}})
 
     def _measure(self, now: float, received: int) -> None:
         """Keep a speed (bytes a second) in which the last seconds count most."""
