@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from civitai_downloader.core.prompts import Filters, parse_word_list, split_prompt, words_of
+from civitai_downloader.core.prompts import Filters, split_prompt
+from civitai_downloader.core.wordlists import parse_word_list, words_of
 
 WORDS = "dress red_dress smile 1girl BREAK dresser 赤いドレス 드레스 :d \\( \\) <3 8k".split()
 PIECES = [*WORDS, "<lora:dress:1>", "(", ")", "[", "]", "{", "}", ":1.2", ",", ", ", "，", "、", "\n", "\r\n", " "]
@@ -19,7 +20,7 @@ any_text = st.text(st.characters() | st.sampled_from("(),[]{}<>\\:=#\n"), max_si
 
 
 def tags(prompt: str) -> list[str]:
-    return split_prompt(prompt)[1::2]
+    return split_prompt(prompt).parts[1::2]
 
 
 def without(entries: str, prompt: str) -> str:
@@ -28,7 +29,7 @@ def without(entries: str, prompt: str) -> str:
 
 
 def hard_breaks(prompt: str) -> list[str]:
-    return re.findall(r"[\n\r\v\f\x85\u2028\u2029]|BREAK", "".join(split_prompt(prompt)[::2]))
+    return re.findall(r"[\n\r\v\f\x85\u2028\u2029]|BREAK", "".join(split_prompt(prompt).parts[::2]))
 
 
 # --- What an entry matches -----------------------------------------------------------------------
@@ -188,7 +189,7 @@ def test_an_entry_does_not_match(entry: str, tag: str) -> None:
 )
 def test_tags(prompt: str, expected: list[str]) -> None:
     assert tags(prompt) == expected
-    assert "".join(split_prompt(prompt)) == prompt
+    assert "".join(split_prompt(prompt).parts) == prompt
 
 
 # --- What is left --------------------------------------------------------------------------------
@@ -262,7 +263,7 @@ def test_filtering_only_takes_away(words: str, prompt: str) -> None:
 @given(any_text, any_text)
 def test_any_text_can_be_list_and_prompt(words: str, prompt: str) -> None:
     word_list, left = parse_word_list(words), without(words, prompt)
-    assert "".join(split_prompt(prompt)) == prompt
+    assert "".join(split_prompt(prompt).parts) == prompt
     if not any(word_list.matches(words_of(tag)) for tag in tags(prompt)):
         assert left == prompt
 

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from civitai_downloader.core.prompts import WORD_LISTS, Filters, parse_word_list, split_prompt, words_of
+from civitai_downloader.core.prompts import WORD_LISTS, Filters, split_prompt
+from civitai_downloader.core.wordlists import parse_word_list, words_of
 from tests.conftest import Runner, files_under, one_file
 from tests.fake_civitai import FakeCivitai, FakeModel
 from tests.helpers import Captured, add_model, read_json
@@ -22,7 +23,7 @@ PROMPT = "masterpiece, 1girl, red dress, nude, lantern"
 
 
 def tags(prompt: str) -> list[str]:
-    return split_prompt(prompt)[1::2]
+    return split_prompt(prompt).parts[1::2]
 
 
 def is_part(short: list[str], long: list[str]) -> bool:
