@@ -66,8 +66,9 @@ class _Words:
         starts = [*(self._all[at].start for at in self._places), len(sentence)]
         ends = [0, *(self._all[at].end for at in self._places)]
         self._gaps = [sentence[end:start] for end, start in zip(ends, starts, strict=True)]
-        # How many of the gaps up to each word hold a bracket.
+        # How many of the gaps up to each word hold a bracket, and how many hold anything.
         self._brackets = list(accumulate(bool(_BRACKET.search(gap)) for gap in self._gaps))
+        self._blanks = list(accumulate(map(bool, self._gaps)))
         self._longest = max((each.lengths[-1] for each in lists if each.lengths), default=1)
         self._kept: list[int] = []
 
@@ -120,14 +121,14 @@ class _Words:
     def _joined(self) -> int:
         """Return how many of the last words are an entry, now that what stood between them is gone; 0 if none."""
         kept = self._kept[-self._longest :]
-        if kept[-1] - kept[0] < len(kept):
+        if not kept or kept[-1] - kept[0] < len(kept):
             return 0
         words: list[str] = []
         for count, at in enumerate(reversed(kept), 1):
-            follows = self._kept[1 - count] if count > 1 else at
-            if count > 1 and is_tied(self._words[at]) and is_tied(words[0]) and any(self._gaps[at + 1 : follows + 1]):
+            word = self._words[at]
+            if words and is_tied(word) and is_tied(words[0]) and self._blanks[self._kept[1 - count]] > self._blanks[at]:
                 words.insert(0, " ")
-            words.insert(0, self._words[at])
+            words.insert(0, word)
             if any(len(words) in each.lengths and tuple(words) in each.entries for each in self._lists):
                 return count
         return 0
