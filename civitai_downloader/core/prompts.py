@@ -15,7 +15,7 @@ from typing import Any
 
 from ..util.errors import UsageError
 from ..util.text import decode_text, read_named
-from .rejoin import CLOSING, OPENING, PAIRS, Place, rejoin
+from .rejoin import BARS, CLOSING, COLONS, OPENING, PAIRS, Place, rejoin
 from .sentences import MOST_IN_A_TAG, is_sentence, without_phrases
 from .wordlists import BREAKS, COMMAS, NAME, NUMBER, WordList, count_words, parse_word_list, words_of
 
@@ -24,7 +24,7 @@ RULES = 2
 WORD_LISTS = ("sex", "clothes", "etc")
 _COMMA, _HARD = re.compile(f"[{COMMAS}]"), re.compile(f"[{BREAKS}]|BREAK")
 _TOKEN = re.compile(
-    rf"\\\\|(?P<name>{NAME.pattern})|(?P<open>{OPENING})|(?P<close>{CLOSING})|(?P<mark>[|:])"
+    rf"\\\\|(?P<name>{NAME.pattern})|(?P<open>{OPENING})|(?P<close>{CLOSING})|(?P<mark>[{BARS}{COLONS}])"
     rf"|(?P<cut>[{COMMAS}{BREAKS}]|\bBREAK\b)"
 )
 _TAG = re.compile(r"\S(?:.*\S)?", re.S)
@@ -88,7 +88,7 @@ def split_prompt(prompt: str) -> Split:
 
 def _before_weight(prompt: str, start: int, end: int, last: str) -> int:
     """Return where the text before a closing bracket ends: before the weight, which belongs to the bracket."""
-    colon = prompt.rfind(":", start, end)
+    colon = max(prompt.rfind(each, start, end) for each in COLONS)
     if colon < 0 or not _WEIGHT.fullmatch(prompt, colon + 1, end):
         return end
     is_face = last == "cut" and not prompt[start:colon].strip() and "." not in prompt[colon:end]  # such as `:3`
@@ -115,7 +115,7 @@ def _cuts(prompt: str, tokens: Sequence[re.Match[str]], partners: Mapping[int, i
     colons: dict[int, list[int]] = {}
     for index, token in enumerate(tokens) if partners else ():
         if token.lastgroup == "mark" and opened:
-            if token.group() == "|":
+            if token.group() in BARS:
                 cuts[index] = True
             else:
                 colons[opened[-1]].append(index)

@@ -10,8 +10,11 @@ from .wordlists import NUMBER
 
 PAIRS = {"(": ")", "[": "]", "{": "}", "（": "）", "［": "］", "｛": "｝"}
 PAIRS |= {f"\\{opening}": f"\\{PAIRS[opening]}" for opening in "([{"}
+BARS, COLONS = "|｜", ":："
 OPENING, CLOSING = r"\\[(\[{]|[(\[{（［｛]", r"\\[)\]}]|[)\]}）］｝]"
-_JOINT = re.compile(rf"\\\\|(?P<close>(?::\s*{NUMBER}\s*)?(?P<bare>{CLOSING}))|(?P<open>{OPENING})|(?P<mark>[|:])")
+_JOINT = re.compile(
+    rf"\\\\|(?P<close>(?:[{COLONS}]\s*{NUMBER}\s*)?(?P<bare>{CLOSING}))|(?P<open>{OPENING})|(?P<mark>[{BARS}{COLONS}])"
+)
 
 
 class Place(NamedTuple):
