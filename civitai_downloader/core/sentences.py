@@ -34,12 +34,12 @@ def is_sentence(tag: str) -> bool:
 
 def without_phrases(sentence: str, lists: Sequence[WordList]) -> str:
     """Return what the entries of word lists leave of a sentence: "" if that is nothing but function words."""
-    whole = words_of(sentence)
-    if any(whole in each.entries for each in lists):
-        return ""
     for cut in (_Phrases, _Words):
         left = cut(sentence, lists).left()
-        if any(not _kind(word.text) for word in placed_words(left)):
+        words = words_of(left)
+        if any(words in each.entries for each in lists):
+            return ""
+        if left == sentence or any(word.strip() and not _kind(word) for word in words):
             return left
     return ""
 
@@ -75,6 +75,8 @@ class _Words:
     def left(self) -> str:
         """Return what is left."""
         listed, end = self._listed(), 0
+        if not any(listed):
+            return self._sentence
         while end < len(self._words):
             start = end
             while end < len(self._words) and listed[end]:
@@ -223,10 +225,17 @@ class _Phrases(_Words):
         return "participle" if is_tied and len(word) > 4 and word.endswith("ing") else "word"
 
     def _before_group(self, at: int) -> int:
-        """Return how many kept words stand before the article and the prepositions in front of a bracket."""
-        while at and _kind(self._words[self._kept[at - 1]]) in ("article", "preposition", "genitive"):
+        """Return how many kept words stand before what ties a group in brackets to the rest of the sentence."""
+        at -= self._kind_of_last(at) == "article"
+        if self._kind_of_last(at) == "conjunction":
+            return at - 1
+        while self._kind_of_last(at) in ("preposition", "genitive"):
             at -= 1
         return at
+
+    def _kind_of_last(self, at: int) -> str:
+        """Return the kind of the last of so many kept words."""
+        return _kind(self._words[self._kept[at - 1]]) if at else ""
 
     def _is_apart(self, last: int, following: int) -> bool:
         """Return whether a bracket stands between two words."""
