@@ -74,29 +74,35 @@ class Word:
 
 
 def placed_words(text: str) -> list[Word]:
-    """Return the words of a text like `words_of`, each with its place; names in angle brackets are no exception."""
+    """Return the words of a text like `words_of`, each with its place; names in angle brackets are no exception.
+
+    Of several words in one character, such as `¼`, the first has the place.
+    """
     folded, places = _folded_with_places(text)
     bare = _BLANK.sub(_blank_out, _WEIGHT.sub(_blank_out, folded))
-    return [
-        Word(" " if found[0].isspace() else found[0], places[found.start()], places[found.end()])
-        for found in _WORD.finditer(bare)
-    ]
+    words: list[Word] = []
+    last = 0
+    for found in _WORD.finditer(bare):
+        start, end = max(last, places[found.start()][0]), places[found.end() - 1][1]
+        words.append(Word(" " if found[0].isspace() else found[0], start, end))
+        last = end
+    return words
 
 
 def _blank_out(found: re.Match[str]) -> str:
     return " " * len(found[0])
 
 
-def _folded_with_places(text: str) -> tuple[str, list[int]]:
-    """Return the folded text and, for each of its characters and its end, the place in the text it comes from."""
+def _folded_with_places(text: str) -> tuple[str, list[tuple[int, int]]]:
+    """Return the folded text and where each of its characters begins and ends in the text."""
     if text.isascii():
-        return text.lower(), list(range(len(text) + 1))
+        return text.lower(), [(at, at + 1) for at in range(len(text))]
     pieces: list[str] = []
-    places: list[int] = []
+    places: list[tuple[int, int]] = []
     for start, end in _characters(text):
         pieces.append(_folded(text[start:end]))
-        places += [start] * len(pieces[-1])
-    return "".join(pieces), [*places, len(text)]
+        places += [(start, end)] * len(pieces[-1])
+    return "".join(pieces), places
 
 
 def _characters(text: str) -> Iterator[tuple[int, int]]:
