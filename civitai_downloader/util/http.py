@@ -91,7 +91,7 @@ class Http:
         self._session, adapter = requests.Session(), _Adapter(pool_connections=32, pool_maxsize=128)
         self._session.mount("http://", adapter)
         self._session.mount("https://", adapter)
-        self._depth = lru_cache(maxsize=None)(_depth_of)
+        self._depth, self._environment = lru_cache(maxsize=None)(_depth_of), lru_cache(maxsize=None)(self._look_around)
         self._waiting: list[int] = []
 
     def open(self, call: Call, patience: Patience) -> requests.Response:
@@ -179,7 +179,7 @@ class Http:
         headers = {"User-Agent": self._rules.agent, "Accept": "*/*", "Accept-Encoding": "identity", **call.headers}
         try:
             request = requests.Request(method, url, headers, json=call.body, auth=self._rules.sign).prepare()
-            settings: Any = self._session.merge_environment_settings(url, {}, True, None, None)
+            settings = self._environment(*urlsplit(url)[:2])
             response = self._session.get_adapter(url).send(request, timeout=self._timeout, **settings)
         except requests.exceptions.SSLError as error:
             raise Failure("certificate", f"{host} has no valid certificate; check clock and proxy.") from error
@@ -191,6 +191,10 @@ class Http:
         self.health.note(host, response.status_code)
         self._log(f"{method} {bare_url(url)} {response.status_code} {self._clock.now() - begun:.2f}s")
         return response
+
+    def _look_around(self, scheme: str, host: str) -> Mapping[str, Any]:
+        """Return proxies and CA bundle that the environment names for a host; this takes too long for each request."""
+        return self._session.merge_environment_settings(f"{scheme}://{host}", {}, True, None, None)
 
     def _judge(self, response: requests.Response, accept: tuple[int, ...]) -> requests.Response:
         """Return the response if its status is 2xx or in `accept`. Raises Refused, Busy or Unreachable otherwise."""
