@@ -112,7 +112,7 @@ def test_a_body_that_begins_anew_is_not_counted_twice(site: fake.FakeCivitai, tm
     assert progress.received == 400_000
     transfer.move_to(tmp_path / "a.png")
     assert {each.name for each in tmp_path.iterdir()} == {"a.png"}
-    assert http.resting == 0
+    assert not http.waiting
 
 
 def test_a_later_run_goes_on_where_an_earlier_one_broke_off(tmp_path: Path) -> None:

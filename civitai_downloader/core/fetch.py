@@ -84,7 +84,7 @@ class Fetcher:
         facts = library.facts(wanted, twin)
         action = decide(wanted, facts, force=force)
         if action == "keep":
-            return kept(wanted, facts)
+            return good_result(wanted, "skipped", facts.path, facts.size)
         if action == "adopt" and (adopted := self._adopt(wanted, library, facts.path)):
             return adopted
         wanted = library.avoid_strangers(wanted)
@@ -100,7 +100,7 @@ class Fetcher:
         if not (digest == wanted.sha256 if hashed else has_right_form(path)):
             return None
         discard_part(library.at(wanted.path + ".part"))
-        return _result(wanted, "skipped", place, library.size(place), digest)
+        return good_result(wanted, "skipped", place, library.size(place), digest)
 
     def _link(self, wanted: Wanted, library: Library, source: Path) -> Result:
         """Put the same bytes at a second place without fetching them again."""
@@ -108,7 +108,7 @@ class Fetcher:
         target = library.at(place)
         if not (target.exists() and target.samefile(source)):
             link_or_copy(source, target)
-        return _result(wanted, "done", place, library.size(place), wanted.sha256)
+        return good_result(wanted, "done", place, library.size(place), wanted.sha256)
 
     def _fetch(self, wanted: Wanted, library: Library) -> Result:
         """Try the links one after the other: the next one when this one has nothing, denies it, or has only a still."""
@@ -157,7 +157,7 @@ class Fetcher:
             transfer.move_to(library.at(wanted.path + extension))
         finally:
             self._progress.end(meter)
-        return _result(wanted, "done", wanted.path + extension, received.size, received.sha256)
+        return good_result(wanted, "done", wanted.path + extension, received.size, received.sha256)
 
     def _receive_right(self, transfer: Transfer, wanted: Wanted, library: Library) -> tuple[Received, str]:
         """Return the body and the extension that its bytes call for. Wrong bytes are fetched three times in all."""
@@ -198,16 +198,18 @@ class Fetcher:
             handed = f"{url}&token={self._settings.token}" if secret else link
             self.idm.add(handed, plain_path(target.parent), target.name)
         until = DAY + time.time() if secret else expiry_of(link, time.time())
-        return replace(_result(wanted, "queued", wanted.path + extension, size, wanted.sha256), until=utc_text(until))
+        return replace(
+            good_result(wanted, "queued", wanted.path + extension, size, wanted.sha256), until=utc_text(until)
+        )
 
     def _receive(self, wanted: Wanted, library: Library, record: Record, *, force: bool) -> Result | None:
         """Return what became of a thing in IDM's queue: done, still queued, or None if it is to be queued again."""
         arrived = receive_queued(library, (wanted.kind, wanted.id), record, self._clock)
         if arrived is not None:
-            return _result(wanted, "done", arrived.path, arrived.size, arrived.sha256)
+            return good_result(wanted, "done", arrived.path, arrived.size, arrived.sha256)
         if force or unix_time(record.until) < time.time():
             return None
-        return _result(wanted, "queued", record.path, record.size, record.sha256)
+        return good_result(wanted, "queued", record.path, record.size, record.sha256)
 
     def _check_space(self, wanted: Wanted, part: Path) -> None:
         if not wanted.size:
@@ -218,12 +220,7 @@ class Fetcher:
             raise Failure("disk-full", f"The disk has no room for {wanted.name}: {sizes}.")
 
 
-def kept(wanted: Wanted, facts: Facts) -> Result:
-    """Return the result of a thing that is there and known."""
-    return _result(wanted, "skipped", facts.path, facts.size)
-
-
-def _result(wanted: Wanted, outcome: Outcome, path: str, size: int | None, sha256: str = "") -> Result:
+def good_result(wanted: Wanted, outcome: Outcome, path: str, size: int | None, sha256: str = "") -> Result:
     """Return a good result. A picture is verified by its form, a model by a published hash alone."""
     proven = wanted.kind == "image" or bool(wanted.sha256 and (sha256 or outcome == "skipped"))
     return Result(

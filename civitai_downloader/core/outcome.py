@@ -46,8 +46,7 @@ def plan(run: Run, batch: Batch) -> Iterator[Planned]:
     if target.kind in ("model", "version", "id", "hash"):
         yield from _plan_model(run, batch, target)
     is_listing = target.kind in ("user", "tag", "collection")
-    listing = run.catalogue.listing(target, settings) if is_listing else ()
-    for child in chain.from_iterable(listing):
+    for child in chain.from_iterable(run.catalogue.listing(target, settings) if is_listing else ()):
         if child.kind == "model":
             yield from _plan_model(run, batch, child)
         else:
