@@ -53,7 +53,7 @@ def test_of_two_weights_with_one_stem_the_safetensors_has_the_sidecars() -> None
         (file_of(5, "y.pt", primary=True), "y.pt"),
     ]
     files = [(each, replace(THING, path=path)) for each, path in pairs]
-    assert [each.id for each, _ in sidecar_owners(files)] == [2, 5]
+    assert [each.id for each, _ in sidecar_owners(files, version_of(files=tuple(each for each, _ in pairs)))] == [2, 5]
 
 
 # --- By the command ------------------------------------------------------------------------------
