@@ -145,12 +145,16 @@ class Shelf:
     # --- Sidecars ---
 
     def still(self, files: Sequence[tuple[File, Wanted]]) -> Wanted | None:
-        """Return the still of a video that is to be the preview beside a file; None if none is needed any more."""
+        """Return the still of a video that is to be the preview beside a file; None if none is needed any more.
+
+        Where the video itself has become the preview, because no still could be had, only --refresh asks for one again.
+        """
         preview, described = self.preview(), self._described(files)
         if preview is None or preview.type != "video" or not described or self.settings.only == "metadata":
             return None
+        endings = STILL_PREVIEWS if self.settings.refresh else (*STILL_PREVIEWS, ".mp4", ".webm")
         wanted = self._still_beside(preview, described[0][1])
-        return wanted if wanted.urls and still_of(self.library, described) is None else None
+        return wanted if wanted.urls and preview_beside(self.library, described, endings) is None else None
 
     def _described(self, files: Sequence[tuple[File, Wanted]]) -> list[tuple[File, Wanted]]:
         """Return the files that have sidecars: those that are there or on their way, all if no files are wanted."""
@@ -185,7 +189,8 @@ class Shelf:
         preview = self.preview()
         if preview is None:
             return None
-        still = still_of(self.library, described) if preview.type == "video" else None
+        is_video = preview.type == "video"
+        still = preview_beside(self.library, described, STILL_PREVIEWS) if is_video else None
         return still or self.library.media(self.album().wanted(preview, self.library, self.source))
 
     def _write_sidecars_of(self, file: File, wanted: Wanted, picture: Path | None, url: str) -> list[str]:
@@ -208,7 +213,7 @@ class Shelf:
         return [f"{place.rpartition('/')[2]}.new" for place, has_left in written.items() if has_left]
 
     def _put_preview(self, wanted: Wanted, picture: Path) -> Path:
-        """Link a picture beside a file, unless a preview of this name is there."""
+        """Link a picture beside a file, unless a preview of this name is there, which is written once."""
         place = split_name(wanted.path)[0] + preview_ending(picture.suffix)
         path = self.library.at(place)
         if self._is_free(place) and not path.exists():
@@ -230,8 +235,8 @@ class Shelf:
         return True
 
 
-def still_of(library: Library, described: Sequence[tuple[File, Wanted]]) -> Path | None:
-    """Return the preview that is a still picture and stands beside one of the files, or None."""
+def preview_beside(library: Library, described: Sequence[tuple[File, Wanted]], endings: Sequence[str]) -> Path | None:
+    """Return a preview with one of these endings that stands beside one of the files, or None."""
     stems = (split_name(wanted.path)[0] for _, wanted in described)
-    places = (library.at(stem + ending) for stem in stems for ending in STILL_PREVIEWS)
+    places = (library.at(stem + ending) for stem in stems for ending in endings)
     return next((place for place in places if place.is_file()), None)
