@@ -29,6 +29,7 @@ from .choice import is_called_safetensors
 from .library import Facts, Key, Library, Outcome, Record, Result
 from .places import Wanted, same_size
 from .settings import Settings
+from .sidecars import STILL_PREVIEWS
 from .site import Site
 
 log = logging.getLogger(__name__)
@@ -329,7 +330,7 @@ def verify(wanted: Wanted, part: Path, received: Received) -> str:
         extension, kind = sniff_file(part)
         if kind == "image" and wanted.media == "video":
             raise Still
-        if kind != "image" and wanted.media == "still":
+        if wanted.media == "still" and f".preview{extension}" not in STILL_PREVIEWS:
             raise Still
         if not extension:
             raise Failure("broken", "What the site sent is no picture, video or sound; try again later.")
