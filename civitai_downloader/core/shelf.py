@@ -181,7 +181,9 @@ class Shelf:
         if left:
             names = ", ".join(left)
             log.info(
-                "%s: no .new files are written any more; you may delete what is left of them: %s", self.name, names
+                "%s: an earlier version left files that are not used any more; you can delete them: %s",
+                self.name,
+                names,
             )
 
     def _picture(self, described: Sequence[tuple[File, Wanted]]) -> Path | None:

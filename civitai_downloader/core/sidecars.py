@@ -155,8 +155,10 @@ def renew(there: bytes | None, content: Mapping[str, Any], line: Mapping[str, An
     wholly ours as long as it has the SHA256 that the line names. What is no JSON object stays as it is.
     """
     ours = _plain(content)
-    if there is None or ("keys" not in line and hashlib.sha256(there).hexdigest() == line.get("sha256")):
-        return Renewed(_encoded(ours, name), _keys_of(ours, ours, _DEEP))
+    data = _encoded(ours, name)
+    is_mine = there is not None and "keys" not in line and hashlib.sha256(there).hexdigest() == line.get("sha256")
+    if there is None or there == data or is_mine:
+        return Renewed(data, _keys_of(ours, ours, _DEEP))
     with suppress(ValueError, RecursionError):
         found = _read(there)
         merged = _merged(found, ours, object_at(line, "keys"), _DEEP)
@@ -194,16 +196,20 @@ def _keys_of(merged: Mapping[str, Any], ours: Mapping[str, Any], depth: int) -> 
     for key, value in ours.items():
         if depth > 1 and isinstance(value, dict) and isinstance(merged.get(key), dict):
             keys[key] = _keys_of(merged[key], value, depth - 1)
-        elif key in merged and _short_hash(merged[key]) == (mark := _short_hash(value)):
-            keys[key] = mark
+        elif key in merged and (merged[key] is value or _short_hash(merged[key]) == _short_hash(value)):
+            keys[key] = _short_hash(value)
     return keys
+
+
+_in_order = json.JSONEncoder(sort_keys=True).encode
+_FLOAT = re.compile(r"(?:^|[\[:, ])-?[0-9]+[.eE]")  # found wherever there is one, and in some texts
 
 
 def _short_hash(value: Any) -> str:
     """Return 8 hexadecimal digits that do not depend on the order of keys or on how a number is spelled."""
-    text = json.dumps(value, sort_keys=True)
-    if isinstance(value, (float, dict, list)):
-        text = json.dumps(json.loads(text, parse_float=_number), sort_keys=True)
+    text = _in_order(value)
+    if _FLOAT.search(text):
+        text = _in_order(json.loads(text, parse_float=_number))
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
