@@ -148,3 +148,16 @@ def test_a_diffusers_archive_has_sidecars_and_a_preview(run: Runner, out: Path, 
     assert run("10001") == 0
     found = {path.rpartition("/")[2].removeprefix("mix") for path in files_under(out, "mix.*")}
     assert found == {".zip", ".civitai.info", ".json", ".metadata.json", ".preview.png"}
+
+
+def test_a_picture_that_lies_there_with_an_ending_in_capitals_is_taken(
+    run: Runner, out: Path, site: FakeCivitai
+) -> None:
+    version = site.world.add_model().add_version()
+    version.add_file("x.safetensors")
+    image = version.add_image()
+    (out / IMAGES).mkdir(parents=True)
+    (out / IMAGES / "40001.PNG").write_bytes(image.data)
+    assert run("10001") == 0
+    assert not site.seen("image")
+    assert one_file(out, "x.preview.png").read_bytes() == image.data

@@ -59,6 +59,12 @@ def test_an_object_that_names_another_id_is_not_mixed_with_ours() -> None:
     assert after(OURS, there, {**OURS, "a": 2}) == {"a": 2, "deep": {"id": 6, "words": ["x"]}}
 
 
+@pytest.mark.parametrize("same", ["5", 5.0, None, "", 0])
+def test_an_id_that_is_empty_or_spelled_otherwise_is_no_other_thing(same: Any) -> None:
+    there = {"deep": {"id": same, "words": ["x"]}}
+    assert after({"deep": {"words": ["x"]}}, there, {"deep": {"id": 5, "words": ["y"]}})["deep"]["words"] == ["y"]
+
+
 def test_our_own_object_follows_when_it_becomes_another_thing_or_none() -> None:
     assert after(OURS, OURS, {"deep": {"id": 7}}) == {"deep": {"id": 7}}
     assert after(OURS, OURS, {"deep": None}) == {"deep": None}

@@ -270,7 +270,7 @@ class Library:
                 self._listings.clear()
             place = self.at(folder)
             names = (split_name(name) for name in (os.listdir(place) if place.is_dir() else ()))
-            self._listings[folder] = {stem: each for stem, each in names if each in MEDIA_EXTENSIONS}
+            self._listings[folder] = {stem: each for stem, each in names if each.lower() in MEDIA_EXTENSIONS}
         return self._listings[folder]
 
     def media(self, wanted: Wanted) -> Path | None:

@@ -149,8 +149,11 @@ class Shelf:
 
         Where the video itself has become the preview, because no still could be had, only --refresh asks for one again.
         """
-        preview, described = self.preview(), self._described(files)
-        if preview is None or preview.type != "video" or not described or self.settings.only == "metadata":
+        preview = self.preview()
+        if preview is None or preview.type != "video" or self.settings.only == "metadata":
+            return None
+        described = self._described(files)
+        if not described:
             return None
         endings = STILL_PREVIEWS if self.settings.refresh else (*STILL_PREVIEWS, ".mp4", ".webm")
         wanted = self._still_beside(preview, described[0][1])

@@ -14,7 +14,7 @@ from typing import Any
 
 from ..util.names import name_key, plain_path, split_name
 from ..util.text import utf8
-from .answers import File, Model, Version, licence_of, object_at, text_at, texts_at
+from .answers import File, Model, Version, licence_of, number_at, object_at, text_at, texts_at
 from .choice import has_sidecars, is_called_safetensors
 from .pages import plain_text
 from .places import Wanted, app_facts
@@ -128,8 +128,8 @@ STILL_PREVIEWS = (".preview.png", ".preview.jpg", ".preview.webp")
 
 def preview_ending(extension: str) -> str:
     """Return the ending of a preview with this extension: no app looks for `.preview.gif` or `.preview.webm`."""
-    ending = f".preview{extension}"
-    return ending if ending in STILL_PREVIEWS else extension
+    ending = f".preview{extension.lower()}"
+    return ending if ending in STILL_PREVIEWS else extension.lower()
 
 
 # --- What others have written there ---------------------------------------------------------------
@@ -169,7 +169,8 @@ def renew(there: bytes | None, content: Mapping[str, Any], line: Mapping[str, An
 
 def _merged(there: dict[str, Any], ours: dict[str, Any], keys: Keys, depth: int) -> dict[str, Any]:
     """Return an object with our values renewed. One that names another `id` is about something else, and stays."""
-    if there.get("id") != ours.get("id") and "id" in there and "id" in ours and not _is_ours(there, keys, "id"):
+    known, wanted = number_at(there, "id"), number_at(ours, "id")
+    if known and wanted and known != wanted and not _is_ours(there, keys, "id"):
         return there
     merged: dict[str, Any] = {}
     for key, value in there.items():
