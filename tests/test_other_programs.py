@@ -181,6 +181,7 @@ def test_forge_looks_into_the_file_where_we_know_no_version(
         (b"\0\0\0\x1cftypavif" + bytes(90), "x.avif"),
         (b"\xff\x0a" + bytes(90), "x.jxl"),
     ],
+    ids=["png", "gif", "avif", "jxl"],
 )
 def test_lora_manager_finds_the_preview_whatever_its_form(
     run: Runner, site: FakeCivitai, out: Path, data: bytes | None, name: str

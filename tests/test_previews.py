@@ -86,6 +86,7 @@ def test_the_video_is_the_preview_only_where_no_still_can_be_had(
         Status(200, "<html>no</html>", content_type="text/html"),
         Status(200, b"GIF89a" + bytes(90), content_type="image/gif"),
     ],
+    ids=["refused", "video", "page", "gif"],
 )
 @pytest.mark.usefixtures("version")
 def test_a_still_that_is_none_is_no_failure(run: Runner, out: Path, site: FakeCivitai, fault: Status) -> None:
