@@ -44,6 +44,11 @@ class Deliveries:
         else:
             self.schedule.submit(Task(batch, partial(self._bring, batch, wanted), wanted.name, wanted, group))
 
+    def order_still(self, batch: Batch, wanted: Wanted, group: Countdown) -> None:
+        """See to it that the still of a video comes home if it can be had; it counts as nothing in the results."""
+        task = partial(self._fetcher.bring_still, wanted, batch.library)
+        self.schedule.submit(Task(batch, task, wanted.name, wanted, group))
+
     def _bring(self, batch: Batch, wanted: Wanted) -> Result:
         twin = self._twins.get(wanted.identity)
         force = batch.entry.settings.force and twin is None and not self.schedule.is_over

@@ -199,7 +199,9 @@ class Visits:
         """Submit what belongs to one version: its preview first, then its files, pictures and gallery."""
         settings, album, source = shelf.settings, shelf.album(), batch.entry.source
         files = shelf.wanted_files(self._site, target)
-        group = Countdown(lambda: self._schedule.submit(Task(batch, partial(self._write_sidecars, shelf, files))))
+        group = Countdown(
+            lambda: self._schedule.submit(Task(batch, partial(self._write_sidecars, batch, shelf, files)))
+        )
         group.add(1)
         if unusable := len(objects_at(shelf.version.raw, "images")) - len(shelf.version.images):
             log.warning("%s: %d pictures without a usable link were left out.", album.name, unusable)
@@ -225,9 +227,16 @@ class Visits:
         for _, wanted in files:
             self._deliveries.order(batch, wanted, group)
 
-    def _write_sidecars(self, shelf: Shelf, files: list[tuple[File, Wanted]]) -> None:
+    def _write_sidecars(self, batch: Batch, shelf: Shelf, files: list[tuple[File, Wanted]]) -> None:
+        """Write what stands beside a version's files, once the still is there that its preview may need."""
         path = f"/models/{shelf.model.id}?modelVersionId={shelf.version.id}"
-        shelf.write_sidecars(files, self._site.page_url(path, shelf.model.level))
+        write = partial(shelf.write_sidecars, files, self._site.page_url(path, shelf.model.level))
+        still = shelf.still(files)
+        if still is None:
+            write()
+        else:
+            group = Countdown(lambda: self._schedule.submit(Task(batch, write)))
+            self._deliveries.order_still(batch, still, group)
 
     # --- Galleries ---
 
