@@ -72,7 +72,8 @@ def _rank(cookie: _Cookie) -> int:
 
 def _cookies_in(text: str) -> list[_Cookie]:
     """Return the cookies in a text, by the first form that fits."""
-    if text.lstrip("\ufeff \t\r\n").startswith(("[", "{")):
+    text = text.strip("\ufeff \t\r\n")
+    if text.startswith(("[", "{")):
         return list(_of_json(text))
     if "Netscape HTTP Cookie File" in text:
         return list(_of_table(text))

@@ -30,7 +30,7 @@ _TABLE: dict[str, list[str]] = json.loads(read_data("links.json"))
 USER_PARTS = ("models", "images", "videos", "posts")
 _EDGES = " \t\"'`<>()[]{}*_~|,;.:!?…“”‘’«»「」『』【】（）《》〈〉、。，；：！？"
 _LINK_CHARACTER = r"[^\s\"'<>`|\\^{}\u3000-\u303f\uff01-\uff0f\uff1a-\uff20\uff3b-\uff40\uff5b-\uff65“”‘’«»…]"
-_SCHEME = r"(?<![a-z])(?:h?t?tps?|hxxps?)(?::/*|/+)"
+_SCHEME = r"(?:https?|(?<![a-z])(?:t?tps?|hxxps?))(?::/*|/+)"
 _AIR = r"(?<![\w:@/.-])(?:(?:urn|air):)*(?:[\w.-]+:[\w.-]+:)?civitai:(?=[0-9])[\w.@+:-]*"
 # Paths of the site with an id, each with what its query may narrow.
 _NUMBERED: tuple[tuple[Kind, str], ...] = (
@@ -94,9 +94,9 @@ def links_in(text: str, site: str = "") -> Iterator[str]:
         yield _without_end(found[0])
 
 
-def without_links(text: str, site: str = "") -> str:
-    """Return the text without its links and AIR."""
-    return _anywhere(site).sub(" ", unescaped(text))
+def texts_between(text: str, site: str = "") -> list[str]:
+    """Return what stands before, between and behind the links and AIR of a text."""
+    return _anywhere(site).split(unescaped(text))
 
 
 def begins_with_link(word: str, site: str = "") -> bool:

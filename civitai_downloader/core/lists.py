@@ -12,8 +12,8 @@ from typing import BinaryIO
 from ..util.errors import UsageError
 from ..util.media import not_text
 from ..util.text import decode_text, printable, scrub, split_words, without_comment
-from .links import Found, Refusal, begins_with_link, links_in, read_word, trimmed, without_links
-from .parameters import looks_like_version, unescaped
+from .links import Found, Refusal, begins_with_link, links_in, read_word, texts_between, trimmed
+from .parameters import names_version, unescaped
 from .targets import Target
 
 MOST_BYTES = 64 << 20
@@ -141,18 +141,18 @@ def read_line(text: str, site: str = "", *, users: bool = False) -> Reading:
     whole = read_word(first, site, users=users)
     is_link = begins_with_link(trimmed(first), site)
     if whole is None and not is_link:
-        return _reading(_links(text, site), without_links(text, site))
+        return _reading(_links(text, site), texts_between(text, site))
     behind = words[1:]
     cut = next((place for place, word in enumerate(behind) if _OPTION.match(word)), len(behind))
     options = tuple(behind[cut:])
     further = _links(" ".join(behind), site)
     if is_link:
-        return _reading([*_first_links(first, whole, words[0], site), *further], without_links(plain, site), options)
+        return _reading([*_first_links(first, whole, words[0], site), *further], texts_between(plain, site), options)
     if further and isinstance(whole, Target) and whole.kind in ("id", "hash", "user"):
-        return _reading(further, without_links(plain, site), options)  # before a link it is a label
+        return _reading(further, texts_between(plain, site), options)  # before a link it is a label
     if cut and isinstance(whole, Target) and whole.kind in ("id", "user"):
         return Reading(refused=(_NOT_ALONE,))
-    return _reading([(first, whole), *further], " ".join(behind[:cut]), options)
+    return _reading([(first, whole), *further], [" ".join(behind[:cut])], options)
 
 
 def _first_links(first: str, whole: Found | None, word: str, site: str) -> list[tuple[str, Found]]:
@@ -176,24 +176,29 @@ def _percent_decoded(text: str) -> str:
     return re.sub(r"(?i)%(3a|2f|3f|3d|26)", lambda code: chr(int(code[1], 16)), text)
 
 
-def _reading(found: Sequence[tuple[str, Found | None]], rest: str, options: tuple[str, ...] = ()) -> Reading:
-    """Put together what was found on a line; `rest` is the line without them, where a torn-off version may stand."""
+def _reading(
+    found: Sequence[tuple[str, Found | None]], around: Sequence[str], options: tuple[str, ...] = ()
+) -> Reading:
+    """Put together what was found on a line; `around` is what stands beside the links.
+
+    A model beside one of its versions is what that version is shown as.
+    """
     targets = {word: meaning for word, meaning in found if isinstance(meaning, Target)}
     refusals = [meaning for _, meaning in found if isinstance(meaning, Refusal)]
     refused = [each.reason for each in refusals if each.kind == "damaged" or not targets]
     narrow = {target.id for target in targets.values() if target.kind == "model" and target.version}
     wide = {word for word, target in targets.items() if target.kind == "model" and not target.version}
-    if wide and not narrow and _has_torn_version(rest):
+    if any(targets[word].id not in narrow for word in wide) and _has_torn_version(around):
         refused.append("A version stands on the line, but not in the link; join them.")
-        targets = {word: target for word, target in targets.items() if word not in wide}
+        narrow |= {targets[word].id for word in wide}
     kept = tuple((word, target) for word, target in targets.items() if word not in wide or target.id not in narrow)
     return Reading(kept, options, tuple(dict.fromkeys(refused)))
 
 
-def _has_torn_version(rest: str) -> bool:
-    """Return whether what is left of a line without its links names a version."""
-    named = re.finditer(r"([A-Za-z_-]{3,40})[^\w\n]{0,3}[=:][^\w\n]{0,3}[0-9]", rest)
-    return "modelversionid" in rest.lower() or any(looks_like_version(each[1]) for each in named)
+def _has_torn_version(texts: Sequence[str]) -> bool:
+    """Return whether what stands around the links of a line names a version, or is the rest of a torn link."""
+    glued = (re.match(r"[^\s=]{1,60}=[^\s\w]{0,2}[0-9]|\s*[?&]\w", text) for text in texts[1:])
+    return any(map(names_version, texts)) or any(glued)
 
 
 def written(word: str, options: Sequence[str] = ()) -> str:

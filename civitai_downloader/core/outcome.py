@@ -16,7 +16,7 @@ from .. import __version__
 from ..util.clock import Clock
 from ..util.errors import Failure
 from ..util.files import disk_errors, on_one_line, replace_file, sha256_of, size_of, write_file
-from ..util.names import real_path
+from ..util.names import long_path, real_path
 from ..util.text import decode_text, printable, scrub, utf8
 from .catalogue import unless_archived
 from .choice import choose_versions
@@ -107,9 +107,9 @@ def write_outcome(run: Run, library: Library, words: Sequence[str], unused: Unus
     """
     mine = [batch for batch in run.ledger.batches if batch.library is library]
     if library is not _main_library(run):
-        unused = Unused()
+        unused = Unused(lists=unused.lists)
     write_report(library.root / "report.json", _report(run, mine, unused), mine)
-    left = _read_failed(library.root / "failed.txt").without(mine, unused)
+    left = _read_failed(library.folder / "failed.txt").without(mine, unused)
     blocks = {**left.targets, **_failed_blocks(mine)}
     comments = [*left.comments, *(_comment_on(problem) for problem in unused.problems if problem.line)]
     failed = "\n".join([*(f"{why}\n{line}\n" if why else f"{line}\n" for line, why in blocks.items()), *comments])
@@ -181,12 +181,16 @@ _BEHIND = "#: "
 class _FailedList:
     """What stands in a `failed.txt`: its lines, each with the comment that says why, and comments on unused lines."""
 
+    place: str
     targets: Mapping[str, str]
     comments: Sequence[str]
 
     def without(self, batches: Sequence[Batch], unused: Unused) -> _FailedList:
-        """Return what is left after a run: targets that were not part of it, comments on lists it has not read."""
-        settled = {batch.entry.source for batch in batches} | {problem.text for problem in unused.problems}
+        """Return what is left after a run: targets that were not part of it, comments on lists it has not read.
+
+        If the run has read this list itself, all of its targets were part of it.
+        """
+        settled = self.targets if self.place in unused.lists else {batch.entry.source for batch in batches}
         targets = {line: why for line, why in self.targets.items() if line not in settled}
         places = ((_UNUSED.match(comment), comment) for comment in self.comments)
         return _FailedList(
@@ -195,7 +199,7 @@ class _FailedList:
 
 
 def _read_failed(path: Path) -> _FailedList:
-    lines = decode_text(path.read_bytes()).splitlines() if path.is_file() else []
+    lines = decode_text(long_path(path).read_bytes()).splitlines() if long_path(path).is_file() else []
     targets: dict[str, str] = {}
     comments, above = list[str](), list[str]()
     for line in lines:
@@ -207,7 +211,7 @@ def _read_failed(path: Path) -> _FailedList:
             if line:
                 targets[line] = "\n".join(above)
             above = []
-    return _FailedList(targets, comments)
+    return _FailedList(str(path.absolute()), targets, comments)
 
 
 def _comment_on(problem: Problem) -> str:

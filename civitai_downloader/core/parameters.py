@@ -18,6 +18,9 @@ from .targets import MAX_ID
 TRAITS = ("type", "format", "size", "fp")
 _SPELLED = {"modelversionid": "modelVersionId", "fileid": "fileId"}
 _HARMLESS = frozenset(re.sub("[^a-z0-9]", "", name.lower()) for name in json.loads(read_data("links.json"))["harmless"])
+_PLACE = "#"
+_NUMBERED = re.compile(r"([A-Za-z_-]{3,40})[\"']?[=:][\"' ]{0,2}[0-9]{3}")
+_VERSION_WORD = re.compile(r"[a-z0-9_]{0,20}(?:vers|ersi|rsio|sion|odel)[a-z0-9_]{3,20}", re.I)
 _VALUE_ENDS = frozenset(" \t\r\n\v\f\0,;:!?*|/\\()[]{}<>\"'`&#")
 # Punctuation that is typed in full width, as in Chinese and Japanese text; letters and digits are left alone.
 _FULL_WIDTH = {0xFF00 + code - 0x20: code for code in range(0x21, 0x7F) if not chr(code).isalnum()}
@@ -69,21 +72,22 @@ def read_id(text: str) -> tuple[int, str] | None:
 def pieces(tail: str) -> Iterator[tuple[str, str]]:
     """Yield the parameters in what follows the path of a link, by their names in plain lower-case letters.
 
-    Of the path itself only what has a `=` counts; behind a lost `?` it may hold a parameter.
+    Of the path itself only what has a `=` counts; behind a lost `?` it may hold a parameter. Of what follows a `#` a
+    word without `=` is a place on the page.
     """
-    path, *query = re.split(r"[?&#;]", tail)
-    for piece in (*(part for part in re.split(r"[/,|\s]", path) if "=" in part), *query):
-        name, sign, value = piece.partition("=")
+    path, *query = re.split(r"(?=[?&#;])", tail)
+    for piece in (*(f"/{part}" for part in re.split(r"[/,|\s]", path) if "=" in part), *query):
+        name, sign, value = piece[1:].partition("=")
         plain = re.sub("[^a-z0-9]", "", name.lower())
         if plain or value:
-            yield plain.removeprefix("amp") or plain, value if sign else ""
+            yield plain.removeprefix("amp") or plain, value if sign else _PLACE if piece[0] == "#" else ""
 
 
 def read_parameters(tail: str, wanted: Sequence[str], enough: str) -> Parameters:
     """Return what the text behind an id narrows. `wanted` are the names that count for the kind of link.
 
     Raises UsageError where one is there and can't be read, where several contradict each other, and where something
-    unknown may be one that was damaged. Where `enough` was read, an unknown number is no such doubt.
+    unknown may be one that was damaged. Where `enough` was read, an unknown word or number is no such doubt.
     """
     values: dict[str, list[str]] = {}
     doubtful = ""
@@ -93,11 +97,12 @@ def read_parameters(tail: str, wanted: Sequence[str], enough: str) -> Parameters
         elif name not in _HARMLESS:
             if _resembles(name, value, wanted):
                 raise _unreadable(name)
-            if re.search("[0-9]", value) or name.isdigit():
+            if not value or re.search("[0-9]", name + value):
                 doubtful = doubtful or name or value
     read = {name: _read_all(name, given) for name, given in values.items()}
     plain = re.sub("[^a-z0-9]", "", tail.lower())
-    if plain.count("modelversionid") > len(values.get("modelversionid", ())):
+    is_lost = enough == "modelversionid" and enough not in read and names_version(tail)
+    if is_lost or plain.count("modelversionid") > len(values.get("modelversionid", ())):
         raise _unreadable("modelversionid")
     if doubtful and enough not in read:
         raise UsageError(f"The link has the unknown parameter {printable(doubtful)[:40]!r}; write the link without it.")
@@ -111,13 +116,18 @@ def _resembles(name: str, value: str, wanted: Sequence[str]) -> bool:
     if "versionid" in name or any(each in name for each in wanted if len(each) > 4):
         return True
     alike = (SequenceMatcher(None, name[:40], each, autojunk=False).ratio() >= 0.6 for each in wanted)
-    return any(alike) or (bool(name) and not value and any(each.startswith(name) for each in wanted))
+    return any(alike) or (value in ("", _PLACE) and any(each.startswith(name or "?") for each in wanted))
 
 
-def looks_like_version(name: str) -> bool:
-    """Return whether a word may be `modelVersionId`, or what damage has left of it."""
-    plain = re.sub("[^a-z0-9]", "", name.lower())
-    return "versionid" in plain or SequenceMatcher(None, plain[:40], "modelversionid", autojunk=False).ratio() >= 0.75
+def names_version(text: str) -> bool:
+    """Return whether a text holds the word `modelVersionId`, or what damage has left of it."""
+    numbered = (_is_like_version(found[1], 0.6) for found in _NUMBERED.finditer(text))
+    return any(numbered) or any(_is_like_version(found[0], 0.72) for found in _VERSION_WORD.finditer(text))
+
+
+def _is_like_version(name: str, least: float) -> bool:
+    plain = re.sub("[^a-z]", "", name.lower())
+    return "versionid" in plain or SequenceMatcher(None, plain[:40], "modelversionid", autojunk=False).ratio() >= least
 
 
 def _read_all(name: str, values: Sequence[str]) -> str:
