@@ -21,8 +21,8 @@ STANDARD_INPUT = "-"
 _INVISIBLE = "\ufeff\u200b \t\0"
 _OPTION = re.compile(r"--?[A-Za-z]")
 _BULLETS = re.compile(r"\A\s*(?:(?:[-*+•·–—>]|[0-9]{1,4}[.)]|\[[ xX]?\])\s+)+")
-_EMBEDDED = re.compile(r"!\[[^\]]*\]\([^)\s]*\)|<(?:img|source|video)\b[^>]*>", re.I)
-_MARKDOWN = re.compile(r"\[[^\[\]]*\]\(\s*<?(?=\S*civ(?:it|arch)[a-z]*\.)", re.I)
+_EMBEDDED = re.compile(r"!\[[^\[\]]{0,500}\]\([^()\s]{0,2000}\)|<(?:img|source|video)\b[^<>]{0,4000}>", re.I)
+_MARKDOWN = re.compile(r"\[[^\[\]]{0,2000}\]\(\s?<?(?=\S{0,30}civ(?:it|arch)[a-z]*\.)", re.I)
 _ANCHOR_TEXT = re.compile(r"(?<=>)[^<>]*(?=</a>)", re.I)
 _LABELLED_HASH = re.compile(r"\W*(sha-?256|auto-?v[123]|blake3|crc32|hash)\W{1,3}([0-9a-f]{8,64})\W*", re.I)
 _NOT_ALONE = "Words follow a bare number or name; let it stand alone, or put a name with blanks in quotes."

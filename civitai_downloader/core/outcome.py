@@ -194,7 +194,7 @@ class _FailedList:
         targets = {line: why for line, why in self.targets.items() if line not in settled}
         places = ((_UNUSED.match(comment), comment) for comment in self.comments)
         return _FailedList(
-            targets, [comment for found, comment in places if found and found["place"] not in unused.lists]
+            self.place, targets, [comment for found, comment in places if found and found["place"] not in unused.lists]
         )
 
 

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
+from functools import lru_cache
 from html import unescape
 from urllib.parse import unquote
 
@@ -83,7 +84,7 @@ def pieces(tail: str) -> Iterator[tuple[str, str]]:
             yield plain.removeprefix("amp") or plain, value if sign else _PLACE if piece[0] == "#" else ""
 
 
-def read_parameters(tail: str, wanted: Sequence[str], enough: str) -> Parameters:
+def read_parameters(tail: str, wanted: tuple[str, ...], enough: str) -> Parameters:
     """Return what the text behind an id narrows. `wanted` are the names that count for the kind of link.
 
     Raises UsageError where one is there and can't be read, where several contradict each other, and where something
@@ -111,7 +112,8 @@ def read_parameters(tail: str, wanted: Sequence[str], enough: str) -> Parameters
     return Parameters(numbers["modelversionid"], numbers["fileid"], traits)
 
 
-def _resembles(name: str, value: str, wanted: Sequence[str]) -> bool:
+@lru_cache
+def _resembles(name: str, value: str, wanted: tuple[str, ...]) -> bool:
     """Return whether a name may be a wanted one that was cut or mistyped."""
     if "versionid" in name or any(each in name for each in wanted if len(each) > 4):
         return True
