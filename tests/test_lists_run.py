@@ -350,3 +350,17 @@ def test_a_value_of_an_option_that_was_torn_is_an_error(run: Runner, capsys: Cap
 def test_options_hold_for_every_link_of_a_line(run: Runner, out: Path, lora: FakeModel) -> None:
     assert run("--no-gallery", lines=["https://civitai.com/models/10001 Paper -> Lantern --latest  a title"]) == 0
     assert names_on_disk(out) == {newest(lora).files[0].name.removesuffix(".safetensors")}
+
+
+def test_an_input_of_the_command_may_hold_words_and_several_links(
+    run: Runner, site: FakeCivitai, out: Path, capsys: Captured
+) -> None:
+    first, second = add_model(site.world, "lantern").model.id, add_model(site.world, "second").model.id
+    links = [f"https://civitai.com/models/{number}" for number in (first, second)]
+    assert run(f"two: {links[0]}, {links[1]}", "--no-gallery") == 0
+    assert names_on_disk(out) == {"lantern", "second"}
+    site.forget()
+    assert run(" ".join(links), f"[x]({links[0]})", "--no-gallery") == 0
+    assert not site.requests
+    assert run(f"{links[0]}?modelVersionId=x") == 2
+    assert "can't be read" in capsys.readouterr().err

@@ -12,7 +12,7 @@ from typing import Any
 from ..util.errors import UsageError
 from ..util.text import host_of
 from .library import check_writable
-from .links import Refusal, begins_with_link, read_word, trimmed
+from .links import Refusal, links_in, read_word
 from .lists import STANDARD_INPUT, Problem, Reading, Unused, parse_list, read_line, read_list, written
 from .settings import Settings
 from .targets import Entry, Target, user_link
@@ -42,16 +42,16 @@ class Inputs:
     def add_word(self, word: str) -> None:
         """Add an INPUT of the command: a link or an id, else a list file."""
         is_file = "://" not in word and "/" in word and os.path.isfile(word)
-        meaning = None if is_file or word == STANDARD_INPUT else read_word(word, self._settings.site)
-        if isinstance(meaning, Target):
-            self._add(Reading(((word, meaning),)), Problem("", 0, word, ""))
-        elif isinstance(meaning, Refusal):
-            self.problems.append(Problem("", 0, word, meaning.reason))
-        elif not is_file and begins_with_link(trimmed(word), self._settings.site):
-            self._add(read_line(word, self._settings.site), Problem("", 0, word, ""))
+        is_list = is_file or word == STANDARD_INPUT
+        meaning = None if is_list else read_word(word, self._settings.site)
+        links = [] if is_list else list(links_in(word, self._settings.site))
+        problem = Problem("", 0, word, "This is not a link to a model, user, post or picture; check it.")
+        if isinstance(meaning, Target) and len(links) < 2:
+            self._add(Reading(((word, meaning),)), problem)
+        elif links or isinstance(meaning, Refusal):
+            self._add(read_line(word, self._settings.site), problem)
         elif "://" in word:
-            reason = "This is not a link to a model, user, post or picture; check it."
-            self.problems.append(Problem("", 0, word, reason))
+            self.problems.append(problem)
         else:
             self.add_list(word)
 
