@@ -131,6 +131,7 @@ def test_what_follows_a_version_does_not_hide_it(end: str) -> None:
         *("?tab=modelVersionId%3D20001", "?fileId=30001"),
         *("?modelVersionId=20001%zz", "?id=20001"),
         *("?modelVersionId=99999999999", "?modelVersionId=20001&fileId=abc", "?modelVersionId=20001&fileId=", "abc"),
+        *(" @20001", "@20001", "_20001"),
         *("/versions/abc", "/slug?modelVersionId=x", "?modelVersionId=２０００１"),
     ],
 )  # fmt: skip
@@ -167,7 +168,17 @@ def test_a_download_link_loses_nothing_that_chooses_a_file(query: str, traits: t
 
 @pytest.mark.parametrize(
     "air",
-    ["10001@", "10001@abc", "10001@20001abc", "10001@20001+", "10001@20001+x", "10001+30001", "10001abc", "10001@0"],
+    [
+        "10001@",
+        "10001@abc",
+        "10001@20001abc",
+        "10001@20001+",
+        "10001@20001+x",
+        "10001+30001",
+        "10001abc",
+        "10001@0",
+        "10001%zz",
+    ],
 )
 def test_a_damaged_air_is_refused(air: str) -> None:
     reading = read_line(f"urn:air:sdxl:lora:civitai:{air}")

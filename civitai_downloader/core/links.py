@@ -31,7 +31,7 @@ USER_PARTS = ("models", "images", "videos", "posts")
 _EDGES = " \t\"'`<>()[]{}*_~|,;.:!?…“”‘’«»「」『』【】（）《》〈〉、。，；：！？"
 _LINK_CHARACTER = r"[^\s\"'<>`|\\^{}\u3000-\u303f\uff01-\uff0f\uff1a-\uff20\uff3b-\uff40\uff5b-\uff65“”‘’«»…]"
 _SCHEME = r"(?:https?|(?<![a-z])(?:t?tps?|hxxps?))(?::/*|/+)"
-_AIR = r"(?<![\w:@/.-])(?:(?:urn|air):)*(?:[\w.-]+:[\w.-]+:)?civitai:(?=[0-9])[\w.@+:-]*"
+_AIR = r"(?<![\w:@/.-])(?:(?:urn|air):)*(?:[\w.-]+:[\w.-]+:)?civitai:(?=[0-9])[\w.@+:%-]*"
 # Paths of the site with an id, each with what its query may narrow.
 _NUMBERED: tuple[tuple[Kind, str], ...] = (
     ("version", r"/+(?:api/+)?download/+(?P<training>training-data|models)/+"),
@@ -173,7 +173,7 @@ def _read_numbered(kind: Kind, download: str, text: str) -> Target:
     number, tail = whole
     if kind not in ("model", "version"):
         return Target(kind, id=number)
-    if kind == "model" and (inner := re.match(r"/+versions?/+(.*)", tail, re.I | re.S)):
+    if kind == "model" and (inner := re.match(r"/+(?:model-?)?versions?/+(.*)", tail, re.I | re.S)):
         named = read_id(inner[1])
         if named is None:
             raise _Damaged("The link is damaged: it has no whole id of a version. Copy the link again.")
@@ -325,7 +325,9 @@ def _read_short(word: str) -> Target | None:
 def _read_air(word: str) -> Target:
     """Return the model, version or file of an AIR; a layer and a format say nothing more. Raises UsageError."""
     found = re.fullmatch(
-        r".*?civitai:([0-9]+)(?:@([0-9]+))?(?:\+([0-9]+))?(?::[\w-]+)?(?:\.[a-z]\w*)?[^\w@+]*", word, re.I | re.S
+        r".*?civitai:([0-9]+)(?:@([0-9]+))?(?:\+([0-9]+))?(?::[\w-]+)?(?:\.[a-z]\w*)?[^\w@+]*",
+        decoded(word),
+        re.I | re.S,
     )
     if not found or (found[3] and not found[2]):
         raise _Damaged("The AIR is damaged: its ids can't be read. Copy it again.")

@@ -173,7 +173,7 @@ def _links(text: str, site: str) -> list[tuple[str, Found]]:
 
 def _percent_decoded(text: str) -> str:
     """Return the text with the links decoded that stand inside another link's query."""
-    return re.sub(r"(?i)%(3a|2f|3f|3d|26)", lambda code: chr(int(code[1], 16)), text)
+    return re.sub(r"(?i)%(3a|2f|3f|3d|26|40)", lambda code: chr(int(code[1], 16)), text)
 
 
 def _reading(
@@ -197,7 +197,7 @@ def _reading(
 
 def _has_torn_version(texts: Sequence[str]) -> bool:
     """Return whether what stands around the links of a line names a version, or is the rest of a torn link."""
-    glued = (re.match(r"[^\s=]{1,60}=[^\s\w]{0,2}[0-9]|\s*[?&]\w", text) for text in texts[1:])
+    glued = (re.match(r"[^\s=]{1,60}=[^\s\w]{0,2}[0-9]|\s*[?&@]\w", text) for text in texts[1:])
     return any(map(names_version, texts)) or any(glued)
 
 

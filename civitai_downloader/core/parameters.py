@@ -76,8 +76,9 @@ def pieces(tail: str) -> Iterator[tuple[str, str]]:
     Of the path itself only what has a `=` counts; behind a lost `?` it may hold a parameter. Of what follows a `#` a
     word without `=` is a place on the page.
     """
-    path, *query = re.split(r"(?=[?&#;])", tail)
-    for piece in (*(f"/{part}" for part in re.split(r"[/,|\s]", path) if "=" in part), *query):
+    path = re.split(r"[?&#]", tail, maxsplit=1)[0]
+    in_path = (f"/{part}" for part in re.split(r"[/,;|\s]", path) if "=" in part)
+    for piece in (*in_path, *filter(None, re.split(r"(?=[?&#;])", tail[len(path) :]))):
         name, sign, value = piece[1:].partition("=")
         plain = re.sub("[^a-z0-9]", "", name.lower())
         if plain or value:
