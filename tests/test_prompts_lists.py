@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections.abc import Iterable
 from itertools import combinations
 from pathlib import Path
 
 import pytest
 
-from civitai_downloader.core.prompts import WORD_LISTS, Filters, parse_word_list, split_prompt, words_of
+from civitai_downloader.core.prompts import WORD_LISTS, Filters, split_prompt
+from civitai_downloader.core.wordlists import parse_word_list, words_of
 from tests.conftest import Runner, files_under, one_file
 from tests.fake_civitai import FakeCivitai, FakeModel
 from tests.helpers import Captured, add_model, read_json
@@ -22,11 +24,11 @@ PROMPT = "masterpiece, 1girl, red dress, nude, lantern"
 
 
 def tags(prompt: str) -> list[str]:
-    return split_prompt(prompt)[1::2]
+    return split_prompt(prompt).parts[1::2]
 
 
-def is_part(short: list[str], long: list[str]) -> bool:
-    """Return whether the tags stand in the other list in the same order."""
+def is_part(short: Iterable[str], long: Iterable[str]) -> bool:
+    """Return whether the words are among the others, in the same order."""
     rest = iter(long)
     return all(tag in rest for tag in short)
 
@@ -170,7 +172,8 @@ def test_real_prompts_pass_the_default_lists(defaults: Filters) -> None:
     assert len(found) == 600
     for raw in found:
         bare, clothed = defaults.apply(raw)
-        assert all(is_part(short, long) for short, long in combinations([tags(bare), tags(clothed), tags(raw)], 2))
+        words = [words_of(text)[1:-1] for text in (bare, clothed, raw)]
+        assert all(is_part(short, long) for short, long in combinations(words, 2))
         assert defaults.apply(bare) == (bare, bare)
         assert defaults.apply(clothed) == (bare, clothed)
         assert not re.search(r"\bmasterpiece\b", bare, re.I)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import logging
+from array import array
+from collections import deque
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -19,9 +22,24 @@ from .library import Record
 from .pages import image_facts, keep_known, read_prompt, with_generation
 from .prompts import Filters
 from .shelf import Album
-from .site import Site
+from .site import BATCH, Site
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(eq=False)
+class Silent:
+    """The pictures of an album of which no list told how they were made; those before `next` have been asked for."""
+
+    batch: Batch
+    album: Album
+    ids: array[int] = field(default_factory=lambda: array("q"))
+    next: int = 0
+
+    @property
+    def is_done(self) -> bool:
+        """Whether all of them have been asked for."""
+        return self.next == len(self.ids)
 
 
 class Pictures:
@@ -32,18 +50,20 @@ class Pictures:
     def __init__(self, site: Site, filters: Filters, deliveries: Deliveries) -> None:
         self._site, self._filters, self._deliveries, self._schedule = site, filters, deliveries, deliveries.schedule
         self._refusals = 0
+        self._silent: deque[Silent] = deque()
 
     def bring_album(
         self, batch: Batch, album: Album, note: Callable[[dict[str, Any]], object] = lambda item: None
     ) -> Steps:
         """Bring home every picture of an album with its prompt, page by page; `note` is called with each."""
+        silent = Silent(batch, album)
         for page in album.pages:
             for item in page:
-                self._bring_picture(batch, album, item)
+                self._bring_picture(batch, album, item, silent)
                 note(item)
             yield
 
-    def _bring_picture(self, batch: Batch, album: Album, item: Mapping[str, Any]) -> None:
+    def _bring_picture(self, batch: Batch, album: Album, item: Mapping[str, Any], silent: Silent) -> None:
         """Bring one picture: its prompt, its bytes, what it was made with, and later what its list does not say."""
         image, settings = read_image(item), batch.entry.settings
         if image is None:
@@ -58,8 +78,7 @@ class Pictures:
             self._deliveries.order(batch, album.wanted(image, batch.library, batch.entry.source))
         is_explained = flat_meta(item.get("meta")) is not None and not settings.full_metadata
         if not is_explained and not batch.library.succeeded(("meta", str(image.id))):
-            ask, name = partial(self._ask_generation, batch, album, image.id), f"{album.name}: picture {image.id}"
-            self._schedule.submit(Task(batch, ask, name, late=True))
+            self._ask_later(silent, image.id)
         if album.bring_resources is not None:
             facts = read_prompt(batch.library.at(path))
             album.bring_resources(versions_used(facts, checkpoints=settings.checkpoints))
@@ -75,19 +94,48 @@ class Pictures:
 
     # --- How a picture was made ---
 
-    def _ask_generation(self, batch: Batch, album: Album, image_id: int) -> None:
-        """Ask how a picture was made; after three refusals in a row nothing more is asked in this run."""
-        if self._refusals >= self.MOST_REFUSALS:
-            return
-        library, key = batch.library, ("meta", str(image_id))
-        path = album.prompt_path(image_id, library)
-        try:
-            answer = self._site.trpc("image.getGenerationData", {"id": image_id}, keep=False)
-        except Failure as failure:
-            self._count_refusal(failure)
-            if failure.reason != "gone":
-                library.record(key, Record("failed", path), source=batch.entry.source, reason=str(failure))
-                raise
+    def _ask_later(self, album: Silent, image_id: int) -> None:
+        """Ask how a picture was made when nothing is left to be listed."""
+        if not album.ids:
+            self._silent.append(album)
+            self._schedule.submit(Task(album.batch, partial(self._ask_generation, album), late=True))
+        album.ids.append(image_id)
+
+    def _ask_generation(self, album: Silent) -> Steps:
+        """Ask how the pictures of an album were made, 20 at a time; the next albums fill up the last request.
+
+        After three refusals in a row nothing more is asked in this run.
+        """
+        while not album.is_done and self._refusals < self.MOST_REFUSALS:
+            group = self._next_group()
+            answers = self._site.trpc_batch("image.getGenerationData", [{"id": image_id} for _, image_id in group])
+            for silent, image_id in group:
+                if self._refusals < self.MOST_REFUSALS:
+                    keep = partial(self._keep_generation, silent, image_id, next(answers))
+                    self._schedule.do(Task(silent.batch, keep, f"{silent.album.name}: picture {image_id}"))
+            yield
+
+    def _next_group(self) -> list[tuple[Silent, int]]:
+        """Take the pictures for one request from the albums that wait."""
+        group: list[tuple[Silent, int]] = []
+        while self._silent and len(group) < BATCH:
+            silent = self._silent[0]
+            ids = silent.ids[silent.next : silent.next + BATCH - len(group)]
+            group += [(silent, image_id) for image_id in ids]
+            silent.next += len(ids)
+            if silent.is_done:
+                self._silent.popleft()
+        return group
+
+    def _keep_generation(self, silent: Silent, image_id: int, answer: dict[str, Any] | Failure) -> None:
+        """Write what the site told of a picture into its `.txt`. Raises Failure if it told nothing."""
+        batch, album, key = silent.batch, silent.album, ("meta", str(image_id))
+        library, path = batch.library, album.prompt_path(image_id, batch.library)
+        if isinstance(answer, Failure):
+            self._count_refusal(answer)
+            if answer.reason != "gone":
+                library.record(key, Record("failed", path), source=batch.entry.source, reason=str(answer))
+                raise answer
             answer = {}
         self._refusals = 0
         facts = with_generation(read_prompt(library.at(path)), answer, self._filters)

@@ -5,155 +5,195 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
 from ..util.errors import UsageError
 from ..util.text import decode_text, read_named
+from .rejoin import BARS, CLOSING, COLONS, OPENING, PAIRS, Place, rejoin
+from .sentences import MOST_IN_A_TAG, is_sentence, without_phrases
+from .wordlists import BREAKS, COMMAS, NAME, NUMBER, WordList, count_words, parse_word_list, words_of
 
+# Rewrites the prompts on disk when the rules of this file, of `sentences` or of `wordlists` have changed.
+RULES = 2
 WORD_LISTS = ("sex", "clothes", "etc")
-_COMMAS, _BREAKS = ",，、", "\n\r\v\f\x85\u2028\u2029"
-_COMMA, _HARD = re.compile(f"[{_COMMAS}]"), re.compile(f"[{_BREAKS}]|BREAK")
-_PAIRS = {"(": ")", "[": "]", "{": "}", "（": "）", "［": "］", "｛": "｝"}
-_NAME = re.compile(f"<[^\\W\\d_][^<>{_BREAKS}]*>")
+_COMMA, _HARD = re.compile(f"[{COMMAS}]"), re.compile(f"[{BREAKS}]|BREAK")
 _TOKEN = re.compile(
-    rf"\\[()\[\]{{}}\\]|(?P<name>{_NAME.pattern})|(?P<open>[(\[{{（［｛])|(?P<close>[)\]}}）］｝])"
-    rf"|(?P<cut>[{_COMMAS}{_BREAKS}]|\bBREAK\b)"
+    rf"\\\\|(?P<name>{NAME.pattern})|(?P<open>{OPENING})|(?P<close>{CLOSING})|(?P<mark>[{BARS}{COLONS}])"
+    rf"|(?P<cut>[{COMMAS}{BREAKS}]|\bBREAK\b)"
 )
 _TAG = re.compile(r"\S(?:.*\S)?", re.S)
+_BRACKET, _BRACKETS = re.compile(OPENING), re.compile(rf"(?:{OPENING}|{CLOSING}|\s)+")
+_WEIGHT = re.compile(rf"\s*{NUMBER}\s*")
 
 
-def split_prompt(prompt: str) -> list[str]:
-    """Return separator, tag, separator, …, tag, separator; joined they are the prompt again, byte for byte.
+# --- Splitting ------------------------------------------------------------------------------------
 
-    Commas (also `，` and `、`) separate unless they stand in brackets; line breaks and the word `BREAK` always do. A
-    name in angle brackets (`<lora:…>`) is a tag of its own. A bracket that is escaped, or has no partner before the
-    next line break or `BREAK`, is an ordinary character; so is a `<` that doesn't begin a name.
+
+@dataclass(frozen=True)
+class Split:
+    """A prompt cut up: separator, tag, separator, …, tag, separator; joined they are the prompt again, byte for byte.
+
+    `items` has a number for each tag. Those before and behind a group of several tags share it if they and the group
+    stand together without a comma; it is empty where there is no such group.
     """
-    parts, at = [], 0
-    for start, end in _stretches(prompt):
-        if tag := _TAG.search(prompt, start, end):
+
+    parts: list[str]
+    items: list[int]
+
+
+def split_prompt(prompt: str) -> Split:
+    """Cut a prompt into tags and what separates them.
+
+    Commas (also `，` and `、`), line breaks and the word `BREAK` separate, in brackets too. Brackets around several
+    tags belong to the separators, with their weight, and so do the `|` and `:` between alternatives in brackets;
+    brackets within a tag, or around one, belong to it. A name in angle brackets (`<lora:…>`) is a tag of its own. A
+    bracket without a partner is an ordinary character; so is a `<` that doesn't begin a name.
+    """
+    tokens = list(_TOKEN.finditer(prompt))
+    partners = _partners(tokens)
+    cuts = _cuts(prompt, tokens, partners)
+    groups = _groups(tokens, partners, cuts)
+    parts: list[str] = []
+    items: list[int] = []
+    outer: list[int] = []
+    at, end, last, item = 0, 0, "", 0
+    for index, token in enumerate(tokens):
+        if not (cuts[index] or index in groups):
+            continue
+        kind, stop = token.lastgroup or "", token.start()
+        if tag := _TAG.search(prompt, end, _before_weight(prompt, end, stop, last) if kind == "close" else stop):
             parts += [prompt[at : tag.start()], tag.group()]
+            items.append(item)
             at = tag.end()
-    return [*parts, prompt[at:]]
+        end, last = token.end(), kind
+        if kind == "name":
+            parts += [prompt[at:stop], token.group()]
+            items.append(-1)
+            at = end
+        if kind == "open":
+            outer.append(item)
+        item = outer.pop() if kind == "close" and outer else index + 1
+    if tag := _TAG.search(prompt, end):
+        parts += [prompt[at : tag.start()], tag.group()]
+        items.append(item)
+        at = tag.end()
+    return Split([*parts, prompt[at:]], items if groups else [])
 
 
-def _stretches(prompt: str) -> Iterator[tuple[int, int]]:
-    """Yield where each piece of text between separators begins and ends; some pieces are blank."""
-    cuts: list[re.Match[str]] = []
-    opened: list[tuple[str, int]] = []  # what closes a bracket, and how many cuts stand before it
-    waiting: Counter[str] = Counter()
-    for token in _TOKEN.finditer(prompt):
-        if token["open"]:
-            opened.append((_PAIRS[token[0]], len(cuts)))
-            waiting[_PAIRS[token[0]]] += 1
-        elif token["close"] and waiting[token[0]]:
-            closer = ""
-            while closer != token[0]:
-                closer, before = opened.pop()
-                waiting[closer] -= 1
-            del cuts[before:]
-        elif token["name"] or token["cut"]:
-            cuts.append(token)
-            if _HARD.fullmatch(token[0]):
-                opened, waiting = [], Counter()
-    at = 0
-    for cut in cuts:
-        yield at, cut.start()
-        at = cut.end()
-        if cut["name"]:
-            yield cut.span()
-    yield at, len(prompt)
+def _before_weight(prompt: str, start: int, end: int, last: str) -> int:
+    """Return where the text before a closing bracket ends: before the weight, which belongs to the bracket."""
+    colon = max(prompt.rfind(each, start, end) for each in COLONS)
+    if colon < 0 or not _WEIGHT.fullmatch(prompt, colon + 1, end):
+        return end
+    is_face = last == "cut" and not prompt[start:colon].strip() and "." not in prompt[colon:end]  # such as `:3`
+    return end if is_face else colon
 
 
-def _without(parts: Sequence[str], dropped: Sequence[bool]) -> str:
-    """Return a split prompt without the tags that are dropped."""
-    if dropped and all(dropped):
-        return ""
-    kept: list[str] = []
-    run = [parts[0]]
-    for tag, separator, drop in zip(parts[1::2], parts[2::2], dropped, strict=True):
-        if not drop:
-            kept += [_one_separator(run, first=not kept), tag]
-            run = []
-        run.append(separator)
-    return "".join([*kept, _one_separator(run, last=True)])
+def _partners(tokens: Sequence[re.Match[str]]) -> dict[int, int]:
+    """Return which brackets belong together, both ways."""
+    found: dict[int, int] = {}
+    opened: dict[str, list[int]] = {}
+    for index, token in enumerate(tokens):
+        if token.lastgroup == "open":
+            opened.setdefault(PAIRS[token.group()], []).append(index)
+        elif token.lastgroup == "close" and opened.get(token.group()):
+            start = opened[token.group()].pop()
+            found[start], found[index] = index, start
+    return found
 
 
-def _one_separator(run: Sequence[str], *, first: bool = False, last: bool = False) -> str:
-    """Join the separators around dropped tags: at most one comma stays, and every line break and `BREAK`."""
-    if len(run) == 1:
-        return run[0]
+def _cuts(prompt: str, tokens: Sequence[re.Match[str]], partners: Mapping[int, int]) -> list[bool]:
+    """Return which tokens separate by themselves: commas, breaks, names, and what stands between alternatives."""
+    cuts = [token.lastgroup in ("cut", "name") for token in tokens]
+    opened: list[int] = []
+    colons: dict[int, list[int]] = {}
+    for index, token in enumerate(tokens) if partners else ():
+        if token.lastgroup == "mark" and opened:
+            if token.group() in BARS:
+                cuts[index] = True
+            else:
+                colons[opened[-1]].append(index)
+        elif partners.get(index, 0) > index:
+            opened.append(index)
+            colons[index] = []
+        elif partners.get(index) in colons:
+            while opened[-1] != partners[index]:
+                del colons[opened.pop()]
+            found, when = colons.pop(opened.pop()), token.start()
+            # `[from:to:when]`, where either may be empty.
+            if token.group() == "]" and len(found) > 1 and _WEIGHT.fullmatch(prompt, tokens[found[-1]].end(), when):
+                cuts[found[-2]] = True
+    return cuts
+
+
+def _groups(tokens: Sequence[re.Match[str]], partners: Mapping[int, int], cuts: Sequence[bool]) -> Collection[int]:
+    """Return the brackets that stand around several tags."""
+    if not partners:
+        return ()
+    stretches = list(accumulate(cuts))
+    groups = {each for each, partner in partners.items() if stretches[each] != stretches[partner]}
+    # Where brackets cross, those of the same stretch are taken apart as well.
+    crossed: set[int] = set()
+    depth, stretch = 0, 0
+    for index in sorted(partners):
+        if stretches[index] != stretch:
+            depth, stretch = 0, stretches[index]
+        if index not in groups:
+            depth += 1 if tokens[index]["open"] else -1
+        elif depth:
+            crossed.add(stretch)
+    return groups | {index for index in partners if stretches[index] in crossed}
+
+
+# --- Putting together again ------------------------------------------------------------------------
+
+
+def _one_separator(run: Sequence[str], place: Place) -> str:
+    """Make one separator of those around dropped tags: at most one comma stays, and every line break and `BREAK`.
+
+    Where nothing is left before or behind them, only what the prompt itself began or ended with stays.
+    """
+    if place.edge and (place.first or place.last):
+        return run[0] if place.first else run[-1]
     hard = [each for each in run if _HARD.search(each)]
     if not hard:
-        return run[0] if first else run[-1] if last else next(filter(str.strip, run), ", ")
+        return run[0] if place.first else run[-1] if place.last else next(filter(str.strip, run), ", ")
     kept = hard[0] + _COMMA.sub("", "".join(hard[1:]))
-    if first or last:
+    if place.first or place.last:
         kept = _COMMA.sub("", kept)
     # A bracket may have been all that separated BREAK from its neighbour.
     kept = re.sub(r"\A(?=BREAK)|(?<=BREAK)(?=BREAK)|(?<=BREAK)\Z", " ", kept)
-    return kept.lstrip(" ") if first else kept.rstrip(" ") if last else kept
+    return kept.lstrip(" ") if place.first else kept.rstrip(" ") if place.last else kept
 
 
-# Thai, Lao, Burmese, Khmer, kana and Han are written without blanks; Korean ties its particles to the word.
-_TIED = (
-    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3041-\u30ff\u3400-\u9fff\uac00-\ud7af\U00020000-\U0003ffff"
-)
-_WORD = re.compile(rf"[{_TIED}]|[^\W{_TIED}]+|(?<=[{_TIED}]) (?=[{_TIED}])|[^\w\s]")
-_WEIGHT = re.compile(r"(?<=[^\s(\[{,]):\s*[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?=\s*(?:[)\]}>,|]|\Z))")
-_BLANK = re.compile(r"(?<=\[):|[()\[\]{}\\_\-\u2010-\u2015\u200b\ufeff\s\0]+")
-_COMMENT = re.compile(r"(?:^|(?<=\s))#[^\r\n]*")
+def _parts_of_sentences(tags: Sequence[str], items: Sequence[int]) -> list[int]:
+    """Return which tags stand before or behind a group in brackets and have many words only together with the rest."""
+    if len(set(items)) == len(items):
+        return []
+    words: Counter[int] = Counter()
+    for tag, item in zip(tags, items, strict=True):
+        words[item] += count_words(tag)
+    return [index for index, item in enumerate(items) if item >= 0 and words[item] > MOST_IN_A_TAG]
 
 
-def _folded(text: str) -> str:
-    """Return the text with `Ｄ`, `D` and `d` all alike.
-
-    It is normalized in pieces, because a long run of accents takes quadratic time.
-    """
-    pieces = (unicodedata.normalize("NFKC", text[at : at + 1000]) for at in range(0, len(text), 1000))
-    return "".join(pieces).casefold()
-
-
-def _bare_words(text: str) -> list[str]:
-    """Return the words of a folded text without weights, brackets and blanks."""
-    return _WORD.findall(_BLANK.sub(" ", _WEIGHT.sub(" ", text)).strip())
+def _loose_brackets(split: Split) -> list[tuple[int, int]]:
+    """Return the tags that are nothing but brackets without a partner, each with the tag beside which it stands."""
+    found = []
+    for index, tag in enumerate(split.parts[1::2] if split.items else ()):
+        if _BRACKETS.fullmatch(tag):
+            beside = [(index - 1, split.parts[2 * index]), (index + 1, split.parts[2 * index + 2])]
+            near = [each for each, separator in beside if not (_COMMA.search(separator) or _HARD.search(separator))]
+            found += [(index, each) for each in near[:1] if 0 <= each < len(split.items)]
+    return found
 
 
-def words_of(tag: str) -> tuple[str, ...]:
-    """Return the words of a tag between two edges (""); those of names in angle brackets come last, marked by a `<`."""
-    folded = _folded(tag)
-    names = [f"<{word}" for name in _NAME.findall(folded) for word in ("", *_bare_words(name[1:-1]))]
-    return ("", *_bare_words(_NAME.sub(" ", folded)), *names, "")
-
-
-class WordList:
-    """The entries of a list, each as a run of words; the time to match a tag does not grow with their number."""
-
-    def __init__(self, entries: Iterable[tuple[str, ...]] = ()) -> None:
-        self.entries = frozenset(entries)
-        self._lengths = sorted({len(words) for words in self.entries})
-
-    def matches(self, words: Sequence[str]) -> bool:
-        """Return whether the words of an entry stand in a row among those of a tag."""
-        runs = (tuple(words[at : at + length]) for length in self._lengths for at in range(len(words) - length + 1))
-        return any(run in self.entries for run in runs)
-
-
-def parse_word_list(text: str) -> WordList:
-    """Return the word list in a text: entries on lines or between commas, `#` comments, `=` before a whole tag."""
-    entries = []
-    for line in re.split(f"[{_COMMAS}{_BREAKS}]", _COMMENT.sub("", text)):
-        entry = _folded(line).strip(" \t\0\u200b\ufeff")
-        whole, entry = entry[:1] == "=", entry.removeprefix("=").strip()
-        words = words_of(f"{entry}>" if entry[:1] == "<" and entry[-1:] != ">" else entry)
-        if len(words) > 2:
-            entries.append(words if whole else words[1:-1])
-    return WordList(entries)
+# --- Filtering ------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -178,26 +218,45 @@ class Filters:
 
     @property
     def fingerprint(self) -> str:
-        """A hash that changes with the entries, but not with comments or the order of entries."""
-        entries = [sorted(each.entries) for each in (self.sex, self.clothes, self.etc)]
+        """A hash that changes with the entries and with the rules, but not with comments or the order of entries."""
+        entries = [RULES, *(sorted(each.entries) for each in (self.sex, self.clothes, self.etc))]
         return hashlib.sha256(json.dumps(entries).encode()).hexdigest()
 
     def apply(self, raw_prompt: str) -> tuple[str, str]:
-        """Return the prompt without the tags of all three lists, and without those of `sex` and `etc` only."""
-        parts = split_prompt(raw_prompt)
-        verdicts = [self._known(tag) if len(tag) < 80 else self._verdict(tag) for tag in parts[1::2]]
-        return _without(parts, [drop for drop, _ in verdicts]), _without(parts, [drop for _, drop in verdicts])
+        """Return the prompt without what all three lists name, and without what `sex` and `etc` name only."""
+        split = split_prompt(raw_prompt)
+        separators, tags = split.parts[::2], split.parts[1::2]
+        left = [self._known(tag) if len(tag) < 80 else self._left(tag) for tag in tags]
+        for index in _parts_of_sentences(tags, split.items):
+            left[index] = self._left_of_sentence(tags[index])
+        for index, beside in _loose_brackets(split):
+            prompt, with_clothes = left[beside]
+            left[index] = tags[index] if prompt else "", tags[index] if with_clothes else ""
+        bare, clothed = ([each[way] for each in left] for way in (0, 1))
+        with_clothes = raw_prompt if clothed == tags else rejoin(separators, clothed, _one_separator)
+        return with_clothes if bare == clothed else rejoin(separators, bare, _one_separator), with_clothes
 
     @cached_property
-    def _known(self) -> Callable[[str], tuple[bool, bool]]:
-        """The verdicts on the tags that came last; most tags come again and again."""
-        return lru_cache(1 << 13)(self._verdict)
+    def _known(self) -> Callable[[str], tuple[str, str]]:
+        """What is left of the tags that came last; most tags come again and again."""
+        return lru_cache(1 << 13)(self._left)
 
-    def _verdict(self, tag: str) -> tuple[bool, bool]:
-        """Return whether a tag goes from the prompt, and whether it goes from the one with clothes as well."""
+    def _left(self, tag: str) -> tuple[str, str]:
+        """Return what is left of a tag in the prompt, and in the one with clothes; "" if it goes."""
         words = words_of(tag)
         always = self.sex.matches(words) or self.etc.matches(words)
-        return always or self.clothes.matches(words), always
+        dropped = always or self.clothes.matches(words)
+        # Each group within a sentence is judged as a tag of its own, which may be exactly an entry.
+        if (dropped or _BRACKET.search(tag)) and is_sentence(tag):
+            return self._left_of_sentence(tag)
+        return "" if dropped else tag, "" if always else tag
+
+    def _left_of_sentence(self, sentence: str) -> tuple[str, str]:
+        """Return what is left of a sentence in the prompt, and in the one with clothes; "" if it goes."""
+        return (
+            without_phrases(sentence, (self.sex, self.clothes, self.etc)),
+            without_phrases(sentence, (self.sex, self.etc)),
+        )
 
 
 def find_filters(given: Mapping[str, Any]) -> Filters:

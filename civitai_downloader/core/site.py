@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from functools import cached_property
 from typing import Any
@@ -30,6 +30,8 @@ KEY_URL = "https://civitai.com/user/account"
 ARCHIVED = "The model is archived by its creator; its files can't be downloaded."
 # Where pictures are when no answer shows it: the host, and the folder that all links of 2026 begin with.
 DELIVERY = "https://image.civitai.com/xG1nkqKTMzGDvpLrqFT7WA"
+# How many calls of the inner interface go into one request, and what a link may not be longer than (the site's own).
+BATCH, LONGEST_LINK = 20, 2083
 
 log = logging.getLogger(__name__)
 
@@ -94,6 +96,7 @@ class Site:
         lists = long_path(settings.output) / "lists"
         self.kept = KeptAnswers(lists, listener, read_only=settings.dry_run, write_only=settings.refresh)
         self.has_token, self.api_requests = bool(settings.token), 0
+        self._takes_batches = True
 
     def _sign(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         """Give token and cookies to the site's own hosts and to nobody else, whatever a redirect says."""
@@ -189,6 +192,67 @@ class Site:
         answer = self._ask(path, self._doors[-1:], keep=keep)
         data = unwrap(object_at(answer, "result").get("data"))
         return data if isinstance(data, dict) else {}
+
+    def trpc_batch(self, procedure: str, queries: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any] | Failure]:
+        """Yield, in order, the answers to calls of one procedure, or what went wrong with each; nothing is kept.
+
+        They go together in requests of up to 20. A server that does not know batches is asked one by one from then on.
+        """
+        at = 0
+        while at < len(queries):
+            path, size = self._batch(procedure, queries[at : at + BATCH])
+            answers = self._ask_together(path, size) if self._takes_batches and size > 1 else None
+            if answers is None:
+                answers, size = [None], 1
+            for query, answer in zip(queries[at : at + size], answers, strict=True):
+                yield self._ask_alone(procedure, query) if answer is None else answer
+            at += size
+
+    def _batch(self, procedure: str, queries: Sequence[Mapping[str, Any]]) -> tuple[str, int]:
+        """Return the path that asks several calls at once, and how many: as many as a link may carry."""
+        inputs = {str(at): {"json": dict(query)} for at, query in enumerate(queries)}
+        asked = urlencode({"batch": 1, "input": json.dumps(inputs, separators=(",", ":"))})
+        path = f"trpc/{','.join([procedure] * len(queries))}?{asked}"
+        if len(f"{self._doors[-1]}/api/{path}") < LONGEST_LINK or len(queries) == 1:
+            return path, len(queries)
+        return self._batch(procedure, queries[:-1])
+
+    def _ask_together(self, path: str, size: int) -> list[dict[str, Any] | Failure | None] | None:
+        """Return the answer to each call of a batch, None for one to be asked alone; None if the server knows none."""
+        answer: Any = None
+        try:
+            answer = self._request(path, door=self._doors[-1])
+        except Refused as refused:
+            with suppress(ValueError, RecursionError):
+                answer = json.loads(refused.body)  # a list, if all calls failed in the same way
+            if not isinstance(answer, list) and refused.status not in (400, 404, 405, 414):
+                return [explain(refused, has_token=self.has_token)] * size
+        except Failure as failure:
+            return [failure] * size
+        if isinstance(answer, list) and len(answer) == size:
+            return [self._member(each) for each in answer]
+        self._takes_batches = False
+        log.debug("The site does not take several calls in one request; they are asked one by one.")
+        return None
+
+    def _member(self, answer: Any) -> dict[str, Any] | Failure | None:
+        """Return one answer of a batch, or what it failed with; None if that may pass, as for a busy server."""
+        try:
+            if isinstance(answer, dict) and "error" in answer:
+                status = number_at(object_at(unwrap(answer["error"]), "data"), "httpStatus")
+                passes = status in (0, 408, 429) or status >= 500
+                refused = Refused(status, {}, json.dumps(answer).encode(), self._doors[-1])
+                return None if passes else explain(refused, has_token=self.has_token)
+            data = unwrap(object_at(answer, "result").get("data"))
+        except Failure as failure:
+            return failure
+        return data if isinstance(data, dict) else {}
+
+    def _ask_alone(self, procedure: str, query: Mapping[str, Any]) -> dict[str, Any] | Failure:
+        try:
+            return self.trpc(procedure, query, keep=False)
+        except Failure as failure:
+            return failure
 
     def trpc_pages(self, procedure: str, query: Mapping[str, Any], level: int) -> Pages:
         """Yield pages of a tRPC list, oldest first; links of pictures are completed."""

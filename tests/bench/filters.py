@@ -57,7 +57,7 @@ def measure() -> None:
     changed = sum(filters.apply(prompt)[0] != prompt for prompt in prompts)
     ours = time.perf_counter() - begun
     peer = naive_seconds(entries, prompts[:PEER_PROMPTS]) * PROMPTS / PEER_PROMPTS
-    tags = sum(len(split_prompt(prompt)) // 2 for prompt in prompts)
+    tags = sum(len(split_prompt(prompt).parts) // 2 for prompt in prompts)
     print(f"{len(entries):,} entries, {PROMPTS:,} prompts, {tags:,} tags, {changed:,} prompts changed")
     print(f"Python {platform.python_version()}, {platform.machine()}, one core")
     print(f"reading the lists    {read:8.2f} s")

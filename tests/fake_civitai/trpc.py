@@ -47,9 +47,14 @@ def answer_trpc(world: World, call: Call, names: str) -> Reply:
         inputs = _inputs(call, procedures)
     except (ValueError, AttributeError):
         return json_reply({"error": encoded(world, {"message": "Invalid input", "code": -32600})}, 400)
+    if call.first("batch") and world.batches.isdigit():
+        error = {"message": f'No procedure found on path "{names}"', "code": -32004}
+        return json_reply({"error": encoded(world, error)}, int(world.batches))
     answers = [_run(world, call, name, wanted) for name, wanted in zip(procedures, inputs, strict=False)]
-    if not call.first("batch"):
+    if not call.first("batch") or world.batches == "first":
         return json_reply(answers[0][1], answers[0][0])
+    if world.batches == "short":
+        answers.pop()
     statuses = {status for status, _ in answers}
     return json_reply([answer for _, answer in answers], statuses.pop() if len(statuses) == 1 else 207)
 

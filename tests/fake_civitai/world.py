@@ -65,6 +65,9 @@ class World:
     #: How answers of tRPC and pages are encoded. "alternate" changes with every answer.
     encoding: Literal["superjson", "devalue", "alternate"] = "superjson"
     trpc_answers: int = 0
+    #: How several calls in one request are answered: as the real site does, or as by a server that does not know them,
+    #: with an error of this status, the answer to the first call alone, or one answer too few.
+    batches: Literal["list", "400", "404", "405", "first", "short"] = "list"
     _uuids: dict[str, FakeImage] = field(default_factory=dict)
 
     def next_id(self, taken: Mapping[int, object], start: int) -> int:
