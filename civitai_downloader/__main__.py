@@ -6,6 +6,7 @@ import argparse
 import json
 import logging
 import os
+import re
 import signal
 import sys
 import threading
@@ -71,6 +72,8 @@ def add_options(parser: argparse.ArgumentParser, section: str) -> None:
 
 def comma_list(text: str) -> tuple[str, ...]:
     """`A,B` as a tuple."""
+    if text.rstrip().endswith(","):
+        raise argparse.ArgumentTypeError(f"{text!r} ends with a comma; write A,B without a blank behind the comma")
     return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
@@ -123,7 +126,7 @@ def option_words(parser: argparse.ArgumentParser, given: Mapping[str, Any], skip
 def read_line(given: Mapping[str, Any], words: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
     """Return the options behind a link, and the words that say the same together with those given to the command.
 
-    Raises UsageError.
+    What stands between or behind the options and is none is a title. Raises UsageError.
     """
     from . import core
 
@@ -132,8 +135,8 @@ def read_line(given: Mapping[str, Any], words: Sequence[str]) -> tuple[dict[str,
         known, rest = parser.parse_known_args(words)
     except argparse.ArgumentError as error:
         raise core.UsageError(str(error)) from None
-    if rest:
-        raise core.UsageError(f"unrecognized arguments: {' '.join(rest)}")
+    if wrong := [word for word in rest if re.match("--?[A-Za-z]", word)]:
+        raise core.UsageError(f"unrecognized arguments: {' '.join(wrong)}")
     return vars(known), option_words(parser, {**given, **vars(known)}, skip=("output",))
 
 
@@ -184,13 +187,15 @@ def command(given: Mapping[str, Any], words: core.Words, screen: Screen, clock: 
     inputs = core.collect(given, settings, partial(read_line, given))
     if not settings.dry_run:
         inputs.drop_unwritable()
-    say(logging.ERROR, inputs.problems)
+    say(logging.ERROR, (problem.sentence for problem in inputs.problems if not problem.line))
+    if settings.dry_run or not inputs.entries:
+        core.say_unused(words, inputs.unused)
     if not inputs.entries:
         return USAGE
     run = core.Run(settings, inputs.entries, clock, filters)
     try:
         say(logging.WARNING, (problem for library in run.libraries for problem in library.problems))
-        counts = dry_run(run, words) if settings.dry_run else execute(run, given, words, screen)
+        counts = dry_run(run, words) if settings.dry_run else execute(run, given, words, screen, inputs.unused)
     finally:
         run.close()
     return INTERRUPTED if run.ledger.interrupted else exit_code(counts, inputs.problems)
@@ -217,22 +222,24 @@ def settings_from(given: Mapping[str, Any]) -> core.Settings:
     return core.Settings(**{**chosen, "token": token})
 
 
-def execute(run: core.Run, given: Mapping[str, Any], words: core.Words, screen: Screen) -> Mapping[str, int]:
-    """Do the run, say how it ended, and return its counts."""
+def execute(
+    run: core.Run, given: Mapping[str, Any], words: core.Words, screen: Screen, unused: core.Unused
+) -> Mapping[str, int]:
+    """Do the run, say how it ended and what was `unused` of the inputs, and return its counts."""
     from . import core
 
     live = sys.stderr.isatty() and not (given.get("quiet") or given.get("json_logs"))
     run.execute(core.ProgressDisplay(words, screen, live=live).watch)
     screen.finish()
-    core.say_summary(words, run)
+    core.say_summary(words, run, unused)
     for library in run.libraries:
-        core.write_outcome(run, library, retry_command(given, library.folder))
+        core.write_outcome(run, library, retry_command(given, library.folder), unused)
     if run.ledger.interrupted:
         log.warning("%s", words("interrupted"))
     return run.ledger.counts
 
 
-def exit_code(counts: Mapping[str, int], problems: Sequence[str]) -> int:
+def exit_code(counts: Mapping[str, int], problems: Sequence[object]) -> int:
     """Return what a script reads: failures first, then what is only queued."""
     if counts.get("failed") or problems:
         return FAILED

@@ -21,7 +21,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from civitai_downloader.core.library import read_record
-from civitai_downloader.core.targets import parse_list, parse_target
+from civitai_downloader.core.links import read_word
+from civitai_downloader.core.lists import parse_list, read_line, written
 from civitai_downloader.util.clock import utc_now
 from civitai_downloader.util.errors import Failure
 from civitai_downloader.util.http import _redirect_target, parse_retry_after
@@ -74,10 +75,11 @@ def text_of(data: bytes) -> str:
 def read_a_list(data: bytes) -> None:
     for line in parse_list(data):
         assert line.number > 0
-        parse_target(line.link, "http://127.0.0.1:8000")
-        parse_target(line.link, users=True)
-        again = parse_list(line.text.encode("utf-8", "replace"))
-        assert len(again) <= 1
+        read_word(line.text, "http://127.0.0.1:8000")
+        for users in (False, True):
+            reading = read_line(line.text, "http://127.0.0.1:8000", users=users)
+            for word, _ in reading.found:
+                assert len(parse_list(written(word).encode("utf-8", "replace"))) <= 1
 
 
 def read_devalue(data: bytes) -> None:

@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -292,9 +293,13 @@ def test_stops_in_the_middle_lose_at_most_a_mebibyte_a_connection(tmp_path: Path
         out = tmp_path / "out"
         words = ["--site", site.url, "-o", str(out), "--only", "models", f"{site.url}/models/10001"]
         lost = []
+        # Tests that run in the background ignore Ctrl-C, and so would what they start.
+        heed_ctrl_c = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
         for how in (signal.SIGKILL, signal.SIGINT, signal.SIGKILL):
             process = subprocess.Popen(
-                [sys.executable, "-m", "civitai_downloader", "-q", *words], cwd=Path(__file__).parents[1]
+                [sys.executable, "-m", "civitai_downloader", "-q", *words],
+                cwd=Path(__file__).parents[1],
+                preexec_fn=heed_ctrl_c,
             )
             before = noted(out)
             while process.poll() is None and noted(out) < before + (9 << 20):

@@ -225,7 +225,7 @@ def test_proxies_and_certificates_are_those_of_the_environment(monkeypatch: pyte
     monkeypatch.setenv("NO_PROXY", "inner.test")
     monkeypatch.setenv("CURL_CA_BUNDLE", "/curl.pem")
     with pytest.raises(Unreachable):
-        http.open_once(Call("https://a.test/"))
+        http.open_once(Call("https://b.test/"))
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/requests.pem")
     with pytest.raises(Unreachable):
         http.open_once(Call("https://inner.test/"))

@@ -104,7 +104,7 @@ def test_a_file_of_the_user_is_not_written_over(run: Runner, out: Path, lora: Fa
         mine.write_bytes(content)
         assert run("10001@20002", "--layout", "comfyui", "--force") == 0
         assert mine.read_bytes() == content
-        assert (mine.parent / "paper_xl [30002].safetensors").read_bytes() == safetensors_bytes("xl")
+        assert (mine.parent / "paper_xl-30002.safetensors").read_bytes() == safetensors_bytes("xl")
 
 
 @pytest.mark.usefixtures("lora")
@@ -132,4 +132,4 @@ def test_a_second_place_must_be_the_same_file_and_not_only_of_the_same_size(
     mine.write_bytes(b"u" * newest(lora).files[0].body.size)
     assert run("10001@20002", "--layout", "comfyui") == 0
     assert set(mine.read_bytes()) == {ord("u")}
-    assert (mine.parent / "paper_xl [30002].safetensors").read_bytes() == safetensors_bytes("xl")
+    assert (mine.parent / "paper_xl-30002.safetensors").read_bytes() == safetensors_bytes("xl")

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from civitai_downloader.core.pages import image_facts, plain_text
+from civitai_downloader.core.pages import image_facts, licence_text, model_text, plain_text
 from civitai_downloader.core.prompts import Filters
 from tests.conftest import Runner, files_under, one_file
 from tests.fake_civitai import FakeCivitai, FakeModel
-from tests.helpers import image_of, newest, read_json
+from tests.helpers import image_of, model_of, newest, read_json
 
 FILTERS = Filters()
 META = {
@@ -64,6 +64,33 @@ def test_an_image_without_a_prompt_has_null_there(meta: Any) -> None:
     facts = image_facts(image_of(meta=meta), "page", FILTERS)
     assert facts["raw_prompt"] is None
     assert facts["meta"] == meta
+
+
+LICENCE = {"allowNoCredit": False, "allowDerivatives": True, "allowDifferentLicense": False}
+
+
+@pytest.mark.parametrize(
+    ("commercial", "words"),
+    [
+        (["Image", "Sell"], "images made with it may be sold; the model and merges of it may be sold"),
+        ("{Image,RentCivit}", "images made with it may be sold; it may run on Civitai's generator"),
+        ("Rent", "it may run on paid generation services"),
+        ("None", "no commercial use"),
+        ([], "no commercial use"),
+        (["Unheard"], "unheard"),
+    ],
+)
+def test_a_licence_is_told_in_words(commercial: Any, words: str) -> None:
+    model = model_of(**LICENCE, allowCommercialUse=commercial)
+    told = f"the creator must be credited; {words}; merges may be shared; merges must keep these permissions"
+    assert licence_text(model) == told
+    assert f"Licence: {told}" in model_text(model, "url").splitlines()
+
+
+@pytest.mark.parametrize("commercial", [None, 5, {"a": 1}])
+def test_a_licence_that_the_site_does_not_tell_is_not_made_up(commercial: Any) -> None:
+    assert licence_text(model_of(allowNoCredit=None, allowCommercialUse=commercial)) == ""
+    assert "Licence" not in model_text(model_of(), "url")
 
 
 # --- By the command ------------------------------------------------------------------------------

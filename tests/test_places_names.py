@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from civitai_downloader.util.names import name_key
-from tests.conftest import Runner, files_under
+from tests.conftest import Runner, State, files_under
 from tests.fake_civitai import FakeCivitai
-from tests.helpers import add_file, link
+from tests.helpers import THING, add_file, link
 
 
 def test_a_name_too_long_for_the_disk_is_cut(site: FakeCivitai, run: Runner, out: Path) -> None:
@@ -48,3 +50,61 @@ def test_two_files_of_one_name_are_both_kept(site: FakeCivitai, run: Runner, out
     found = files_under(out, "*.safetensors")
     assert sorted(found.values(), key=len) == [first.data, second.data]
     assert len({name_key(path) for path in found}) == 2
+
+
+@pytest.mark.parametrize(
+    ("path", "spare"), [("a/x.safetensors", "a/x-10659.safetensors"), ("a/x.PT", "a/x-10659.PT"), ("a/x", "a/x-10659")]
+)
+def test_an_id_in_a_name_leaves_it_fit_for_a_prompt(path: str, spare: str) -> None:
+    assert replace(THING, id="7/10659", path=path).spare_path == spare
+
+
+def test_a_published_name_that_looks_like_a_spare_one_takes_nothing_away(
+    site: FakeCivitai, run: Runner, out: Path
+) -> None:
+    version = site.world.add_model(type="TextualInversion").add_version()
+    for name in ("x.pt", "x-30003.pt", "x.pt", "x-30003.pt", "X-30003.PT"):
+        version.add_file(name, primary=False)
+    for _ in range(2):
+        assert run(link(site)) == 0
+        found = files_under(out, "*.[pP][tT]")
+        assert sorted(found.values()) == sorted(file.data for file in version.files)
+        assert len({name_key(path) for path in found}) == 5
+
+
+FOLDER = "users/maker/models/Paper [10001]/v1.0 [20001]"
+# Lines that were written before ids stood in names as they do now, with the fields in their order.
+EARLIER_FIELDS = ("at", "type", "id", "status", "path", "size", "sha256", "reason", "source")
+EARLIER_LINES = [
+    ("2026-11-26T02:12:17Z", "model", "20001/30002", "success", f"{FOLDER}/x [30002].safetensors", 1202,
+     "ffd0036575557d1bb35348eaa57e087c0ce422aff71ff6e4962a12bbfb353492", "", "10001"),
+    ("2026-11-26T02:12:17Z", "model", "20001/30001", "success", f"{FOLDER}/x.safetensors", 1201,
+     "85c1479d1baa6937d6685c73a8d019db4b1ff8b28c4a2beff443b51c6a5c929c", "", "10001"),
+    ("2026-11-26T02:12:17Z", "sidecar", f"{FOLDER}/x [30002].json", "success", f"{FOLDER}/x [30002].safetensors", 0,
+     "8a5970c91fb0e3aa05e017cb7c061b6e1e9200859a4b8ba9d3432eb71644a853", "", "10001"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("options", [(), ("--refresh",), ("--force",)])
+def test_a_library_of_an_earlier_version_keeps_its_names(
+    site: FakeCivitai, run: Runner, out: Path, state: State, options: tuple[str, ...]
+) -> None:
+    version = site.world.add_model("Paper", "TextualInversion", creator="maker").add_version()
+    first, second = (version.add_file("x.safetensors", primary=not place) for place in (0, 1))
+    (out / FOLDER).mkdir(parents=True)
+    log = "".join(f"{json.dumps(dict(zip(EARLIER_FIELDS, line, strict=True)))}\n" for line in EARLIER_LINES)
+    (out / "download_state.jsonl").write_text(log, "utf-8")
+    (out / FOLDER / "x.safetensors").write_bytes(first.data)
+    (out / FOLDER / "x [30002].safetensors").write_bytes(second.data)
+    (out / FOLDER / "x [30002].json").write_text(json.dumps({"notes": "mine"}), "utf-8")
+    for _ in range(2):
+        assert run("10001", *options) == 0
+    assert set(files_under(out, "*.safetensors")) == {f"{FOLDER}/x.safetensors", f"{FOLDER}/x [30002].safetensors"}
+    assert state()["model", "20001/30002"]["path"] == f"{FOLDER}/x [30002].safetensors"
+    assert len(site.seen("storage")) == (4 if "--force" in options else 0)
+    notes = json.loads((out / FOLDER / "x [30002].json").read_text("utf-8"))
+    assert (notes["notes"], notes["modelId"]) == ("mine", 10001)
+    assert {path.rpartition("/")[2] for path in files_under(out, "*.civitai.info")} == {
+        "x.civitai.info",
+        "x [30002].civitai.info",
+    }

@@ -43,6 +43,6 @@ def test_hostile_names_stay_inside_and_two_files_of_one_name_are_both_kept(
     landed = {path.name: path.read_bytes() for path in (folder / "_con [20001]").iterdir() if path.is_file()}
     assert {name for name in landed if name.startswith("x") and name.endswith(".safetensors")} == {
         "x.safetensors",
-        "x [30002].safetensors",
+        "x-30002.safetensors",
     }
     assert set(bodies.values()) <= set(landed.values())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from contextlib import suppress
 from dataclasses import replace
@@ -11,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from civitai_downloader.core.answers import File
 from civitai_downloader.core.sidecars import a1111_json, sidecar_owners
 from tests.conftest import Runner, State, one_file
 from tests.fake_civitai import FakeCivitai, FakeModel, png_bytes
-from tests.helpers import THING, Captured, file_of, model_of, newest, read_json, version_of
+from tests.helpers import SHA, THING, Captured, file_of, model_of, newest, read_json, version_of
 
 
 def info_site(out: Path) -> str:
@@ -30,13 +32,21 @@ def info_site(out: Path) -> str:
         ("Pony", "SDXL"),
         ("Illustrious", "SDXL"),
         ("SD 3.5", "SD3"),
-        ("Flux.1 D", "Unknown"),
-        ("Pony V7", "Unknown"),
-        ("", "Unknown"),
+        ("Flux.1 D", "Flux"),
+        ("Flux.2 D", None),
+        ("Pony V7", None),
+        ("Chroma", None),
+        ("", None),
     ],
 )
-def test_a1111_is_told_the_sd_version(base: str, found: str) -> None:
-    assert a1111_json(model_of(), version_of(baseModel=base), "u")["sd version"] == found
+def test_a1111_is_told_the_sd_version_where_there_is_a_name_for_it(base: str, found: str | None) -> None:
+    assert a1111_json(model_of(), version_of(baseModel=base), "u").get("sd version") == found
+
+
+def test_the_hash_is_spelled_as_browser_plus_compares_it() -> None:
+    facts = a1111_json(model_of(), version_of(), "u", SHA)
+    assert (facts["modelId"], facts["modelVersionId"], facts["sha256"]) == (10001, 20001, SHA.upper())
+    assert "sha256" not in a1111_json(model_of(), version_of(), "u")
 
 
 def test_activation_text_is_one_line_whatever_the_trained_words_hold() -> None:
@@ -44,16 +54,48 @@ def test_activation_text_is_one_line_whatever_the_trained_words_hold() -> None:
     assert a1111_json(model_of(), words, "u")["activation text"] == "paper lantern, a b, <lora:x:1>"
 
 
-def test_of_two_weights_with_one_stem_the_safetensors_has_the_sidecars() -> None:
-    pairs = [
-        (file_of(1, "x.ckpt", primary=True), "x.ckpt"),
-        (file_of(2, "x.safetensors"), "x.safetensors"),
-        (file_of(3, "x.yaml", type="Config"), "x.yaml"),
-        (file_of(4, "y.ckpt"), "y.ckpt"),
-        (file_of(5, "y.pt", primary=True), "y.pt"),
-    ]
-    files = [(each, replace(THING, path=path)) for each, path in pairs]
-    assert [each.id for each, _ in sidecar_owners(files)] == [2, 5]
+def owners(*files: File) -> list[int]:
+    """Return the ids of the files of a version that have sidecars."""
+    pairs = [(file, replace(THING, path=file.name)) for file in files]
+    return [each.id for each, _ in sidecar_owners(pairs, version_of(files=files))]
+
+
+@pytest.mark.parametrize(
+    ("files", "found"),
+    [
+        (
+            [
+                file_of(1, "x.ckpt", primary=True),
+                file_of(2, "x.safetensors"),
+                file_of(3, "x.yaml", type="Config"),
+                file_of(4, "y.ckpt"),
+                file_of(5, "y.pt", primary=True),
+            ],
+            [2, 5],
+        ),
+        ([file_of(1, "x.CKPT", primary=True), file_of(2, "X.SafeTensors")], [2]),
+        ([file_of(1, "x.ckpt", primary=True), file_of(2, "x.SFT")], [2]),
+        ([file_of(1, "x.ckpt", primary=True), file_of(2, "x.bin", metadata={"format": "SafeTensor"})], [2]),
+    ],
+)
+def test_of_two_weights_with_one_stem_the_safetensors_has_the_sidecars(files: list[File], found: list[int]) -> None:
+    assert owners(*files) == found
+
+
+@pytest.mark.parametrize(
+    ("files", "found"),
+    [
+        ([file_of(1, "x.zip", metadata={"format": "Diffusers"})], [1]),
+        ([file_of(1, "X.ZIP")], [1]),
+        ([file_of(1, "x", metadata={"format": "Diffusers"})], [1]),
+        ([file_of(1, "x.zip", type="Archive")], []),
+        ([file_of(1, "x.zip", type="Training Data")], []),
+        ([file_of(1, "x.zip"), file_of(2, "y.zip")], []),
+        ([file_of(1, "x.zip"), file_of(2, "x.safetensors")], [2]),
+    ],
+)
+def test_an_archive_that_is_the_whole_version_has_sidecars(files: list[File], found: list[int]) -> None:
+    assert owners(*files) == found
 
 
 # --- By the command ------------------------------------------------------------------------------
@@ -92,34 +134,36 @@ def test_only_metadata_writes_sidecars_without_files(run: Runner, out: Path, sit
     assert not site.seen("storage") + site.seen("image")
 
 
-def test_a_sidecar_follows_the_site_until_somebody_edits_it(
+def test_an_edited_value_stays_and_all_others_follow_the_site(
     run: Runner, out: Path, lora: FakeModel, state: State, capsys: Captured
 ) -> None:
     run("10001")
-    edited, followed = one_file(out, "paper_xl.json"), one_file(out, "paper_xl.civitai.info")
-    edited.write_text('{"preferred weight": 0.7}', "utf-8")
-    newest(lora).trained_words = ["another word"]
-    for _ in range(2):
+    edited = one_file(out, "paper_xl.json")
+    edited.write_text(json.dumps({**read_json(edited), "preferred weight": 0.7, "mine": [1]}), "utf-8")
+    for word in ("first", "second"):
+        newest(lora).trained_words = [word]
         assert run("10001", "--refresh", "--force") == 0
-        assert edited.read_text("utf-8") == '{"preferred weight": 0.7}'
-        assert read_json(edited.with_name("paper_xl.json.new"))["activation text"] == "another word"
-        assert read_json(followed)["trainedWords"] == ["another word"]
-    assert {path.name for path in out.rglob("*.new")} == {"paper_xl.json.new"}
-    assert ("sidecar", followed.relative_to(out).as_posix()) in state()
-    assert {each["kind"] for each in json.loads((out / "report.json").read_text("utf-8"))["files"]} == {
-        "model",
-        "image",
-    }
+        facts = read_json(edited)
+        assert (facts["preferred weight"], facts["mine"], facts["activation text"]) == (0.7, [1], word)
+        assert read_json(one_file(out, "paper_xl.civitai.info"))["trainedWords"] == [word]
+    assert not list(out.rglob("*.new"))
+    place = edited.relative_to(out).as_posix()
+    line = state()["sidecar", place]
+    assert (line["path"], line["model"]) == (place, "20002/30002")
+    assert set(line["keys"]) == set(read_json(edited)) - {"preferred weight", "mine"}
+    assert all(re.fullmatch("[0-9a-f]{8}", each) for each in line["keys"].values())
+    report = json.loads((out / "report.json").read_text("utf-8"))
+    assert {each["kind"] for each in report["files"]} == {"model", "image"}
     capsys.readouterr()
     assert run("--verify") == 0
     assert "5 files are as they should be" in capsys.readouterr().err
     edited.unlink()
     run("10001")
-    assert read_json(edited)["activation text"] == "another word"
+    assert read_json(edited)["preferred weight"] == 0
 
 
 @pytest.mark.parametrize("before", ["there before us", "unknown to the log"])
-def test_a_sidecar_that_the_log_does_not_know_counts_as_edited_if_it_differs(
+def test_a_sidecar_that_the_log_does_not_know_gains_what_it_lacks(
     run: Runner, out: Path, lora: FakeModel, before: str
 ) -> None:
     run("10001")
@@ -129,14 +173,73 @@ def test_a_sidecar_that_the_log_does_not_know_counts_as_edited_if_it_differs(
         strange.parent.mkdir(parents=True)
     else:
         (out / "download_state.jsonl").unlink()
-    strange.write_text("{}", "utf-8")
+    strange.write_text('{"activation text": "mine", "other": null}', "utf-8")
     run("10001")
     newest(lora).trained_words = ["another word"]
+    lora.description = "<p>New</p>"
     run("10001", "--refresh")
-    assert strange.read_text("utf-8") == "{}"
-    assert read_json(strange.with_name("paper_xl.json.new"))["activation text"] == "another word"
+    facts = read_json(strange)
+    assert (facts["activation text"], facts["other"], facts["description"]) == ("mine", None, "New")
     assert read_json(known)["trainedWords"] == ["another word"]
-    assert {path.name for path in out.rglob("*.new")} == {"paper_xl.json.new"}
+
+
+@pytest.mark.parametrize("content", [b"[1, 2]", b"not json", b"", b'{"cut": ', b'{"a": "\xff"}', b"[" * 5000, b"5"])
+def test_a_sidecar_that_is_no_object_stays_byte_for_byte(
+    run: Runner, out: Path, lora: FakeModel, content: bytes
+) -> None:
+    run("10001")
+    for ending in (".json", ".metadata.json", ".civitai.info"):
+        one_file(out, f"paper_xl{ending}").write_bytes(content)
+    newest(lora).trained_words = ["another word"]
+    for _ in range(2):
+        assert run("10001", "--refresh", "--force") == 0
+        assert one_file(out, "paper_xl.json").read_bytes() == content
+
+
+def as_earlier_versions_wrote_it(out: Path, *edited: str) -> None:
+    """Turn the log's lines of sidecars into those without keys, and put a `.new` beside edited ones."""
+    log = out / "download_state.jsonl"
+    lines = [json.loads(line) for line in log.read_text("utf-8").splitlines()]
+    for line in lines:
+        if line["type"] == "sidecar":
+            stem = re.sub(r"(\.civitai\.info|\.metadata\.json|\.json)$", "", line["id"])
+            line.update(path=f"{stem}.safetensors", size=0)
+            del line["keys"], line["model"]
+    log.write_text("".join(f"{json.dumps(line)}\n" for line in lines), "utf-8")
+    for name in edited:
+        path = one_file(out, name)
+        path.with_name(f"{name}.new").write_bytes(path.read_bytes())
+
+
+def test_a_log_of_an_earlier_version_says_which_sidecars_are_ours(run: Runner, out: Path, lora: FakeModel) -> None:
+    run("10001")
+    as_earlier_versions_wrote_it(out)
+    untouched, edited = one_file(out, "paper_xl.json"), one_file(out, "paper_xl.metadata.json")
+    edited.write_text(json.dumps({**read_json(edited), "favorite": True, "modelDescription": "older"}), "utf-8")
+    lora.description = "<p>New</p>"
+    assert run("10001", "--refresh") == 0
+    assert read_json(untouched)["description"] == "New"
+    facts = read_json(edited)
+    assert (facts["favorite"], facts["modelDescription"]) == (True, "older")
+    lora.tags = ["new"]
+    assert run("10001", "--refresh") == 0
+    assert read_json(edited)["tags"] == ["new"]
+
+
+def test_what_is_left_of_new_files_stays_and_is_named_once(
+    run: Runner, out: Path, lora: FakeModel, capsys: Captured
+) -> None:
+    run("10001")
+    as_earlier_versions_wrote_it(out, "paper_xl.json", "paper_xl.metadata.json")
+    before = {path: path.read_bytes() for path in out.rglob("*.new")}
+    newest(lora).trained_words = ["another word"]
+    capsys.readouterr()
+    assert run("10001", "--refresh") == 0
+    shown = capsys.readouterr().err
+    assert [shown.count(f"{path.name}") for path in before] == [1, 1]
+    assert run("10001", "--refresh", "--force") == 0
+    assert ".new" not in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in out.rglob("*.new")} == before
 
 
 def test_a_sidecar_of_two_models_stays_that_of_the_first(run: Runner, site: FakeCivitai, out: Path) -> None:
@@ -162,7 +265,6 @@ def test_a_sidecar_that_was_made_a_link_is_not_written_through(run: Runner, out:
     assert run("10001", "--refresh") == 0
     assert sidecar.is_symlink()
     assert elsewhere.read_bytes() == before
-    assert one_file(out, "paper_xl.json.new")
 
 
 def test_a_copy_is_made_where_links_do_not_work(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from civitai_downloader.core.site import read_cookies
+from civitai_downloader.core.cookies import read_cookies
 from civitai_downloader.util.errors import UsageError
 from civitai_downloader.util.logs import KeptAnswers
 from tests import fake_civitai as fake

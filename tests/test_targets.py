@@ -6,7 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from civitai_downloader.core.targets import Line, Target, parse_list, parse_target
+from civitai_downloader.core.links import parse_target
+from civitai_downloader.core.lists import parse_list, read_line, written
+from civitai_downloader.core.targets import Target
 
 MODEL = Target("model", 10001)
 VERSION = Target("version", version=20001)
@@ -33,7 +35,6 @@ https://civitai.com/models/4#fragment
         ("https://civitaired.com/models/10001#comments", MODEL),
         ("https://civitai.com/models/10001?modelVersionId=20001", BOTH),
         ("https://civitai.com/models/10001/slug?foo=1&modelVersionId=20001&x", BOTH),
-        ("https://civitai.com/models/10001?modelVersionId=abc", MODEL),
         ("https://civitai.com/model-versions/20001", VERSION),
         ("https://civitai.com/api/v1/models/10001", MODEL),
         ("https://civitai.com/api/v1/model-versions/20001", VERSION),
@@ -113,23 +114,23 @@ def test_parsing_a_target_never_raises(text: str) -> None:
     ],
 )
 def test_a_list_is_read_in_every_encoding(data: bytes) -> None:
-    lines = parse_list(data)
-    assert [(line.number, line.link) for line in lines] == [
+    lines = [(line.number, read_line(line.text)) for line in parse_list(data)]
+    assert [(number, word) for number, line in lines for word, _ in line.found] == [
         (2, "https://civitai.com/models/1"),
         (3, "https://civitai.com/models/2"),
         (4, "3"),
         (6, "https://civitai.com/models/4#fragment"),
         (7, "5"),
     ]
-    assert lines[2].words == ("--latest", "--max-images", "0", "-o", "D:\\My Models")
+    assert lines[2][1].options == ("--latest", "--max-images", "0", "-o", "D:\\My Models")
 
 
 def test_a_line_is_written_again_without_a_pasted_token() -> None:
-    line = Line(1, "https://civitai.com/api/download/models/1?token=hush&fileId=2", ("-o", "a b"))
-    assert line.text == 'https://civitai.com/api/download/models/1?fileId=2 -o "a b"'
+    line = written("https://civitai.com/api/download/models/1?token=hush&fileId=2", ("-o", "a b"))
+    assert line == 'https://civitai.com/api/download/models/1?fileId=2 -o "a b"'
 
 
 @given(st.binary())
 def test_reading_a_list_never_raises(data: bytes) -> None:
     for line in parse_list(data):
-        assert line.link
+        read_line(line.text, users=len(data) % 2 == 0)

@@ -14,11 +14,10 @@ import pytest
 
 from civitai_downloader.util.clock import Clock
 from civitai_downloader.util.errors import Failure, Unreachable
-from civitai_downloader.util.files import READ
 from civitai_downloader.util.http import Call, Http, HttpRules
 from civitai_downloader.util.pace import OUTAGE, Gate, Pace, Patience
 from civitai_downloader.util.progress import Progress
-from civitai_downloader.util.transfer import Body, Received, Source, Traffic, Transfer, discard_part
+from civitai_downloader.util.transfer import CHUNK, Body, Received, Source, Traffic, Transfer, discard_part
 from tests import fake_civitai as fake
 from tests.conftest import FakeClock, QuickClock
 
@@ -113,7 +112,7 @@ def test_a_body_that_begins_anew_is_not_counted_twice(site: fake.FakeCivitai, tm
     assert progress.received == 400_000
     transfer.move_to(tmp_path / "a.png")
     assert {each.name for each in tmp_path.iterdir()} == {"a.png"}
-    assert http.resting == 0
+    assert not http.waiting
 
 
 def test_a_later_run_goes_on_where_an_earlier_one_broke_off(tmp_path: Path) -> None:
@@ -220,7 +219,7 @@ def test_a_body_that_is_there_is_asked_for_by_its_end_or_anew(tmp_path: Path, re
     assert len(server.asked) == (1 if resume else 2)
 
 
-@pytest.mark.parametrize(("rate", "bite"), [(1, 4096), (100_000, 12_500), (1 << 40, READ), (math.inf, READ)])
+@pytest.mark.parametrize(("rate", "bite"), [(1, 4096), (100_000, 12_500), (1 << 40, CHUNK), (math.inf, CHUNK)])
 def test_the_slower_the_rate_the_smaller_the_bites(tmp_path: Path, rate: float, bite: int) -> None:
     clock = FakeClock()
     server = Server(bytes(50_000), clock)

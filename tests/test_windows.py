@@ -21,7 +21,7 @@ from pathlib import Path
 import pytest
 
 from civitai_downloader.__main__ import main
-from civitai_downloader.core.targets import parse_target
+from civitai_downloader.core.links import parse_target
 from civitai_downloader.util.files import size_of
 from civitai_downloader.util.names import MAX_PATH, clean_name, long_path, name_key, plain_path
 from tests.conftest import QuickClock, Runner, State, files_under, one_file

@@ -4,17 +4,18 @@ from ..util.errors import Failure, UsageError
 from ..util.files import free_space
 from ..util.idm import find_idm
 from ..util.text import human_size
+from .cookies import read_cookies
 from .inputs import collect
 from .library import Library, Result
+from .lists import Unused
 from .outcome import plan, verify_library, write_outcome
 from .prompts import Filters, find_filters
 from .run import Run
 from .settings import Settings, find_token
-from .site import read_cookies
-from .words import ProgressDisplay, Words, say_failures, say_summary, system_language
+from .words import ProgressDisplay, Words, say_failures, say_summary, say_unused, system_language
 
 __all__ = [
-    "Failure", "Filters", "Library", "ProgressDisplay", "Result", "Run", "Settings", "UsageError", "Words", "collect",
-    "find_filters", "find_idm", "find_token", "free_space", "human_size", "plan", "read_cookies", "say_failures",
-    "say_summary", "system_language", "verify_library", "write_outcome",
+    "Failure", "Filters", "Library", "ProgressDisplay", "Result", "Run", "Settings", "Unused", "UsageError", "Words",
+    "collect", "find_filters", "find_idm", "find_token", "free_space", "human_size", "plan", "read_cookies",
+    "say_failures", "say_summary", "say_unused", "system_language", "verify_library", "write_outcome",
 ]  # fmt: skip

@@ -168,6 +168,8 @@ def read_file(answer: Mapping[str, Any]) -> File:
     )  # fmt: skip
 
 
+LICENCE = ("allowNoCredit", "allowCommercialUse", "allowDerivatives", "allowDifferentLicense")
+
 # Lists of pictures have a word in `nsfwLevel`, and the level itself in `browsingLevel`; other answers have the level.
 _LEVEL_WORDS = {"None": 1, "Soft": 2, "Mature": 4, "X": 8, "Blocked": 32}
 
@@ -184,8 +186,38 @@ def read_image(answer: Mapping[str, Any]) -> Image | None:
     level = number_at(answer, "browsingLevel") or word or number_at(answer, "nsfwLevel")
     kind = text_at(answer, "type")
     if kind not in ("image", "video", "audio"):
-        kind = "video" if path.endswith((".mp4", ".webm")) else "image"
+        kind = "video" if path.lower().endswith((".mp4", ".webm")) else "image"
     return Image(id=image_id, raw=answer, url=url, type=kind, level=level)
+
+
+def licence_of(answer: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a model's answer says of its licence; commercial use as a list, in which the site writes it today.
+
+    Earlier answers have `Image`, `None` or `{Image,Rent}` there. What the site does not say is left out.
+    """
+    told = {key: answer[key] for key in LICENCE if isinstance(answer.get(key), bool)}
+    commercial = answer.get("allowCommercialUse")
+    if isinstance(commercial, str):
+        commercial = [word.strip() for word in commercial.strip("{}").split(",")]
+    if isinstance(commercial, list):
+        told["allowCommercialUse"] = [word for word in commercial if isinstance(word, str) and word not in ("", "None")]
+    return {key: told[key] for key in LICENCE if key in told}
+
+
+def still_urls(image: Image) -> tuple[str, ...]:
+    """Return the links at which a still of a video may be had, best first; none if its link is of another form."""
+    parts = urlsplit(image.url)
+    folders = parts.path.split("/")
+    if len(folders) < 4 or "=" not in folders[-2]:
+        return ()
+    name = folders[-1].rpartition(".")[0] or folders[-1]
+    forms = ("anim=false,width=450", "anim=false,transcode=true,width=450")
+    paths = ["/".join([*folders[:-2], form, f"{name}.jpeg"]) for form in forms]
+    return tuple(urlunsplit((parts.scheme, _media_host(parts.netloc), path, "", "")) for path in paths)
+
+
+def _media_host(host: str) -> str:
+    return host.replace("imagecache.civitai.com", "image.civitai.com")
 
 
 def media_urls(image: Image) -> tuple[str, ...]:
@@ -199,7 +231,7 @@ def media_urls(image: Image) -> tuple[str, ...]:
     if len(folders) < 4 or "=" not in folders[-2]:
         return (image.url,)
     more = ["original=true,quality=100", "transcode=true,original=true"] if image.type == "video" else []
-    host = parts.netloc.replace("imagecache.civitai.com", "image.civitai.com")
+    host = _media_host(parts.netloc)
     paths = ["/".join([*folders[:-2], form, folders[-1]]) for form in ("original=true", *more)]
     return tuple(urlunsplit((parts.scheme, host, path, "", "")) for path in paths)
 

@@ -12,8 +12,9 @@ from itertools import chain
 from typing import Any
 
 from ..util.errors import Failure
-from ..util.text import printable
+from ..util.text import printable, scrub
 from .answers import Model, Pages, is_by, number_at, object_at, objects_at, read_model, read_version, text_at
+from .links import archive_link
 from .settings import Settings
 from .site import Site
 from .targets import Kind, Target
@@ -104,10 +105,26 @@ class Catalogue:
             self._expected.update(dict.fromkeys(target.id for target in self._hashes.values()))
         if digest.upper() in self._hashes:
             return self._hashes[digest.upper()]
-        answer = self._site.version_by_hash(digest)
+        answer = self._by_hash(digest)
         target = Target("version", version=number_at(answer, "id"))
         self._remember("version", target.version, answer)
         return target
+
+    def _by_hash(self, digest: str) -> dict[str, Any]:
+        """Return the version with a file of this hash, which may be of any kind that the site knows.
+
+        Twelve digits may be the first ones of a SHA256, of which the site knows ten; the whole of it is compared.
+        """
+        try:
+            return self._site.version_by_hash(digest)
+        except Failure as failure:
+            if failure.reason != "gone" or len(digest) != 12:
+                raise
+            answer = self._site.version_by_hash(digest[:10])
+            whole = (text_at(object_at(file, "hashes"), "SHA256").lower() for file in objects_at(answer, "files"))
+            if not any(each.startswith(digest) for each in whole):
+                raise
+            return answer
 
     # --- Listings of targets ---
 
@@ -261,3 +278,15 @@ def unless_refused(what: str, *, needed: bool = False) -> Iterator[None]:
         if needed or failure.reason not in (*REFUSALS, "gone"):
             raise
         log.warning("The site does not give %s: %s", what, failure)
+
+
+@contextmanager
+def unless_archived(source: str) -> Iterator[None]:
+    """Say of a link to the site's archive that this may have what the site has no more."""
+    try:
+        yield
+    except Failure as failure:
+        link = archive_link(source)
+        if not link or failure.reason != "gone":
+            raise
+        raise Failure("in-archive", f"The site has no such thing any more; {scrub(link)} may still have it.") from None

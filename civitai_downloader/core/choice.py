@@ -2,22 +2,59 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
+from functools import cache
 from typing import Any
 
 from .answers import File, Model, Version, list_at, number_at, objects_at, text_at, unix_time, whole_number
+from .data import read_data
 from .settings import Settings
 from .targets import Target
 
 NO_WEIGHTS = frozenset(("Training Data", "Config", "Archive", "Workflow"))
-PICKLES = (".ckpt", ".pt", ".pth", ".bin", ".pkl", ".pickle")
-NO_WEIGHT_ENDINGS = (".zip", ".7z", ".rar", ".tar", ".gz", ".yaml", ".yml", ".json", ".txt", ".md", ".png", ".jpg")
 LORA_TYPES = frozenset(("lora", "locon", "dora", "lycoris"))
+
+
+@cache
+def _forms() -> Any:
+    """Return `forms.json`: what endings and the site's names of formats mean."""
+    return json.loads(read_data("forms.json"))
+
+
+def form_of(name: str, told: str = "") -> str:
+    """Return `safetensors`, `pickle`, `gguf`, `archive`, `text` or "".
+
+    The ending decides, however it is spelled. Where it tells nothing, `told` does, which is the site's
+    `metadata.format`.
+    """
+    plain = name.rstrip(". ").lower()
+    found = (form for form, endings in _forms()["endings"].items() if plain.endswith(tuple(endings)))
+    return next(found, "") or str(_forms()["formats"].get(told.lower(), ""))
+
+
+def is_called_safetensors(name: str, told: str = "") -> bool:
+    """Return whether the ending or the site's `metadata.format` says that a file has a safetensors header."""
+    return "safetensors" in (form_of(name), form_of("", told))
+
+
+def form_of_file(file: File) -> str:
+    """Return the form of a file, as `form_of` does."""
+    return form_of(file.name, text_at(file.traits, "format"))
 
 
 def is_weights(file: File) -> bool:
     """Return whether a file is loaded as a model, unlike a config, an archive or training data."""
-    return file.type not in NO_WEIGHTS and not file.name.lower().endswith(NO_WEIGHT_ENDINGS)
+    return file.type not in NO_WEIGHTS and form_of_file(file) not in ("archive", "text")
+
+
+def has_sidecars(file: File, version: Version) -> bool:
+    """Return whether other programs want to read about a file.
+
+    They do of weights, and of an archive (as Diffusers models are) that is the only file of its version.
+    """
+    is_lone = file.type == "Model" and form_of_file(file) == "archive" and len(version.files) == 1
+    return is_lone or is_weights(file)
 
 
 def choose_versions(model: Model, target: Target, settings: Settings) -> list[Version]:
@@ -55,7 +92,7 @@ def best_file(files: Iterable[File]) -> list[File]:
     def merit(file: File) -> tuple[float, ...]:
         """Return what makes a file the better choice, the most important first."""
         whole = file.type in ("Model", "Pruned Model", "Diffusion Model", "UNet")
-        safe = file.traits.get("format") == "SafeTensor" or file.name.lower().endswith(".safetensors")
+        safe = is_called_safetensors(file.name, text_at(file.traits, "format"))
         small = (file.traits.get("size") == "pruned", file.traits.get("fp") == "fp16")
         return (is_weights(file), file.primary, whole, safe, *small, -file.id)
 

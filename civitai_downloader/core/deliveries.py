@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ..util.clock import DAY, Clock
 from ..util.errors import Failure
-from .fetch import Fetcher, decide, kept
+from .fetch import Fetcher, decide, good_result
 from .ledger import Batch, Countdown, Task
 from .library import Libraries, Result
 from .places import Wanted
@@ -39,10 +39,15 @@ class Deliveries:
         self._ordered.add(order)
         facts = batch.library.facts(wanted)
         if decide(wanted, facts, force=batch.entry.settings.force) == "keep":
-            result = self._known_to_twins(batch, wanted, kept(wanted, facts))
+            result = self._known_to_twins(batch, wanted, good_result(wanted, "skipped", facts.path, facts.size))
             self.schedule.do(Task(batch, lambda: result, wanted.name, None if facts.in_place else wanted))
         else:
             self.schedule.submit(Task(batch, partial(self._bring, batch, wanted), wanted.name, wanted, group))
+
+    def order_still(self, batch: Batch, wanted: Wanted, group: Countdown) -> None:
+        """See to it that the still of a video comes home if it can be had; it counts as nothing in the results."""
+        task = partial(self._fetcher.bring_still, wanted, batch.library)
+        self.schedule.submit(Task(batch, task, wanted.name, wanted, group))
 
     def _bring(self, batch: Batch, wanted: Wanted) -> Result:
         twin = self._twins.get(wanted.identity)

@@ -19,15 +19,17 @@ from ..util.http import Call, read_at_most
 from ..util.idm import Idm, delivered, expiry_of, seconds_quiet
 from ..util.media import MEDIA_EXTENSIONS, is_safetensors, looks_like_page, sniff_media
 from ..util.names import file_name, plain_path
-from ..util.pace import Gate, Pace, Patience
+from ..util.pace import Gate, HostDown, Pace, Patience
 from ..util.progress import Progress
 from ..util.ranges import parse_content_range
 from ..util.text import human_size
 from ..util.transfer import Body, Received, Source, Traffic, Transfer, discard_part
 from .answers import unix_time
+from .choice import is_called_safetensors
 from .library import Facts, Key, Library, Outcome, Record, Result
 from .places import Wanted, same_size
 from .settings import Settings
+from .sidecars import STILL_PREVIEWS
 from .site import Site
 
 log = logging.getLogger(__name__)
@@ -36,7 +38,7 @@ Action = Literal["keep", "link", "adopt", "fetch"]
 
 
 class Still(Exception):
-    """A video was answered by a still picture; the next form of its link may help."""
+    """A video was answered by a still picture, or the other way round; the next form of its link may help."""
 
 
 def decide(wanted: Wanted, facts: Facts, *, force: bool) -> Action:
@@ -61,7 +63,7 @@ def decide(wanted: Wanted, facts: Facts, *, force: bool) -> Action:
 class Fetcher:
     """Brings single things home: decides, transfers, verifies and lands them."""
 
-    TRIES = 3
+    TRIES, MOST_OF_STILL = 3, 16 << 20
 
     def __init__(self, settings: Settings, site: Site, clock: Clock, progress: Progress) -> None:
         """The collaborators are shared by all workers."""
@@ -84,7 +86,7 @@ class Fetcher:
         facts = library.facts(wanted, twin)
         action = decide(wanted, facts, force=force)
         if action == "keep":
-            return kept(wanted, facts)
+            return good_result(wanted, "skipped", facts.path, facts.size)
         if action == "adopt" and (adopted := self._adopt(wanted, library, facts.path)):
             return adopted
         wanted = library.avoid_strangers(wanted)
@@ -97,10 +99,10 @@ class Fetcher:
         with disk_errors(path):
             digest = sha256_of(path, self._clock) if wanted.kind == "model" else ""
         hashed = wanted.sha256 and self._settings.check_hashes
-        if not (digest == wanted.sha256 if hashed else has_right_form(path)):
+        if not (digest == wanted.sha256 if hashed else has_right_form(path, wanted.format)):
             return None
         discard_part(library.at(wanted.path + ".part"))
-        return _result(wanted, "skipped", place, library.size(place), digest)
+        return good_result(wanted, "skipped", place, library.size(place), digest)
 
     def _link(self, wanted: Wanted, library: Library, source: Path) -> Result:
         """Put the same bytes at a second place without fetching them again."""
@@ -108,7 +110,7 @@ class Fetcher:
         target = library.at(place)
         if not (target.exists() and target.samefile(source)):
             link_or_copy(source, target)
-        return _result(wanted, "done", place, library.size(place), wanted.sha256)
+        return good_result(wanted, "done", place, library.size(place), wanted.sha256)
 
     def _fetch(self, wanted: Wanted, library: Library) -> Result:
         """Try the links one after the other: the next one when this one has nothing, denies it, or has only a still."""
@@ -130,6 +132,23 @@ class Fetcher:
                 return result
         raise trouble
 
+    def bring_still(self, wanted: Wanted, library: Library) -> None:
+        """Fetch the still of a video if one can be had. Raises HostDown, Stopped.
+
+        It is small, so IDM has no part in it. Whether it is there is seen on disk: a preview that can't be had is no
+        failure.
+        """
+        library.check_links(wanted.path)
+        for url in wanted.urls:
+            try:
+                self._fetch_from(url, wanted, library)
+                return
+            except HostDown:
+                raise
+            except (Failure, Still) as trouble:
+                log.debug("%s: %s", wanted.name, trouble)
+        discard_part(library.at(wanted.path + ".part"))
+
     def _fetch_from(self, url: str, wanted: Wanted, library: Library) -> Result:
         """Transfer, verify and land."""
         part = library.at(wanted.path + ".part")
@@ -140,7 +159,7 @@ class Fetcher:
             part=part,
             identity=wanted.sha256 or f"{wanted.kind}:{wanted.id}:{wanted.size}:{url.rpartition('/')[0]}",
             size=wanted.size or None,
-            limit=wanted.size + 1024 if wanted.size else 16 << 30,
+            limit=self.MOST_OF_STILL if wanted.media == "still" else wanted.size + 1024 if wanted.size else 16 << 30,
             trusted=bool(wanted.sha256) and self._settings.check_hashes,
             hashing=wanted.kind == "model" and self._settings.check_hashes,
         )
@@ -157,7 +176,7 @@ class Fetcher:
             transfer.move_to(library.at(wanted.path + extension))
         finally:
             self._progress.end(meter)
-        return _result(wanted, "done", wanted.path + extension, received.size, received.sha256)
+        return good_result(wanted, "done", wanted.path + extension, received.size, received.sha256)
 
     def _receive_right(self, transfer: Transfer, wanted: Wanted, library: Library) -> tuple[Received, str]:
         """Return the body and the extension that its bytes call for. Wrong bytes are fetched three times in all."""
@@ -198,16 +217,18 @@ class Fetcher:
             handed = f"{url}&token={self._settings.token}" if secret else link
             self.idm.add(handed, plain_path(target.parent), target.name)
         until = DAY + time.time() if secret else expiry_of(link, time.time())
-        return replace(_result(wanted, "queued", wanted.path + extension, size, wanted.sha256), until=utc_text(until))
+        return replace(
+            good_result(wanted, "queued", wanted.path + extension, size, wanted.sha256), until=utc_text(until)
+        )
 
     def _receive(self, wanted: Wanted, library: Library, record: Record, *, force: bool) -> Result | None:
         """Return what became of a thing in IDM's queue: done, still queued, or None if it is to be queued again."""
-        arrived = receive_queued(library, (wanted.kind, wanted.id), record, self._clock)
+        arrived = receive_queued(library, (wanted.kind, wanted.id), record, self._clock, wanted.format)
         if arrived is not None:
-            return _result(wanted, "done", arrived.path, arrived.size, arrived.sha256)
+            return good_result(wanted, "done", arrived.path, arrived.size, arrived.sha256)
         if force or unix_time(record.until) < time.time():
             return None
-        return _result(wanted, "queued", record.path, record.size, record.sha256)
+        return good_result(wanted, "queued", record.path, record.size, record.sha256)
 
     def _check_space(self, wanted: Wanted, part: Path) -> None:
         if not wanted.size:
@@ -218,12 +239,7 @@ class Fetcher:
             raise Failure("disk-full", f"The disk has no room for {wanted.name}: {sizes}.")
 
 
-def kept(wanted: Wanted, facts: Facts) -> Result:
-    """Return the result of a thing that is there and known."""
-    return _result(wanted, "skipped", facts.path, facts.size)
-
-
-def _result(wanted: Wanted, outcome: Outcome, path: str, size: int | None, sha256: str = "") -> Result:
+def good_result(wanted: Wanted, outcome: Outcome, path: str, size: int | None, sha256: str = "") -> Result:
     """Return a good result. A picture is verified by its form, a model by a published hash alone."""
     proven = wanted.kind == "image" or bool(wanted.sha256 and (sha256 or outcome == "skipped"))
     return Result(
@@ -240,11 +256,11 @@ def _place_aside(library: Library, name: str) -> Path:
     return target
 
 
-def receive_queued(library: Library, key: Key, record: Record, clock: Clock) -> Record | None:
+def receive_queued(library: Library, key: Key, record: Record, clock: Clock, told: str = "") -> Record | None:
     """Return the record of a queued file that has come, or None while it has not. Raises Failure if it is wrong.
 
     It has come when its size is reached and nobody has written to it for some seconds; a file that IDM called
-    `name_2.ext` gets its right name.
+    `name_2.ext` gets its right name. `told` is what the site says of a model file's form.
     """
     target = library.at(record.path)
     path = delivered(target, record.size)
@@ -258,7 +274,7 @@ def receive_queued(library: Library, key: Key, record: Record, clock: Clock) -> 
         digest = sha256_of(path, clock) if key[0] == "model" else ""
         if path != target:
             replace_file(path, target)
-    right = digest == record.sha256 if record.sha256 else has_right_form(target)
+    right = digest == record.sha256 if record.sha256 else has_right_form(target, told)
     if state == "wrong" or not right:
         aside = _place_aside(library, target.name)
         with disk_errors(aside):
@@ -279,18 +295,22 @@ def arrival(size: int, expected: int, quiet: float) -> Literal["arriving", "arri
     return "arrived" if quiet >= 5 else "arriving"
 
 
-def has_right_form(path: Path) -> bool:
-    """Return whether a model's header or a picture's first bytes are what the name says, for want of a hash."""
-    if path.suffix in MEDIA_EXTENSIONS:
-        return sniff_file(path)[0] == path.suffix
-    return path.suffix != ".safetensors" or is_safetensors(path)
+def has_right_form(path: Path, told: str = "") -> bool:
+    """Return whether a model's header or a picture's first bytes are what the name says, for want of a hash.
+
+    `told` is what the site says of a model file's form.
+    """
+    extension = path.suffix.lower()
+    if extension in MEDIA_EXTENSIONS:
+        return sniff_file(path)[0] == extension
+    return not is_called_safetensors(path.name, told) or is_safetensors(path)
 
 
 def _no_page(response: requests.Response, wanted: Wanted) -> requests.Response:
     """Return the response. Raises Failure if it is a web page or a message where a file was asked for."""
     kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
     if kind in ("text/html", "application/xhtml+xml") or (
-        kind == "application/json" and not wanted.path.endswith(".json")
+        kind == "application/json" and not wanted.path.lower().endswith(".json")
     ):
         response.close()
         raise Failure("page", "The site sent a page instead of the file; a token (--token) or a later try may help.")
@@ -307,6 +327,8 @@ def verify(wanted: Wanted, part: Path, received: Received) -> str:
         extension, kind = sniff_file(part)
         if kind == "image" and wanted.media == "video":
             raise Still
+        if wanted.media == "still" and f".preview{extension}" not in STILL_PREVIEWS:
+            raise Still
         if not extension:
             raise Failure("broken", "What the site sent is no picture, video or sound; try again later.")
         return extension
@@ -320,7 +342,7 @@ def verify(wanted: Wanted, part: Path, received: Received) -> str:
         raise Failure("page", "The site sent a page instead of the file; it lies in corrupted/.")
     if wanted.size and abs(received.size - wanted.size) >= 1024:
         raise Failure("size", f"It has {received.size} bytes where {wanted.size} are published; it lies in corrupted/.")
-    if wanted.path.endswith(".safetensors") and not is_safetensors(part):
+    if is_called_safetensors(wanted.path, wanted.format) and not is_safetensors(part):
         raise Failure("broken", "Its safetensors header is broken, three times; it lies in corrupted/.")
     return ""
 

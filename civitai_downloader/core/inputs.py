@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ..util.errors import UsageError
-from ..util.text import printable, read_named, scrub
+from ..util.text import host_of
 from .library import check_writable
+from .links import Refusal, links_in, read_word
+from .lists import STANDARD_INPUT, Problem, Reading, Unused, parse_list, read_line, read_list, written
 from .settings import Settings
-from .targets import Entry, Line, Target, parse_list, parse_target, user_link
+from .targets import Entry, Target, user_link
 
 ReadOptions = Callable[[Sequence[str]], tuple[dict[str, Any], list[str]]]
 
 
 class Inputs:
-    """Collects entries from words and list files; what can't be used becomes a sentence in `problems`.
+    """Collects entries from words and list files; what can't be used becomes a problem.
 
     `read_options` turns the words behind a link into values, and into the words that say the same together with the
     options of the command; it raises UsageError.
@@ -25,47 +29,65 @@ class Inputs:
 
     def __init__(self, settings: Settings, read_options: ReadOptions) -> None:
         self.entries: list[Entry] = []
-        self.problems: list[str] = []
+        self.problems: list[Problem] = []
         self._settings, self._read_options = settings, read_options
         self._seen: set[tuple[Target, Settings]] = set()
+        self._lists: set[str] = set()
+
+    @property
+    def unused(self) -> Unused:
+        """What could not be used, and which lists were read."""
+        return Unused(tuple(self.problems), frozenset(self._lists))
 
     def add_word(self, word: str) -> None:
         """Add an INPUT of the command: a link or an id, else a list file."""
-        if parse_target(word, self._settings.site):
-            self._add(Line(0, word, ()), "")
+        is_file = "://" not in word and "/" in word and os.path.isfile(word)
+        is_list = is_file or word == STANDARD_INPUT
+        meaning = None if is_list else read_word(word, self._settings.site)
+        links = [] if is_list else list(links_in(word, self._settings.site))
+        problem = Problem("", 0, word, "This is not a link to a model, user, post or picture; check it.")
+        if isinstance(meaning, Target) and len(links) < 2:
+            self._add(Reading(((word, meaning),)), problem)
+        elif links or isinstance(meaning, Refusal):
+            self._add(read_line(word, self._settings.site), problem)
         elif "://" in word:
-            self.problems.append(f"{shown_word(word)} is not a link to a model, user, post or picture; check it.")
+            self.problems.append(problem)
         else:
-            self.add_list(Path(word))
+            self.add_list(word)
 
-    def add_list(self, path: Path, *, users: bool = False) -> None:
-        """Add every line of a list file; in a list of users a bare word is a name."""
+    def add_list(self, name: str, *, users: bool = False) -> None:
+        """Add every line of a list file, or of standard input; in a list of users a bare word is a name."""
+        shown = "standard input" if name == STANDARD_INPUT else name
         try:
-            lines = parse_list(read_named(path))
+            lines = parse_list(read_list(name))
         except UsageError as error:
-            self.problems.append(str(error))
+            self.problems.append(Problem(shown, 0, "", str(error)))
             return
+        where = shown if name == STANDARD_INPUT else str(Path(name).absolute())
+        self._lists.add(where)
         if not lines:
-            self.problems.append(f"{path} contains no links; write one on each line.")
+            self.problems.append(Problem(shown, 0, "", f"{shown} contains no links; write one on each line."))
         for line in lines:
-            self._add(line, f"{path}, line {line.number}: ", users=users)
+            reading = read_line(line.text, self._settings.site, users=users)
+            self._add(reading, Problem(shown, line.number, line.text, "", where), users=users)
 
-    def _add(self, line: Line, where: str, *, users: bool = False) -> None:
-        target = parse_target(line.link, self._settings.site, users=users)
-        if target is None:
-            self.problems.append(f"{where}{shown_word(line.link)} is not a link that can be fetched; it was skipped.")
+    def _add(self, reading: Reading, line: Problem, *, users: bool = False) -> None:
+        """Add what a line asks for; `line` lacks but the reason why it can't be used."""
+        refused = reading.refused or (() if reading.found else (_no_link_in(line.text),))
+        self.problems += [replace(line, reason=reason) for reason in refused]
+        if not reading.found:
             return
         try:
-            own, again = self._read_options(line.words)
+            own, again = self._read_options(reading.options)
             settings = replace(self._settings, **own)
         except UsageError as error:
-            self.problems.append(f"{where}the options are wrong and the line was skipped: {error}")
+            self.problems.append(replace(line, reason=f"the options are wrong and the line was skipped: {error}"))
             return
-        if (target, settings) in self._seen:
-            return
-        self._seen.add((target, settings))
-        link = user_link(target.name) if users and target.kind == "user" else line.link
-        self.entries.append(Entry(target, settings, Line(0, link, tuple(again)).text))
+        for word, target in reading.found:
+            if (target, settings) not in self._seen:
+                self._seen.add((target, settings))
+                link = user_link(target.name) if users and target.kind == "user" else word
+                self.entries.append(Entry(target, settings, written(link, again)))
 
     def drop_unwritable(self) -> None:
         """Leave out entries whose output folder can't be written."""
@@ -73,13 +95,15 @@ class Inputs:
             try:
                 check_writable(output)
             except UsageError as error:
-                self.problems.append(str(error))
+                self.problems.append(Problem("", 0, "", str(error)))
                 self.entries = [entry for entry in self.entries if entry.settings.output != output]
 
 
-def shown_word(word: str) -> str:
-    """Return a user's word as a message may show it: no secrets, no control characters, not endless."""
-    return repr(printable(scrub(word))[:200])
+def _no_link_in(text: str) -> str:
+    """Return why a line without a link of the site can't be used."""
+    if found := re.search(r"https?://[^\s\"'<>|]+", text, re.I):
+        return f"This is not a link that can be fetched: it leads to {host_of(found[0])[:80]}, not to Civitai."
+    return "This is not a link that can be fetched; it was skipped."
 
 
 def collect(given: Mapping[str, Any], settings: Settings, read_options: ReadOptions) -> Inputs:
@@ -87,13 +111,14 @@ def collect(given: Mapping[str, Any], settings: Settings, read_options: ReadOpti
     inputs = Inputs(settings, read_options)
     for word in given.get("inputs", []):
         inputs.add_word(word)
-    failed = [settings.output / "failed.txt"] if given.get("retry_failed") else []
+    failed = [str(settings.output / "failed.txt")] if given.get("retry_failed") else []
     lists = {"models": [*given.get("models", []), *failed], "users": given.get("users", [])}
     if not any((*lists.values(), given.get("inputs"))):
         lists = {kind: [f"{kind}.txt"] for kind in lists if Path(f"{kind}.txt").exists()}
         if not lists:
-            inputs.problems.append("There is nothing to do: name a list file or a link, or write models.txt here.")
+            sentence = "There is nothing to do: name a list file or a link, or write models.txt here."
+            inputs.problems.append(Problem("", 0, "", sentence))
     for kind, names in lists.items():
         for name in names:
-            inputs.add_list(Path(name), users=kind == "users")
+            inputs.add_list(str(name), users=kind == "users")
     return inputs

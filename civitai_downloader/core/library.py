@@ -8,6 +8,7 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,6 +22,7 @@ from .answers import number_at, text_at
 from .pages import read_prompt, refilter
 from .places import Wanted, same_size
 from .prompts import Filters
+from .sidecars import Renewed, renew
 
 log = logging.getLogger(__name__)
 
@@ -192,27 +194,45 @@ class Library:
     # --- Who owns a name ---
 
     def claim(self, wanted: Wanted) -> Wanted:
-        """Return the thing with a path of its own: where another file has the name, the id goes into it."""
-        owner = self._owners.setdefault(name_key(wanted.path), (wanted.kind, wanted.id))
-        there = None if self._is_ours(wanted) else self.size(wanted.path)
-        if owner == (wanted.kind, wanted.id) and (there is None or same_size(there, wanted)):
-            return wanted
-        return self._claim_spare(wanted)
+        """Return the thing with a path of its own: where another file has the name, the id goes into it.
+
+        A file that lies under a name with its id, of this or an earlier version of the program, keeps it.
+        """
+        key = (wanted.kind, wanted.id)
+        record = self._record(key)
+        recorded = record.path if record is not None else ""
+        if record is not None and self._is_spare(wanted, record):
+            self._owners[name_key(recorded)] = key
+            return replace(wanted, path=recorded)
+        owner = self._owners.setdefault(name_key(wanted.path), key)
+        return wanted if owner == key and self._is_free(wanted, recorded) else self._claim_spare(wanted)
+
+    def _is_spare(self, wanted: Wanted, record: Record) -> bool:
+        """Return whether a file lies, or will be put by IDM, under the wanted name with its id in it."""
+        if name_key(record.path) == name_key(wanted.path):
+            return False
+        names = {name_key(path) for path in (wanted.older_spare_path, *islice(wanted.spare_paths(), 3))}
+        return name_key(record.path) in names and (record.status == "queued" or self.size(record.path) is not None)
+
+    def _is_free(self, wanted: Wanted, recorded: str) -> bool:
+        """Return whether no file lies at the wanted path but this one, by the log or by its size."""
+        there = None if name_key(recorded) == name_key(wanted.path) else self.size(wanted.path)
+        return there is None or same_size(there, wanted)
 
     def _claim_spare(self, wanted: Wanted) -> Wanted:
-        spare = replace(wanted, path=wanted.spare_path)
-        self._owners[name_key(spare.path)] = (wanted.kind, wanted.id)
-        return spare
+        key = (wanted.kind, wanted.id)
+        for path in wanted.spare_paths():
+            if self._owners.setdefault(name_key(path), key) == key:
+                break
+        return replace(wanted, path=path)
 
     def avoid_strangers(self, wanted: Wanted) -> Wanted:
         """Return the thing at a path where no file lies that is somebody else's."""
-        taken = wanted.kind == "model" and self.size(wanted.path) is not None and not self._is_ours(wanted)
-        return self._claim_spare(wanted) if taken else wanted
-
-    def _is_ours(self, wanted: Wanted) -> bool:
-        """Return whether the log says that what lies at the wanted path was put there for this thing."""
+        if wanted.kind != "model" or self.size(wanted.path) is None:
+            return wanted
         record = self._record((wanted.kind, wanted.id))
-        return record is not None and name_key(record.path) == name_key(wanted.path)
+        is_ours = record is not None and name_key(record.path) == name_key(wanted.path)
+        return wanted if is_ours else self._claim_spare(wanted)
 
     def is_claimed(self, path: str) -> bool:
         """Return whether a model file has this path."""
@@ -250,7 +270,7 @@ class Library:
                 self._listings.clear()
             place = self.at(folder)
             names = (split_name(name) for name in (os.listdir(place) if place.is_dir() else ()))
-            self._listings[folder] = {stem: each for stem, each in names if each in MEDIA_EXTENSIONS}
+            self._listings[folder] = {stem: each for stem, each in names if each.lower() in MEDIA_EXTENSIONS}
         return self._listings[folder]
 
     def media(self, wanted: Wanted) -> Path | None:
@@ -260,26 +280,37 @@ class Library:
 
     # --- Sidecars and prompts ---
 
-    def write_sidecar(self, place: str, wanted: Wanted, data: bytes) -> None:
-        """Keep what we say of a file beside it up to date, but never overwrite what a user or an app has edited.
+    def write_sidecar(self, place: str, wanted: Wanted, content: dict[str, Any]) -> bool:
+        """Keep what we say of a file beside it up to date, value by value; see `renew` for what stays.
 
-        A sidecar is unedited while it has the SHA256 that the log names. Beside an edited one ours is put as
-        `<name>.new`. A sidecar that belongs to another version with a file of this stem is left to that version.
+        A link, and a sidecar that belongs to another version with a file of this stem, are left alone. Return whether
+        a `<name>.new` of an earlier version of the program lies beside it, which is told once.
         """
-        path, key = self.at(place), ("sidecar", place)
-        last = self._record(key)
-        if last is not None and self._version_at(last.path) not in ("", wanted.id.partition("/")[0]):
-            return
+        line = self._log.get("sidecar", place) or {}
+        if self._version_of_sidecar(line) not in ("", wanted.id.partition("/")[0]):
+            return False
+        path = self.at(place)
+        is_file = size_of(path) is not None and not path.is_symlink()
         with disk_errors(path):
-            there = path.read_bytes() if path.exists() else data
-        ours = last is not None and last.sha256 == hashlib.sha256(there).hexdigest() and not path.is_symlink()
-        if there != data and not ours:
-            write_file(path.with_name(path.name + ".new"), data)
-            return
-        write_file(path, data)
-        mine = Record("success", wanted.path, sha256=hashlib.sha256(data).hexdigest())
-        if last != mine:
-            self.record(key, mine, source=wanted.source)
+            there = path.read_bytes() if is_file else None
+        new = renew(there, content, line, place)
+        if not is_file and os.path.lexists(path):
+            new = Renewed(b"", {})
+        elif new.data != there:
+            write_file(path, new.data)
+        told = {"path": place, "model": wanted.id, "keys": new.keys}
+        if new.data != there or told != {name: line.get(name) for name in told}:
+            facts = {"at": utc_now(), "type": "sidecar", "id": place, "status": "success", **told}
+            written = {"size": len(new.data), "sha256": hashlib.sha256(new.data).hexdigest()}
+            self._log.append({**facts, **written, "reason": "", "source": wanted.source})
+        return "keys" not in line and size_of(path.with_name(path.name + ".new")) is not None
+
+    def _version_of_sidecar(self, line: Mapping[str, Any]) -> str:
+        """Return the id of the version that a sidecar describes, or "" if it is not known.
+
+        Lines of earlier versions of the program have the path of the model file instead.
+        """
+        return text_at(line, "model").partition("/")[0] or self._version_at(text_at(line, "path"))
 
     def _version_at(self, path: str) -> str:
         """Return the id of the version that a model file belongs to, or "" if it is not known."""

@@ -16,12 +16,15 @@ from .. import __version__
 from ..util.clock import Clock
 from ..util.errors import Failure
 from ..util.files import disk_errors, on_one_line, replace_file, sha256_of, size_of, write_file
-from ..util.text import decode_text, printable, utf8
+from ..util.names import long_path, real_path
+from ..util.text import decode_text, printable, scrub, utf8
+from .catalogue import unless_archived
 from .choice import choose_versions
 from .data import read_data
 from .fetch import decide, receive_queued
 from .ledger import Batch
 from .library import Library, Record, Result
+from .lists import Problem, Unused
 from .places import Wanted
 from .run import Run
 from .shelf import Shelf
@@ -44,10 +47,10 @@ def plan(run: Run, batch: Batch) -> Iterator[Planned]:
     """Yield what a run would do for one target: asks the site, writes nothing. Raises Failure."""
     target, settings = batch.entry.target, batch.entry.settings
     if target.kind in ("model", "version", "id", "hash"):
-        yield from _plan_model(run, batch, target)
+        with unless_archived(batch.entry.source):
+            yield from _plan_model(run, batch, target)
     is_listing = target.kind in ("user", "tag", "collection")
-    listing = run.catalogue.listing(target, settings) if is_listing else ()
-    for child in chain.from_iterable(listing):
+    for child in chain.from_iterable(run.catalogue.listing(target, settings) if is_listing else ()):
         if child.kind == "model":
             yield from _plan_model(run, batch, child)
         else:
@@ -94,25 +97,42 @@ def _planned(library: Library, wanted: Wanted, obstacle: str, *, force: bool) ->
 # --- What a run leaves behind ---------------------------------------------------------------------
 
 
-def write_outcome(run: Run, library: Library, words: Sequence[str]) -> None:
+def write_outcome(run: Run, library: Library, words: Sequence[str], unused: Unused) -> None:
     """Write `report.json`, and `failed.txt` with its retry scripts, which run the command `words`.
 
-    Targets that failed in an earlier run and were not part of this one stay in `failed.txt`; when none is left,
-    the three files are removed.
+    Targets that failed in an earlier run and were not part of this one stay in `failed.txt`, and so do the lines of
+    lists that this run has not read; when nothing is left, the three files are removed. What was `unused` of the inputs
+    is told in the main output folder, or in the first one if nothing went to that.
     """
     mine = [batch for batch in run.ledger.batches if batch.library is library]
-    write_report(library.root / "report.json", _report(run, mine), mine)
-    blocks = _failed_blocks(library.root / "failed.txt", mine)
-    failed = "\n".join(f"{why}\n{line}\n" for line, why in blocks.items())
-    for name, content in {"failed.txt": failed, **_retry_scripts(words)}.items():
-        if blocks:
+    if library is not _main_library(run):
+        unused = Unused(lists=unused.lists)
+    write_report(library.root / "report.json", _report(run, mine, unused), mine)
+    left = _read_failed(library.folder / "failed.txt").without(mine, unused)
+    blocks = {**left.targets, **_failed_blocks(mine)}
+    comments = [*left.comments, *(_comment_on(problem) for problem in unused.problems if problem.line)]
+    failed = "\n".join([*(f"{why}\n{line}\n" if why else f"{line}\n" for line, why in blocks.items()), *comments])
+    _write_or_remove(library.root, {"failed.txt": failed})
+    _write_or_remove(library.root, _retry_scripts(words) if blocks else dict.fromkeys(("retry.sh", "retry.bat"), ""))
+
+
+def _main_library(run: Run) -> Library:
+    """Return the library of the command's output folder, or the first one if nothing goes there."""
+    libraries, main = list(run.libraries), real_path(run.settings.output)
+    return next((each for each in libraries if real_path(each.folder) == main), libraries[0])
+
+
+def _write_or_remove(root: Path, contents: Mapping[str, str]) -> None:
+    """Write files by name; one without content is removed."""
+    for name, content in contents.items():
+        if content:
             newline = "\r\n" if name.endswith(".bat") else "\n"
-            write_file(library.root / name, utf8(content.replace("\n", newline)))
+            write_file(root / name, utf8(content.replace("\n", newline)))
         else:
-            (library.root / name).unlink(missing_ok=True)
+            (root / name).unlink(missing_ok=True)
 
 
-def _report(run: Run, batches: Sequence[Batch]) -> dict[str, Any]:
+def _report(run: Run, batches: Sequence[Batch], unused: Unused) -> dict[str, Any]:
     """Return `report.json` without its list of files."""
     return {
         "program": f"civitai-downloader {__version__}",
@@ -122,6 +142,7 @@ def _report(run: Run, batches: Sequence[Batch]) -> dict[str, Any]:
         "api_requests": run.site.api_requests,
         "bytes_received": run.progress.received,
         "counts": dict(sum((batch.counts for batch in batches), Counter[str]())),
+        "problems": [_report_problem(problem) for problem in unused.problems],
         "targets": [_report_target(batch) for batch in batches],
     }
 
@@ -129,6 +150,11 @@ def _report(run: Run, batches: Sequence[Batch]) -> dict[str, Any]:
 def _report_target(batch: Batch) -> dict[str, Any]:
     words = {"source": batch.entry.source, "name": batch.name, "outcome": batch.outcome, "note": batch.note}
     return {**words, "counts": dict(batch.counts)}
+
+
+def _report_problem(problem: Problem) -> dict[str, Any]:
+    text = printable(scrub(problem.text))[:500]
+    return {"file": problem.file, "line": problem.line, "text": text, "reason": scrub(problem.reason)}
 
 
 def write_report(path: Path, head: Mapping[str, Any], batches: Sequence[Batch]) -> None:
@@ -145,12 +171,56 @@ def write_report(path: Path, head: Mapping[str, Any], batches: Sequence[Batch]) 
         replace_file(beside, path)
 
 
-def _failed_blocks(path: Path, batches: Sequence[Batch]) -> dict[str, str]:
-    """Return the lines of `failed.txt`, each with the comment that says why: of earlier runs, and of this one."""
-    lines = decode_text(path.read_bytes()).splitlines() if path.is_file() else []
-    earlier = re.findall(r"^((?:#.*\n)*)([^#\n].*)$", "\n".join(lines), re.M)
-    done = {batch.entry.source for batch in batches}
-    blocks = {line: why.strip() for why, line in earlier if line not in done}
+# A line that could not be used stands in `failed.txt` as two comments: where it was and why, and the line itself.
+_UNUSED = re.compile(r"# Not used: (?P<place>.*?), line [0-9]+: ")
+_BEHIND = "#: "
+
+
+@dataclass(frozen=True)
+class _FailedList:
+    """What stands in a `failed.txt`: its lines, each with the comment that says why, and comments on unused lines."""
+
+    place: str
+    targets: Mapping[str, str]
+    comments: Sequence[str]
+
+    def without(self, batches: Sequence[Batch], unused: Unused) -> _FailedList:
+        """Return what is left after a run: targets that were not part of it, comments on lists it has not read.
+
+        If the run has read this list itself, all of its targets were part of it.
+        """
+        settled = self.targets if self.place in unused.lists else {batch.entry.source for batch in batches}
+        targets = {line: why for line, why in self.targets.items() if line not in settled}
+        places = ((_UNUSED.match(comment), comment) for comment in self.comments)
+        return _FailedList(
+            self.place, targets, [comment for found, comment in places if found and found["place"] not in unused.lists]
+        )
+
+
+def _read_failed(path: Path) -> _FailedList:
+    lines = decode_text(long_path(path).read_bytes()).splitlines() if long_path(path).is_file() else []
+    targets: dict[str, str] = {}
+    comments, above = list[str](), list[str]()
+    for line in lines:
+        if line.startswith(_BEHIND) and above and _UNUSED.match(above[-1]):
+            comments.append(f"{above.pop()}\n{line}\n")
+        elif line.startswith("#"):
+            above.append(line)
+        else:
+            if line:
+                targets[line] = "\n".join(above)
+            above = []
+    return _FailedList(str(path.absolute()), targets, comments)
+
+
+def _comment_on(problem: Problem) -> str:
+    text = printable(scrub(problem.text))[:2000]
+    return printable(f"# Not used: {problem.place}, line {problem.line}: {problem.reason}") + f"\n{_BEHIND}{text}\n"
+
+
+def _failed_blocks(batches: Sequence[Batch]) -> dict[str, str]:
+    """Return the lines of this run for `failed.txt`, each with the comment that says why."""
+    blocks = {}
     for batch in batches:
         reasons = dict.fromkeys(f"# {result.name}: {result.message}" for result in batch.failures)
         if batch.outcome == "interrupted":

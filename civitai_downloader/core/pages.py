@@ -19,6 +19,7 @@ from .answers import (
     Image,
     Model,
     flat_meta,
+    licence_of,
     list_at,
     media_urls,
     number_at,
@@ -28,6 +29,7 @@ from .answers import (
     text_at,
     texts_at,
 )
+from .data import read_data
 from .prompts import Filters
 
 _BLOCK = re.compile(r"(?i)</?(?:p|br|div|h[1-6]|tr|pre|blockquote|ul|ol|hr)\b[^<>]*>")
@@ -40,9 +42,21 @@ def plain_text(markup: str) -> str:
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()
 
 
+def licence_text(model: Model) -> str:
+    """Return what a model may be used for, in plain words, or "" where the site says nothing of it."""
+    words = json.loads(read_data("licence.json"))
+    told: list[str] = []
+    for key, value in licence_of(model.raw).items():
+        uses = [use.lower() for use in value] or ["none"] if isinstance(value, list) else [str(value).lower()]
+        told += [words[key].get(use, use) for use in uses]
+    return "; ".join(told)
+
+
 def model_text(model: Model, url: str) -> str:
     """Return `model.txt`: what a person wants to know about a model, in plain words."""
-    head = [model.name, url, f"{model.type} by {model.creator or 'unknown'}", f"Tags: {', '.join(model.tags)}", ""]
+    head = [model.name, url, f"{model.type} by {model.creator or 'unknown'}", f"Tags: {', '.join(model.tags)}"]
+    licence = licence_text(model)
+    head += [f"Licence: {licence}", ""] if licence else [""]
     head += [plain_text(text_at(model.raw, "description")), ""]
     for version in model.versions:
         head += [f"== {version.name} [{version.id}], {version.base_model}, {version.published[:10]}"]

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
+from itertools import count
 from typing import Any, Literal
 
 from ..util.names import clean_name, file_name, folder_name
 from .answers import File, Model, Version, unix_time
+from .choice import form_of_file
 from .data import read_data
 from .settings import NAMED_LAYOUTS
 
@@ -45,7 +48,7 @@ def file_folder(layout: str, model: Model, version: Version, file: File) -> Fold
         return version_folder(layout, model, version)
     app = app_facts(layout)
     folder = app["files"].get(file.type) or app["types"].get(model.type) or app["other"]
-    alone = file.name.lower().endswith(".gguf") or version.base_model.lower().startswith(tuple(app["denoisers"]))
+    alone = form_of_file(file) == "gguf" or version.base_model.lower().startswith(tuple(app["denoisers"]))
     return tuple((app["types"]["UNet"] if alone and folder == app["types"]["Checkpoint"] else folder).split("/"))
 
 
@@ -65,7 +68,11 @@ def _template_folder(layout: str, model: Model, version: Version) -> Folder:
 
 @dataclass(frozen=True)
 class Wanted:
-    """One thing to have on disk. `path` is relative to the output folder; a picture's lacks its extension."""
+    """One thing to have on disk. `path` is relative to the output folder; a picture's lacks its extension.
+
+    `media` is the kind of a picture (`image`, `video`, `audio`, or `still` for a still of a video), `scan` what the
+    site's scan says of a pickle file, and `format` what the site says of a model file's form.
+    """
 
     kind: Literal["model", "image"]
     id: str
@@ -77,6 +84,7 @@ class Wanted:
     sha256: str = ""
     media: str = ""
     scan: str = ""
+    format: str = ""
 
     @property
     def identity(self) -> str:
@@ -85,10 +93,25 @@ class Wanted:
 
     @property
     def spare_path(self) -> str:
-        """The path used when another file has the first: the file's id before the extension."""
+        """The path used when another file has the first: the file's id before the extension.
+
+        No bracket or blank stands before it: Forge and ComfyUI can't use the name of such a file in a prompt.
+        """
+        return self._with_tail(f"-{self.id.rpartition('/')[2]}")
+
+    def spare_paths(self) -> Iterator[str]:
+        """Yield the spare path, and others for the case that even that one is taken."""
+        yield self.spare_path
+        yield from (self._with_tail(f"-{self.id.rpartition('/')[2]}-{number}") for number in count(2))
+
+    @property
+    def older_spare_path(self) -> str:
+        """The path that earlier versions of the program used when another file had the first."""
+        return self._with_tail(f" [{self.id.rpartition('/')[2]}]")
+
+    def _with_tail(self, tail: str) -> str:
         folder, _, name = self.path.rpartition("/")
-        file_id = self.id.rpartition("/")[2]
-        return f"{folder}/{file_name(name, fallback=file_id, tail=f' [{file_id}]')}"
+        return f"{folder}/{file_name(name, fallback=self.id.rpartition('/')[2], tail=tail)}"
 
 
 def same_size(size: int, wanted: Wanted) -> bool:

@@ -55,7 +55,7 @@ class Run:
     @property
     def is_retrying(self) -> bool:
         """Whether a request waits to be tried again."""
-        return self.site.http.resting > 0
+        return bool(self.site.http.waiting)
 
     def bytes_left(self) -> int:
         """Return how many bytes of the files submitted so far are still to come, as far as sizes are published."""

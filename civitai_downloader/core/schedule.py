@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 
 NOT_GIVEN = frozenset(("archived", "taken-down", "disabled", "early-access", "no-files"))
 AHEAD = 4000
+POOLS = ("metadata", "lora")
 
 
 # --- The two pools --------------------------------------------------------------------------------
@@ -30,7 +31,7 @@ AHEAD = 4000
 @contextmanager
 def pools(workers: int, clock: Clock) -> Iterator[tuple[Executor, Executor]]:
     """Provide the metadata pool (one worker) and the LoRA pool; left early, they have 0.4 seconds to stop."""
-    both = ThreadPoolExecutor(1, "metadata"), ThreadPoolExecutor(workers, "lora")
+    both = ThreadPoolExecutor(1, POOLS[0]), ThreadPoolExecutor(workers, POOLS[1])
     try:
         yield both
     except BaseException:
@@ -38,8 +39,7 @@ def pools(workers: int, clock: Clock) -> Iterator[tuple[Executor, Executor]]:
         for pool in both:
             pool.shutdown(wait=False, cancel_futures=True)
         deadline = time.monotonic() + 0.4
-        names = ("metadata", "lora")
-        while time.monotonic() < deadline and any(t.name.startswith(names) for t in threading.enumerate()):
+        while time.monotonic() < deadline and any(t.name.startswith(POOLS) for t in threading.enumerate()):
             time.sleep(0.02)
         raise
     for pool in both:

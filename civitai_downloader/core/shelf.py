@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..util.files import indented, link_or_copy
+from ..util.files import link_or_copy
 from ..util.names import file_name, split_name
 from ..util.text import printable, scrub_json
-from .answers import File, Image, Model, Version, media_urls, text_at
-from .choice import PICKLES, best_file, choose_files
+from .answers import File, Image, Model, Version, media_urls, still_urls, text_at
+from .choice import best_file, choose_files, form_of_file
 from .library import Library, Outcome, Result
 from .places import Folder, Wanted, file_folder, version_folder
 from .settings import Settings
-from .sidecars import a1111_json, civitai_info, is_read_by, lora_manager_json, sidecar_owners
+from .sidecars import (
+    STILL_PREVIEWS,
+    Beside,
+    a1111_json,
+    civitai_info,
+    is_read_by,
+    lora_manager_json,
+    preview_ending,
+    sidecar_owners,
+)
 from .site import ARCHIVED, Site
 from .targets import Target
+
+log = logging.getLogger(__name__)
 
 MISSING = {
     "archived": ARCHIVED,
@@ -85,12 +97,12 @@ class Shelf:
     def _wanted_file(self, site: Site, file: File) -> Wanted:
         name = self._file_name(file)
         folder = file_folder(self.settings.layout, self.model, self.version, file)
-        is_pickle = name.lower().endswith(PICKLES)
+        is_pickle = form_of_file(file) == "pickle"
         scan = text_at(file.raw, "pickleScanResult") or "unknown" if is_pickle else ""
         return Wanted(
             "model", f"{self.version.id}/{file.id}", name=printable(f"{self.name}: {name}"), source=self.source,
             path=self.library.place(folder, name), urls=site.file_urls(self.version.id, file),
-            size=file.size, sha256=file.sha256, scan=scan,
+            size=file.size, sha256=file.sha256, scan=scan, format=text_at(file.traits, "format"),
         )  # fmt: skip
 
     def _file_name(self, file: File) -> str:
@@ -125,41 +137,111 @@ class Shelf:
         return [image for image in self.version.images if self.settings.wants_level(image.level)]
 
     def preview(self) -> Image | None:
-        """Return the picture that stands for the version: the first still one, else the first."""
+        """Return the picture that stands for the version: the first still one, else the first video."""
         shown = self.previews()
-        return next((image for image in shown if image.type == "image"), shown[0] if shown else None)
+        kinds = ((kind, image) for kind in ("image", "video") for image in shown)
+        return next((image for kind, image in kinds if image.type == kind), None)
 
     # --- Sidecars ---
 
+    def still(self, files: Sequence[tuple[File, Wanted]]) -> Wanted | None:
+        """Return the still of a video that is to be the preview beside a file; None if none is needed any more.
+
+        Where the video itself has become the preview, because no still could be had, only --refresh asks for one again.
+        """
+        preview = self.preview()
+        if preview is None or preview.type != "video" or self.settings.only == "metadata":
+            return None
+        described = self._described(files)
+        if not described:
+            return None
+        endings = STILL_PREVIEWS if self.settings.refresh else (*STILL_PREVIEWS, ".mp4", ".webm")
+        wanted = self._still_beside(preview, described[0][1])
+        return wanted if wanted.urls and preview_beside(self.library, described, endings) is None else None
+
+    def _described(self, files: Sequence[tuple[File, Wanted]]) -> list[tuple[File, Wanted]]:
+        """Return the files that have sidecars: those that are there or on their way, all if no files are wanted."""
+        owners = sidecar_owners(files, self.version) if self.settings.only != "images" else []
+        if not self.settings.wants_files:
+            return owners
+        return [(file, each) for file, each in owners if self._is_coming(each)]
+
+    def _is_coming(self, wanted: Wanted) -> bool:
+        return self.library.at(wanted.path).is_file() or self.library.queued(wanted) is not None
+
+    def _still_beside(self, preview: Image, owner: Wanted) -> Wanted:
+        name, path = f"{self.name}: still of video {preview.id}", f"{split_name(owner.path)[0]}.preview"
+        urls, still_id = still_urls(preview), f"{preview.id}/still"
+        return Wanted("image", still_id, name=name, path=path, urls=urls, source=self.source, media="still")
+
     def write_sidecars(self, files: Sequence[tuple[File, Wanted]], url: str) -> None:
         """Write what other programs read beside weights that are there or on their way; `url` is the model's page."""
+        described = self._described(files)
+        picture = self._picture(described)
+        left: list[str] = []
+        for file, wanted in described:
+            left += self._write_sidecars_of(file, wanted, picture, url)
+        if left:
+            names = ", ".join(left)
+            log.info(
+                "%s: an earlier version left files that are not used any more; you can delete them: %s",
+                self.name,
+                names,
+            )
+
+    def _picture(self, described: Sequence[tuple[File, Wanted]]) -> Path | None:
+        """Return the file that is to be the preview: of a video its still, if it could be had, else the video."""
         preview = self.preview()
-        picture = self.library.media(self.album().wanted(preview, self.library, self.source)) if preview else None
-        for file, wanted in sidecar_owners(files):
-            coming = self.library.at(wanted.path).is_file() or self.library.queued(wanted) is not None
-            if self.settings.only != "images" and (coming or not self.settings.wants_files):
-                self._write_sidecars_of(file, wanted, picture, url)
+        if preview is None:
+            return None
+        is_video = preview.type == "video"
+        still = preview_beside(self.library, described, STILL_PREVIEWS) if is_video else None
+        return still or self.library.media(self.album().wanted(preview, self.library, self.source))
 
-    def _write_sidecars_of(self, file: File, wanted: Wanted, picture: Path | None, url: str) -> None:
-        record, path = self.library.find(wanted), self.library.at(wanted.path)
-        sha256 = file.sha256 or (record.sha256 if record is not None else "")
-        preview = self._put_beside(wanted, ".preview" + picture.suffix, picture) if picture is not None else None
-        self._put_beside(wanted, ".civitai.info", civitai_info(self.model, self.version))
-        self._put_beside(wanted, ".json", a1111_json(self.model, self.version, url))
-        facts = lora_manager_json(self.model, self.version, file, path, preview, sha256)
-        self._put_beside(wanted, ".metadata.json", facts)
+    def _write_sidecars_of(self, file: File, wanted: Wanted, picture: Path | None, url: str) -> list[str]:
+        """Write the preview and the sidecars of one file; return the names of `.new` files that lie beside them."""
+        record, preview = self.library.find(wanted), self.preview()
+        beside = Beside(
+            path=self.library.at(wanted.path),
+            sha256=file.sha256 or (record.sha256 if record is not None else ""),
+            preview=self._put_preview(wanted, picture) if picture is not None else None,
+            level=preview.level if preview is not None else 0,
+        )
+        contents = {
+            ".civitai.info": civitai_info(self.model, self.version),
+            ".json": a1111_json(self.model, self.version, url, beside.sha256),
+            ".metadata.json": lora_manager_json(self.model, self.version, file, beside),
+        }
+        places = {self._beside(wanted, ending): content for ending, content in contents.items()}
+        free = {place: content for place, content in places.items() if self._is_free(place)}
+        written = {place: self.library.write_sidecar(place, wanted, scrub_json(free[place])) for place in free}
+        return [f"{place.rpartition('/')[2]}.new" for place, has_left in written.items() if has_left]
 
-    def _put_beside(self, wanted: Wanted, ending: str, content: Path | dict[str, Any]) -> Path:
-        """Write facts, or link a picture, beside a file; what the layout's app does not read goes to `.civitai`."""
+    def _put_preview(self, wanted: Wanted, picture: Path) -> Path:
+        """Link a picture beside a file, unless a preview of this name is there, which is written once."""
+        place = split_name(wanted.path)[0] + preview_ending(picture.suffix)
+        path = self.library.at(place)
+        if self._is_free(place) and not path.exists():
+            link_or_copy(picture, path)
+        return path
+
+    def _beside(self, wanted: Wanted, ending: str) -> str:
+        """Return the place of a sidecar; what the layout's app does not read goes to `.civitai`."""
         folder, _, name = wanted.path.rpartition("/")
         if not is_read_by(self.settings.layout, ending):
             folder = "/".join(self.folder)
-        place = f"{folder}/{split_name(name)[0]}{ending}"
-        path = self.library.at(place)
-        if not self.library.is_claimed(place):
-            self.library.check_links(place)
-            if isinstance(content, dict):
-                self.library.write_sidecar(place, wanted, indented(scrub_json(content)))
-            elif not path.exists():
-                link_or_copy(content, path)
-        return path
+        return f"{folder}/{split_name(name)[0]}{ending}"
+
+    def _is_free(self, place: str) -> bool:
+        """Return whether no model file has this name. Raises Failure if a stranger's link leads there."""
+        if self.library.is_claimed(place):
+            return False
+        self.library.check_links(place)
+        return True
+
+
+def preview_beside(library: Library, described: Sequence[tuple[File, Wanted]], endings: Sequence[str]) -> Path | None:
+    """Return a preview with one of these endings that stands beside one of the files, or None."""
+    stems = (split_name(wanted.path)[0] for _, wanted in described)
+    places = (library.at(stem + ending) for stem in stems for ending in endings)
+    return next((place for place in places if place.is_file()), None)

@@ -8,7 +8,6 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
@@ -16,12 +15,12 @@ import requests
 
 from .. import __version__
 from ..util.clock import Clock
-from ..util.errors import Busy, Failure, Unreachable, UsageError
+from ..util.errors import Busy, Failure, Unreachable
 from ..util.http import MAX_JSON, Call, Http, HttpRules, Refused, read_at_most
 from ..util.logs import KeptAnswers, json_line
 from ..util.names import long_path
 from ..util.pace import Pace, Patience
-from ..util.text import decode_text, printable, read_named
+from ..util.text import printable
 from .answers import File, Pages, image_of_page, number_at, object_at, objects_at, text_at, unwrap
 from .settings import Settings
 from .targets import HOSTS, MATURE_SITE, SITE, Target
@@ -77,17 +76,6 @@ def _error_words(answer: Mapping[str, Any]) -> str:
         inner = unwrap(error)
     parts = (text_at(answer, "message"), text_at(answer, "error"), text_at(inner, "message"))
     return printable(" ".join(filter(None, parts)))
-
-
-def read_cookies(path: Path) -> str:
-    """Return the `Cookie` header in a file: pasted from a browser, or a Netscape cookie file. Raises UsageError."""
-    words = decode_text(read_named(path))
-    rows = [line.removeprefix("#HttpOnly_").split("\t") for line in words.splitlines()]
-    jar = [f"{row[5]}={row[6]}" for row in rows if len(row) == 7 and row[0].lstrip(".").lower() in HOSTS]
-    header = "; ".join(jar) or re.sub(r"(?i)^\s*cookie:", "", " ".join(words.split())).strip()
-    if not re.fullmatch(r"[\x20-\x7e]+=[\x20-\x7e]*", header):
-        raise UsageError(f"{path} holds no cookies of the site; paste the Cookie header of your browser into it.")
-    return header
 
 
 class Site:

@@ -15,7 +15,7 @@ from ..util.files import write_file, write_json
 from ..util.names import folder_name
 from ..util.text import printable, scrub, scrub_json, utf8
 from .answers import File, Model, is_by, number_at, objects_at, text_at
-from .catalogue import Catalogue, unless_refused
+from .catalogue import Catalogue, unless_archived, unless_refused
 from .choice import LORA_TYPES, choose_versions
 from .data import read_data
 from .deliveries import Deliveries
@@ -44,6 +44,7 @@ class Visits:
 
     def open(self, entry: Entry, origin: Origin = "line", name: str = "") -> Task:
         """Return the task that visits a target. Raises UsageError when another run writes to its output folder."""
+        entry = _without_files(entry)
         batch = self._schedule.ledger.open(entry, self._libraries.open(entry.settings.output), origin, self._settle)
         batch.name = name or batch.name
         return Task(batch, partial(self._visit, batch))
@@ -66,7 +67,8 @@ class Visits:
             return self._visit_post(batch)
         if target.kind == "image":
             return self._visit_image(batch)
-        self._visit_model(batch)
+        with unless_archived(batch.entry.source if batch.origin == "line" else ""):
+            self._visit_model(batch)
         return None
 
     # --- Listings ---
@@ -125,8 +127,13 @@ class Visits:
 
     def _visit_image(self, batch: Batch) -> Steps:
         """Bring one picture home, into `images/`."""
-        item = self._site.image(batch.entry.target.id)
-        batch.name = f"image {batch.entry.target.id}"
+        target = batch.entry.target
+        item = self._site.image(target.id)
+        batch.name = f"image {target.id}"
+        if target.name not in text_at(item, "url").lower():
+            raise Failure(
+                "no-files", "The number in the link is not the id of the picture that it shows; link its page."
+            )
         album = Album(batch.name, ("images",), [[item]], partial(self._bring_resources, batch))
         yield from self._pictures.bring_album(batch, album)
         post_id = number_at(item, "postId")
@@ -199,7 +206,9 @@ class Visits:
         """Submit what belongs to one version: its preview first, then its files, pictures and gallery."""
         settings, album, source = shelf.settings, shelf.album(), batch.entry.source
         files = shelf.wanted_files(self._site, target)
-        group = Countdown(lambda: self._schedule.submit(Task(batch, partial(self._write_sidecars, shelf, files))))
+        group = Countdown(
+            lambda: self._schedule.submit(Task(batch, partial(self._write_sidecars, batch, shelf, files)))
+        )
         group.add(1)
         if unusable := len(objects_at(shelf.version.raw, "images")) - len(shelf.version.images):
             log.warning("%s: %d pictures without a usable link were left out.", album.name, unusable)
@@ -225,9 +234,16 @@ class Visits:
         for _, wanted in files:
             self._deliveries.order(batch, wanted, group)
 
-    def _write_sidecars(self, shelf: Shelf, files: list[tuple[File, Wanted]]) -> None:
+    def _write_sidecars(self, batch: Batch, shelf: Shelf, files: list[tuple[File, Wanted]]) -> None:
+        """Write what stands beside a version's files, once the still is there that its preview may need."""
         path = f"/models/{shelf.model.id}?modelVersionId={shelf.version.id}"
-        shelf.write_sidecars(files, self._site.page_url(path, shelf.model.level))
+        write = partial(shelf.write_sidecars, files, self._site.page_url(path, shelf.model.level))
+        still = shelf.still(files)
+        if still is None:
+            write()
+        else:
+            group = Countdown(lambda: self._schedule.submit(Task(batch, write)))
+            self._deliveries.order_still(batch, still, group)
 
     # --- Galleries ---
 
@@ -266,3 +282,11 @@ class Visits:
             post = self._catalogue.post(post_id)
             facts = post_facts(post, post_id, self._site.page_url(f"/posts/{post_id}"), images)
             write_json(batch.library.at(path), scrub_json(facts))
+
+
+def _without_files(entry: Entry) -> Entry:
+    """Return an entry for the gallery of a version with settings that leave out its files; any other as it is."""
+    if entry.target.kind != "version" or entry.target.part != "images":
+        return entry
+    pictures = replace(entry.settings, gallery=True, only="images" if entry.settings.wants_images else "metadata")
+    return replace(entry, settings=pictures)

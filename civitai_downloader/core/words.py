@@ -13,6 +13,7 @@ from ..util.screen import Screen
 from ..util.text import human_size
 from .data import read_data
 from .library import Result
+from .lists import Unused
 from .run import Run
 
 log = logging.getLogger(__name__)
@@ -20,6 +21,7 @@ log = logging.getLogger(__name__)
 TOLD_BY_HEADING = frozenset(
     "needs-token token-refused disabled archived gone region forbidden quota still hash".split()
 )
+MOST_UNUSED = 10
 
 
 @cache
@@ -124,8 +126,20 @@ def _say_list(words: Words, heading: str, rows: Sequence[str]) -> None:
         log.info("  %s", row)
 
 
-def say_summary(words: Words, run: Run) -> None:
-    """Say what the run brought, and what is missing."""
+def say_unused(words: Words, unused: Unused) -> None:
+    """Name the lines that could not be used: the first ten in full, the rest as a number."""
+    lines = [problem for problem in unused.problems if problem.line]
+    if lines:
+        log.warning("%s", words("unused", count=len(lines)), extra={"facts": {"event": "unused", "count": len(lines)}})
+    for problem in lines[:MOST_UNUSED]:
+        facts = {"event": "unused-line", "file": problem.file, "line": problem.line, "reason": problem.reason}
+        log.warning("  %s", problem.sentence, extra={"facts": facts})
+    if len(lines) > MOST_UNUSED:
+        log.warning("  %s", words("unused.more", count=len(lines) - MOST_UNUSED))
+
+
+def say_summary(words: Words, run: Run, unused: Unused) -> None:
+    """Say what the run brought, what is missing, and what was `unused` of the inputs."""
     batches = run.ledger.batches
     for batch in batches:
         if batch.note:
@@ -137,6 +151,7 @@ def say_summary(words: Words, run: Run) -> None:
     _say_list(words, "withheld", [f"{each.name}: {each.message}" for each in withheld])
     _say_list(words, "pickles", [f"{each.path}: {each.scan}" for each in done if each.scan])
     _say_list(words, "unverified", [each.path for each in done if not each.verified])
+    say_unused(words, unused)
     _say_totals(words, run)
 
 

@@ -22,7 +22,7 @@ class Clock:
 
     def sleep(self, seconds: float) -> None:
         """Wait for so many seconds. Raises Stopped as soon as `stop` is called."""
-        if self._stop.wait(max(0.0, seconds)):
+        if self.stopped or (seconds > 0 and self._stop.wait(seconds)):
             raise Stopped
 
     def check(self) -> None:

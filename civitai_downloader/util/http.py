@@ -84,15 +84,18 @@ class Http:
     def __init__(
         self, rules: HttpRules, clock: Clock, *, timeout: float, retries: int, log: Callable[[str], None]
     ) -> None:
-        """`timeout` is for each read and, up to 10 seconds, for connecting; `retries` do not count the first try."""
+        """`timeout` is for each read and, up to 10 seconds, for connecting; `retries` do not count the first try.
+
+        `waiting` has an entry for each thread that waits to retry.
+        """
         self._rules, self._clock, self._log = rules, clock, log
         self._timeout, self._retries = (min(10.0, timeout), timeout), retries
         self.health = Health(clock, log)
         self._session, adapter = requests.Session(), _Adapter(pool_connections=32, pool_maxsize=128)
         self._session.mount("http://", adapter)
         self._session.mount("https://", adapter)
-        self._depth = lru_cache(maxsize=None)(_depth_of)
-        self._waiting: list[int] = []
+        self._depth, self._environment = lru_cache(maxsize=None)(_depth_of), lru_cache(maxsize=None)(self._look_around)
+        self.waiting: list[int] = []
 
     def open(self, call: Call, patience: Patience) -> requests.Response:
         """Return the response, its body not read yet, after redirects and retries. Raises Failure and Stopped."""
@@ -102,19 +105,14 @@ class Http:
         """Return the JSON answer, of at most 64 MB, after redirects and retries. Raises Failure and Stopped."""
         return self._persist(lambda: self._read_json(call), patience)
 
-    @property
-    def resting(self) -> int:
-        """How many threads are waiting to retry."""
-        return len(self._waiting)
-
     def wait_to_retry(self, tries: int) -> None:
         """Wait up to 2 seconds after the first try, twice as long after each further one, up to 64. Raises Stopped.
 
         How long within that is random.
         """
-        self._waiting.append(tries)
+        self.waiting.append(tries)
         self._clock.sleep(backoff.full_jitter(min(64.0, 2.0**tries)))
-        self._waiting.pop()
+        self.waiting.pop()
 
     def open_once(self, call: Call) -> requests.Response:
         """Return the response, its body not read yet, after redirects but without retries. Raises Failure and Stopped.
@@ -179,7 +177,7 @@ class Http:
         headers = {"User-Agent": self._rules.agent, "Accept": "*/*", "Accept-Encoding": "identity", **call.headers}
         try:
             request = requests.Request(method, url, headers, json=call.body, auth=self._rules.sign).prepare()
-            settings: Any = self._session.merge_environment_settings(url, {}, True, None, None)
+            settings = self._environment(*urlsplit(url)[:2])
             response = self._session.get_adapter(url).send(request, timeout=self._timeout, **settings)
         except requests.exceptions.SSLError as error:
             raise Failure("certificate", f"{host} has no valid certificate; check clock and proxy.") from error
@@ -191,6 +189,10 @@ class Http:
         self.health.note(host, response.status_code)
         self._log(f"{method} {bare_url(url)} {response.status_code} {self._clock.now() - begun:.2f}s")
         return response
+
+    def _look_around(self, scheme: str, host: str) -> Mapping[str, Any]:
+        """Return proxies and CA bundle that the environment names for a host; this takes too long for each request."""
+        return self._session.merge_environment_settings(f"{scheme}://{host}", {}, True, None, None)
 
     def _judge(self, response: requests.Response, accept: tuple[int, ...]) -> requests.Response:
         """Return the response if its status is 2xx or in `accept`. Raises Refused, Busy or Unreachable otherwise."""

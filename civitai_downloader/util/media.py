@@ -16,6 +16,17 @@ _MAGIC = (
     (b"ID3", 0, ".mp3", "audio"), (b"\xff\xfb", 0, ".mp3", "audio"), (b"fLaC", 0, ".flac", "audio"),
     (b"ftypqt", 4, ".mov", "video"), (b"ftyp", 4, ".mp4", "video"), (b"\x1aE\xdf\xa3", 0, ".webm", "video"),
 )  # fmt: skip
+# What is dropped onto a program in place of a text file. These beginnings can't be those of a text.
+_NOT_TEXT = (
+    (b"GGUF", "a model file (GGUF)"), (b"PK\x03\x04", "a zip file (or a checkpoint)"), (b"PK\x05\x06", "a zip file"),
+    (b"\x80\x02", "a pickle file"), (b"\x80\x03", "a pickle file"), (b"\x80\x04", "a pickle file"),
+    (b"\x80\x05", "a pickle file"), (b"%PDF-", "a PDF file"), (b"\x1f\x8b", "a gzip file"), (b"BZh9", "a bzip2 file"),
+    (b"7z\xbc\xaf\x27\x1c", "a 7z file"), (b"Rar!\x1a\x07", "a rar file"), (b"\xfd7zXZ\0", "an xz file"),
+    (b"\x28\xb5\x2f\xfd", "a zstd file"), (b"\x89HDF", "an HDF5 file"), (b"SQLite format 3\0", "a database"),
+    (b"MZ\x90\0", "a program"), (b"\x7fELF", "a program"), (b"\xd0\xcf\x11\xe0", "an Office file"),
+    (b"{\\rtf", "an RTF file"),
+)  # fmt: skip
+_TEXT_LIKE = (".bmp", ".mp3")  # a text may begin like these
 MEDIA_EXTENSIONS = frozenset(row[2] for row in _MAGIC)
 
 
@@ -25,6 +36,25 @@ def sniff_media(head: bytes) -> tuple[str, str]:
         if head[offset : offset + len(magic)] == magic:
             return extension, kind
     return "", ""
+
+
+def not_text(head: bytes) -> str:
+    """Return what a file is that begins with these bytes, as `a picture`, or "" if it may be a text.
+
+    Zero bytes are text only in UTF-16, whose byte order mark comes first.
+    """
+    if head[8:9] == b"{" and head[4:8] == b"\0\0\0\0":
+        return "a model file (safetensors)"
+    for magic, kind in _NOT_TEXT:
+        if head.startswith(magic):
+            return kind
+    extension, media = sniff_media(head)
+    has_zeros = b"\0" in head
+    if media and (has_zeros or extension not in _TEXT_LIKE):
+        return {"image": "a picture", "video": "a video", "audio": "a sound file"}[media]
+    if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        has_zeros = "\0" in head.decode("utf-16", "replace")
+    return "a binary file" if has_zeros else ""
 
 
 def looks_like_page(head: bytes) -> bool:

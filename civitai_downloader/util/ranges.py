@@ -12,7 +12,7 @@ from pathlib import Path
 
 import requests
 
-from .files import NO_FOLLOW, open_making_folders, write_file, write_whole
+from .files import NO_FOLLOW, open_making_folders, write_whole
 from .text import utf8
 
 # --- Answers ---------------------------------------------------------------------------------------
@@ -109,8 +109,10 @@ class SideRecord:
         return stamp if valid else None, [(int(each[1]), int(each[2])) for each in found if each]
 
     def begin(self) -> None:
-        """Write a new file with the stamp only. Raises Failure."""
-        write_file(self._path, utf8(json.dumps(vars(self.stamp))))
+        """Write a new file with the stamp only. Raises OSError."""
+        self._path.unlink(missing_ok=True)
+        with open_making_folders(self._path, NO_FOLLOW) as file:
+            write_whole(file, utf8(json.dumps(vars(self.stamp))))
 
     def note(self, stretch: ByteRange) -> None:
         """Record what a stretch has brought since it was noted last. Raises OSError."""

@@ -31,6 +31,8 @@ from .pace import OUTAGE, Gate, Pace
 from .progress import Meter, Progress
 from .ranges import ByteRange, Ranges, Restart, SideRecord, Stamp, parse_content_range, record_path, stamp_of
 
+CHUNK = 1 << 18
+
 
 @dataclass(frozen=True)
 class Body:
@@ -279,7 +281,7 @@ class Transfer:
     def _fill(self, response: requests.Response, stretch: ByteRange) -> Iterator[bytes]:
         """Receive a stretch to its end; yield each chunk once it is written. Raises Failure, Stopped and OSError."""
         throttle = self._traffic.throttle
-        block = int(max(4096, min(READ, throttle.rate / 8)))
+        block = int(max(4096, min(CHUNK, throttle.rate / 8)))
         with self._opened(stretch) as file:
             while stretch.at < stretch.end and (chunk := _read(response, block)):
                 if stretch.at + len(chunk) > self._body.limit:

@@ -29,6 +29,8 @@ def answer_image(world: World, call: Call) -> Reply:
     uuid, params = parts[1], dict(part.partition("=")[::2] for part in parts[2].split(","))
     image = world.by_uuid(uuid)
     original = params.get("original") == "true"
+    if image and image.no_still and params.get("anim") == "false":
+        return json_reply({"code": "not_found", "status": 404}, 404)
     if image and image.kind == "video":
         still = image.still_always or (image.still_for_original and len(params) == 1)
         original = original or (params.get("transcode") == "true" and params.get("anim") != "false" and not still)

@@ -66,7 +66,8 @@ class FakeImage:
     """A picture or video in the showcase of a version, in galleries and in a post.
 
     `still_for_original` marks a video for which plain `original=true` gives a still picture and only
-    `original=true,quality=100` gives the video. With `still_always` nothing gives the video.
+    `original=true,quality=100` gives the video. With `still_always` nothing gives the video, with `no_still` nothing
+    gives a still of it (404).
     """
 
     id: int
@@ -94,6 +95,7 @@ class FakeImage:
     missing: bool = False
     still_for_original: bool = False
     still_always: bool = False
+    no_still: bool = False
     recorded: Json | None = None
 
     @property
