@@ -95,6 +95,21 @@ def test_the_fingerprint_is_that_of_the_entries(tmp_path: Path) -> None:
     assert len({*others, first, fingerprint("dress\nskirt", "etc")}) == 5
 
 
+@pytest.mark.usefixtures("word_lists", "prompted")
+def test_prompts_that_were_cleaned_by_earlier_rules_are_cleaned_again(
+    run: Runner, site: FakeCivitai, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as earlier:
+        earlier.setattr("civitai_downloader.core.prompts.RULES", 1)
+        earlier.setattr(Filters, "apply", lambda self, raw_prompt: ("", ""))
+        run("10001")
+    assert read_json(one_file(out, "40001.txt"))["prompt"] == ""
+    site.forget()
+    run("10001")
+    assert not site.requests
+    assert read_json(one_file(out, "40001.txt"))["prompt"] == "1girl, lantern"
+
+
 def test_fifty_thousand_entries(tmp_path: Path) -> None:
     words = [f"word{number} {'x' * (number % 7)}" for number in range(50_000)]
     (tmp_path / "Filter_etc.txt").write_text("\n".join(words), "utf-8")
