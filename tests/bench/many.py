@@ -57,7 +57,8 @@ class Gallery(socketserver.StreamRequestHandler):
         if path.startswith("/api/v1/models"):
             return {"id": 1, "name": "Many", "type": "LORA", "modelVersions": [{"id": 1, "name": "v1"}]}
         if path != "/api/v1/images":
-            return {"result": {"data": {"json": {}}}}
+            nothing = {"result": {"data": {"json": {}}}}
+            return [nothing] * (path.count(",") + 1) if "batch" in query else nothing
         start = int(query.get("cursor", ["0"])[0])
         stop = min(self.images, start + int(query["limit"][0]))
         more = {"nextCursor": stop} if stop < self.images else {}
