@@ -91,7 +91,7 @@ def test_words_are_counted_as_a_person_would(text: str, count: int) -> None:
         ("dress", "((a woman in a red dress walking in the rain:1.2)), b", "((a woman walking in the rain:1.2)), b"),
         ("=8k\n=hdr", "a cat on the roof (8k) (sharp) (HDR:1.1) (bokeh)", "a cat on the roof (sharp) (bokeh)"),
         ("=8k\nhdr", "(8k) (sharp) (HDR:1.1)", "(sharp)"),
-        ("photo", "photo of a cat (in rain, here:1.2) sitting on a roof", "a cat (in rain, here:1.2) sitting on a roof"),
+        ("photo", "photo of a cat (in rain, here:1.2) sitting on a roof", "a cat (in rain, here:1.2) sitting on a roof"),  # noqa: E501
     ],
 )  # fmt: skip
 def test_a_sentence_loses_only_the_part_that_an_entry_names(entries: str, prompt: str, left: str) -> None:
