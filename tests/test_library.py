@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -133,3 +134,13 @@ def test_a_second_place_must_be_the_same_file_and_not_only_of_the_same_size(
     assert run("10001@20002", "--layout", "comfyui") == 0
     assert set(mine.read_bytes()) == {ord("u")}
     assert (mine.parent / "paper_xl-30002.safetensors").read_bytes() == safetensors_bytes("xl")
+
+
+def test_a_line_of_the_log_has_every_field_also_an_empty_one(tmp_path: Path) -> None:
+    library = Library(tmp_path)
+    library.record(("image", "1"), Record("failed", "1.png"), source="")
+    library.record(("image", "2"), Record("queued", "2.png", until="2026-01-01T00:00:00Z"), source="")
+    library.close()
+    lines = (tmp_path / "download_state.jsonl").read_text("utf-8").splitlines()
+    names = ["at", "type", "id", "status", "path", "size", "sha256", "reason", "source"]
+    assert [sorted(json.loads(line)) for line in lines] == [sorted(names), sorted([*names, "until"])]

@@ -362,4 +362,5 @@ def test_the_time_grows_with_the_length_only(unit: str) -> None:
         return time.process_time() - start
 
     # Sixteen times the length takes sixteen times as long; 256 times as long if something is quadratic.
-    assert seconds(1 << 18) < 80 * max(seconds(1 << 14), 0.005)
+    # On a machine that is busy with other things, one measurement may be wrong, but not three.
+    assert any(seconds(1 << 18) < 80 * max(seconds(1 << 14), 0.005) for _ in range(3))

@@ -57,7 +57,7 @@ class Gallery(socketserver.StreamRequestHandler):
         if path.startswith("/api/v1/models"):
             return {"id": 1, "name": "Many", "type": "LORA", "modelVersions": [{"id": 1, "name": "v1"}]}
         if path != "/api/v1/images":
-            nothing = {"result": {"data": {"json": {}}}}
+            nothing: dict[str, Any] = {"result": {"data": {"json": {}}}}
             return [nothing] * (path.count(",") + 1) if "batch" in query else nothing
         start = int(query.get("cursor", ["0"])[0])
         stop = min(self.images, start + int(query["limit"][0]))
