@@ -147,6 +147,8 @@ def test_words_have_the_same_spelling_with_and_without_their_places(text: str) -
         ("dress", "(red dress <lora:dress:1>:1.2), b", "(<lora:dress:1>:1.2), b"),
         ("<lora", "(red dress <lora:dress:1>:1.2), b", "(red dress:1.2), b"),
         ("dress\n<lora", "(red dress <lora:dress:1>:1.2), b", "b"),
+        ("dress\n=8k", "<lora:a cat in a dress (8k) by a lake:1>, b", "<lora:a cat in a dress (8k) by a lake:1>, b"),
+        ("<lora", "<lora:a cat in a dress (8k) by a lake:1>, b", "b"),
         # Brackets across line breaks and BREAK.
         ("dress", "(cat,\nred dress), b", "(cat\n), b"),
         ("dress", "a, (dress,\ncat), b", "a, (\ncat), b"),

@@ -174,12 +174,11 @@ def _one_separator(run: Sequence[str], place: Place) -> str:
 
 def _parts_of_sentences(tags: Sequence[str], items: Sequence[int]) -> list[int]:
     """Return which tags stand before or behind a group in brackets and have many words only together with the rest."""
-    if len(set(items)) == len(items):
-        return []
+    shared = {item for item, tags_in_it in Counter(items).items() if tags_in_it > 1 and item >= 0}
     words: Counter[int] = Counter()
-    for tag, item in zip(tags, items, strict=True):
-        words[item] += count_words(tag)
-    return [index for index, item in enumerate(items) if item >= 0 and words[item] > MOST_IN_A_TAG]
+    for tag, item in zip(tags, items, strict=False) if shared else ():
+        words[item] += count_words(tag) if item in shared else 0
+    return [index for index, item in enumerate(items) if item in shared and words[item] > MOST_IN_A_TAG]
 
 
 def _loose_brackets(split: Split) -> list[tuple[int, int]]:
@@ -247,7 +246,7 @@ class Filters:
         always = self.sex.matches(words) or self.etc.matches(words)
         dropped = always or self.clothes.matches(words)
         # Each group within a sentence is judged as a tag of its own, which may be exactly an entry.
-        if (dropped or _BRACKET.search(tag)) and is_sentence(tag):
+        if (dropped or _BRACKET.search(tag)) and not NAME.fullmatch(tag) and is_sentence(tag):
             return self._left_of_sentence(tag)
         return "" if dropped else tag, "" if always else tag
 
