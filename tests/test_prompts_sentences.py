@@ -219,3 +219,7 @@ def test_clothes_are_left_in_the_second_prompt(words: str, prompt: str) -> None:
 )
 def test_what_8k_of_the_default_list_drops(defaults: Filters, tag: str, left: str) -> None:
     assert defaults.apply(f"{tag}, b")[0] == f"{left}, b".lstrip(", ")
+
+
+def test_a_break_that_was_part_of_a_word_does_not_become_one() -> None:
+    assert without("赤いドレス", "BREAK赤いドレス a red dress on a chair") == "a red dress on a chair"

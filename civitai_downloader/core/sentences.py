@@ -21,6 +21,8 @@ from .wordlists import WordList, count_words, is_hangul, is_tied, placed_words, 
 MOST_IN_A_TAG = 6
 _MOST_BEFORE = 3
 _BRACKET = re.compile(rf"\\\\|{OPENING}|{CLOSING}")
+# A sentence holds no BREAK of its own; one that was part of a word must not become one.
+_FREED = re.compile(r"\s*\bBREAK\b\s*")
 _ROW = re.compile(rf"(?:{CLOSING})\s*(?:{OPENING})")
 
 
@@ -35,7 +37,7 @@ def is_sentence(tag: str) -> bool:
 def without_phrases(sentence: str, lists: Sequence[WordList]) -> str:
     """Return what the entries of word lists leave of a sentence: "" if that is nothing but function words."""
     for cut in (_Phrases, _Words):
-        left = cut(sentence, lists).left()
+        left = _FREED.sub(" ", cut(sentence, lists).left()).strip()
         words = words_of(left)
         if any(words in each.entries for each in lists):
             return ""
