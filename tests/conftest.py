@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,7 +23,10 @@ pytest.register_assert_rewrite("tests.helpers")
 PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 State = Callable[[], dict[tuple[str, str], dict[str, Any]]]
 
-settings.register_profile("steady", deadline=None, max_examples=200, suppress_health_check=list(HealthCheck))
+# Where CI is set, the same examples are tried in each run; elsewhere new ones are looked for.
+settings.register_profile(
+    "steady", deadline=None, max_examples=200, suppress_health_check=list(HealthCheck), derandomize="CI" in os.environ
+)
 settings.load_profile("steady")
 
 
