@@ -25,7 +25,7 @@ def test_a_table_of_costs_and_bounds_is_printed(tmp_path: Path, capsys: pytest.C
     printed = capsys.readouterr().out
     assert len(rows(printed, "cold start")) == 4
     assert re.search(r"ours --help +\d+\.\d+ +1\.00 .* \(at most 2\.5: (yes|NO)\) x python -c pass", printed)
-    assert re.search(r"log of 62500 lines +ours .*\(at most 4: (yes|NO)\) s", printed)
+    assert re.search(r"log of 62500 lines +ours .*\(at most 5: (yes|NO)\) s", printed)
     assert list(tmp_path.iterdir()) == []
 
 
