@@ -39,6 +39,7 @@ def test_files_are_measured_without_nginx_and_peers(
     printed = capsys.readouterr().out
     assert "a small server of Python; not installed: no-such-peer" in printed
     (ours,) = (line for line in rows(printed, "20 MiB/s each") if " ours " in line)
-    assert float(ours.split()[4]) > 0.5
+    # Seconds, less a start-up that a busy machine makes long; without the cap it would be a few hundredths.
+    assert float(ours.split()[4]) > 0.2
     assert "x 8 full connections" in ours
     assert "aria2c -x8: not measured" in ours
