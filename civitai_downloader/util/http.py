@@ -149,6 +149,7 @@ class Http:
         @retry(Unreachable, max_tries=self._retries + 1, on_backoff=self._rest)
         @retry(Busy, giveup=impatient)
         def persist() -> T:
+            """Do it once; the decorators do it again."""
             return action()
 
         return persist()
