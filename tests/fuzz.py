@@ -20,9 +20,9 @@ from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from civitai_downloader.core.library import read_record
 from civitai_downloader.core.links import read_word
 from civitai_downloader.core.lists import parse_list, read_line, written
+from civitai_downloader.core.records import read_record
 from civitai_downloader.util.clock import utc_now
 from civitai_downloader.util.errors import Failure
 from civitai_downloader.util.http import _redirect_target, parse_retry_after

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from civitai_downloader.core.fetch import decide
-from civitai_downloader.core.library import Facts
 from civitai_downloader.core.places import Wanted
+from civitai_downloader.core.records import Facts
 from tests import fake_civitai as fake
 from tests.conftest import Runner, State, files_under, one_file
 from tests.fake_civitai import Cut, FakeCivitai, FakeModel, FlipBit, Status, busy, from_now

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from civitai_downloader.core.choice import best_file, form_of, is_weights
-from civitai_downloader.core.fetch import has_right_form
+from civitai_downloader.core.proof import has_right_form
 from tests.conftest import Runner, one_file
 from tests.fake_civitai import FakeCivitai, png_bytes, safetensors_bytes
 from tests.helpers import Captured, file_of

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from civitai_downloader.core.arrivals import arrival
 from civitai_downloader.core.deliveries import Deliveries
-from civitai_downloader.core.fetch import arrival
 from civitai_downloader.util.idm import expiry_of
 from tests.conftest import Runner, State, one_file
 from tests.fake_civitai import FakeCivitai, FakeFile

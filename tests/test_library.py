@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from civitai_downloader.core.library import Facts, Library, Record
+from civitai_downloader.core.library import Library
+from civitai_downloader.core.records import Facts, Record
 from tests.conftest import Runner, State, one_file
 from tests.fake_civitai import FakeCivitai, FakeModel, safetensors_bytes
 from tests.helpers import SHA, THING, newest, read_json, storage_requests

@@ -11,8 +11,10 @@ import pytest
 import requests
 
 from civitai_downloader.__main__ import main
+from civitai_downloader.core.paging import pages
+from civitai_downloader.core.refusals import explain
 from civitai_downloader.core.settings import Settings
-from civitai_downloader.core.site import Site, explain, pages
+from civitai_downloader.core.site import Site
 from civitai_downloader.util.clock import Clock
 from civitai_downloader.util.http import Refused
 from tests import fake_civitai as fake

@@ -6,12 +6,15 @@ from ..util.idm import find_idm
 from ..util.text import human_size
 from .cookies import read_cookies
 from .inputs import collect
-from .library import Library, Result
+from .library import Library
 from .lists import Unused
-from .outcome import plan, verify_library, write_outcome
+from .outcome import write_outcome
+from .plan import plan
 from .prompts import Filters, find_filters
+from .records import Result
 from .run import Run
 from .settings import Settings, find_token
+from .verification import verify_library
 from .words import ProgressDisplay, Words, say_failures, say_summary, say_unused, system_language
 
 __all__ = [

@@ -11,8 +11,9 @@ from ..util.clock import DAY, Clock
 from ..util.errors import Failure
 from .fetch import Fetcher, decide, good_result
 from .ledger import Batch, Countdown, Task
-from .library import Libraries, Result
+from .library import Libraries
 from .places import Wanted
+from .records import Result
 from .schedule import Schedule
 
 log = logging.getLogger(__name__)

@@ -10,14 +10,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-import requests
-
 from ..util.clock import DAY, Clock, utc_text
 from ..util.errors import Failure
-from ..util.files import disk_errors, free_space, link_or_copy, replace_file, sha256_of, size_of
+from ..util.files import disk_errors, free_space, link_or_copy, sha256_of, size_of
 from ..util.http import Call, read_at_most
-from ..util.idm import Idm, delivered, expiry_of, seconds_quiet
-from ..util.media import MEDIA_EXTENSIONS, is_safetensors, looks_like_page, sniff_media
+from ..util.idm import Idm, expiry_of
+from ..util.media import looks_like_page, sniff_media
 from ..util.names import file_name, plain_path
 from ..util.pace import Gate, HostDown, Pace, Patience
 from ..util.progress import Progress
@@ -25,20 +23,17 @@ from ..util.ranges import parse_content_range
 from ..util.text import human_size
 from ..util.transfer import Body, Received, Source, Traffic, Transfer, discard_part
 from .answers import unix_time
-from .choice import is_called_safetensors
-from .library import Facts, Key, Library, Outcome, Record, Result
+from .arrivals import place_aside, receive_queued
+from .library import Library
 from .places import Wanted, same_size
+from .proof import Still, has_right_form, no_page, verify
+from .records import Facts, Outcome, Record, Result
 from .settings import Settings
-from .sidecars import STILL_PREVIEWS
 from .site import Site
 
 log = logging.getLogger(__name__)
 
 Action = Literal["keep", "link", "adopt", "fetch"]
-
-
-class Still(Exception):
-    """A video was answered by a still picture, or the other way round; the next form of its link may help."""
 
 
 def decide(wanted: Wanted, facts: Facts, *, force: bool) -> Action:
@@ -164,8 +159,8 @@ class Fetcher:
             hashing=wanted.kind == "model" and self._settings.check_hashes,
         )
         source = Source(
-            open=lambda headers: _no_page(self._site.open(url, headers, patience), wanted),
-            again=lambda link, headers: _no_page(self._site.http.open_once(Call(link, headers)), wanted),
+            open=lambda headers: no_page(self._site.open(url, headers, patience), wanted),
+            again=lambda link, headers: no_page(self._site.http.open_once(Call(link, headers)), wanted),
             rest=self._site.http.wait_to_retry,
         )
         traffic = Traffic(self._gate, self._clock, self._throttle, self._progress, self._settings.retries)
@@ -191,13 +186,13 @@ class Fetcher:
                 log.debug("%s: %s (%d of %d)", wanted.name, failure, attempt, self.TRIES)
                 trouble = failure
         name = file_name(wanted.path, "file", f" [{wanted.id.replace('/', '-')}]")
-        transfer.move_to(_place_aside(library, name))
+        transfer.move_to(place_aside(library, name))
         raise trouble
 
     def _queue_from(self, url: str, wanted: Wanted, library: Library) -> Result:
         """Look at the first bytes, then hand the link to IDM: a page must never be queued as a model."""
         self._check_space(wanted, library.at(wanted.path))
-        with closing(_no_page(self._site.open(url, {"Range": "bytes=0-63"}, Patience()), wanted)) as response:
+        with closing(no_page(self._site.open(url, {"Range": "bytes=0-63"}, Patience()), wanted)) as response:
             head, link = read_at_most(response, 64)[:64], response.url
             span = parse_content_range(response.headers.get("Content-Range"))
         extension, kind = sniff_media(head) if wanted.kind == "image" else ("", "")
@@ -246,108 +241,3 @@ def good_result(wanted: Wanted, outcome: Outcome, path: str, size: int | None, s
         outcome, wanted.kind, wanted.id, wanted.name, path=path, size=size or 0, sha256=sha256,
         verified=proven and outcome != "queued", scan=wanted.scan,
     )  # fmt: skip
-
-
-def _place_aside(library: Library, name: str) -> Path:
-    """Return a path in `corrupted/`, whose folder is there."""
-    target = library.at(library.place(("corrupted",), name))
-    with disk_errors(target):
-        target.parent.mkdir(parents=True, exist_ok=True)
-    return target
-
-
-def receive_queued(library: Library, key: Key, record: Record, clock: Clock, told: str = "") -> Record | None:
-    """Return the record of a queued file that has come, or None while it has not. Raises Failure if it is wrong.
-
-    It has come when its size is reached and nobody has written to it for some seconds; a file that IDM called
-    `name_2.ext` gets its right name. `told` is what the site says of a model file's form.
-    """
-    target = library.at(record.path)
-    path = delivered(target, record.size)
-    if path is None:
-        return None
-    size, quiet = size_of(path) or 0, seconds_quiet(path)
-    state = arrival(size, record.size, quiet)
-    if state == "arriving":
-        return None
-    with disk_errors(path):
-        digest = sha256_of(path, clock) if key[0] == "model" else ""
-        if path != target:
-            replace_file(path, target)
-    right = digest == record.sha256 if record.sha256 else has_right_form(target, told)
-    if state == "wrong" or not right:
-        aside = _place_aside(library, target.name)
-        with disk_errors(aside):
-            replace_file(target, aside)
-        reason = "size" if state == "wrong" else "hash" if record.sha256 else "broken"
-        raise Failure(reason, f"What IDM delivered is wrong ({size} of {record.size} bytes); it lies in corrupted/.")
-    return Record("success", record.path, size, digest)
-
-
-def arrival(size: int, expected: int, quiet: float) -> Literal["arriving", "arrived", "wrong"]:
-    """Return whether a file that another program writes has come; `quiet` is the seconds since its last change."""
-    if not expected:
-        return "arrived" if quiet >= 30 else "arriving"
-    if size < expected:
-        return "arriving" if quiet < 600 else "wrong"
-    if size - expected >= 1024:
-        return "wrong"
-    return "arrived" if quiet >= 5 else "arriving"
-
-
-def has_right_form(path: Path, told: str = "") -> bool:
-    """Return whether a model's header or a picture's first bytes are what the name says, for want of a hash.
-
-    `told` is what the site says of a model file's form.
-    """
-    extension = path.suffix.lower()
-    if extension in MEDIA_EXTENSIONS:
-        return sniff_file(path)[0] == extension
-    return not is_called_safetensors(path.name, told) or is_safetensors(path)
-
-
-def _no_page(response: requests.Response, wanted: Wanted) -> requests.Response:
-    """Return the response. Raises Failure if it is a web page or a message where a file was asked for."""
-    kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-    if kind in ("text/html", "application/xhtml+xml") or (
-        kind == "application/json" and not wanted.path.lower().endswith(".json")
-    ):
-        response.close()
-        raise Failure("page", "The site sent a page instead of the file; a token (--token) or a later try may help.")
-    return response
-
-
-def verify(wanted: Wanted, part: Path, received: Received) -> str:
-    """Prove that the bytes are the ones wanted, and return the extension that is still to be added to the name.
-
-    Raises Failure for wrong bytes, Still for a picture in place of a video. A published hash decides alone;
-    without one, size and header do.
-    """
-    if wanted.kind == "image":
-        extension, kind = sniff_file(part)
-        if kind == "image" and wanted.media == "video":
-            raise Still
-        if wanted.media == "still" and f".preview{extension}" not in STILL_PREVIEWS:
-            raise Still
-        if not extension:
-            raise Failure("broken", "What the site sent is no picture, video or sound; try again later.")
-        return extension
-    if wanted.sha256 and received.sha256:
-        if received.sha256 != wanted.sha256:
-            raise Failure("hash", "Its SHA256 is not the one published, three times; it lies in corrupted/.")
-        return ""
-    with part.open("rb") as file:
-        head = file.read(64)
-    if looks_like_page(head):
-        raise Failure("page", "The site sent a page instead of the file; it lies in corrupted/.")
-    if wanted.size and abs(received.size - wanted.size) >= 1024:
-        raise Failure("size", f"It has {received.size} bytes where {wanted.size} are published; it lies in corrupted/.")
-    if is_called_safetensors(wanted.path, wanted.format) and not is_safetensors(part):
-        raise Failure("broken", "Its safetensors header is broken, three times; it lies in corrupted/.")
-    return ""
-
-
-def sniff_file(path: Path) -> tuple[str, str]:
-    """Return extension and kind of a picture, video or sound by its first bytes, two empty words if it is none."""
-    with disk_errors(path), path.open("rb", buffering=0) as file:
-        return sniff_media(file.read(64))

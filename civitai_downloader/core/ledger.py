@@ -11,8 +11,9 @@ from typing import Literal
 
 from ..util.clock import Clock, utc_now
 from ..util.files import on_one_line
-from .library import Library, Outcome, Result
+from .library import Library
 from .places import Wanted
+from .records import Outcome, Result
 from .targets import Entry
 
 log = logging.getLogger(__name__)

@@ -5,12 +5,11 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from ..util.clock import Clock, utc_now
 from ..util.errors import Failure, UsageError
@@ -18,74 +17,14 @@ from ..util.files import disk_errors, planted_link, size_of, write_file, write_j
 from ..util.logs import FolderLock, KeyedLog
 from ..util.media import MEDIA_EXTENSIONS
 from ..util.names import fit_path, long_path, name_key, path_limit, real_path, split_name
-from .answers import number_at, text_at
+from .answers import text_at
 from .pages import read_prompt, refilter
 from .places import Wanted, same_size
 from .prompts import Filters
+from .records import Facts, Key, Record, Result, read_record
 from .sidecars import Renewed, renew
 
 log = logging.getLogger(__name__)
-
-
-Outcome = Literal["done", "skipped", "queued", "failed"]
-Key = tuple[str, str]
-_OUTSIDE = re.compile(r"[/\\]|.?:|(?:.*/)?\.\.(?:/|\Z)", re.S)
-
-
-@dataclass(frozen=True)
-class Record:
-    """The last line of the state log about one thing; `until` is when the link of a queued one expires (UTC)."""
-
-    status: str
-    path: str
-    size: int = 0
-    sha256: str = ""
-    until: str = ""
-
-
-def read_record(line: Mapping[str, Any]) -> Record | None:
-    """Return what a line of the state log says, or None if its path leads out of the folder."""
-    words = {name: text_at(line, name) for name in ("status", "path", "sha256", "until")}
-    return None if _OUTSIDE.match(words["path"]) else Record(**words, size=number_at(line, "size"))
-
-
-@dataclass(frozen=True)
-class Result:
-    """How one thing ended. `path` is relative to the output folder, `size` in bytes; `until` is for IDM's queue.
-
-    `scan` is what the site's scan says of a pickle file, which can run code when it is loaded.
-    """
-
-    outcome: Outcome
-    kind: str
-    id: str
-    name: str
-    path: str = ""
-    size: int = 0
-    sha256: str = ""
-    reason: str = ""
-    message: str = ""
-    verified: bool = True
-    until: str = ""
-    scan: str = ""
-
-
-@dataclass(frozen=True)
-class Facts:
-    """What is known of one wanted thing before anything is touched. Paths are relative, sizes are bytes.
-
-    `path` and `size` are those of the file at the wanted place (None if there is none); `in_place` says that the log
-    knows it and that it is whole. `source` is the file elsewhere that the log knows to hold the same bytes, `is_copy`
-    says that the file at the wanted place is a copy of it, and `twin` is a file with the same bytes that this run has
-    brought home to another place.
-    """
-
-    in_place: bool = False
-    path: str = ""
-    size: int | None = None
-    source: Path | None = None
-    is_copy: bool = False
-    twin: Path | None = None
 
 
 class Library:

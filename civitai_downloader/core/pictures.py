@@ -18,9 +18,9 @@ from .catalogue import REFUSALS
 from .choice import versions_used
 from .deliveries import Deliveries
 from .ledger import Batch, Steps, Task
-from .library import Record
 from .pages import image_facts, keep_known, read_prompt, with_generation
 from .prompts import Filters
+from .records import Record
 from .shelf import Album
 from .site import BATCH, Site
 

@@ -16,7 +16,7 @@ from ..util.errors import Failure, Stopped
 from ..util.pace import HostDown
 from ..util.text import scrub
 from .ledger import Countdown, Ledger, Steps, Task
-from .library import Outcome, Result
+from .records import Outcome, Result
 
 log = logging.getLogger(__name__)
 

@@ -13,8 +13,10 @@ from ..util.names import file_name, split_name
 from ..util.text import printable, scrub_json
 from .answers import File, Image, Model, Version, media_urls, still_urls, text_at
 from .choice import best_file, choose_files, form_of_file
-from .library import Library, Outcome, Result
+from .library import Library
 from .places import Folder, Wanted, file_folder, version_folder
+from .records import Outcome, Result
+from .refusals import ARCHIVED
 from .settings import Settings
 from .sidecars import (
     STILL_PREVIEWS,
@@ -26,7 +28,7 @@ from .sidecars import (
     preview_ending,
     sidecar_owners,
 )
-from .site import ARCHIVED, Site
+from .site import Site
 from .targets import Target
 
 log = logging.getLogger(__name__)

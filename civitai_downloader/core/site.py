@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from functools import cached_property
 from typing import Any
@@ -17,65 +17,22 @@ from .. import __version__
 from ..util.clock import Clock
 from ..util.errors import Busy, Failure, Unreachable
 from ..util.http import MAX_JSON, Call, Http, HttpRules, Refused, read_at_most
-from ..util.logs import KeptAnswers, json_line
+from ..util.logs import KeptAnswers
 from ..util.names import long_path
 from ..util.pace import Pace, Patience
-from ..util.text import printable
 from .answers import File, Pages, image_of_page, number_at, object_at, objects_at, text_at, unwrap
+from .paging import pages
+from .refusals import explain, is_lost_for_now, is_paging_cap
 from .settings import Settings
 from .targets import HOSTS, MATURE_SITE, SITE, Target
 
 AGENT = f"civitai-downloader/{__version__} (+https://github.com/civitai-downloader/civitai-downloader)"
-KEY_URL = "https://civitai.com/user/account"
-ARCHIVED = "The model is archived by its creator; its files can't be downloaded."
 # Where pictures are when no answer shows it: the host, and the folder that all links of 2026 begin with.
 DELIVERY = "https://image.civitai.com/xG1nkqKTMzGDvpLrqFT7WA"
 # How many calls of the inner interface go into one request, and what a link may not be longer than (the site's own).
 BATCH, LONGEST_LINK = 20, 2083
 
 log = logging.getLogger(__name__)
-
-
-def is_paging_cap(refused: Refused) -> bool:
-    """Return whether a 429 says "use cursors": asking again never helps then."""
-    return refused.status == 429 and b"use cursors" in refused.body
-
-
-def is_lost_for_now(refused: Refused) -> bool:
-    """Return whether a 404 comes from the storage look-up and may pass (it is marked private, no-store)."""
-    control = refused.headers.get("Cache-Control", "")
-    return refused.status == 404 and "private" in control and "no-store" in control
-
-
-def explain(refused: Refused, *, has_token: bool) -> Failure:
-    """Return what a refusal of the site means for the user."""
-    answer, status = json_line(refused.body) or {}, refused.status
-    message = _error_words(answer)
-    words, until = message.lower(), text_at(answer, "deadline")[:10] or "an unknown day"
-    gated, login = refused.headers.get("cf-mitigated") == "challenge", status == 401
-    early = status == 403 and ("deadline" in answer or "early access" in words)
-    meanings = (
-        (gated, "blocked", "The site's gate keeper wants to see a browser; wait, or use another connection."),
-        (status == 451, "region", "The site is closed in this region by law; it may be open to another connection."),
-        (status == 410 or "archived" in words, "archived", ARCHIVED),
-        (login and "disabled" in words, "disabled", "The creator disabled its downloads; no token helps."),
-        (login and has_token, "token-refused", f"The site did not accept the token; make a new one at {KEY_URL}."),
-        (login, "needs-token", f"The site wants a token: make one at {KEY_URL} and give it by --token."),
-        (early, "early-access", f"Early access until {until}; it is free afterwards."),
-        (status == 403, "forbidden", "The site denies access to this with the given token; check it in a browser."),
-        (status == 404, "gone", "The site has no such thing (deleted, private or never there); check the link."),
-        (True, "refused", f"The site refused the request ({status} {message[:200]}); check the link."),
-    )
-    return next(Failure(reason, sentence) for applies, reason, sentence in meanings if applies)
-
-
-def _error_words(answer: Mapping[str, Any]) -> str:
-    """Return what an error body says; the REST interface has five shapes of them, tRPC one in two encodings."""
-    error = inner = answer.get("error")
-    with suppress(Failure):
-        inner = unwrap(error)
-    parts = (text_at(answer, "message"), text_at(answer, "error"), text_at(inner, "message"))
-    return printable(" ".join(filter(None, parts)))
 
 
 class Site:
@@ -348,27 +305,3 @@ class Site:
             response.close()
             raise explain(Refused(401, {}, b"", url), has_token=self.has_token)
         return response
-
-
-def pages(ask: Callable[[dict[str, Any]], dict[str, Any]], size: int, limit: int | None = None) -> Pages:
-    """Yield the new items of each page of a cursor list, `limit` in all (None: every one).
-
-    Ends at an absent or repeated cursor and after three pages without a new id: pages may be short, empty,
-    or repeat what was there before.
-    """
-    seen, cursors = set[int](), set[str]()
-    more: dict[str, Any] = {}
-    barren = 0
-    while barren < 3 and (limit is None or len(seen) < limit):
-        left = None if limit is None else limit - len(seen)
-        answer = ask({"limit": size if left is None else min(size, left), **more})
-        found = {number_at(item, "id"): item for item in objects_at(answer, "items")}
-        fresh = [each for each in found if each and each not in seen][:left]
-        seen.update(fresh)
-        barren = 0 if fresh else barren + 1
-        yield [found[each] for each in fresh]
-        cursor = object_at(answer, "metadata").get("nextCursor")
-        if not isinstance(cursor, (str, int)) or cursor == "" or str(cursor) in cursors:
-            return
-        cursors.add(str(cursor))
-        more = {"cursor": cursor}

@@ -20,10 +20,11 @@ from .choice import LORA_TYPES, choose_versions
 from .data import read_data
 from .deliveries import Deliveries
 from .ledger import Batch, Countdown, Origin, Steps, Task
-from .library import Libraries, Record
+from .library import Libraries
 from .pages import description_page, model_text, post_facts
 from .pictures import Pictures
 from .places import Wanted, page_folder
+from .records import Record
 from .settings import Settings
 from .shelf import Album, Shelf
 from .site import Site

@@ -12,8 +12,8 @@ from functools import cache
 from ..util.screen import Screen
 from ..util.text import human_size
 from .data import read_data
-from .library import Result
 from .lists import Unused
+from .records import Result
 from .run import Run
 
 log = logging.getLogger(__name__)

@@ -1,0 +1,115 @@
+"""What failed: `failed.txt`, from which a run is repeated, and the scripts that do it."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..util.files import write_file
+from ..util.names import long_path
+from ..util.text import decode_text, printable, scrub, utf8
+from .data import read_data
+from .ledger import Batch
+from .lists import Problem, Unused
+
+
+def write_failed(folder: Path, batches: Sequence[Batch], words: Sequence[str], unused: Unused) -> None:
+    """Write `failed.txt` and the scripts that run the command `words`; when nothing is left, remove them.
+
+    Targets that failed in an earlier run and were not part of this one stay in it, and so do the lines of lists that
+    this run has not read.
+    """
+    root = long_path(folder)
+    left = _read_failed(folder / "failed.txt").without(batches, unused)
+    blocks = {**left.targets, **_failed_blocks(batches)}
+    comments = [*left.comments, *(_comment_on(problem) for problem in unused.problems if problem.line)]
+    failed = "\n".join([*(f"{why}\n{line}\n" if why else f"{line}\n" for line, why in blocks.items()), *comments])
+    _write_or_remove(root, {"failed.txt": failed})
+    _write_or_remove(root, _retry_scripts(words) if blocks else dict.fromkeys(("retry.sh", "retry.bat"), ""))
+
+
+def _write_or_remove(root: Path, contents: Mapping[str, str]) -> None:
+    """Write files by name; one without content is removed."""
+    for name, content in contents.items():
+        if content:
+            newline = "\r\n" if name.endswith(".bat") else "\n"
+            write_file(root / name, utf8(content.replace("\n", newline)))
+        else:
+            (root / name).unlink(missing_ok=True)
+
+
+# A line that could not be used stands in `failed.txt` as two comments: where it was and why, and the line itself.
+_UNUSED = re.compile(r"# Not used: (?P<place>.*?), line [0-9]+: ")
+_BEHIND = "#: "
+
+
+@dataclass(frozen=True)
+class _FailedList:
+    """What stands in a `failed.txt`: its lines, each with the comment that says why, and comments on unused lines."""
+
+    place: str
+    targets: Mapping[str, str]
+    comments: Sequence[str]
+
+    def without(self, batches: Sequence[Batch], unused: Unused) -> _FailedList:
+        """Return what is left after a run: targets that were not part of it, comments on lists it has not read.
+
+        If the run has read this list itself, all of its targets were part of it.
+        """
+        settled = self.targets if self.place in unused.lists else {batch.entry.source for batch in batches}
+        targets = {line: why for line, why in self.targets.items() if line not in settled}
+        places = ((_UNUSED.match(comment), comment) for comment in self.comments)
+        return _FailedList(
+            self.place, targets, [comment for found, comment in places if found and found["place"] not in unused.lists]
+        )
+
+
+def _read_failed(path: Path) -> _FailedList:
+    lines = decode_text(long_path(path).read_bytes()).splitlines() if long_path(path).is_file() else []
+    targets: dict[str, str] = {}
+    comments, above = list[str](), list[str]()
+    for line in lines:
+        if line.startswith(_BEHIND) and above and _UNUSED.match(above[-1]):
+            comments.append(f"{above.pop()}\n{line}\n")
+        elif line.startswith("#"):
+            above.append(line)
+        else:
+            if line:
+                targets[line] = "\n".join(above)
+            above = []
+    return _FailedList(str(path.absolute()), targets, comments)
+
+
+def _comment_on(problem: Problem) -> str:
+    text = printable(scrub(problem.text))[:2000]
+    return printable(f"# Not used: {problem.place}, line {problem.line}: {problem.reason}") + f"\n{_BEHIND}{text}\n"
+
+
+def _failed_blocks(batches: Sequence[Batch]) -> dict[str, str]:
+    """Return the lines of this run for `failed.txt`, each with the comment that says why."""
+    blocks = {}
+    for batch in batches:
+        reasons = dict.fromkeys(f"# {result.name}: {result.message}" for result in batch.failures)
+        if batch.outcome == "interrupted":
+            reasons["# interrupted"] = None
+        if reasons:
+            blocks[batch.entry.source] = "\n".join(map(printable, reasons))
+    return blocks
+
+
+def _retry_scripts(words: Sequence[str]) -> dict[str, str]:
+    """Return `retry.sh` and `retry.bat`, which run a command in the current folder from wherever they are started."""
+    here = str(Path.cwd())
+    in_batch = [each.replace("%", "%%") for each in (here, " ".join(map(batch_word, words)))]
+    return {
+        "retry.sh": read_data("retry.sh").format(folder=shlex.quote(here), command=shlex.join(words)),
+        "retry.bat": read_data("retry.bat").format(folder=in_batch[0], command=in_batch[1]),
+    }
+
+
+def batch_word(word: str) -> str:
+    """Return a word for a batch file, always quoted: `&` and `(` stand for themselves only in quotes."""
+    return '"' + re.sub(r'(\\*)("|$)', lambda found: 2 * found[1] + found[2].replace('"', '\\"'), word) + '"'

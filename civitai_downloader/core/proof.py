@@ -1,0 +1,77 @@
+"""Proof: whether the bytes that came are those which were wanted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import requests
+
+from ..util.errors import Failure
+from ..util.files import disk_errors
+from ..util.media import MEDIA_EXTENSIONS, is_safetensors, looks_like_page, sniff_media
+from ..util.transfer import Received
+from .choice import is_called_safetensors
+from .places import Wanted
+from .sidecars import STILL_PREVIEWS
+
+
+class Still(Exception):
+    """A video was answered by a still picture, or the other way round; the next form of its link may help."""
+
+
+def has_right_form(path: Path, told: str = "") -> bool:
+    """Return whether a model's header or a picture's first bytes are what the name says, for want of a hash.
+
+    `told` is what the site says of a model file's form.
+    """
+    extension = path.suffix.lower()
+    if extension in MEDIA_EXTENSIONS:
+        return sniff_file(path)[0] == extension
+    return not is_called_safetensors(path.name, told) or is_safetensors(path)
+
+
+def no_page(response: requests.Response, wanted: Wanted) -> requests.Response:
+    """Return the response. Raises Failure if it is a web page or a message where a file was asked for."""
+    kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    if kind in ("text/html", "application/xhtml+xml") or (
+        kind == "application/json" and not wanted.path.lower().endswith(".json")
+    ):
+        response.close()
+        raise Failure("page", "The site sent a page instead of the file; a token (--token) or a later try may help.")
+    return response
+
+
+def verify(wanted: Wanted, part: Path, received: Received) -> str:
+    """Prove that the bytes are the ones wanted, and return the extension that is still to be added to the name.
+
+    Raises Failure for wrong bytes, Still for a picture in place of a video. A published hash decides alone;
+    without one, size and header do.
+    """
+    if wanted.kind == "image":
+        extension, kind = sniff_file(part)
+        if kind == "image" and wanted.media == "video":
+            raise Still
+        if wanted.media == "still" and f".preview{extension}" not in STILL_PREVIEWS:
+            raise Still
+        if not extension:
+            raise Failure("broken", "What the site sent is no picture, video or sound; try again later.")
+        return extension
+    if wanted.sha256 and received.sha256:
+        if received.sha256 != wanted.sha256:
+            raise Failure("hash", "Its SHA256 is not the one published, three times; it lies in corrupted/.")
+        return ""
+    with part.open("rb") as file:
+        head = file.read(64)
+    if looks_like_page(head):
+        raise Failure("page", "The site sent a page instead of the file; it lies in corrupted/.")
+    if wanted.size and abs(received.size - wanted.size) >= 1024:
+        raise Failure("size", f"It has {received.size} bytes where {wanted.size} are published; it lies in corrupted/.")
+    if is_called_safetensors(wanted.path, wanted.format) and not is_safetensors(part):
+        raise Failure("broken", "Its safetensors header is broken, three times; it lies in corrupted/.")
+    return ""
+
+
+def sniff_file(path: Path) -> tuple[str, str]:
+    """Return extension and kind of a picture, video or sound by its first bytes, two empty words if it is none."""
+    with disk_errors(path), path.open("rb", buffering=0) as file:
+        return sniff_media(file.read(64))
