@@ -228,7 +228,7 @@ def execute(
     """Do the run, say how it ended and what was `unused` of the inputs, and return its counts."""
     from . import core
 
-    live = sys.stderr.isatty() and not (given.get("quiet") or given.get("json_logs"))
+    live = screen.is_live and not (given.get("quiet") or given.get("json_logs"))
     run.execute(core.ProgressDisplay(words, screen, live=live).watch)
     screen.finish()
     core.say_summary(words, run, unused)

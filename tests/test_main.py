@@ -64,7 +64,7 @@ def test_a_terminal_sees_bars(
     site.fail("storage:/", Status(500), times=1)
     assert run("10002", "404404") == 1
     shown = capsys.readouterr().err
-    assert "slow.safetensors" in shown
+    assert "low.safetensors" in shown
     assert "1/2 models" in shown
     assert "left" in shown
     assert "retrying" in shown or run.clock.slept

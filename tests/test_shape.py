@@ -13,7 +13,7 @@ UTIL = "errors clock text names files media logs pace http ranges progress conne
 CORE = (
     "data settings targets parameters links lists answers choice places wordlists rejoin sentences prompts pages "
     "sidecars cookies refusals paging site records proof library ledger arrivals fetch shelf catalogue schedule "
-    "deliveries pictures visits run plan failed outcome verification inputs words"
+    "deliveries pictures visits run plan failed outcome verification inputs words display"
 ).split()
 ROOMS = [*(f"util.{name}" for name in UTIL), *(f"core.{name}" for name in CORE), "core", "__main__"]
 

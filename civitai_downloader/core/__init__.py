@@ -5,6 +5,7 @@ from ..util.files import free_space
 from ..util.idm import find_idm
 from ..util.text import human_size
 from .cookies import read_cookies
+from .display import ProgressDisplay
 from .inputs import collect
 from .library import Library
 from .lists import Unused
@@ -15,7 +16,7 @@ from .records import Result
 from .run import Run
 from .settings import Settings, find_token
 from .verification import verify_library
-from .words import ProgressDisplay, Words, say_failures, say_summary, say_unused, system_language
+from .words import Words, say_failures, say_summary, say_unused, system_language
 
 __all__ = [
     "Failure", "Filters", "Library", "ProgressDisplay", "Result", "Run", "Settings", "Unused", "UsageError", "Words",

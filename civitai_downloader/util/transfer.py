@@ -144,7 +144,7 @@ class Transfer:
         traffic = self._traffic
         self._ranges = Ranges(done, self._record.stamp.total)
         self._further = FurtherConnections(self._ranges, traffic.gate, traffic.clock, self._receive_further)
-        self._meter.done = self._ranges.here
+        self._meter.begin_at(self._ranges.here)
         self._hash = PrefixHash(self.part, traffic.clock, wanted=self._body.hashing)
         self._hash.catch_up(self._ranges.frontier)
 
