@@ -152,7 +152,7 @@ def _say_totals(words: Words, run: Run) -> None:
         each.outcome == "skipped" and bool(each.reason) for batch in ledger.batches for each in batch.notable
     )
     others = {"present": counts["skipped"] - withheld, "skipped": withheld, "failed": counts["failed"]}
-    rest = words("comma").join(words(key, count=count) for key, count in others.items() if count or key != "skipped")
+    rest = words("comma").join(words(key, count=count) for key, count in others.items() if count or key == "failed")
     total = words(
         "summary", what=came or words("nothing"), size=human_size(received), host=run.site.host,
         time=clock_time(seconds) if seconds >= 60 else f"{max(1, round(seconds))} s", rest=rest,
