@@ -103,7 +103,7 @@ def _is_empty(key: str, value: Any) -> bool:
     So does an empty list of commercial uses: none is allowed.
     """
     if isinstance(value, str):
-        return not (_MARKUP_OF_NOTHING.sub("", value) if key == "description" else value.strip())
+        return not (_MARKUP_OF_NOTHING.sub("", value) if key in ("description", "detail") else value.strip())
     if isinstance(value, list):
         return key != "allowCommercialUse" and not (any(map(_word, value)) if key in _WORDS else value)
     return value is None or value == {}
