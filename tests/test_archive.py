@@ -34,18 +34,23 @@ def some(**keys: st.SearchStrategy[Any]) -> st.SearchStrategy[Json]:
 def listed(first: int, each: st.SearchStrategy[Json]) -> st.SearchStrategy[Any]:
     """Return lists of up to four things with different ids, null, or nothing in them."""
     numbers = st.lists(st.integers(first, first + 3), unique=True, max_size=4)
-    things = numbers.flatmap(lambda ids: st.tuples(*(each.map(lambda more, i=i: {"id": i, **more}) for i in ids)))
-    return things.map(list) | st.none()
+
+    def with_id(number: int) -> st.SearchStrategy[Json]:
+        return each.map(lambda more: {"id": number, **more})
+
+    return numbers.flatmap(lambda ids: st.tuples(*map(with_id, ids))).map(list) | st.none()
 
 
 FILES = listed(
     30001, some(name=NAMES, hashes=OBJECTS, sizeKB=st.sampled_from([None, 0, 1.5]), primary=st.just(value=True))
 )
-IMAGES = listed(40001, some(hash=NAMES)).map(
-    lambda found: (
-        found and [{**each, "url": f"https://image.civitai.com/a/b/width=1/{each['id']}.jpeg"} for each in found]
-    )
-)
+
+
+def with_links(found: list[Json] | None) -> list[Json]:
+    return [{**each, "url": f"https://image.civitai.com/a/b/width=1/{each['id']}.jpeg"} for each in found or ()]
+
+
+IMAGES = listed(40001, some(hash=NAMES)).map(with_links)
 VERSIONS = listed(20001, some(name=NAMES, description=TEXTS, trainedWords=WORDS, files=FILES, images=IMAGES))
 MODELS = some(
     name=NAMES, description=TEXTS, tags=WORDS, creator=some(username=NAMES), modelVersions=VERSIONS,
@@ -232,6 +237,13 @@ def test_marks_that_an_answer_brings_along_do_not_count() -> None:
 )
 def test_a_copy_is_kept_when_words_became_others(old: Json, new: Json, is_other: bool) -> None:
     assert has_other_words(old, unite(old, new, DAY)) == is_other
+
+
+def test_what_has_not_changed_is_not_copied() -> None:
+    answer = model({"id": 1, "files": [{"id": 2, "hashes": {"SHA256": "A"}}], "images": [picture(4)]}, tags=["a"])
+    assert unite({}, answer, DAY) is answer
+    newer = model({**answer["modelVersions"][0], "stats": {}}, tags=["a"])
+    assert unite(answer, newer, DAY) is newer
 
 
 def test_the_page_of_a_post_keeps_its_pictures_and_words() -> None:

@@ -282,6 +282,28 @@ def test_a_collection_keeps_the_pictures_that_left_it(run: Runner, out: Path, si
     assert read_json(page)["gone_since"] == {str(images[1]): today()}
 
 
+def test_a_collection_that_is_called_otherwise_stays_in_its_folder(run: Runner, out: Path, site: FakeCivitai) -> None:
+    box = site.world.add_collection("Lanterns", [site.world.add_image().id])
+    link = f"{site.url}/collections/{box.id}"
+    run(link, *TOKEN)
+    box.name = "Lamps"
+    for _ in range(2):
+        assert run(link, *REFRESH) == 0
+        assert [path.name for path in (out / "collections").iterdir()] == [f"Lanterns [{box.id}]"]
+        (out / "download_state.jsonl").unlink()
+
+
+def test_a_prompt_file_keeps_who_made_the_picture_and_when(run: Runner, out: Path, lora: FakeModel) -> None:
+    run("10001")
+    path = one_file(out, "40003.txt")
+    before = read_json(path)
+    (image,) = (each for each in lora.world.images.values() if each.id == 40003)
+    image.username, image.created, image.version_ids = "", "", [*image.version_ids]
+    assert run("10001", "--refresh") == 0
+    assert read_json(path) == before
+    assert before["username"]
+
+
 def test_nothing_is_written_when_nothing_changed(run: Runner, out: Path, lora: FakeModel) -> None:
     run("10001")
     lora.versions.pop()

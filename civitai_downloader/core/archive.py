@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
+from operator import is_
 from typing import Any
 
 from .answers import licence_of, list_at, number_at, object_at, objects_at, read_image, text_at
@@ -24,13 +25,13 @@ _WORDS = frozenset(("baseModels", "tags", "trainedWords"))
 _MARKUP_OF_NOTHING = re.compile(r"(?i)</?(?:p|br|div|span)\b[^<>]*>|&nbsp;|\s")
 
 
-def unite(old: Json, new: Json, day: str) -> dict[str, Any]:
+def unite(old: Json, new: Json, day: str) -> Json:
     """Return a model as it is kept: what is known of it (`old`) and what its answer says today."""
     answer = _Answer(day, _levels_shown(new))
     return answer.united("model", old, new)
 
 
-def add_version(model: Json, version: Json) -> dict[str, Any]:
+def add_version(model: Json, version: Json) -> Json:
     """Return a model as it is kept, with what a version's own page says.
 
     That page has less than the model's and more, so nothing is marked by it. A version that no answer about the model
@@ -39,8 +40,8 @@ def add_version(model: Json, version: Json) -> dict[str, Any]:
     versions = objects_at(model, "modelVersions")
     old = next((each for each in versions if number_at(each, "id") == number_at(version, "id")), {})
     told = {key: value for key, value in version.items() if key != "model" or not old or "model" in old}
-    added = _Answer("", -1).united("version", old, told)
-    added |= {GONE: old[GONE]} if GONE in old else {}
+    mark = {GONE: old[GONE]} if GONE in old else {}
+    added = {**_Answer("", -1).united("version", old, told), **mark}
     renewed = [added if each is old else each for each in versions]
     return {**model, "modelVersions": renewed if old else [*versions, added]}
 
@@ -53,7 +54,8 @@ def unite_page(old: Json, new: Json, pictures: str, days: tuple[str, str]) -> di
     """
     kept = _Answer(days[0], -1).united("page", {**old, pictures: None}, {**new, pictures: None})
     named = list_at(new, pictures)
-    gone = [each for each in list_at(old, pictures) if each not in named]
+    known = {*map(str, named)}
+    gone = [each for each in list_at(old, pictures) if str(each) not in known]
     since = object_at(old, GONE)
     dates = {str(each): text_at(since, str(each)) or days[1] for each in gone}
     marks = {each: date for each, date in dates.items() if date}
@@ -133,8 +135,11 @@ class _Answer:
     day: str
     levels: int
 
-    def united(self, kind: str, old: Json, new: Json) -> dict[str, Any]:
-        """Return an object of this kind with the newest of each value, and the last one where there is none now."""
+    def united(self, kind: str, old: Json, new: Json) -> Json:
+        """Return an object of this kind with the newest of each value, and the last one where there is none now.
+
+        It is the new one itself where nothing is to be added: models by the thousand may wait in memory.
+        """
         follows, quiet = _keys(kind)
         kept: dict[str, Any] = {}
         lost: dict[str, str] = {}
@@ -152,7 +157,9 @@ class _Answer:
                 kept[key] = before
                 if since := text_at(object_at(old, LOST), key) or ("" if key in quiet else self.day):
                     lost[key] = since
-        return {**kept, LOST: lost} if lost else kept
+        if lost:
+            return {**kept, LOST: lost}
+        return new if kept.keys() == new.keys() and all(kept[key] is new[key] for key in kept) else kept
 
     def _renewed(self, key: str, before: Any, now: Any, *, is_quiet: bool) -> Any:
         """Return a value that the site says: objects are united, lists of words too."""
@@ -162,6 +169,8 @@ class _Answer:
             return now
         words = {*map(_word, now)}
         both = [*now, *(each for each in before if _word(each) not in words)]
+        if len(both) == len(now):
+            return now
         return both if len({*map(type, both)}) < 2 else [*map(_word, both)]
 
     def _members(self, kind: str, before: Iterable[Json], now: Any, new: Json) -> list[Any]:
@@ -172,8 +181,10 @@ class _Answer:
             identity = _identity(kind, each)
             old = named.get(identity) or known.get(identity, {})
             named[identity] = self.united(kind, old, each) if isinstance(each, dict) else each
-        gone = {identity: each for identity, each in known.items() if identity not in named}
-        return [*named.values(), *(self._missed(kind, each, new) for each in gone.values())]
+        gone = [each for identity, each in known.items() if identity not in named]
+        found = [*named.values(), *(self._missed(kind, each, new) for each in gone)]
+        is_same = isinstance(now, list) and len(found) == len(now) and all(map(is_, found, now))
+        return now if is_same else found
 
     def _missed(self, kind: str, each: Json, new: Json) -> Json:
         """Return a thing that the answer does not name, marked unless the answer would not name it anyway."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import count
 from typing import Any
@@ -33,6 +33,10 @@ class Memory:
     there: bytes | None
     before: Mapping[str, Any]
     model: Model
+
+    def light(self, *, keep_before: bool) -> Memory:
+        """Return it without what was read from disk, once that is not needed any more: thousands may wait in memory."""
+        return replace(self, there=None, before=self.before if keep_before else {})
 
     def version(self, version: Version) -> Version:
         """Return a version with all that is known of it."""
@@ -110,8 +114,9 @@ def _plain(answer: Mapping[str, Any]) -> dict[str, Any]:
     """Return an answer without secrets, as it will be read from disk again. Raises Failure for one that can't be."""
     if _is_deep(answer):
         raise Failure("answer", "The site's answer is nested too deeply to be understood; try again later.")
-    plain: dict[str, Any] = json.loads(utf8(on_one_line(scrub_json(answer))))
-    return plain
+    plain: dict[str, Any] = scrub_json(answer)
+    data = utf8(text := on_one_line(plain))
+    return plain if data.decode() == text else json.loads(data)  # lone surrogates become question marks
 
 
 def _is_deep(value: Any) -> bool:

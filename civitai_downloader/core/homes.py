@@ -6,11 +6,12 @@ import os
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from .answers import File, Model, Version
 from .library import Library
-from .places import Folder, app_facts, file_folder, page_folder, template_parts, version_folder
+from .places import Folder, Wanted, app_facts, file_folder, page_folder, template_parts, version_folder
 from .records import Key, Record
 from .settings import NAMED_LAYOUTS
 
@@ -22,7 +23,7 @@ class Homes:
 
     def __init__(self) -> None:
         self._models: dict[tuple[Path, Folder], dict[int, Folder]] = {}
-        self._versions: dict[tuple[Path, Folder], dict[int, str]] = {}
+        self._names: dict[tuple[Path, Folder], dict[int, str]] = {}
 
     def of_model(self, library: Library, layout: str, model: Model) -> Folder:
         """Return the folder of a model's pages: the one that bears its id, or a new one.
@@ -35,14 +36,22 @@ class Homes:
         root = new[:-3]
         for path in _paths(library, _keys_of(model)):
             folder = tuple(path.split("/"))[: len(new)]
-            if folder[:-3] == root and id_in(folder[-1]) == model.id and library.at("/".join(folder)).is_dir():
+            if folder[:-3] == root and id_in(folder[-1]) == model.id and _is_folder(library, folder):
                 return folder
-        if library.at("/".join(new)).is_dir():
+        if _is_folder(library, new):
             return new
         place = (library.root, root)
         if place not in self._models:
             self._models[place] = _models_in(library, root)
         return self._models[place].get(model.id, new)
+
+    def of_collection(self, library: Library, new: Folder, collection_id: int) -> Folder:
+        """Return the folder of a collection: the one that bears its id, or a new one."""
+        for path in _paths(library, [("page", f"collection/{collection_id}")]):
+            folder = tuple(path.split("/"))
+            if folder[:-1] == new[:-1] and id_in(folder[-1]) == collection_id and _is_folder(library, folder):
+                return folder
+        return (*new[:-1], self._name_in(library, new[:-1], new[-1], collection_id))
 
     def of_version(self, library: Library, layout: str, home: Folder, version: Version, model: Model) -> Folder:
         """Return the folder of a version's pictures within that of its model (`home`)."""
@@ -51,21 +60,28 @@ class Homes:
             return (*home, name)
         for path in _paths(library, _keys_of_version(version)):
             folder = tuple(path.split("/"))[: len(home) + 1]
-            if folder[:-1] == home and id_in(folder[-1]) == version.id and library.at("/".join(folder)).is_dir():
+            if folder[:-1] == home and id_in(folder[-1]) == version.id and _is_folder(library, folder):
                 return folder
-        if library.at("/".join((*home, name))).is_dir():
-            return (*home, name)
-        place = (library.root, home)
-        if place not in self._versions:
-            found = ((id_in(each), each) for each in _folders_in(library, home))
-            self._versions[place] = {number: each for number, each in found if number}
-        return (*home, self._versions[place].get(version.id, name))
+        return (*home, self._name_in(library, home, name, version.id))
+
+    def _name_in(self, library: Library, folder: Folder, name: str, number: int) -> str:
+        """Return the name of the folder that bears an id within another, or `name` if it is there or none does."""
+        if _is_folder(library, (*folder, name)):
+            return name
+        place = (library.root, folder)
+        if place not in self._names:
+            self._names[place] = {id_in(each): each for each in _folders_in(library, folder)}
+        return self._names[place].get(number, name)
 
 
 def id_in(name: str) -> int:
     """Return the id that a folder bears in brackets at the end of its name, or 0."""
     found = re.search(r"(?:^| )\[([0-9]{1,18})\]$", name)
     return int(found[1]) if found else 0
+
+
+def _is_folder(library: Library, folder: Folder) -> bool:
+    return os.path.isdir(library.at("/".join(folder)))
 
 
 def _keys_of(model: Model) -> Iterator[Key]:
@@ -125,6 +141,13 @@ def settled(library: Library, layout: str, own: Folder, expected: Iterable[Folde
     folder = record.path.rpartition("/")[0]
     stays = tuple(folder.split("/")) in expected or folder in _folders_of_app(layout) or _bears_ids(folder, own)
     return record.path if stays or (record.layout and record.layout == layout) else ""
+
+
+def note_layout(library: Library, wanted: Wanted) -> None:
+    """Put on record which template a file lies under, where an earlier version of the program did not."""
+    record = library.recorded(("model", wanted.id))
+    if wanted.layout and record is not None and record.path == wanted.path and not record.layout:
+        library.record(("model", wanted.id), replace(record, layout=wanted.layout), source=wanted.source)
 
 
 def _is_there(library: Library, record: Record) -> bool:

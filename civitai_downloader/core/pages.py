@@ -72,7 +72,9 @@ def model_text(model: Model, url: str) -> str:
     head += [f"Licence: {licence}", ""] if licence else [""]
     head += [plain_text(text_at(model.raw, "description")), ""]
     for version in model.versions:
-        head += [f"== {version.name} [{version.id}], {version.base_model}, {version.published[:10]}{_gone_text(version.raw)}"]
+        head += [
+            f"== {version.name} [{version.id}], {version.base_model}, {version.published[:10]}{_gone_text(version.raw)}"
+        ]
         head += _lost_text(version.raw)
         if words := texts_at(version.raw, "trainedWords"):
             head += [f"Trained words: {', '.join(words)}"]
@@ -166,8 +168,9 @@ def with_generation(facts: Mapping[str, Any], answer: Mapping[str, Any], filters
 def keep_known(facts: Mapping[str, Any], old: Mapping[str, Any]) -> dict[str, Any]:
     """Return a new `.txt` with what the old one knows and the site hides by now."""
     hidden = facts["raw_prompt"] is None and old.get("raw_prompt") is not None
-    kept = [*prompt_facts(None, Filters())] if hidden else []
-    kept += [name for name in ("resources", "tools", "techniques") if old.get(name) and not facts[name]]
+    of_prompt = prompt_facts(None, Filters())
+    kept = [*of_prompt] if hidden else []
+    kept += [name for name in facts if name not in of_prompt and facts[name] in (None, "", []) and old.get(name)]
     return {**facts, **{name: old.get(name) for name in kept}}
 
 

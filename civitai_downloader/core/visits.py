@@ -20,14 +20,14 @@ from .choice import LORA_TYPES, choose_versions
 from .chronicle import Memory, recall, write_down, write_page
 from .data import read_data
 from .deliveries import Deliveries
-from .homes import Homes
+from .homes import Homes, note_layout
 from .ledger import Batch, Countdown, Origin, Steps, Task
 from .library import Libraries
 from .pages import description_page, model_text, post_facts
 from .pictures import Pictures
 from .places import Folder, Wanted
 from .records import Record
-from .settings import Settings
+from .settings import NAMED_LAYOUTS, Settings
 from .shelf import Album, Shelf
 from .site import Site
 from .targets import Entry, Target
@@ -106,7 +106,8 @@ class Visits:
         """Write a collection's own page, and bring its pictures if it is one of pictures."""
         collection_id, settings, library = batch.entry.target.id, batch.entry.settings, batch.library
         facts = self._catalogue.collection(collection_id)
-        folder = ("collections", folder_name(text_at(facts, "name"), f" [{collection_id}]"))
+        new = ("collections", folder_name(text_at(facts, "name"), f" [{collection_id}]"))
+        folder = self._homes.of_collection(library, new, collection_id)
         batch.name = printable(f"{text_at(facts, 'name')} [{collection_id}]")
         listed: list[int] = []
         album = Album(batch.name, folder, self._catalogue.pictures_of_collection(collection_id, settings))
@@ -191,6 +192,7 @@ class Visits:
         home = self._homes.of_model(batch.library, settings.layout, model)
         memory = recall(batch.library, home, model)
         self._write_pages(batch, home, memory)
+        memory = memory.light(keep_before=settings.layout not in NAMED_LAYOUTS)
         versions = choose_versions(model, target, settings)
         if not versions and model.versions:
             batch.note = "left out: no version of the wanted base models"
@@ -246,6 +248,7 @@ class Visits:
             self._schedule.do(Task(batch, lambda: missing))
             return
         for _, wanted in files:
+            note_layout(batch.library, wanted)
             self._deliveries.order(batch, wanted, group)
 
     def _write_sidecars(self, batch: Batch, shelf: Shelf, files: list[tuple[File, Wanted]]) -> None:
