@@ -169,6 +169,18 @@ def test_a_model_json_that_can_not_be_read_is_set_aside_once(
         assert [path.read_bytes() for path in (out / LORA_PAGE / "history").iterdir()] == [data]
 
 
+@pytest.mark.parametrize("versions", ["text", {"id": 1}, [5], [{"id": 20001, "name": "a"}, {"id": 20001, "mine": "b"}]])
+def test_what_can_not_be_united_is_kept_in_history(run: Runner, out: Path, lora: FakeModel, versions: object) -> None:
+    run("10001")
+    page = one_file(out, "model.json")
+    page.write_text(json.dumps({**read_json(page), "modelVersions": versions}), "utf-8")
+    edited = page.read_bytes()
+    for _ in range(2):
+        assert run("10001", "--refresh") == 0
+        assert [path.read_bytes() for path in (out / LORA_PAGE / "history").iterdir()] == [edited]
+    assert {each["id"] for each in kept(out)["modelVersions"]} == {version.id for version in lora.versions}
+
+
 def test_what_was_added_by_hand_stays(run: Runner, out: Path, lora: FakeModel) -> None:
     run("10001")
     page = one_file(out, "model.json")

@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from operator import is_
 from typing import Any
 
@@ -27,8 +27,7 @@ _MARKUP_OF_NOTHING = re.compile(r"(?i)</?(?:p|br|div|span)\b[^<>]*>|&nbsp;|\s")
 
 def unite(old: Json, new: Json, day: str) -> Json:
     """Return a model as it is kept: what is known of it (`old`) and what its answer says today."""
-    answer = _Answer(day, _levels_shown(new))
-    return answer.united("model", old, new)
+    return _Answer(day, new).united("model", old, new)
 
 
 def add_version(model: Json, version: Json) -> Json:
@@ -41,7 +40,7 @@ def add_version(model: Json, version: Json) -> Json:
     old = next((each for each in versions if number_at(each, "id") == number_at(version, "id")), {})
     told = {key: value for key, value in version.items() if key != "model" or not old or "model" in old}
     mark = {GONE: old[GONE]} if GONE in old else {}
-    added = {**_Answer("", -1).united("version", old, told), **mark}
+    added = {**_Answer("", {}).united("version", old, told), **mark}
     renewed = [added if each is old else each for each in versions]
     return {**model, "modelVersions": renewed if old else [*versions, added]}
 
@@ -52,7 +51,7 @@ def unite_page(old: Json, new: Json, pictures: str, days: tuple[str, str]) -> di
     `days` are the date for what the page itself lost and that for its pictures; "" where not all could be seen.
     Pictures that are gone stand behind the others, and under `gone_since` by id.
     """
-    kept = _Answer(days[0], -1).united("page", {**old, pictures: None}, {**new, pictures: None})
+    kept = _Answer(days[0], {}).united("page", {**old, pictures: None}, {**new, pictures: None})
     named = list_at(new, pictures)
     known = {*map(str, named)}
     gone = [each for each in list_at(old, pictures) if str(each) not in known]
@@ -65,11 +64,14 @@ def unite_page(old: Json, new: Json, pictures: str, days: tuple[str, str]) -> di
 def has_other_words(old: Json, united: Json) -> bool:
     """Return whether name, description, tags, trained words or licence have become others than they were.
 
-    What vanished and what is new is no reason; a word that a list gained is.
+    What vanished and what is new is no reason; a word that a list gained is. So is what could not be united: things in
+    `old` that are no objects, or that stand there twice.
     """
     versions = {number_at(each, "id"): each for each in objects_at(united, "modelVersions")}
     pairs = [(each, versions.get(number_at(each, "id"), {})) for each in objects_at(old, "modelVersions")]
     licence = licence_of(united)
+    if _is_odd("model", old) or any(_is_odd("version", each) for each in objects_at(old, "modelVersions")):
+        return True
     return any(_says_other(before, now) for before, now in [(old, united), *pairs]) or any(
         _in_any_order(value) != _in_any_order(licence[key]) for key, value in licence_of(old).items() if key in licence
     )
@@ -87,6 +89,15 @@ def _says_other(old: Json, new: Json) -> bool:
     lists = (key for key in ("tags", "trainedWords") if not _is_empty(key, old.get(key)))
     return any(old[key] != new.get(key, old[key]) for key in texts) or any(
         not {*map(_word, list_at(new, key))} <= {*map(_word, list_at(old, key))} for key in lists
+    )
+
+
+def _is_odd(kind: str, old: Json) -> bool:
+    """Return whether a list of things in an object holds something that is none, or one twice."""
+    lists = ((member, old[key]) for key, member in _MEMBERS[kind].items() if not _is_empty(key, old.get(key)))
+    return any(
+        not isinstance(each, list) or len({_identity(member, one) for one in each if isinstance(one, dict)}) < len(each)
+        for member, each in lists
     )
 
 
@@ -118,28 +129,30 @@ def _keys(kind: str) -> tuple[frozenset[str], frozenset[str]]:
     return frozenset(list_at(told, "follows")), frozenset(list_at(told, "quiet"))
 
 
-def _levels_shown(model: Json) -> int:
-    """Return the levels of all pictures in an answer about a model; -1 if it can't have been cut to certain levels."""
-    versions = objects_at(model, "modelVersions")
-    images = filter(None, map(read_image, (image for each in versions for image in objects_at(each, "images"))))
-    levels = -1 if text_at(model, "mode") == "TakenDown" else 0
-    for image in images:
-        levels |= image.level
-    return levels
-
-
 @dataclass(frozen=True)
 class _Answer:
-    """An answer of the site: the date that it puts on what is gone ("" none), and the levels of pictures in it."""
+    """An answer of the site about a model, and the date that it puts on what is gone ("" none)."""
 
     day: str
-    levels: int
+    model: Json
+
+    @cached_property
+    def _levels(self) -> int:
+        """The levels of all pictures in it; -1 if it can't have been cut to certain levels."""
+        versions = objects_at(self.model, "modelVersions")
+        images = filter(None, map(read_image, (image for each in versions for image in objects_at(each, "images"))))
+        levels = -1 if text_at(self.model, "mode") == "TakenDown" else 0
+        for image in images:
+            levels |= image.level
+        return levels
 
     def united(self, kind: str, old: Json, new: Json) -> Json:
         """Return an object of this kind with the newest of each value, and the last one where there is none now.
 
         It is the new one itself where nothing is to be added: models by the thousand may wait in memory.
         """
+        if old == new:
+            return new
         follows, quiet = _keys(kind)
         kept: dict[str, Any] = {}
         lost: dict[str, str] = {}
@@ -164,7 +177,7 @@ class _Answer:
     def _renewed(self, key: str, before: Any, now: Any, *, is_quiet: bool) -> Any:
         """Return a value that the site says: objects are united, lists of words too."""
         if isinstance(before, dict) and isinstance(now, dict):
-            return (_Answer("", -1) if is_quiet else self).united("", before, now)
+            return (_Answer("", {}) if is_quiet else self).united("", before, now)
         if key not in _WORDS or not isinstance(before, list) or not isinstance(now, list):
             return now
         words = {*map(_word, now)}
@@ -189,7 +202,7 @@ class _Answer:
     def _missed(self, kind: str, each: Json, new: Json) -> Json:
         """Return a thing that the answer does not name, marked unless the answer would not name it anyway."""
         level = picture.level if kind == "image" and (picture := read_image(each)) else 0
-        is_hidden = bool(level & ~1 & number_at(new, "nsfwLevel") & ~self.levels)
+        is_hidden = bool(level & ~1 & number_at(new, "nsfwLevel") & ~self._levels)
         is_alone = kind == "version" and isinstance(each.get("model"), dict)
         if not self.day or is_hidden or is_alone:
             return each
@@ -198,7 +211,13 @@ class _Answer:
 
 def _identity(kind: str, each: Any) -> str:
     """Return what a thing in a list is known by: its id, which a picture may have in its link alone, or its name."""
-    picture = read_image(each) if kind == "image" and isinstance(each, dict) else None
-    number = number_at(each, "id") or (picture.id if picture else 0)
-    plain = {key: value for key, value in each.items() if key not in (GONE, LOST)} if isinstance(each, dict) else each
-    return str(number or text_at(each, "name") or text_at(each, "url") or json.dumps(plain, sort_keys=True))
+    if not isinstance(each, dict):
+        return json.dumps(each)
+    number = number_at(each, "id")
+    if not number and kind == "image":
+        stem = text_at(each, "url").rpartition("/")[2].partition(".")[0]
+        number = int(stem) if re.fullmatch("[0-9]{1,10}", stem) else 0
+    if number:
+        return str(number)
+    plain = {key: value for key, value in each.items() if key not in (GONE, LOST)}
+    return text_at(each, "name") or text_at(each, "url") or json.dumps(plain, sort_keys=True)

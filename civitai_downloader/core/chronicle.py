@@ -122,17 +122,17 @@ def _plain(answer: Mapping[str, Any]) -> dict[str, Any]:
 def _is_deep(value: Any) -> bool:
     level = [value]
     for _ in range(_DEEPEST):
-        level = [each for outer in level for each in _inner(outer) if isinstance(each, (dict, list))]
-    return bool(level)
-
-
-def _inner(value: Any) -> Any:
-    return value.values() if isinstance(value, dict) else value
+        if not level:
+            return False
+        inner = (outer.values() if isinstance(outer, dict) else outer for outer in level)
+        level = [each for values in inner for each in values if isinstance(each, (dict, list))]
+    return True
 
 
 def _set_aside(library: Library, path: str, data: bytes) -> None:
     """Keep the bytes of a page in `history/` beside it, once, under the day's date."""
-    for place in _history(library, path):
+    for place in _history(path):
+        library.check_links(place)
         there = _read(library, place)
         if there is None:
             write_file(library.at(place), data)
@@ -140,10 +140,9 @@ def _set_aside(library: Library, path: str, data: bytes) -> None:
             return
 
 
-def _history(library: Library, path: str) -> Iterator[str]:
+def _history(path: str) -> Iterator[str]:
     """Yield the names that an earlier page may have: `model.2026-11-26.json`, `model.2026-11-26-2.json`, …"""
     folder, _, name = path.rpartition("/")
-    stem, today = name.removesuffix(".json"), utc_now()[:10]
-    yield library.place((*folder.split("/"), "history"), f"{stem}.{today}.json")
-    for number in count(2):
-        yield library.place((*folder.split("/"), "history"), f"{stem}.{today}-{number}.json")
+    start = f"{folder}/history/{name.removesuffix('.json')}.{utc_now()[:10]}"
+    yield f"{start}.json"
+    yield from (f"{start}-{number}.json" for number in count(2))
