@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Runner, files_under, one_file
-from tests.fake_civitai import FakeCivitai, FakeModel
-from tests.helpers import LORA_PAGE, Captured, newest, read_json
+from tests.fake_civitai import Cut, FakeCivitai, FakeModel, HangUp, Status
+from tests.helpers import LORA_PAGE, STORAGE, Captured, newest, read_json
 
 TEMPLATES = ("{type}/{creator}/{model_name}", "{creator}/{model_name} [{model_id}]/{version_name} [{version_id}]")
 LAYOUTS = ("creator", "sharded", "comfyui", "a1111", *TEMPLATES)
@@ -208,3 +208,34 @@ def test_a_model_that_failed_in_part_is_found_by_its_files(
     change(lora, "a new creator")
     assert run("10001", "--refresh") == 1
     assert len(list(out.rglob("model.json"))) == 1
+
+
+def test_a_config_is_called_like_the_weights_that_kept_their_name(run: Runner, out: Path, mix: FakeModel) -> None:
+    newest(mix).files = [file for file in newest(mix).files if file.name == "mix.safetensors"]
+    run("10001", "--latest", "--layout", "a1111")
+    newest(mix).files[0].name = "renamed.safetensors"
+    newest(mix).add_file("other.yaml", type="Config", primary=False)
+    assert run("10001", "--latest", "--layout", "a1111", "--refresh") == 0
+    assert one_file(out, "*.yaml").name == "mix.yaml"
+    assert one_file(out, "*.safetensors").name == "mix.safetensors"
+
+
+def test_a_version_that_is_a_config_alone_comes_home(run: Runner, out: Path, site: FakeCivitai) -> None:
+    site.world.add_model().add_version().add_file("alone.yaml", type="Config")
+    assert run("10001", "--layout", "a1111") == 0
+    assert one_file(out, "alone.yaml")
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_an_interrupted_file_goes_on_after_a_new_name(run: Runner, out: Path, site: FakeCivitai, layout: str) -> None:
+    model = site.world.add_model()
+    model.add_version().add_file("big.safetensors", size=3_000_000)
+    site.fail(STORAGE, Cut(1_500_000))
+    site.fail(STORAGE, HangUp(), times=0)
+    site.fail(STORAGE, Status(404))
+    assert run("10001", "--layout", layout) == 1
+    site.heal()
+    model.creator, model.name, model.versions[0].files[0].name = "silk_maker", "Silk", "silk.safetensors"
+    assert run("10001", "--layout", layout, "--refresh") == 0
+    assert not list(out.rglob("*.part"))
+    assert len(list(out.rglob("*.safetensors"))) == 1

@@ -114,7 +114,7 @@ def _models_in(library: Library, users: Folder) -> dict[int, Folder]:
     """Return the folders of the models of all users by the ids that they bear; of two the one written to last."""
     found: dict[int, list[Folder]] = {}
     for user in _folders_in(library, users):
-        for name in _folders_in(library, (*users, user, "models")):
+        for name in filter(id_in, _folders_in(library, (*users, user, "models"))):
             found.setdefault(id_in(name), []).append((*users, user, "models", name))
 
     def written(folder: Folder) -> float:
@@ -151,9 +151,11 @@ def note_layout(library: Library, wanted: Wanted) -> None:
 
 
 def _is_there(library: Library, record: Record) -> bool:
-    """Return whether something lies where a file was put when it was whole, or will be."""
-    was_whole = record.status == "success" or (record.status == "failed" and record.size > 0)
-    return record.status == "queued" or (was_whole and library.size(record.path) is not None)
+    """Return whether something lies where a file was put when it was whole, or the part of one that is under way."""
+    if record.status == "queued":
+        return True
+    was_whole = record.status == "success" or record.size > 0
+    return library.size(record.path if was_whole else f"{record.path}.part") is not None
 
 
 def _folders_of_app(layout: str) -> set[str]:

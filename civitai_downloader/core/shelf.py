@@ -114,20 +114,26 @@ class Shelf:
 
     def _path(self, file: File) -> str:
         """Return the place of a file: where it lies, whatever it is called by now, or where a new one is put."""
-        layout, known, told = self.settings.layout, self.memory.model, self.memory.version(self.version)
-        expected = file_folder(layout, known, told, file), file_folder(layout, *self.memory.earlier(told), file)
-        if path := settled(self.library, layout, self.folder, expected, ("model", f"{told.id}/{file.id}")):
+        if path := self._settled(file):
             return path
+        layout, known, told = self.settings.layout, self.memory.model, self.memory.version(self.version)
         new = folder_for(self.library, layout, known, told, file)
         in_own = new == version_folder(layout, known, told)
         return self.library.place(self.folder if in_own else new, self._file_name(file))
+
+    def _settled(self, file: File) -> str:
+        """Return where a file lies if it stays there, or ""."""
+        layout, known, told = self.settings.layout, self.memory.model, self.memory.version(self.version)
+        expected = file_folder(layout, known, told, file), file_folder(layout, *self.memory.earlier(told), file)
+        return settled(self.library, layout, self.folder, expected, ("model", f"{told.id}/{file.id}"))
 
     def _file_name(self, file: File) -> str:
         """Return what a file is called; in an app's folders a config is called like the weights it belongs to."""
         name = file_name(file.name, f"{self.version.id}-{file.id}")
         in_app = file.type == "Config" and self.settings.layout in ("comfyui", "a1111")
         weights = best_file(self.version.files) if in_app else []
-        stem = split_name(self._path(weights[0]).rpartition("/")[2])[0] if weights else ""
+        whole = self._settled(weights[0]) or file_name(weights[0].name, str(self.version.id)) if weights else ""
+        stem = split_name(whole.rpartition("/")[2])[0]
         return stem + split_name(name)[1] if stem else name
 
     def missing(self, target: Target, files: Sequence[tuple[File, Wanted]], *, listed: bool = False) -> Result | None:
