@@ -239,3 +239,20 @@ def test_an_interrupted_file_goes_on_after_a_new_name(run: Runner, out: Path, si
     assert run("10001", "--layout", layout, "--refresh") == 0
     assert not list(out.rglob("*.part"))
     assert len(list(out.rglob("*.safetensors"))) == 1
+
+
+def test_a_renamed_creators_models_stay_and_new_pictures_of_the_user_get_a_folder(
+    run: Runner, out: Path, site: FakeCivitai, lora: FakeModel
+) -> None:
+    assert run(f"{site.url}/user/lantern_maker") == 0
+    before = {path for path in out.rglob("*") if path.parent.name == "models"}
+    site.world.users["silk_maker"] = site.world.users.pop("lantern_maker")
+    lora.creator = "silk_maker"
+    for image in newest(lora).images:
+        image.username = "silk_maker"
+    site.forget()
+    assert run(f"{site.url}/user/silk_maker", "--refresh") == 0
+    assert {path for path in out.rglob("*") if path.parent.name == "models"} == before
+    assert not site.seen("storage") + site.seen("image")
+    old = {path.name for path in (out / "users/lantern_maker/images").iterdir()}
+    assert old == {path.name for path in (out / "users/silk_maker/images").iterdir()}
