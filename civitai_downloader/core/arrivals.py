@@ -47,7 +47,7 @@ def receive_queued(library: Library, key: Key, record: Record, clock: Clock, tol
             replace_file(target, aside)
         reason = "size" if state == "wrong" else "hash" if record.sha256 else "broken"
         raise Failure(reason, f"What IDM delivered is wrong ({size} of {record.size} bytes); it lies in corrupted/.")
-    return Record("success", record.path, size, digest)
+    return Record("success", record.path, size, digest, layout=record.layout)
 
 
 def arrival(size: int, expected: int, quiet: float) -> Literal["arriving", "arrived", "wrong"]:

@@ -83,6 +83,10 @@ class Library:
         if record.sha256 and record.status == "success":
             self._by_hash[record.sha256] = key
 
+    def recorded(self, key: Key) -> Record | None:
+        """Return what the last line about a thing says, or None."""
+        return self._record(key)
+
     def _record(self, key: Key) -> Record | None:
         line = self._log.get(*key)
         return read_record(line) if line is not None else None
@@ -114,7 +118,7 @@ class Library:
     def record(self, key: Key, record: Record, *, source: str, reason: str = "") -> None:
         """Append to the state log what became of a thing."""
         facts = {"at": utc_now(), "type": key[0], "id": key[1], **vars(record), "reason": reason, "source": source}
-        self._log.append({name: value for name, value in facts.items() if name != "until" or value})
+        self._log.append({name: value for name, value in facts.items() if name not in ("until", "layout") or value})
         self._index(key, record)
 
     def note(self, wanted: Wanted, result: Result) -> None:
@@ -122,12 +126,15 @@ class Library:
         key = (wanted.kind, wanted.id)
         if result.outcome == "queued":
             if result.until:
-                record = Record("queued", result.path, result.size, result.sha256, result.until)
+                record = Record("queued", result.path, result.size, result.sha256, result.until, wanted.layout)
                 self.record(key, record, source=wanted.source)
         elif result.reason:
-            self.record(key, Record("failed", wanted.path), source=wanted.source, reason=result.message)
+            self.record(
+                key, Record("failed", wanted.path, layout=wanted.layout), source=wanted.source, reason=result.message
+            )
         elif result.outcome == "done" or result.sha256 or not self.succeeded(key):
-            record = Record("success", result.path, result.size, result.sha256 or wanted.sha256)
+            sha256 = result.sha256 or wanted.sha256
+            record = Record("success", result.path, result.size, sha256, layout=wanted.layout)
             self.record(key, record, source=wanted.source)
 
     # --- Who owns a name ---

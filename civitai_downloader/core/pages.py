@@ -52,17 +52,36 @@ def licence_text(model: Model) -> str:
     return "; ".join(told)
 
 
+def _gone_text(raw: Mapping[str, Any]) -> str:
+    """Return since when the site no longer has a thing, as the end of a line, or ""."""
+    since = text_at(raw, "gone_since")
+    return f"  (gone from the site since {since})" if since else ""
+
+
+def _lost_text(raw: Mapping[str, Any]) -> list[str]:
+    """Return a line about what the site no longer says of a thing, or no line."""
+    lost = ", ".join(f"{key} since {date}" for key, date in object_at(raw, "lost").items())
+    return [f"No longer on the site: {lost}"] if lost else []
+
+
 def model_text(model: Model, url: str) -> str:
-    """Return `model.txt`: what a person wants to know about a model, in plain words."""
+    """Return `model.txt`: what a person wants to know about a model, in plain words, what is gone included."""
     head = [model.name, url, f"{model.type} by {model.creator or 'unknown'}", f"Tags: {', '.join(model.tags)}"]
+    head += _lost_text(model.raw)
     licence = licence_text(model)
     head += [f"Licence: {licence}", ""] if licence else [""]
     head += [plain_text(text_at(model.raw, "description")), ""]
     for version in model.versions:
-        head += [f"== {version.name} [{version.id}], {version.base_model}, {version.published[:10]}"]
+        head += [
+            f"== {version.name} [{version.id}], {version.base_model}, {version.published[:10]}{_gone_text(version.raw)}"
+        ]
+        head += _lost_text(version.raw)
         if words := texts_at(version.raw, "trainedWords"):
             head += [f"Trained words: {', '.join(words)}"]
-        head += [f"{file.name}  {human_size(file.size)}  {file.type}  {file.sha256}" for file in version.files]
+        head += [
+            f"{file.name}  {human_size(file.size)}  {file.type}  {file.sha256}{_gone_text(file.raw)}"
+            for file in version.files
+        ]
         head += [plain_text(text_at(version.raw, "description")), ""]
     return "\n".join(head).strip() + "\n"
 
@@ -72,7 +91,7 @@ def description_page(model: Model, url: str, template: str) -> str:
     parts = [text_at(model.raw, "description")]
     for version in model.versions:
         if words := text_at(version.raw, "description"):
-            parts.append(f"<h2>{html.escape(version.name)}</h2>\n{words}")
+            parts.append(f"<h2>{html.escape(version.name + _gone_text(version.raw))}</h2>\n{words}")
     facts = {"title": model.name, "creator": model.creator or "unknown", "type": model.type, "url": url}
     escaped = {key: html.escape(value) for key, value in facts.items()}
     return string.Template(template).substitute(escaped, body="\n".join(parts))
@@ -149,8 +168,9 @@ def with_generation(facts: Mapping[str, Any], answer: Mapping[str, Any], filters
 def keep_known(facts: Mapping[str, Any], old: Mapping[str, Any]) -> dict[str, Any]:
     """Return a new `.txt` with what the old one knows and the site hides by now."""
     hidden = facts["raw_prompt"] is None and old.get("raw_prompt") is not None
-    kept = [*prompt_facts(None, Filters())] if hidden else []
-    kept += [name for name in ("resources", "tools", "techniques") if old.get(name) and not facts[name]]
+    of_prompt = prompt_facts(None, Filters())
+    kept = [*of_prompt] if hidden else []
+    kept += [name for name in facts if name not in of_prompt and facts[name] in (None, "", []) and old.get(name)]
     return {**facts, **{name: old.get(name) for name in kept}}
 
 

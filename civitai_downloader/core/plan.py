@@ -8,6 +8,7 @@ from itertools import chain
 
 from .catalogue import unless_archived
 from .choice import choose_versions
+from .chronicle import recall
 from .fetch import decide
 from .ledger import Batch
 from .library import Library
@@ -47,8 +48,11 @@ def plan(run: Run, batch: Batch) -> Iterator[Planned]:
 def _plan_model(run: Run, batch: Batch, target: Target) -> Iterator[Planned]:
     settings = batch.entry.settings
     model, target = run.catalogue.resolve(target)
+    home = run.homes.of_model(batch.library, settings.layout, model)
+    memory = recall(batch.library, home, model)
     for version in choose_versions(model, target, settings):
-        shelf = Shelf(model, version, settings, batch.library, batch.entry.source)
+        folder = run.homes.of_version(batch.library, settings.layout, home, version, model)
+        shelf = Shelf(model, version, settings, batch.library, batch.entry.source, memory, folder)
         if settings.wants_files:
             yield from _plan_files(run, shelf, target)
         if settings.wants_images:
