@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -14,7 +13,8 @@ from ..util.names import clean_name, file_name, folder_name
 from .answers import File, Model, Version, unix_time
 from .choice import form_of_file
 from .data import read_data
-from .settings import NAMED_LAYOUTS
+from .ours import harmless_file, harmless_folder
+from .settings import NAMED_LAYOUTS, fill_template, template_parts
 
 Folder = tuple[str, ...]
 
@@ -62,8 +62,7 @@ def _template_folder(layout: str, model: Model, version: Version) -> Folder:
         "tag": model.tags[0] if model.tags else "",
     }  # fmt: skip
     safe = {key: clean_name(value) or "unknown" for key, value in values.items()}
-    parts = (folder_name(part.format_map(safe)) for part in re.split(r"[/\\]", layout))
-    return tuple(part for part in parts if part and part != "_")
+    return tuple(harmless_folder(folder_name(fill_template(part, safe))) for part in template_parts(layout))
 
 
 @dataclass(frozen=True)
@@ -111,7 +110,8 @@ class Wanted:
 
     def _with_tail(self, tail: str) -> str:
         folder, _, name = self.path.rpartition("/")
-        return f"{folder}/{file_name(name, fallback=self.id.rpartition('/')[2], tail=tail)}"
+        named = file_name(name, fallback=self.id.rpartition("/")[2], tail=tail)
+        return f"{folder}/{harmless_file(named)}"
 
 
 def same_size(size: int, wanted: Wanted) -> bool:

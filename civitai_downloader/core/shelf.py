@@ -14,6 +14,7 @@ from ..util.text import printable, scrub_json
 from .answers import File, Image, Model, Version, media_urls, still_urls, text_at
 from .choice import best_file, choose_files, form_of_file
 from .library import Library
+from .ours import harmless_file
 from .places import Folder, Wanted, file_folder, version_folder
 from .records import Outcome, Result
 from .refusals import ARCHIVED
@@ -109,11 +110,11 @@ class Shelf:
 
     def _file_name(self, file: File) -> str:
         """Return what a file is called; in an app's folders a config is called like the weights it belongs to."""
-        name = file_name(file.name, f"{self.version.id}-{file.id}")
+        name = harmless_file(file_name(file.name, f"{self.version.id}-{file.id}"))
         in_app = file.type == "Config" and self.settings.layout in ("comfyui", "a1111")
         weights = best_file(self.version.files) if in_app else []
         stem = split_name(file_name(weights[0].name, str(self.version.id)))[0] if weights else ""
-        return stem + split_name(name)[1] if stem else name
+        return harmless_file(stem + split_name(name)[1]) if stem else name
 
     def missing(self, target: Target, files: Sequence[tuple[File, Wanted]], *, listed: bool = False) -> Result | None:
         """Return a failure if the version has nothing to download, or not the file named; None otherwise.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -11,9 +11,8 @@ from itertools import chain
 from typing import Any
 
 from ..util.errors import Failure
-from ..util.files import write_file, write_json
 from ..util.names import folder_name
-from ..util.text import printable, scrub, scrub_json, utf8
+from ..util.text import printable, scrub
 from .answers import File, Model, is_by, number_at, objects_at, text_at
 from .catalogue import Catalogue, unless_archived, unless_refused
 from .choice import LORA_TYPES, choose_versions
@@ -21,6 +20,7 @@ from .data import read_data
 from .deliveries import Deliveries
 from .ledger import Batch, Countdown, Origin, Steps, Task
 from .library import Libraries
+from .owned import write_about, write_page
 from .pages import description_page, model_text, post_facts
 from .pictures import Pictures
 from .places import Wanted, page_folder
@@ -106,8 +106,8 @@ class Visits:
         of_this_line = (each for each in self._schedule.ledger.batches if each.entry.source == batch.entry.source)
         if not listed and not any(each is not batch for each in of_this_line):
             batch.note = "the site shows nothing in it; a token or --cookies may help"
-        page = {**facts, "items": listed}
-        write_json(library.at(library.place(folder, "collection.json")), scrub_json(page))
+        page = {"id": collection_id, **facts, "items": listed}
+        write_about(library, library.place(folder, "collection.json"), collection_id, page)
         batch.page = f"collection/{collection_id}", "/".join(folder)
 
     # --- Posts and pictures ---
@@ -119,7 +119,8 @@ class Visits:
         items, post = self._catalogue.pictures_of_post(post_id, settings)
         page = self._site.page_url(f"/posts/{post_id}")
         facts = post_facts(post, post_id, page, [number_at(each, "id") for each in items])
-        write_json(library.at(library.place(folder, "post.json")), scrub_json(facts))
+        path = library.place(folder, "post.json")
+        self._schedule.do(Task(batch, partial(write_about, library, path, post_id, facts), f"{batch.name}: post.json"))
         self._bring_resources(batch, {number_at(post, "modelVersionId")} - {0})
         batch.page = f"post/{post_id}", "/".join(folder)
         yield
@@ -195,13 +196,18 @@ class Visits:
 
     def _write_pages(self, batch: Batch, model: Model) -> None:
         library, folder = batch.library, page_folder(batch.entry.settings.layout, model)
+        url, line = self._site.page_url(f"/models/{model.id}", model.level), f"model/{model.id}"
         library.check_links(library.place(folder, "model.json"))
-        url = self._site.page_url(f"/models/{model.id}", model.level)
-        write_json(library.at(library.place(folder, "model.json")), scrub_json(model.raw))
-        write_file(library.at(library.place(folder, "model.txt")), utf8(scrub(model_text(model, url))))
-        page = description_page(model, url, read_data("description.html"))
-        write_file(library.at(library.place(folder, "description.html")), utf8(page))
-        batch.page = f"model/{model.id}", "/".join(folder)
+        description = description_page(model, url, read_data("description.html"))
+        pages: dict[str, Callable[[str], None]] = {
+            "model.json": lambda path: write_about(library, path, model.id, model.raw),
+            "model.txt": lambda path: write_page(library, path, scrub(model_text(model, url)), line),
+            "description.html": lambda path: write_page(library, path, description, line),
+        }
+        for name, write in pages.items():
+            path = library.place(folder, name)
+            self._schedule.do(Task(batch, partial(write, path), f"{batch.name}: {name}"))
+        batch.page = line, "/".join(folder)
 
     def _visit_version(self, batch: Batch, target: Target, shelf: Shelf) -> None:
         """Submit what belongs to one version: its preview first, then its files, pictures and gallery."""
@@ -282,7 +288,7 @@ class Visits:
         with unless_refused(f"the text of post {post_id}"):
             post = self._catalogue.post(post_id)
             facts = post_facts(post, post_id, self._site.page_url(f"/posts/{post_id}"), images)
-            write_json(batch.library.at(path), scrub_json(facts))
+            write_about(batch.library, path, post_id, facts)
 
 
 def _without_files(entry: Entry) -> Entry:
