@@ -26,7 +26,7 @@ def test_a_folder_that_can_not_be_made_fails_what_belongs_in_it(
 ) -> None:
     add_file(site)
     (out / "users").mkdir(parents=True)
-    (out / "users" / "maker").write_text("a file where the folder should be")
+    (out / "users" / "lantern_maker").write_text("a file where the folder should be")
     assert run(link(site)) == 1
     said = err()
     assert "can't be written" in said

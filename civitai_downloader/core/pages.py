@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
-from ..util.files import write_json
+from ..util.files import is_link, write_json
 from ..util.logs import json_line
 from ..util.text import human_size, utf8
 from .answers import (
@@ -194,8 +194,8 @@ def refilter(root: Path, filters: Filters) -> int:
     changed = 0
     for folder, _, names in os.walk(root):
         for path in (Path(folder, name) for name in names if re.fullmatch(r"\d+\.txt", name)):
-            facts = read_prompt(path)
-            if isinstance(prompt := facts.get("raw_prompt"), str):
+            facts = {} if is_link(path) else read_prompt(path)
+            if isinstance(prompt := facts.get("raw_prompt"), str) and number_at(facts, "id") == int(path.stem):
                 facts["prompt"], facts["prompt_with_clothes"] = filters.apply(prompt)
                 changed += write_json(path, facts)
     return changed

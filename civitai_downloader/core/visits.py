@@ -120,7 +120,7 @@ class Visits:
         page = self._site.page_url(f"/posts/{post_id}")
         facts = post_facts(post, post_id, page, [number_at(each, "id") for each in items])
         path = library.place(folder, "post.json")
-        self._schedule.do(Task(batch, partial(write_about, library, path, post_id, facts), f"{batch.name}: post.json"))
+        self._write(batch, "post.json", partial(write_about, library, path, post_id, facts))
         self._bring_resources(batch, {number_at(post, "modelVersionId")} - {0})
         batch.page = f"post/{post_id}", "/".join(folder)
         yield
@@ -205,9 +205,17 @@ class Visits:
             "description.html": lambda path: write_page(library, path, description, line),
         }
         for name, write in pages.items():
-            path = library.place(folder, name)
-            self._schedule.do(Task(batch, partial(write, path), f"{batch.name}: {name}"))
+            self._write(batch, name, partial(write, library.place(folder, name)))
         batch.page = line, "/".join(folder)
+
+    def _write(self, batch: Batch, name: str, write: Callable[[], None]) -> None:
+        """Write a page. One in whose place somebody else's file stays fails by name, and alone."""
+        try:
+            write()
+        except Failure as failure:
+            if failure.reason != "taken":
+                raise
+            self._schedule.do(Task(batch, partial(_fail, failure), f"{batch.name}: {name}"))
 
     def _visit_version(self, batch: Batch, target: Target, shelf: Shelf) -> None:
         """Submit what belongs to one version: its preview first, then its files, pictures and gallery."""
@@ -289,6 +297,10 @@ class Visits:
             post = self._catalogue.post(post_id)
             facts = post_facts(post, post_id, self._site.page_url(f"/posts/{post_id}"), images)
             write_about(batch.library, path, post_id, facts)
+
+
+def _fail(failure: Failure) -> None:
+    raise failure
 
 
 def _without_files(entry: Entry) -> Entry:

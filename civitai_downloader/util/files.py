@@ -204,7 +204,7 @@ _JUNCTIONS = (0xA0000003, 0xA000000C)  # what Windows calls mount points and sym
 def is_link(path: Path) -> bool:
     """Return whether a symlink, or on Windows a junction, is at `path`."""
     with suppress(OSError, ValueError):
-        found = path.lstat()
+        found = os.lstat(path)
         return stat.S_ISLNK(found.st_mode) or getattr(found, "st_reparse_tag", 0) in _JUNCTIONS
     return False
 
@@ -227,14 +227,16 @@ def planted_link(root: Path, path: Path) -> Path | None:
     disk; the owner of `root` could do worse anyway. On Windows symlinks need a privilege, so none counts as a
     stranger's.
     """
-    if root not in path.parents or sys.platform == "win32":
+    above = len(root.parts)
+    if path.parts[:above] != root.parts or sys.platform == "win32":
         return None
     with suppress(OSError):
-        trusted = (0, os.geteuid(), root.stat().st_uid)
-        for place in (*reversed(path.parents[: len(path.parents) - len(root.parents) - 1]), path):
-            found = place.lstat()
+        place, trusted = os.fspath(root), (0, os.geteuid(), os.stat(root).st_uid)
+        for part in path.parts[above:]:
+            place = f"{place}{os.sep}{part}"
+            found = os.lstat(place)
             if stat.S_ISLNK(found.st_mode) and found.st_uid not in trusted:
-                return place
+                return Path(place)
     return None
 
 
