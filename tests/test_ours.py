@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from civitai_downloader.core.ours import harmless_file, harmless_folder, is_earlier_place, is_ours
+from civitai_downloader.core.ours import harmless_file, harmless_folder, is_earlier_place
 from civitai_downloader.core.settings import FIELDS, Settings
 from civitai_downloader.util.errors import UsageError
 from tests.conftest import Runner, State, files_under, one_file
@@ -42,8 +42,8 @@ from tests.helpers import Err, add_model, read_json
 def test_a_name_that_some_disk_takes_for_one_of_ours_gets_another(name: str) -> None:
     assert harmless_file(name) != name
     assert harmless_folder(name) != name
-    assert not is_ours(harmless_file(name))
-    assert not is_ours(harmless_folder(name))
+    assert harmless_file(harmless_file(name)) == harmless_file(name)
+    assert harmless_folder(harmless_folder(name)) == harmless_folder(name)
 
 
 @pytest.mark.parametrize("name", ["x.part", "x.part.json", "x.PART.JSON", "x.json.1a2b3c4d.tmp"])
@@ -108,14 +108,16 @@ def test_a_template_does_not_lead_out_of_the_output_folder(layout: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "layout", ["lists/{creator}", "{creator}/IMAGES", ".cache/{type}", ".git/{tag}", "{tag}/model.json"]
+    "layout", ["lists/{creator}", "{creator}/IMAGES", ".cache/{type}", "post-1/{tag}", "{tag}/model.json"]
 )
 def test_a_template_does_not_name_our_folders(layout: str) -> None:
     with pytest.raises(UsageError, match="a name that the program needs itself"):
         Settings(layout=layout)
 
 
-@pytest.mark.parametrize("layout", ["users/{creator}", "./{creator}", "{creator}/", "a//{creator}", "{creator}s/{tag}"])
+@pytest.mark.parametrize(
+    "layout", ["users/{creator}", "./{creator}", "{creator}/", "a//{creator}", "{creator}s/{tag}", ".hidden/{tag}"]
+)
 def test_a_template_of_plain_folders_is_taken(layout: str) -> None:
     assert Settings(layout=layout).layout == layout
 

@@ -9,7 +9,8 @@ import pytest
 
 from civitai_downloader.core.ours import FAILED_MARK
 from civitai_downloader.core.pages import UNSIGNED, hand_of, sign
-from tests.conftest import Runner, files_under, one_file
+from civitai_downloader.util.logs import KeyedLog
+from tests.conftest import Runner, State, files_under, one_file
 from tests.fake_civitai import FakeCivitai, FakeModel
 from tests.helpers import LORA_PAGE, TOKEN, Err, add_file, link, read_json
 
@@ -71,6 +72,15 @@ def test_a_run_knows_its_own_files_again(run: Runner, site: FakeCivitai, out: Pa
     assert {name for name in WRITTEN if (out / name).exists()} == {"report.json"}
 
 
+def test_a_log_without_a_record_makes_nothing_ours(run: Runner, out: Path) -> None:
+    out.mkdir()
+    (out / "download_state.jsonl").write_bytes(b"of another program\n")
+    (out / "retry.sh").write_bytes(WORDS)
+    assert run("404404") == 2
+    assert (out / "retry.sh").read_bytes() == WORDS
+    assert (out / "download_state.jsonl").read_bytes() == b"of another program\n"
+
+
 @pytest.mark.parametrize(
     "change", [lambda text: text.encode("utf-16"), lambda text: text.replace("\n", "\r\n").encode()]
 )
@@ -94,6 +104,18 @@ def test_the_files_of_an_earlier_version_are_ours(run: Runner, site: FakeCivitai
     assert lines == [FAILED_MARK.strip(), "", "# 404404: gone", "404404"]
     assert run("--retry-failed") == 1
     assert (out / "failed.txt").read_text("utf-8").count(FAILED_MARK) == 1
+
+
+def test_a_file_of_the_site_that_an_earlier_version_put_at_the_top_is_not_ours(
+    run: Runner, site: FakeCivitai, out: Path, err: Err
+) -> None:
+    out.mkdir()
+    line = {"at": "2026-01-01T00:00:00Z", "type": "model", "id": "1/2", "status": "success", "path": "failed.txt"}
+    (out / "download_state.jsonl").write_text(json.dumps(line) + "\n", "utf-8")
+    (out / "failed.txt").write_text("https://civitai.com/models/666\n", "utf-8")
+    assert run("10001") == 2
+    assert "failed.txt is a file of the site" in err()
+    assert not site.requests
 
 
 def test_an_earlier_version_s_failed_list_is_ours_after_a_kill_too(
@@ -225,3 +247,55 @@ def test_an_empty_prompt_file_is_nobody_s(run: Runner, site: FakeCivitai, out: P
     torn.write_bytes(bytes(100))
     assert run(f"{site.url}/images/{image.id}", *TOKEN, "--refresh") == 0
     assert json.loads(torn.read_bytes())["id"] == image.id
+
+
+# --- The id of the folder ------------------------------------------------------------------------
+
+
+def test_the_first_line_of_a_log_names_the_folder_for_good(run: Runner, site: FakeCivitai, out: Path) -> None:
+    add_file(site)
+    assert run(link(site), "--dry-run") == 0
+    assert not (out / "download_state.jsonl").exists()
+    assert run(link(site)) == 0
+    first, *rest = map(json.loads, (out / "download_state.jsonl").read_text("utf-8").splitlines())
+    assert first["type"] == "library"
+    assert len(first["id"]) == 32
+    assert int(first["id"], 16)
+    assert run(link(site), "--force") == 0
+    lines = [json.loads(line) for line in (out / "download_state.jsonl").read_text("utf-8").splitlines()]
+    assert [line["id"] for line in lines if line["type"] == "library"] == [first["id"]]
+    assert rest
+
+
+def test_an_older_log_gets_its_id_once_and_keeps_it_when_it_is_made_short(
+    run: Runner, site: FakeCivitai, out: Path, state: State, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_file(site)
+    assert run(link(site)) == 0
+    log = out / "download_state.jsonl"
+    old = b"".join(line for line in log.read_bytes().splitlines(keepends=True) if b'"library"' not in line)
+    log.write_bytes(old)
+    assert run("--verify") == 0
+    assert log.read_bytes() == old
+    assert run(link(site)) == 0
+    (name,) = (key for key in state() if key[0] == "library")
+    monkeypatch.setattr(KeyedLog, "COMPACT_FROM", 1)
+    log.write_bytes(3 * log.read_bytes())
+    assert run(link(site), "--force") == 0
+    assert name in state()
+    assert log.read_bytes().count(b'"library"') == 1
+
+
+def test_a_run_that_brings_nothing_home_names_the_folder_too(run: Runner, out: Path, state: State) -> None:
+    assert run("404404") == 1
+    assert [key[0] for key in state()] == ["library"]
+    assert read_json(out / "report.json")["program"].startswith("civitai-downloader")
+
+
+def test_a_probe_touches_no_file_of_the_users(run: Runner, site: FakeCivitai, out: Path) -> None:
+    add_file(site)
+    out.mkdir()
+    (out / ".writable").write_bytes(WORDS)
+    assert run(link(site), *TOKEN) == 0
+    assert (out / ".writable").read_bytes() == WORDS
+    assert not list(out.glob(".writable-*"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Callable
@@ -12,9 +11,9 @@ import pytest
 
 from civitai_downloader.util.files import is_link, planted_link, unshare
 from civitai_downloader.util.logs import KeyedLog
-from tests.conftest import Runner, State, files_under, one_file
+from tests.conftest import Runner, files_under, one_file
 from tests.fake_civitai import FakeCivitai
-from tests.helpers import TOKEN, Err, add_file, link, read_json
+from tests.helpers import Err, add_file, link
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="links need a right of their own there")
 
@@ -241,55 +240,3 @@ def test_a_link_among_the_kept_answers_ends_the_run_in_a_sentence(
     assert run(link(site)) == 1
     assert "is a link, and it is not followed" in err()
     assert untouched(elsewhere)
-
-
-# --- The id of the folder ------------------------------------------------------------------------
-
-
-def test_the_first_line_of_a_log_names_the_folder_for_good(run: Runner, site: FakeCivitai, out: Path) -> None:
-    add_file(site)
-    assert run(link(site), "--dry-run") == 0
-    assert not (out / "download_state.jsonl").exists()
-    assert run(link(site)) == 0
-    first, *rest = map(json.loads, (out / "download_state.jsonl").read_text("utf-8").splitlines())
-    assert first["type"] == "library"
-    assert len(first["id"]) == 32
-    assert int(first["id"], 16)
-    assert run(link(site), "--force") == 0
-    lines = [json.loads(line) for line in (out / "download_state.jsonl").read_text("utf-8").splitlines()]
-    assert [line["id"] for line in lines if line["type"] == "library"] == [first["id"]]
-    assert rest
-
-
-def test_an_older_log_gets_its_id_once_and_keeps_it_when_it_is_made_short(
-    run: Runner, site: FakeCivitai, out: Path, state: State, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    add_file(site)
-    assert run(link(site)) == 0
-    log = out / "download_state.jsonl"
-    old = b"".join(line for line in log.read_bytes().splitlines(keepends=True) if b'"library"' not in line)
-    log.write_bytes(old)
-    assert run("--verify") == 0
-    assert log.read_bytes() == old
-    assert run(link(site)) == 0
-    (name,) = (key for key in state() if key[0] == "library")
-    monkeypatch.setattr(KeyedLog, "COMPACT_FROM", 1)
-    log.write_bytes(3 * log.read_bytes())
-    assert run(link(site), "--force") == 0
-    assert name in state()
-    assert log.read_bytes().count(b'"library"') == 1
-
-
-def test_a_run_that_brings_nothing_home_names_the_folder_too(run: Runner, out: Path, state: State) -> None:
-    assert run("404404") == 1
-    assert [key[0] for key in state()] == ["library"]
-    assert read_json(out / "report.json")["program"].startswith("civitai-downloader")
-
-
-def test_a_probe_touches_no_file_of_the_users(run: Runner, site: FakeCivitai, out: Path) -> None:
-    add_file(site)
-    out.mkdir()
-    (out / ".writable").write_bytes(WORDS)
-    assert run(link(site), *TOKEN) == 0
-    assert (out / ".writable").read_bytes() == WORDS
-    assert not list(out.glob(".writable-*"))

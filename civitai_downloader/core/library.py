@@ -88,8 +88,10 @@ class Library:
         if self.library_id:
             check_free(self.root)
             return
-        if size_of(self.root / "download_state.jsonl"):
-            mark_earlier(self.root)
+        if any(self._log.live("model", "image", "meta", "page", "sidecar")):
+            mark_earlier(self.root, self.is_claimed)
+        else:
+            check_free(self.root)
         self.record(("library", uuid4().hex), Record("success", ""), source="")
 
     def is_earlier_page(self, name: str) -> bool:

@@ -32,27 +32,40 @@ _LEFT_OVER = re.compile(r"(?i)\.(part(?:\.json)?|[0-9a-f]{8}\.tmp)$")
 
 
 @cache
-def _reserved() -> re.Pattern[str]:
-    names = (name for part in ("files", "folders", "deeper", "beside") for name in _table()[part])
-    return re.compile("|".join([*(re.escape(name.casefold()) for name in names), *_table()["patterns"]]), re.S)
+def _pattern(part: str) -> re.Pattern[str]:
+    return re.compile("|".join(_table()[part]), re.S)
+
+
+@cache
+def _names() -> frozenset[str]:
+    return frozenset(name for part in ("files", "folders", "deeper", "beside") for name in _table()[part])
 
 
 def is_ours(name: str) -> bool:
     """Return whether a cleaned name is one of ours on some disk, whichever differences that disk ignores."""
+    seen = _as_disks_see(name)
+    return seen in _names() or _pattern("patterns").fullmatch(seen) is not None
+
+
+def _is_reserved(name: str) -> bool:
+    """Return whether a cleaned name is one of ours, or one that other programs act on, as `.git`."""
+    return is_ours(name) or _pattern("patterns of others").fullmatch(_as_disks_see(name)) is not None
+
+
+def _as_disks_see(name: str) -> str:
     letters = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
-    seen = "".join(letter for letter in letters if unicodedata.category(letter) != "Cf")
-    return _reserved().fullmatch(seen) is not None
+    return "".join(letter for letter in letters if unicodedata.category(letter) != "Cf")
 
 
 def harmless_file(name: str) -> str:
     """Return a cleaned file name of the site, so changed that it is none of ours: `_report.json`, `x_part.json`."""
     kept = _LEFT_OVER.sub(r"_\1", name)
-    return file_name(f"_{kept}", "_") if is_ours(kept) else kept
+    return file_name(f"_{kept}", "_") if _is_reserved(kept) else kept
 
 
 def harmless_folder(name: str) -> str:
     """Return a cleaned folder name of the site, so changed that it is none of ours: `_lists`."""
-    return folder_name(f"_{name}") if is_ours(name) else name
+    return folder_name(f"_{name}") if _is_reserved(name) else name
 
 
 def is_earlier_place(recorded: str, path: str) -> bool:
@@ -112,16 +125,19 @@ def check_mark(path: Path) -> None:
             raise Failure("taken", f"{shown_path(path)} was not written by this program and stays; move it away.")
 
 
-FAILED_MARK = "# Written by civitai-downloader: what it could not fetch. Run retry.sh or retry.bat to try again.\n"
+FAILED_MARK = "# Written by civitai-downloader: what could not be fetched, and why. --retry-failed tries it again.\n"
 
 
-def mark_earlier(root: Path) -> None:
-    """Mark the files that an earlier version of the program wrote at the top of an output folder. Raises Failure.
+def mark_earlier(root: Path, is_fetched: Callable[[str], bool]) -> None:
+    """Mark the files that an earlier version of the program wrote at the top of an output folder.
 
-    `failed.txt` gains a first line; the others, which each run makes anew, are removed if they have no mark.
+    `failed.txt` gains a first line; the others, which each run makes anew, are removed if they have no mark. Raises
+    UsageError for a file that it fetched, as the site could call one so then; Failure.
     """
     for name in _table()["marks"]:
         path = long_path(root) / name
+        if is_fetched(name):
+            raise _taken(path, "is a file of the site that an earlier version put there")
         with disk_errors(path):
             if is_marked(path):
                 continue

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -224,7 +225,7 @@ class Shelf:
         """Link a picture beside a file, unless a preview of this name is there, which is written once."""
         place = split_name(wanted.path)[0] + preview_ending(picture.suffix)
         path = self.library.at(place)
-        if self._is_free(place) and not path.exists():
+        if self._is_free(place) and not os.path.lexists(path):
             link_or_copy(picture, path)
         return path
 
