@@ -138,6 +138,7 @@ def test_a_signed_page_shows_whether_somebody_has_edited_it() -> None:
     page = sign(f"words with Written by civitai-downloader, deadbeef in them\n\ud800{UNSIGNED}\n")
     assert hand_of(page.encode("utf-8", "replace")) == "ours"
     assert hand_of(page.encode("utf-8", "replace") + b"mine") == "edited"
+    assert hand_of(sign(f"{UNSIGNED} by its author\n{UNSIGNED}\n").encode()) == "ours"
     assert hand_of(b"words") == "nobody's"
     assert hand_of(b"Written by civitai-downloader, deadbeef") == "edited"
 
@@ -275,8 +276,6 @@ def test_an_older_log_gets_its_id_once_and_keeps_it_when_it_is_made_short(
     log = out / "download_state.jsonl"
     old = b"".join(line for line in log.read_bytes().splitlines(keepends=True) if b'"library"' not in line)
     log.write_bytes(old)
-    assert run("--verify") == 0
-    assert log.read_bytes() == old
     assert run(link(site)) == 0
     (name,) = (key for key in state() if key[0] == "library")
     monkeypatch.setattr(KeyedLog, "COMPACT_FROM", 1)

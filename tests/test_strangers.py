@@ -21,7 +21,7 @@ FILES = (
     *("download_state.lock", "download_state.jsonl", "report.json", "failed.txt", "retry.sh", "retry.bat"),
     *("index.html", "exclude.txt", "updates.txt", "user-data.js"),
 )
-FOLDERS = ("lists", ".cache", "posts", "users", "images", "collections", "corrupted", ".page", ".civitai")
+FOLDERS = ("lists", "posts", "users", "images", "collections", "corrupted", ".page", ".civitai")
 WORDS = b"words of somebody else\n"
 
 
@@ -227,6 +227,26 @@ def test_a_link_planted_during_the_run_is_seen(tmp_path: Path) -> None:
     as_stranger(tmp_path / "root" / "a")
     assert planted_link(tmp_path / "root", tmp_path / "root" / "a" / "b") == tmp_path / "root" / "a"
     assert is_link(tmp_path / "root" / "a")
+
+
+def test_a_stranger_s_link_is_seen_below_the_current_folder_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("users").mkdir()
+    Path("users/maker").symlink_to(tmp_path)
+    as_stranger(Path("users/maker"))
+    assert planted_link(Path("."), Path("users/maker/x")) == Path("users/maker")
+    assert planted_link(Path("users"), Path("users/maker/x")) == Path("users/maker")
+    assert planted_link(Path("users"), Path("posts/maker")) is None
+
+
+def test_a_junction_of_windows_is_a_link(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Junction:
+        st_mode, st_reparse_tag = 0o040755, 0xA0000003
+
+    monkeypatch.setattr(os, "lstat", lambda _: Junction)
+    assert is_link(tmp_path)
 
 
 def test_a_link_among_the_kept_answers_ends_the_run_in_a_sentence(

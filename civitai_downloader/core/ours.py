@@ -38,7 +38,7 @@ def _pattern(part: str) -> re.Pattern[str]:
 
 @cache
 def _names() -> frozenset[str]:
-    return frozenset(name for part in ("files", "folders", "deeper", "beside") for name in _table()[part])
+    return frozenset(name for part in ("files", "folders", "others") for name in _table()[part])
 
 
 def is_ours(name: str) -> bool:

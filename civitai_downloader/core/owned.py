@@ -43,7 +43,7 @@ def write_about(library: Library, path: str, thing_id: int, facts: Mapping[str, 
     write_json(own_place(library, path, thing_id), scrub_json(facts))
 
 
-def write_page(library: Library, path: str, page: str, owner: str) -> None:
+def write_for_people(library: Library, path: str, page: str, owner: str) -> None:
     """Write a page for people, signed, so that a later run sees whether somebody has edited it; such a page stays.
 
     `owner` is the id of the page's line in the log: an earlier version did not sign what it wrote. Raises Failure for a

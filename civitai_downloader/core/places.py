@@ -14,7 +14,7 @@ from .answers import File, Model, Version, unix_time
 from .choice import form_of_file
 from .data import read_data
 from .ours import harmless_file, harmless_folder
-from .settings import NAMED_LAYOUTS, fill_template, template_parts
+from .settings import NAMED_LAYOUTS, fill_template, split_template
 
 Folder = tuple[str, ...]
 
@@ -62,7 +62,7 @@ def _template_folder(layout: str, model: Model, version: Version) -> Folder:
         "tag": model.tags[0] if model.tags else "",
     }  # fmt: skip
     safe = {key: clean_name(value) or "unknown" for key, value in values.items()}
-    return tuple(harmless_folder(folder_name(fill_template(part, safe))) for part in template_parts(layout))
+    return tuple(harmless_folder(folder_name(fill_template(part, safe))) for part in split_template(layout))
 
 
 @dataclass(frozen=True)

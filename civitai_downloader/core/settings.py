@@ -26,7 +26,7 @@ def fill_template(template: str, values: Mapping[str, str]) -> str:
     return _FIELD.sub(lambda found: values[found[1]], template)
 
 
-def template_parts(template: str) -> list[str]:
+def split_template(template: str) -> list[str]:
     """Return the folders of a template, outermost first."""
     return [part for part in re.split(r"[/\\]", template) if part.strip(". ")]
 
@@ -43,7 +43,7 @@ def _check_layout(layout: str) -> None:
         raise UsageError(f"{shown!r} is no layout; use {', '.join(NAMED_LAYOUTS)} or a template with {{fields}}.")
     if re.match(r"[/\\]|[A-Za-z]:|~", layout) or re.search(r"(?:^|[/\\])\s*\.\.\s*(?:[/\\]|$)|[\0-\x1f]", layout):
         raise UsageError(f"The layout {shown!r} leads out of the output folder; name that folder with -o.")
-    if own := next((part for part in template_parts(layout) if part != "users" and is_ours(clean_name(part))), ""):
+    if own := next((part for part in split_template(layout) if part != "users" and is_ours(clean_name(part))), ""):
         raise UsageError(
             f"The layout has a folder {printable(own)!r}, a name that the program needs itself; choose another."
         )

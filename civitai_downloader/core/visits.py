@@ -20,7 +20,7 @@ from .data import read_data
 from .deliveries import Deliveries
 from .ledger import Batch, Countdown, Origin, Steps, Task
 from .library import Libraries
-from .owned import write_about, write_page
+from .owned import write_about, write_for_people
 from .pages import description_page, model_text, post_facts
 from .pictures import Pictures
 from .places import Wanted, page_folder
@@ -201,8 +201,8 @@ class Visits:
         description = description_page(model, url, read_data("description.html"))
         pages: dict[str, Callable[[str], None]] = {
             "model.json": lambda path: write_about(library, path, model.id, model.raw),
-            "model.txt": lambda path: write_page(library, path, scrub(model_text(model, url)), line),
-            "description.html": lambda path: write_page(library, path, description, line),
+            "model.txt": lambda path: write_for_people(library, path, scrub(model_text(model, url)), line),
+            "description.html": lambda path: write_for_people(library, path, description, line),
         }
         for name, write in pages.items():
             self._write(batch, name, partial(write, library.place(folder, name)))
