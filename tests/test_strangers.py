@@ -9,11 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from civitai_downloader.util.files import is_link, planted_link, unshare
+from civitai_downloader.core.arrivals import place_aside
+from civitai_downloader.core.library import Library
+from civitai_downloader.util.errors import Failure
+from civitai_downloader.util.files import is_link, planted_link, temporary_name, unshare, write_file
 from civitai_downloader.util.logs import KeyedLog
 from tests.conftest import Runner, files_under, one_file
 from tests.fake_civitai import FakeCivitai
-from tests.helpers import Err, add_file, link
+from tests.helpers import Err, add_file, leave_part, link, ranges
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="links need a right of their own there")
 
@@ -116,12 +119,41 @@ def test_a_copy_of_the_folder_by_hard_links_does_not_change_with_it(
 
 
 def test_a_hard_link_at_a_temporary_name_is_not_written_through(tmp_path: Path) -> None:
+    victim, page = tmp_path / "victim", tmp_path / "page"
+    victim.write_bytes(WORDS)
+    temporary_name(page).hardlink_to(victim)
+    write_file(page, b"ours")
+    assert (victim.read_bytes(), page.read_bytes()) == (WORDS, b"ours")
+
+
+def test_a_file_with_several_names_gets_bytes_of_its_own(tmp_path: Path) -> None:
     victim, log = tmp_path / "victim", tmp_path / "log"
     victim.write_bytes(WORDS)
     log.hardlink_to(victim)
     unshare(log)
+    assert log.read_bytes() == WORDS
     KeyedLog(log).append({"type": "a", "id": "b"})
     assert victim.read_bytes() == WORDS
+
+
+def test_wrong_bytes_are_not_put_aside_behind_a_link(tmp_path: Path, elsewhere: Path) -> None:
+    (tmp_path / "root").mkdir()
+    (tmp_path / "root" / "corrupted").symlink_to(elsewhere)
+    with pytest.raises(Failure, match="no link at the top of the output folder is followed"):
+        place_aside(Library(tmp_path / "root"), "x")
+
+
+def test_a_part_that_is_a_hard_link_is_not_written_in_place(
+    run: Runner, site: FakeCivitai, out: Path, tmp_path: Path
+) -> None:
+    file = add_file(site, size=3_000_000)
+    part = leave_part(site, run, out)
+    (tmp_path / "victim").hardlink_to(part)
+    before = part.read_bytes()
+    assert run(link(site)) == 0
+    assert one_file(out, file.name).read_bytes() == file.data
+    assert (tmp_path / "victim").read_bytes() == before
+    assert ranges(site)[-1].startswith("bytes=")
 
 
 def test_the_output_folder_itself_may_be_a_link_that_the_user_named(
@@ -144,6 +176,10 @@ def test_another_line_s_output_folder_is_looked_at_as_well(
     assert run(lines=[link(site), f"{link(site)} -o {other}"]) == 2
     assert "posts is a link" in err()
     assert not site.requests
+    (other / "posts").unlink()
+    (other / "retry.sh").write_bytes(WORDS)
+    assert run(lines=[f"{link(site)} -o {other}"]) == 2
+    assert os.listdir(other) == ["retry.sh"]
 
 
 # --- Below it ------------------------------------------------------------------------------------
