@@ -178,6 +178,7 @@ def command(given: Mapping[str, Any], words: core.Words, screen: Screen, clock: 
     from . import core
 
     settings = settings_from(given)
+    core.check_output(settings.output)
     if given.get("verify"):
         return verify(settings, words, clock)
     filters = core.find_filters(given)
@@ -185,8 +186,7 @@ def command(given: Mapping[str, Any], words: core.Words, screen: Screen, clock: 
     if given.get("refilter"):
         return refilter(settings, filters, words)
     inputs = core.collect(given, settings, partial(read_line, given))
-    if not settings.dry_run:
-        inputs.drop_unwritable()
+    inputs.check_outputs(writes=not settings.dry_run)
     say(logging.ERROR, (problem.sentence for problem in inputs.problems if not problem.line))
     if settings.dry_run or not inputs.entries:
         core.say_unused(words, inputs.unused)

@@ -90,7 +90,7 @@ def test_a_refusal_is_named_in_words(
     assert failed["reason"] == reason
     lines = (out / "failed.txt").read_text("utf-8").splitlines()
     assert lines[-1] == "10001"
-    assert lines[0].startswith("# Paper Lantern Style [10001] v1.0")
+    assert lines[2].startswith("# Paper Lantern Style [10001] v1.0")
     assert not list(out.rglob("*.safetensors"))
     assert ("page", "model/10001") not in state()
 

@@ -9,6 +9,7 @@ from .display import ProgressDisplay
 from .inputs import collect
 from .library import Library
 from .lists import Unused
+from .ours import check_output
 from .outcome import write_outcome
 from .plan import plan
 from .prompts import Filters, find_filters
@@ -20,6 +21,6 @@ from .words import Words, say_failures, say_summary, say_unused, system_language
 
 __all__ = [
     "Failure", "Filters", "Library", "ProgressDisplay", "Result", "Run", "Settings", "Unused", "UsageError", "Words",
-    "collect", "find_filters", "find_idm", "find_token", "free_space", "human_size", "plan", "read_cookies",
-    "say_failures", "say_summary", "say_unused", "system_language", "verify_library", "write_outcome",
+    "check_output", "collect", "find_filters", "find_idm", "find_token", "free_space", "human_size", "plan",
+    "read_cookies", "say_failures", "say_summary", "say_unused", "system_language", "verify_library", "write_outcome",
 ]  # fmt: skip

@@ -16,7 +16,9 @@ from .records import Key, Record
 
 def place_aside(library: Library, name: str) -> Path:
     """Return a path in `corrupted/`, whose folder is there."""
-    target = library.at(library.place(("corrupted",), name))
+    path = library.place(("corrupted",), name)
+    library.check_links(path)
+    target = library.at(path)
     with disk_errors(target):
         target.parent.mkdir(parents=True, exist_ok=True)
     return target

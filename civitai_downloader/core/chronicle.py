@@ -17,6 +17,7 @@ from ..util.text import scrub_json, utf8
 from .answers import Model, Version, number_at, objects_at, read_model
 from .archive import add_version, has_other_words, unite, unite_page
 from .library import Library
+from .ours import check_own
 from .places import Folder
 
 _DEEPEST = 100  # levels of objects and lists; no answer of the site comes near
@@ -69,16 +70,21 @@ def recall(library: Library, folder: Folder, model: Model) -> Memory:
 
 
 def write_down(library: Library, memory: Memory) -> None:
-    """Write `model.json`; an earlier one with other words, or one that can't be read, goes to `history/` first."""
-    if memory.there is not None and (not memory.before or has_other_words(memory.before, memory.model.raw)):
+    """Write `model.json`; an earlier one with other words, or one that can't be read, goes to `history/` first.
+
+    Raises Failure for one that somebody else wrote.
+    """
+    if memory.there is not None and not memory.before:
+        _set_aside_ours(library, memory.path, memory.there, f"model/{memory.model.id}")
+    elif memory.there is not None and has_other_words(memory.before, memory.model.raw):
         _set_aside(library, memory.path, memory.there)
     write_json(library.at(memory.path), memory.model.raw)
 
 
 def write_page(
-    library: Library, path: str, facts: Mapping[str, Any], pictures: str, *, seen: tuple[bool, bool]
+    library: Library, path: str, line: str, facts: Mapping[str, Any], pictures: str, *, seen: tuple[bool, bool]
 ) -> None:
-    """Write the page of a post or collection, united with what it said before.
+    """Write the page of a post or collection, united with what it said before; `line` is the id of its line in the log.
 
     `pictures` is the key of its pictures' ids. `seen` says whether the site has told everything about the thing itself,
     and all of its pictures: only then what is missing is gone.
@@ -87,7 +93,7 @@ def write_page(
     there = _read(library, path)
     before = _understood(there or b"", number_at(facts, "id"))
     if there is not None and not before:
-        _set_aside(library, path, there)
+        _set_aside_ours(library, path, there, line)
     today = utc_now()[:10]
     days = (today if seen[0] else "", today if seen[1] else "")
     write_json(library.at(path), unite_page(before, _plain(facts), pictures, days))
@@ -127,6 +133,13 @@ def _is_deep(value: Any) -> bool:
         inner = (outer.values() if isinstance(outer, dict) else outer for outer in level)
         level = [each for values in inner for each in values if isinstance(each, (dict, list))]
     return True
+
+
+def _set_aside_ours(library: Library, path: str, data: bytes, line: str) -> None:
+    """Keep a page of ours that can't be read in `history/`. Raises Failure for a file that the log does not know."""
+    if library.recorded(("page", line)) is None:
+        check_own(library.at(path), lambda _: False)
+    _set_aside(library, path, data)
 
 
 def _set_aside(library: Library, path: str, data: bytes) -> None:

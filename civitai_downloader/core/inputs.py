@@ -11,9 +11,9 @@ from typing import Any
 
 from ..util.errors import UsageError
 from ..util.text import host_of
-from .library import check_writable
 from .links import Refusal, links_in, read_word
 from .lists import STANDARD_INPUT, Problem, Reading, Unused, parse_list, read_line, read_list, written
+from .ours import check_output, check_writable
 from .settings import Settings
 from .targets import Entry, Target, user_link
 
@@ -89,11 +89,13 @@ class Inputs:
                 link = user_link(target.name) if users and target.kind == "user" else word
                 self.entries.append(Entry(target, settings, written(link, again)))
 
-    def drop_unwritable(self) -> None:
-        """Leave out entries whose output folder can't be written."""
-        for output in {entry.settings.output for entry in self.entries}:
+    def check_outputs(self, *, writes: bool) -> None:
+        """Leave out entries whose output folder can't be written. Raises UsageError where a name of ours is taken."""
+        for output in {entry.settings.output: None for entry in self.entries}:
+            check_output(output)
             try:
-                check_writable(output)
+                if writes:
+                    check_writable(output)
             except UsageError as error:
                 self.problems.append(Problem("", 0, "", str(error)))
                 self.entries = [entry for entry in self.entries if entry.settings.output != output]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import html
 import json
 import os
@@ -10,11 +11,11 @@ import string
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from ..util.files import write_json
+from ..util.files import is_link, write_json
 from ..util.logs import json_line
-from ..util.text import human_size
+from ..util.text import human_size, utf8
 from .answers import (
     Image,
     Model,
@@ -83,7 +84,7 @@ def model_text(model: Model, url: str) -> str:
             for file in version.files
         ]
         head += [plain_text(text_at(version.raw, "description")), ""]
-    return "\n".join(head).strip() + "\n"
+    return "\n".join([*head, UNSIGNED]).strip() + "\n"
 
 
 def description_page(model: Model, url: str, template: str) -> str:
@@ -95,6 +96,33 @@ def description_page(model: Model, url: str, template: str) -> str:
     facts = {"title": model.name, "creator": model.creator or "unknown", "type": model.type, "url": url}
     escaped = {key: html.escape(value) for key, value in facts.items()}
     return string.Template(template).substitute(escaped, body="\n".join(parts))
+
+
+# --- Whose page it is ---
+
+Hand = Literal["ours", "edited", "nobody's"]
+
+_SIGNATURE = re.compile(r"(?<=Written by civitai-downloader, )[0-9a-f]{8}\b")
+UNSIGNED = "Written by civitai-downloader, 00000000"
+
+
+def sign(page: str) -> str:
+    """Return a page with the short hash of its own text in the place of the zeros behind our name."""
+    return page.replace(UNSIGNED, UNSIGNED[:-8] + _own_hash(page))
+
+
+def hand_of(there: bytes) -> Hand:
+    """Return in whose hand a page is: signed by us and unchanged, signed and edited since, or not signed."""
+    text = there.decode("utf-8", "replace")
+    found = _SIGNATURE.findall(text)
+    return "nobody's" if not found else "ours" if _own_hash(text) in found else "edited"
+
+
+def _own_hash(page: str) -> str:
+    return hashlib.sha256(utf8(_SIGNATURE.sub("0" * 8, page))).hexdigest()[:8]
+
+
+# --- Posts and pictures ---
 
 
 def post_facts(post: Mapping[str, Any], post_id: int, page: str, images: list[int]) -> dict[str, Any]:
@@ -186,8 +214,8 @@ def refilter(root: Path, filters: Filters) -> int:
     changed = 0
     for folder, _, names in os.walk(root):
         for path in (Path(folder, name) for name in names if re.fullmatch(r"\d+\.txt", name)):
-            facts = read_prompt(path)
-            if isinstance(prompt := facts.get("raw_prompt"), str):
+            facts = {} if is_link(path) else read_prompt(path)
+            if isinstance(prompt := facts.get("raw_prompt"), str) and number_at(facts, "id") == int(path.stem):
                 facts["prompt"], facts["prompt_with_clothes"] = filters.apply(prompt)
                 changed += write_json(path, facts)
     return changed

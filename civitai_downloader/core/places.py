@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -14,7 +13,8 @@ from ..util.names import clean_name, file_name, folder_name
 from .answers import File, Model, Version, unix_time
 from .choice import form_of_file
 from .data import read_data
-from .settings import NAMED_LAYOUTS
+from .ours import harmless_file, harmless_folder
+from .settings import NAMED_LAYOUTS, fill_template, split_template
 
 Folder = tuple[str, ...]
 
@@ -65,8 +65,7 @@ def template_parts(layout: str, model: Model, version: Version) -> list[tuple[st
         "tag": model.tags[0] if model.tags else "",
     }  # fmt: skip
     safe = {key: clean_name(value) or "unknown" for key, value in values.items()}
-    parts = ((part, folder_name(part.format_map(safe))) for part in re.split(r"[/\\]", layout))
-    return [(part, name) for part, name in parts if name and name != "_"]
+    return [(part, harmless_folder(folder_name(fill_template(part, safe)))) for part in split_template(layout)]
 
 
 @dataclass(frozen=True)
@@ -116,7 +115,8 @@ class Wanted:
 
     def _with_tail(self, tail: str) -> str:
         folder, _, name = self.path.rpartition("/")
-        return f"{folder}/{file_name(name, fallback=self.id.rpartition('/')[2], tail=tail)}"
+        named = file_name(name, fallback=self.id.rpartition("/")[2], tail=tail)
+        return f"{folder}/{harmless_file(named)}"
 
 
 def same_size(size: int, wanted: Wanted) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from .choice import best_file, choose_files, form_of_file
 from .chronicle import Memory
 from .homes import folder_for, settled
 from .library import Library
+from .ours import harmless_file
 from .places import Folder, Wanted, file_folder, version_folder
 from .records import Outcome, Result
 from .refusals import ARCHIVED
@@ -129,12 +131,12 @@ class Shelf:
 
     def _file_name(self, file: File) -> str:
         """Return what a file is called; in an app's folders a config is called like the weights it belongs to."""
-        name = file_name(file.name, f"{self.version.id}-{file.id}")
+        name = harmless_file(file_name(file.name, f"{self.version.id}-{file.id}"))
         in_app = file.type == "Config" and self.settings.layout in ("comfyui", "a1111")
         weights = best_file(self.version.files) if in_app else []
         whole = self._settled(weights[0]) or file_name(weights[0].name, str(self.version.id)) if weights else ""
         stem = split_name(whole.rpartition("/")[2])[0]
-        return stem + split_name(name)[1] if stem else name
+        return harmless_file(stem + split_name(name)[1]) if stem else name
 
     def missing(self, target: Target, files: Sequence[tuple[File, Wanted]], *, listed: bool = False) -> Result | None:
         """Return a failure if the version has nothing to download, or not the file named; None otherwise.
@@ -250,7 +252,7 @@ class Shelf:
         """Link a picture beside a file, unless a preview of this name is there, which is written once."""
         place = split_name(wanted.path)[0] + preview_ending(picture.suffix)
         path = self.library.at(place)
-        if self._is_free(place) and not path.exists():
+        if self._is_free(place) and not os.path.lexists(path):
             link_or_copy(picture, path)
         return path
 

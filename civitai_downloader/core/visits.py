@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -11,9 +11,8 @@ from itertools import chain
 from typing import Any
 
 from ..util.errors import Failure
-from ..util.files import write_file
 from ..util.names import folder_name
-from ..util.text import printable, scrub, utf8
+from ..util.text import printable, scrub
 from .answers import File, is_by, number_at, objects_at, text_at
 from .catalogue import Catalogue, unless_archived, unless_refused
 from .choice import LORA_TYPES, choose_versions
@@ -23,6 +22,7 @@ from .deliveries import Deliveries
 from .homes import Homes, note_layout
 from .ledger import Batch, Countdown, Origin, Steps, Task
 from .library import Libraries
+from .owned import write_for_people
 from .pages import description_page, model_text, post_facts
 from .pictures import Pictures
 from .places import Folder, Wanted
@@ -116,8 +116,10 @@ class Visits:
         if not listed and not any(each is not batch for each in of_this_line):
             batch.note = "the site shows nothing in it; a token or --cookies may help"
         page, is_whole = {**facts, "id": collection_id, "items": listed}, self._site.has_token and settings.level == 31
-        write_page(library, library.place(folder, "collection.json"), page, "items", seen=(True, is_whole))
         batch.page = f"collection/{collection_id}", "/".join(folder)
+        path = library.place(folder, "collection.json")
+        write = partial(write_page, library, path, batch.page[0], page, "items", seen=(True, is_whole))
+        self._write(batch, "collection.json", write)
 
     # --- Posts and pictures ---
 
@@ -129,7 +131,9 @@ class Visits:
         page = self._site.page_url(f"/posts/{post_id}")
         facts = post_facts(post, post_id, page, [number_at(each, "id") for each in items])
         seen = bool(post), bool(post) and settings.level == 31
-        write_page(library, library.place(folder, "post.json"), facts, "images", seen=seen)
+        path = library.place(folder, "post.json")
+        write = partial(write_page, library, path, f"post/{post_id}", facts, "images", seen=seen)
+        self._write(batch, "post.json", write)
         self._bring_resources(batch, {number_at(post, "modelVersionId")} - {0})
         batch.page = f"post/{post_id}", "/".join(folder)
         yield
@@ -211,12 +215,25 @@ class Visits:
     def _write_pages(self, batch: Batch, folder: Folder, memory: Memory) -> None:
         """Write what is known of a model, what is gone included, for programs and for people."""
         library, model = batch.library, memory.model
-        url = self._site.page_url(f"/models/{model.id}", model.level)
-        write_down(library, memory)
-        write_file(library.at(library.place(folder, "model.txt")), utf8(scrub(model_text(model, url))))
-        page = description_page(model, url, read_data("description.html"))
-        write_file(library.at(library.place(folder, "description.html")), utf8(page))
-        batch.page = f"model/{model.id}", "/".join(folder)
+        url, line = self._site.page_url(f"/models/{model.id}", model.level), f"model/{model.id}"
+        description = description_page(model, url, read_data("description.html"))
+        pages: dict[str, Callable[[str], None]] = {
+            "model.json": lambda _path: write_down(library, memory),
+            "model.txt": lambda path: write_for_people(library, path, scrub(model_text(model, url)), line),
+            "description.html": lambda path: write_for_people(library, path, description, line),
+        }
+        for name, write in pages.items():
+            self._write(batch, name, partial(write, library.place(folder, name)))
+        batch.page = line, "/".join(folder)
+
+    def _write(self, batch: Batch, name: str, write: Callable[[], None]) -> None:
+        """Write a page. One in whose place somebody else's file stays fails by name, and alone."""
+        try:
+            write()
+        except Failure as failure:
+            if failure.reason != "taken":
+                raise
+            self._schedule.do(Task(batch, partial(_fail, failure), f"{batch.name}: {name}"))
 
     def _visit_version(self, batch: Batch, target: Target, shelf: Shelf) -> None:
         """Submit what belongs to one version: its preview first, then its files, pictures and gallery."""
@@ -298,7 +315,11 @@ class Visits:
         with unless_refused(f"the text of post {post_id}"):
             post = self._catalogue.post(post_id)
             facts = post_facts(post, post_id, self._site.page_url(f"/posts/{post_id}"), images)
-            write_page(batch.library, path, facts, "images", seen=(bool(post), False))
+            write_page(batch.library, path, f"post/{post_id}", facts, "images", seen=(bool(post), False))
+
+
+def _fail(failure: Failure) -> None:
+    raise failure
 
 
 def _without_files(entry: Entry) -> Entry:

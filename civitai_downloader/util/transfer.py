@@ -17,13 +17,13 @@ from .connections import FurtherConnections
 from .errors import Failure, Unreachable
 from .files import (
     BLOCK,
-    NO_FOLLOW,
     READ,
     PrefixHash,
     disk_errors,
     open_making_folders,
     replace_file,
     size_of,
+    unshare,
     write_whole,
 )
 from .http import PASSING_ERRORS
@@ -301,7 +301,8 @@ class Transfer:
 
     def _opened(self, stretch: ByteRange) -> IO[bytes]:
         """Open the `.part` at the beginning of a stretch. Each connection has a file position of its own."""
-        file = open_making_folders(self.part, NO_FOLLOW)
+        unshare(self.part)
+        file = open_making_folders(self.part, 0)
         if not self._record.ranged:
             file.truncate(stretch.at)
             if not stretch.at:  # only now that the old bytes are gone: a record must never be about others
