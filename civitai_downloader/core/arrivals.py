@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
+from itertools import count
 from pathlib import Path
 from typing import Literal
 
 from ..util.clock import Clock
 from ..util.errors import Failure
-from ..util.files import disk_errors, replace_file, sha256_of, size_of
+from ..util.files import disk_errors, hashes_of, move_unless_taken, replace_file, size_of
 from ..util.idm import delivered, seconds_quiet
+from ..util.names import file_name
+from .choice import is_called_safetensors
 from .library import Library
 from .proof import has_right_form
 from .records import Key, Record
@@ -20,6 +24,18 @@ def place_aside(library: Library, name: str) -> Path:
     with disk_errors(target):
         target.parent.mkdir(parents=True, exist_ok=True)
     return target
+
+
+def set_aside(library: Library, place: str, model: str) -> str:
+    """Move a damaged file to a free name in `corrupted/`, which is returned. Raises Failure."""
+    source = library.at(place)
+    for number in count(1):
+        tail = f" [{model.replace('/', '-')}] damaged" + (f" {number}" if number > 1 else "")
+        aside = library.place(("corrupted",), file_name(place, "file", tail))
+        if not os.path.lexists(library.at(aside)):
+            break
+    move_unless_taken(source, library.at(aside))
+    return aside
 
 
 def receive_queued(library: Library, key: Key, record: Record, clock: Clock, told: str = "") -> Record | None:
@@ -37,7 +53,8 @@ def receive_queued(library: Library, key: Key, record: Record, clock: Clock, tol
     if state == "arriving":
         return None
     with disk_errors(path):
-        digest = sha256_of(path, clock) if key[0] == "model" else ""
+        weights = is_called_safetensors(target.name, told)
+        digest, autov3 = hashes_of(path, clock, weights=weights) if key[0] == "model" else ("", "")
         if path != target:
             replace_file(path, target)
     right = digest == record.sha256 if record.sha256 else has_right_form(target, told)
@@ -47,7 +64,7 @@ def receive_queued(library: Library, key: Key, record: Record, clock: Clock, tol
             replace_file(target, aside)
         reason = "size" if state == "wrong" else "hash" if record.sha256 else "broken"
         raise Failure(reason, f"What IDM delivered is wrong ({size} of {record.size} bytes); it lies in corrupted/.")
-    return Record("success", record.path, size, digest)
+    return Record("success", record.path, size, digest, autov3=autov3)
 
 
 def arrival(size: int, expected: int, quiet: float) -> Literal["arriving", "arrived", "wrong"]:

@@ -13,15 +13,15 @@ from typing import Any
 
 from ..util.clock import Clock, utc_now
 from ..util.errors import Failure, UsageError
-from ..util.files import disk_errors, planted_link, size_of, write_file, write_json
+from ..util.files import disk_errors, move_unless_taken, planted_link, size_of, write_file, write_json
 from ..util.logs import FolderLock, KeyedLog
-from ..util.media import MEDIA_EXTENSIONS
+from ..util.media import MEDIA_EXTENSIONS, is_safetensors
 from ..util.names import fit_path, long_path, name_key, path_limit, real_path, split_name
 from .answers import text_at
 from .pages import read_prompt, refilter
 from .places import Wanted, same_size
 from .prompts import Filters
-from .records import Facts, Key, Record, Result, read_record
+from .records import OPTIONAL, Facts, Key, Record, Result, read_record, record_of
 from .sidecars import Renewed, renew
 
 log = logging.getLogger(__name__)
@@ -80,8 +80,9 @@ class Library:
             return
         if record.path:
             self._owners[name_key(record.path)] = key
-        if record.sha256 and record.status == "success":
-            self._by_hash[record.sha256] = key
+        sha256 = record.sha256 or record.published
+        if sha256 and record.status == "success":
+            self._by_hash[sha256] = key
 
     def _record(self, key: Key) -> Record | None:
         line = self._log.get(*key)
@@ -96,10 +97,14 @@ class Library:
     def find(self, wanted: Wanted) -> Record | None:
         """Return what the log says of a thing, or of the same bytes under another name."""
         record = self._record((wanted.kind, wanted.id))
-        if record is not None and record.status == "success":
+        if record is not None and record.status == "success" and record.fits(wanted.sha256):
             return record
         key = self._by_hash.get(wanted.sha256) if wanted.sha256 else None
         return self._record(key) if key else record
+
+    def own(self, wanted: Wanted) -> Record | None:
+        """Return the last line about a thing itself, whatever has become of it."""
+        return self._record((wanted.kind, wanted.id))
 
     def queued(self, wanted: Wanted) -> Record | None:
         """Return the record of a thing that was handed to IDM and has not come yet, or None."""
@@ -114,7 +119,7 @@ class Library:
     def record(self, key: Key, record: Record, *, source: str, reason: str = "") -> None:
         """Append to the state log what became of a thing."""
         facts = {"at": utc_now(), "type": key[0], "id": key[1], **vars(record), "reason": reason, "source": source}
-        self._log.append({name: value for name, value in facts.items() if name != "until" or value})
+        self._log.append({name: value for name, value in facts.items() if name not in OPTIONAL or value})
         self._index(key, record)
 
     def note(self, wanted: Wanted, result: Result) -> None:
@@ -125,38 +130,89 @@ class Library:
                 record = Record("queued", result.path, result.size, result.sha256, result.until)
                 self.record(key, record, source=wanted.source)
         elif result.reason:
-            self.record(key, Record("failed", wanted.path), source=wanted.source, reason=result.message)
+            if failed := self._after_failure(wanted):
+                self.record(key, failed, source=wanted.source, reason=result.message)
         elif result.outcome == "done" or result.sha256 or not self.succeeded(key):
-            record = Record("success", result.path, result.size, result.sha256 or wanted.sha256)
-            self.record(key, record, source=wanted.source)
+            self.record(key, record_of(wanted, result, self.own(wanted)), source=wanted.source)
+
+    def _after_failure(self, wanted: Wanted) -> Record | None:
+        """Return what is on record after a failure, None if nothing has changed: the file that was there still is.
+
+        What the file was when it was whole is kept, so that it is known when it comes back.
+        """
+        record = self.own(wanted)
+        if record is None or record.status == "queued":
+            return Record("failed", wanted.path)
+        if record.status == "success" and self.size(record.path) == record.size:
+            return None
+        return replace(record, status="failed", path=record.path if record.size else wanted.path)
+
+    def refuse(self, wanted: Wanted, came: str) -> None:
+        """Put on record that the site's own bytes have the SHA256 `came`, and not the one that it publishes."""
+        record = self.own(wanted) or Record("failed", wanted.path)
+        status = "success" if record.status == "success" else "failed"
+        record = replace(record, status=status, until="", refused=wanted.sha256, came=came)
+        self.record((wanted.kind, wanted.id), record, source=wanted.source, reason="The published SHA256 is wrong.")
+
+    def past_places(self) -> dict[str, set[Key]]:
+        """Return which models have ever been at which path, by `name_key`."""
+        found: dict[str, set[Key]] = {}
+        for line in self._log.every("model"):
+            record = read_record(line)
+            if record is not None and record.status == "success":
+                found.setdefault(name_key(record.path), set()).add(("model", text_at(line, "id")))
+        return found
+
+    def is_held(self, path: str, key: Key) -> bool:
+        """Return whether the log says that a model other than this one lies at a path now."""
+        holder = self._owners.get(name_key(path), key)
+        record = self._record(holder) if holder != key else None
+        return record is not None and record.status != "failed" and name_key(record.path) == name_key(path)
 
     # --- Who owns a name ---
 
     def claim(self, wanted: Wanted) -> Wanted:
         """Return the thing with a path of its own: where another file has the name, the id goes into it.
 
-        A file that lies under a name with its id, of this or an earlier version of the program, keeps it.
+        A file that lies under a name with its id, of this or an earlier version of the program, keeps it; so does one
+        that somebody has moved.
         """
         key = (wanted.kind, wanted.id)
         record = self._record(key)
         recorded = record.path if record is not None else ""
-        if record is not None and self._is_spare(wanted, record):
+        if record is not None and self._is_elsewhere(wanted, record):
             self._owners[name_key(recorded)] = key
             return replace(wanted, path=recorded)
         owner = self._owners.setdefault(name_key(wanted.path), key)
         return wanted if owner == key and self._is_free(wanted, recorded) else self._claim_spare(wanted)
 
-    def _is_spare(self, wanted: Wanted, record: Record) -> bool:
-        """Return whether a file lies, or will be put by IDM, under the wanted name with its id in it."""
+    def where(self, wanted: Wanted) -> Wanted:
+        """Return the thing at the path where a worker has put or found it in the meantime."""
+        record = self.own(wanted)
+        elsewhere = record is not None and record.status == "success" and self._is_elsewhere(wanted, record)
+        return replace(wanted, path=record.path) if record is not None and elsewhere else wanted
+
+    def _is_elsewhere(self, wanted: Wanted, record: Record) -> bool:
+        """Return whether a file lies where somebody has moved it from here, or under the wanted name with its id in it.
+
+        IDM may still be about to put it there.
+        """
         if name_key(record.path) == name_key(wanted.path):
             return False
         names = {name_key(path) for path in (wanted.older_spare_path, *islice(wanted.spare_paths(), 3))}
-        return name_key(record.path) in names and (record.status == "queued" or self.size(record.path) is not None)
+        is_moved = bool(record.home) and name_key(record.home) in {name_key(wanted.path), *names}
+        is_ours = is_moved or name_key(record.path) in names
+        return is_ours and (record.status == "queued" or self.size(record.path) is not None)
 
     def _is_free(self, wanted: Wanted, recorded: str) -> bool:
-        """Return whether no file lies at the wanted path but this one, by the log or by its size."""
+        """Return whether no file lies at the wanted path but this one, by the log or by its size.
+
+        One with a sound header may be this one, edited by an app: it will be looked at.
+        """
         there = None if name_key(recorded) == name_key(wanted.path) else self.size(wanted.path)
-        return there is None or same_size(there, wanted)
+        if there is None or same_size(there, wanted):
+            return True
+        return bool(wanted.autov3) and is_safetensors(self.at(wanted.path))
 
     def _claim_spare(self, wanted: Wanted) -> Wanted:
         key = (wanted.kind, wanted.id)
@@ -169,9 +225,15 @@ class Library:
         """Return the thing at a path where no file lies that is somebody else's."""
         if wanted.kind != "model" or self.size(wanted.path) is None:
             return wanted
-        record = self._record((wanted.kind, wanted.id))
-        is_ours = record is not None and name_key(record.path) == name_key(wanted.path)
+        record = self.own(wanted)
+        is_ours = record is not None and record.size > 0 and self._is_at(record, wanted.path)
         return wanted if is_ours else self._claim_spare(wanted)
+
+    def _is_at(self, record: Record, path: str) -> bool:
+        """Return whether a path is the one on record, or another name of the same file."""
+        if name_key(record.path) == name_key(path):
+            return True
+        return self.size(record.path) is not None and self.at(record.path).samefile(self.at(path))
 
     def is_claimed(self, path: str) -> bool:
         """Return whether a model file has this path."""
@@ -183,17 +245,24 @@ class Library:
         """Look at the log and at the disk for a wanted thing; nothing is touched."""
         record = self.find(wanted)
         recorded = self.size(record.path) if record is not None and record.path else None
-        if record is None or record.status != "success" or recorded != record.size:
+        is_whole = record is not None and record.status == "success" and recorded == record.size
+        if record is None or not is_whole or not record.fits(wanted.sha256):
             path = self._existing(wanted) if recorded is None else wanted.path
             found = twin if twin is not None and twin.is_file() else None
-            return Facts(path=path, size=self.size(path) if path else None, twin=found)
+            size = self.size(path) if path else None
+            return Facts(path=path, size=size, twin=found, is_gone=self._is_gone(wanted), is_old=is_whole)
         extension = split_name(record.path)[1] if wanted.kind == "image" else ""
-        path = wanted.path + extension
+        path, is_unproven = wanted.path + extension, bool(wanted.sha256) and not record.sha256
         if record.path == path:
-            return Facts(in_place=True, path=path, size=record.size)
+            return Facts(in_place=True, path=path, size=record.size, record=record, is_unproven=is_unproven)
         size, source = self.size(path), self.at(record.path)
         is_copy = size == record.size and (wanted.kind == "image" or self.at(path).samefile(source))
-        return Facts(path=path, size=size, source=source, is_copy=is_copy)
+        return Facts(path=path, size=size, source=source, is_copy=is_copy, record=record, is_unproven=is_unproven)
+
+    def _is_gone(self, wanted: Wanted) -> bool:
+        """Return whether a model file that was whole once is not where the log says, so that it may have been moved."""
+        record = self.own(wanted) if wanted.kind == "model" else None
+        return record is not None and record.size > 0 and self.size(record.path) is None
 
     def _existing(self, wanted: Wanted) -> str:
         """Return where the thing may be: at the wanted path; a picture there with whichever extension it has, or ""."""
@@ -243,6 +312,18 @@ class Library:
             written = {"size": len(new.data), "sha256": hashlib.sha256(new.data).hexdigest()}
             self._log.append({**facts, **written, "reason": "", "source": wanted.source})
         return "keys" not in line and size_of(path.with_name(path.name + ".new")) is not None
+
+    def move_sidecar(self, old: str, new: str, model: str) -> bool:
+        """Let a sidecar follow a model file that was moved, and what we know of it as well.
+
+        Return whether there was one of this model at the old place.
+        """
+        line = self._log.get("sidecar", old)
+        if line is None or text_at(line, "model") != model:
+            return False
+        move_unless_taken(self.at(old), self.at(new))
+        self._log.append({**line, "at": utc_now(), "id": new, "path": new})
+        return True
 
     def _version_of_sidecar(self, line: Mapping[str, Any]) -> str:
         """Return the id of the version that a sidecar describes, or "" if it is not known.

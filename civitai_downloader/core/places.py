@@ -71,7 +71,8 @@ class Wanted:
     """One thing to have on disk. `path` is relative to the output folder; a picture's lacks its extension.
 
     `media` is the kind of a picture (`image`, `video`, `audio`, or `still` for a still of a video), `scan` what the
-    site's scan says of a pickle file, and `format` what the site says of a model file's form.
+    site's scan says of a pickle file, and `format` what the site says of a model file's form. `autov3` is that of a
+    safetensors, in lower case, empty if the site tells none.
     """
 
     kind: Literal["model", "image"]
@@ -85,6 +86,7 @@ class Wanted:
     media: str = ""
     scan: str = ""
     format: str = ""
+    autov3: str = ""
 
     @property
     def identity(self) -> str:

@@ -11,8 +11,9 @@ from ..util.files import disk_errors
 from ..util.media import MEDIA_EXTENSIONS, is_safetensors, looks_like_page, sniff_media
 from ..util.transfer import Received
 from .choice import is_called_safetensors
-from .places import Wanted
+from .places import Wanted, same_size
 from .sidecars import STILL_PREVIEWS
+from .weights import is_whole
 
 
 class Still(Exception):
@@ -69,6 +70,12 @@ def verify(wanted: Wanted, part: Path, received: Received) -> str:
     if is_called_safetensors(wanted.path, wanted.format) and not is_safetensors(part):
         raise Failure("broken", "Its safetensors header is broken, three times; it lies in corrupted/.")
     return ""
+
+
+def is_an_answer(wanted: Wanted, part: Path, received: Received) -> bool:
+    """Return whether bytes with another SHA256 than the published one are whole, and so what the site has."""
+    right_size = not wanted.size or same_size(received.size, wanted)
+    return bool(wanted.sha256 and received.sha256) and right_size and is_whole(part, wanted.path, told=wanted.format)
 
 
 def sniff_file(path: Path) -> tuple[str, str]:

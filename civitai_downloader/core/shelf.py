@@ -105,6 +105,7 @@ class Shelf:
             "model", f"{self.version.id}/{file.id}", name=printable(f"{self.name}: {name}"), source=self.source,
             path=self.library.place(folder, name), urls=site.file_urls(self.version.id, file),
             size=file.size, sha256=file.sha256, scan=scan, format=text_at(file.traits, "format"),
+            autov3=file.autov3 if form_of_file(file) == "safetensors" else "",
         )  # fmt: skip
 
     def _file_name(self, file: File) -> str:
@@ -114,6 +115,10 @@ class Shelf:
         weights = best_file(self.version.files) if in_app else []
         stem = split_name(file_name(weights[0].name, str(self.version.id)))[0] if weights else ""
         return stem + split_name(name)[1] if stem else name
+
+    def settled(self, files: Sequence[tuple[File, Wanted]]) -> list[tuple[File, Wanted]]:
+        """Return the files at the places where they lie now."""
+        return [(file, self.library.where(wanted)) for file, wanted in files]
 
     def missing(self, target: Target, files: Sequence[tuple[File, Wanted]], *, listed: bool = False) -> Result | None:
         """Return a failure if the version has nothing to download, or not the file named; None otherwise.

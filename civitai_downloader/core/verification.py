@@ -10,6 +10,8 @@ from ..util.errors import Failure
 from ..util.files import disk_errors, sha256_of, size_of
 from .arrivals import receive_queued
 from .library import Library
+from .moved import MovedFiles
+from .owners import recheck
 from .records import Record, Result
 
 
@@ -18,12 +20,17 @@ def verify_library(library: Library, clock: Clock) -> Iterator[Result]:
 
     What is wrong is recorded, so that a run fetches it; what has come from IDM's queue is recorded as done.
     """
+    moved = MovedFiles(clock)
     for key, record in library.records():
         clock.check()
         result = Result("done", *key, record.path, path=record.path, size=record.size, sha256=record.sha256)
         try:
             if record.status == "success":
-                _check_record(library, record, clock)
+                if key[0] != "model":
+                    _check_record(library, record, clock)
+                elif now := recheck(library, key, record, moved, clock):
+                    library.record(key, now, source="--verify")
+                    result = replace(result, path=now.path, size=now.size, sha256=now.sha256)
             elif record.status != "queued":
                 continue
             elif after := receive_queued(library, key, record, clock):

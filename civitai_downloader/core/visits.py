@@ -237,7 +237,7 @@ class Visits:
 
     def _write_sidecars(self, batch: Batch, shelf: Shelf, files: list[tuple[File, Wanted]]) -> None:
         """Write what stands beside a version's files, once the still is there that its preview may need."""
-        path = f"/models/{shelf.model.id}?modelVersionId={shelf.version.id}"
+        path, files = f"/models/{shelf.model.id}?modelVersionId={shelf.version.id}", shelf.settled(files)
         write = partial(shelf.write_sidecars, files, self._site.page_url(path, shelf.model.level))
         still = shelf.still(files)
         if still is None:

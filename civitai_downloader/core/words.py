@@ -19,7 +19,7 @@ from .run import Run
 log = logging.getLogger(__name__)
 
 TOLD_BY_HEADING = frozenset(
-    "needs-token token-refused disabled archived gone region forbidden quota still hash".split()
+    "needs-token token-refused disabled archived gone region forbidden quota still hash wrong-hash foreign".split()
 )
 MOST_UNUSED = 10
 

@@ -20,6 +20,7 @@ from typing import IO, Any
 from .clock import Clock
 from .errors import Failure
 from .names import shown_path
+from .tensors import WeightsHash
 from .text import utf8
 
 BLOCK = 1 << 20
@@ -125,6 +126,22 @@ def link_or_copy(source: Path, target: Path) -> None:
         beside.unlink(missing_ok=True)
 
 
+def move_unless_taken(source: Path, target: Path) -> bool:
+    """Move a file, also to another disk, unless it is none or something has the name. Raises Failure."""
+    if size_of(source) is None or source.is_symlink() or os.path.lexists(target):
+        return False
+    with disk_errors(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            os.rename(source, target)
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+            link_or_copy(source, target)
+            source.unlink()
+    return True
+
+
 # --- Reading ---------------------------------------------------------------------------------------
 
 
@@ -145,26 +162,34 @@ def free_space(path: Path) -> int:
 
 def sha256_of(path: Path, clock: Clock) -> str:
     """Return the SHA256 of a file in lower case. Raises OSError and Stopped."""
-    prefix = PrefixHash(path, clock, wanted=True)
+    return hashes_of(path, clock, weights=False)[0]
+
+
+def hashes_of(path: Path, clock: Clock, *, weights: bool) -> tuple[str, str]:
+    """Return the SHA256 of a file and, if `weights` are asked for, its AutoV3, else "". Raises OSError and Stopped."""
+    prefix = PrefixHash(path, clock, wanted=True, weights=weights)
     prefix.catch_up(path.stat().st_size)
-    return prefix.hexdigest()
+    return prefix.hexdigest(), prefix.autov3()
 
 
 class PrefixHash:
-    """The SHA256 of the beginning of a file that is still growing; without `wanted` nothing is done."""
+    """The SHA256 of the beginning of a file that is still growing; without `wanted` nothing is done.
+
+    With `weights` the AutoV3 is computed from the same bytes, so that the file is read once.
+    """
 
     STEP = 16 << 20
 
-    def __init__(self, path: Path, clock: Clock, *, wanted: bool) -> None:
+    def __init__(self, path: Path, clock: Clock, *, wanted: bool, weights: bool = False) -> None:
         self._path, self._clock = path, clock
+        self._weights = WeightsHash() if wanted and weights else None
         self._digest = hashlib.sha256() if wanted else None
         self._end = 0
 
     def add(self, chunk: bytes, start: int, frontier: int) -> None:
         """Hash a chunk that stands at `start`. If that is not its turn, read some of the bytes before `frontier`."""
         if self._digest is not None and start == self._end:
-            self._digest.update(chunk)
-            self._end += len(chunk)
+            self._take(chunk)
         else:
             self.catch_up(frontier, self.STEP)
 
@@ -177,12 +202,21 @@ class PrefixHash:
             file.seek(self._end)
             while block := file.read(min(BLOCK, end - self._end)):
                 self._clock.check()
-                self._digest.update(block)
-                self._end += len(block)
+                self._take(block)
+
+    def _take(self, data: bytes) -> None:
+        for digest in (self._digest, self._weights):
+            if digest is not None:
+                digest.update(data)
+        self._end += len(data)
 
     def hexdigest(self) -> str:
         """Return the hash of what has been read, an empty text if it is not wanted."""
         return self._digest.hexdigest() if self._digest is not None else ""
+
+    def autov3(self) -> str:
+        """Return the AutoV3 of what has been read, an empty text if it is not wanted or there are no weights."""
+        return self._weights.hexdigest() if self._weights is not None else ""
 
 
 # --- Links -----------------------------------------------------------------------------------------

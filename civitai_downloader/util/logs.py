@@ -83,6 +83,12 @@ class KeyedLog:
             if record and record.get("type") in kinds:
                 yield record
 
+    def every(self, kind: str) -> Iterator[dict[str, Any]]:
+        """Yield all records of this type that are in the file, superseded ones too, oldest first."""
+        with suppress(FileNotFoundError), self._path.open("rb") as file:
+            lines = (line for line in file if kind.encode() in line)
+            yield from (record for record in map(json_line, lines) if record and record.get("type") == kind)
+
     def close(self) -> None:
         """Close the file. What was appended is on the disk then. It may be used again. Raises Failure."""
         with self._lock, disk_errors(self._path):

@@ -40,7 +40,8 @@ class Body:
 
     It is put together in `part`. `identity` names the bytes (a hash or an id); `size` is the published one, None if
     unknown; `limit` is the most that is accepted. `trusted` means that a hash will prove the whole, so that resuming
-    without a validator and several connections are safe. With `hashing` the SHA256 is computed on the way.
+    without a validator and several connections are safe. With `hashing` the SHA256 is computed on the way, and with
+    `weights` that of a safetensors file's weights alone (AutoV3).
     """
 
     part: Path
@@ -49,6 +50,7 @@ class Body:
     limit: int
     trusted: bool
     hashing: bool
+    weights: bool = False
 
 
 @dataclass(frozen=True)
@@ -77,10 +79,11 @@ class Traffic:
 
 @dataclass(frozen=True)
 class Received:
-    """A body that is complete in its `.part` file: its size and its SHA256 in lower case, empty if not asked for."""
+    """A body that is complete in its `.part` file: its size, and SHA256 and AutoV3, empty if not asked for."""
 
     size: int
     sha256: str
+    autov3: str = ""
 
 
 class Transfer:
@@ -145,7 +148,8 @@ class Transfer:
         self._ranges = Ranges(done, self._record.stamp.total)
         self._further = FurtherConnections(self._ranges, traffic.gate, traffic.clock, self._receive_further)
         self._meter.done = self._ranges.here
-        self._hash = PrefixHash(self.part, traffic.clock, wanted=self._body.hashing)
+        body = self._body
+        self._hash = PrefixHash(self.part, traffic.clock, wanted=body.hashing, weights=body.weights)
         self._hash.catch_up(self._ranges.frontier)
 
     # Attempts
@@ -193,7 +197,7 @@ class Transfer:
         if self._ranges.here > BLOCK:
             with self.part.open("rb+") as file:
                 os.fsync(file.fileno())
-        return Received(self._ranges.here, self._hash.hexdigest())
+        return Received(self._ranges.here, self._hash.hexdigest(), self._hash.autov3())
 
     def _receive_first(self, stretch: ByteRange) -> None:
         """Receive a stretch by the first connection, whose answer decides what the body is."""

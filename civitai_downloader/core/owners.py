@@ -1,0 +1,92 @@
+"""Owners: whose file lies at the place of a model, and what becomes of it: nothing of anybody's is lost."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from pathlib import Path
+
+from ..util.clock import Clock
+from ..util.errors import Failure
+from ..util.files import size_of
+from ..util.names import name_key
+from .arrivals import set_aside
+from .library import Library
+from .moved import MovedFiles, follow
+from .places import Wanted, same_size
+from .records import Key, Record
+from .weights import Weights, recognise
+
+log = logging.getLogger(__name__)
+
+FOREIGN = "Another file lies in its place and stays there; move it away, or add --force to replace it."
+
+
+def adopt(wanted: Wanted, library: Library, clock: Clock, *, check: bool) -> Weights | None:
+    """Return what is known of the file at the wanted place if it is the one wanted; None if it is to be fetched.
+
+    A damaged one is set aside before, and an older one of the site's is left where it is. With `check` the published
+    hashes count. Raises Failure for somebody's file in a place of ours, and Stopped.
+    """
+    path, own = library.at(wanted.path), library.own(wanted)
+    if own is not None and not (own.size and name_key(own.path) == name_key(wanted.path)):
+        own = None
+    expected = _expected(wanted, own, size_of(path) or 0, check=check)
+    verdict, seen = recognise(path, expected, clock, wanted.format)
+    if verdict in ("same", "edited"):
+        return replace(seen, autov3=seen.autov3 or expected.autov3)
+    if own is None:
+        return None
+    if not own.fits(wanted.sha256):
+        verdict, _ = recognise(path, Weights(own.size, own.sha256, own.autov3), clock, wanted.format)
+    if verdict == "foreign":
+        raise Failure("foreign", FOREIGN)
+    if verdict == "damaged":
+        aside = set_aside(library, wanted.path, wanted.id)
+        log.warning("%s is damaged on disk: it lies in %s now, and is fetched again.", wanted.path, aside)
+    return None
+
+
+def _expected(wanted: Wanted, own: Record | None, size: int, *, check: bool) -> Weights:
+    """Return what is known of the file that belongs at a place where one of `size` bytes lies.
+
+    The site publishes sizes in KiB, and what we had ourselves is known to the byte.
+    """
+    if own is not None and own.fits(wanted.sha256):
+        return Weights(own.size, own.sha256, own.autov3 or wanted.autov3)
+    near = size if same_size(size, wanted) else wanted.size
+    return Weights(near, wanted.sha256, wanted.autov3) if check else Weights(near)
+
+
+def prove(wanted: Wanted, path: Path, clock: Clock) -> Weights:
+    """Return the hashes of a file that was taken without comparing them; say it if they are not those published.
+
+    It was taken all the same, so it stays.
+    """
+    known = Weights(size_of(path) or 0, wanted.sha256, wanted.autov3)
+    verdict, seen = recognise(path, known, clock, wanted.format)
+    if verdict not in ("same", "edited"):
+        log.warning("%s was taken with --no-verify, and its SHA256 is not the one published: it stays.", wanted.name)
+    return seen
+
+
+def recheck(library: Library, key: Key, record: Record, moved: MovedFiles, clock: Clock) -> Record | None:
+    """Return the new record of a model file that an app has edited or that was moved, None if it is what it was.
+
+    Raises Failure for what is missing, damaged or somebody else's, and Stopped.
+    """
+    path = library.at(record.path)
+    if size_of(path) is None:
+        found = moved.find(library, key, record, record.home or record.path)
+        if found is None or found.is_copy:
+            raise Failure("missing", "It is not on disk any more; run again to fetch it.")
+        follow(library, key, found.record, record.path, "--verify")
+        return found.record
+    verdict, seen = recognise(path, Weights(record.size, record.sha256, record.autov3), clock)
+    if verdict == "foreign":
+        raise Failure("foreign", FOREIGN)
+    if verdict == "damaged":
+        raise Failure("changed", "Its bytes have changed since they were verified; run again to fetch it.")
+    published = record.published or (record.sha256 if record.sha256 != seen.sha256 else "")
+    after = replace(record, size=seen.size, sha256=seen.sha256, autov3=seen.autov3, published=published)
+    return None if after == record else after
