@@ -28,7 +28,7 @@ from .arrivals import place_aside, receive_queued
 from .choice import is_called_safetensors
 from .library import Library
 from .moved import MovedFiles, follow
-from .owners import adopt, prove
+from .owners import adopt, prove, refuse
 from .places import Wanted
 from .proof import Still, has_right_form, is_an_answer, no_page, verify
 from .records import Facts, Outcome, Record, Result
@@ -237,7 +237,7 @@ class Fetcher:
                 trouble = failure
             came[received.sha256] += 1
             if came[received.sha256] > 1 and is_an_answer(wanted, transfer.part, received):
-                library.refuse(wanted, received.sha256)
+                refuse(library, wanted, received.sha256)
                 trouble = Failure("wrong-hash", WRONG_HASH)
                 break
         name = file_name(wanted.path, "file", f" [{wanted.id.replace('/', '-')}]")

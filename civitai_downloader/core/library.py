@@ -7,6 +7,7 @@ import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from .answers import text_at
 from .pages import read_prompt, refilter
 from .places import Wanted, same_size
 from .prompts import Filters
-from .records import OPTIONAL, Facts, Key, Record, Result, read_record, record_of
+from .records import OPTIONAL, Facts, Key, Record, Result, after_failure, read_record, record_of
 from .sidecars import Renewed, renew
 
 log = logging.getLogger(__name__)
@@ -130,37 +131,32 @@ class Library:
                 record = Record("queued", result.path, result.size, result.sha256, result.until)
                 self.record(key, record, source=wanted.source)
         elif result.reason:
-            if failed := self._after_failure(wanted):
+            before = self.own(wanted)
+            if failed := after_failure(wanted, before, self.size(before.path) if before is not None else None):
                 self.record(key, failed, source=wanted.source, reason=result.message)
         elif result.outcome == "done" or result.sha256 or not self.succeeded(key):
             self.record(key, record_of(wanted, result, self.own(wanted)), source=wanted.source)
 
-    def _after_failure(self, wanted: Wanted) -> Record | None:
-        """Return what is on record after a failure, None if nothing has changed: the file that was there still is.
+    def own_at(self, wanted: Wanted) -> Record | None:
+        """Return what the log said last of a thing at the wanted path, where it was whole; None if it never was there.
 
-        What the file was when it was whole is kept, so that it is known when it comes back.
+        With two layouts in one folder a thing has two places, of which the last line names one.
         """
         record = self.own(wanted)
-        if record is None or record.status == "queued":
-            return Record("failed", wanted.path)
-        if record.status == "success" and self.size(record.path) == record.size:
-            return None
-        return replace(record, status="failed", path=record.path if record.size else wanted.path)
+        if record is None or (record.size and name_key(record.path) == name_key(wanted.path)):
+            return record
+        return self.past_places.get(name_key(wanted.path), {}).get(wanted.id)
 
-    def refuse(self, wanted: Wanted, came: str) -> None:
-        """Put on record that the site's own bytes have the SHA256 `came`, and not the one that it publishes."""
-        record = self.own(wanted) or Record("failed", wanted.path)
-        status = "success" if record.status == "success" else "failed"
-        record = replace(record, status=status, until="", refused=wanted.sha256, came=came)
-        self.record((wanted.kind, wanted.id), record, source=wanted.source, reason="The published SHA256 is wrong.")
-
-    def past_places(self) -> dict[str, set[Key]]:
-        """Return which models have ever been at which path, by `name_key`."""
-        found: dict[str, set[Key]] = {}
+    @cached_property
+    def past_places(self) -> dict[str, dict[str, Record]]:
+        """What lay at which path (by `name_key`) before this was asked for the first time: the record of each id."""
+        found: dict[str, dict[str, Record]] = {}
         for line in self._log.every("model"):
             record = read_record(line)
-            if record is not None and record.status == "success":
-                found.setdefault(name_key(record.path), set()).add(("model", text_at(line, "id")))
+            if record is not None and record.status != "queued":
+                here = found.setdefault(name_key(record.path), {})
+                here.pop(text_at(line, "id"), None)
+                here |= {text_at(line, "id"): record} if record.size else {}
         return found
 
     def is_held(self, path: str, key: Key) -> bool:
@@ -225,15 +221,7 @@ class Library:
         """Return the thing at a path where no file lies that is somebody else's."""
         if wanted.kind != "model" or self.size(wanted.path) is None:
             return wanted
-        record = self.own(wanted)
-        is_ours = record is not None and record.size > 0 and self._is_at(record, wanted.path)
-        return wanted if is_ours else self._claim_spare(wanted)
-
-    def _is_at(self, record: Record, path: str) -> bool:
-        """Return whether a path is the one on record, or another name of the same file."""
-        if name_key(record.path) == name_key(path):
-            return True
-        return self.size(record.path) is not None and self.at(record.path).samefile(self.at(path))
+        return wanted if self.own_at(wanted) is not None else self._claim_spare(wanted)
 
     def is_claimed(self, path: str) -> bool:
         """Return whether a model file has this path."""
@@ -322,6 +310,8 @@ class Library:
         if line is None or text_at(line, "model") != model:
             return False
         move_unless_taken(self.at(old), self.at(new))
+        gone = {"id": old, "status": "failed", "path": "", "model": "", "keys": {}, "size": 0, "sha256": ""}
+        self._log.append({**line, "at": utc_now(), **gone, "reason": f"It was moved to {new}."})
         self._log.append({**line, "at": utc_now(), "id": new, "path": new})
         return True
 

@@ -43,7 +43,6 @@ class MovedFiles:
     def __init__(self, clock: Clock) -> None:
         self._clock, self._lock = clock, threading.Lock()
         self._by_size: dict[Path, dict[int, list[str]]] = {}
-        self._past: dict[Path, dict[str, set[Key]]] = {}
 
     def find(self, library: Library, key: Key, record: Record, home: str) -> Found | None:
         """Return where a missing file lies now, or None. `home` is the place that the layout gives it.
@@ -55,7 +54,8 @@ class MovedFiles:
         with self._lock:
             sized = self._sizes(library).get(record.size, [])
             free = [path for path in sized if not library.is_held(path, key)]
-            past = {path for path in free if name_key(path) != name_key(home) and self._was_at(library, path, key)}
+            past = {path for path in free if key[1] in library.past_places.get(name_key(path), {})}
+            past = {path for path in past if name_key(path) != name_key(home)}
             for path in sorted(free, key=lambda each: _rank(each, record.path, is_past=each in past)):
                 verdict, seen = self._recognise(library, path, record)
                 if verdict in ("same", "edited"):
@@ -70,11 +70,8 @@ class MovedFiles:
             for path, size in model_files(library.root):
                 self._clock.check()
                 found.setdefault(size, []).append(path)
-            self._by_size[library.root], self._past[library.root] = found, library.past_places()
+            self._by_size[library.root] = found
         return self._by_size[library.root]
-
-    def _was_at(self, library: Library, path: str, key: Key) -> bool:
-        return key in self._past[library.root].get(name_key(path), ())
 
     def _recognise(self, library: Library, path: str, record: Record) -> tuple[Verdict, Weights]:
         known = Weights(record.size, record.sha256, record.autov3)
@@ -86,6 +83,7 @@ class MovedFiles:
 
 def follow(library: Library, key: Key, found: Record, old: str, source: str) -> None:
     """Put on record where a file lies now, and let its sidecars and preview go along. Raises Failure."""
+    library.record(key, Record("failed", old), source=source, reason=f"It was moved to {found.path}.")
     library.record(key, found, source=source)
     before, after = split_name(old)[0], split_name(found.path)[0]
     carried = [library.move_sidecar(before + each, after + each, key[1]) for each in SIDECAR_ENDINGS]

@@ -9,7 +9,6 @@ from pathlib import Path
 from ..util.clock import Clock
 from ..util.errors import Failure
 from ..util.files import size_of
-from ..util.names import name_key
 from .arrivals import set_aside
 from .library import Library
 from .moved import MovedFiles, follow
@@ -28,9 +27,7 @@ def adopt(wanted: Wanted, library: Library, clock: Clock, *, check: bool) -> Wei
     A damaged one is set aside before, and an older one of the site's is left where it is. With `check` the published
     hashes count. Raises Failure for somebody's file in a place of ours, and Stopped.
     """
-    path, own = library.at(wanted.path), library.own(wanted)
-    if own is not None and not (own.size and name_key(own.path) == name_key(wanted.path)):
-        own = None
+    path, own = library.at(wanted.path), library.own_at(wanted)
     expected = _expected(wanted, own, size_of(path) or 0, check=check)
     verdict, seen = recognise(path, expected, clock, wanted.format)
     if verdict in ("same", "edited"):
@@ -56,6 +53,14 @@ def _expected(wanted: Wanted, own: Record | None, size: int, *, check: bool) -> 
         return Weights(own.size, own.sha256, own.autov3 or wanted.autov3)
     near = size if same_size(size, wanted) else wanted.size
     return Weights(near, wanted.sha256, wanted.autov3) if check else Weights(near)
+
+
+def refuse(library: Library, wanted: Wanted, came: str) -> None:
+    """Put on record that the site's own bytes have the SHA256 `came`, and not the one that it publishes."""
+    record = library.own(wanted) or Record("failed", wanted.path)
+    status = "success" if record.status == "success" else "failed"
+    record = replace(record, status=status, until="", refused=wanted.sha256, came=came)
+    library.record((wanted.kind, wanted.id), record, source=wanted.source, reason="The published SHA256 is wrong.")
 
 
 def prove(wanted: Wanted, path: Path, clock: Clock) -> Weights:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -119,3 +119,15 @@ def record_of(wanted: Wanted, result: Result, before: Record | None) -> Record:
         refused=before.refused if before is not None and refused else "",
         came=before.came if before is not None and refused else "",
     )  # fmt: skip
+
+
+def after_failure(wanted: Wanted, before: Record | None, size: int | None) -> Record | None:
+    """Return what is on record after a failure; None if nothing has changed: the file that was there still is.
+
+    `size` is that of the file `before` names. What it was when it was whole is kept, so that it is known again.
+    """
+    if before is None or before.status == "queued":
+        return Record("failed", wanted.path)
+    if before.status == "success" and size == before.size:
+        return None
+    return replace(before, status="failed", path=before.path if before.size else wanted.path)

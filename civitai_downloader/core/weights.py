@@ -48,6 +48,7 @@ def recognise(path: Path, known: Weights, clock: Clock, told: str = "") -> tuple
     It is read a second time only if its SHA256 is another one than is known and its AutoV3 may tell more. Where no
     AutoV3 is known it is computed on the way. `told` is what the site says of the file's form.
     """
+    told = "SafeTensor" if known.autov3 else told
     whole = is_whole(path, path.name, known.size, told)
     has_header = whole and is_called_safetensors(path.name, told)
     with disk_errors(path):
