@@ -61,12 +61,10 @@ class Deliveries:
 
         Those that an app has edited are nothing for another place.
         """
-        own = batch.library.own(wanted)
-        sha256 = result.sha256 or (own.sha256 if own is not None else "")
-        if wanted.sha256 and sha256 not in ("", wanted.sha256):
-            return result
         if result.outcome != "queued" and (len(self._libraries) > 1 or batch.entry.settings.force):
-            self._twins[wanted.identity] = batch.library.at(result.path)
+            own = batch.library.own(wanted) if wanted.sha256 else None
+            if (result.sha256 or (own.sha256 if own is not None else "")) in ("", wanted.sha256):
+                self._twins[wanted.identity] = batch.library.at(result.path)
         return result
 
     def start_queue(self, results: Iterable[Result]) -> None:
