@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from civitai_downloader.core.fetch import Fetcher
 from tests.conftest import Runner, State, files_under, one_file
 from tests.fake_civitai import FakeCivitai, FakeFile, Status, safetensors_bytes
 from tests.helpers import Err, add_file, link, record_of, storage_requests
@@ -232,6 +233,57 @@ def test_somebodys_file_that_is_taken_away_makes_room(run: Runner, site: FakeCiv
     assert run(link(site)) == 0
     assert path.read_bytes() == file.data
     assert one_file(out, "mine.safetensors").read_bytes() == safetensors_bytes("theirs", 4321)
+
+
+def test_a_renamed_file_is_found_though_another_one_has_its_place(
+    run: Runner, site: FakeCivitai, out: Path, state: State
+) -> None:
+    file, path = fetched(site, run, out)
+    theirs = safetensors_bytes("theirs", 4321)
+    for words in ((link(site),), ("--verify",)):
+        path.rename(path.with_name(f"renamed by {len(words[0])}.safetensors"))
+        path.write_bytes(theirs)
+        assert run(*words) == 0
+        assert run(link(site)) == 0
+        assert path.read_bytes() == theirs
+        path = out / record_of(state, site)["path"]
+        assert path.read_bytes() == file.data
+    assert storage_requests(site) == 0
+
+
+def test_no_file_of_the_users_is_written_over_whichever_name_it_has(run: Runner, site: FakeCivitai, out: Path) -> None:
+    file = add_file(site, 3000)
+    folder = out / "models/loras"
+    folder.mkdir(parents=True)
+    mine = {name: other_bytes(3000) for name in ("lantern.safetensors", "lantern-30001.safetensors")}
+    for name, content in mine.items():
+        (folder / name).write_bytes(content)
+    for _ in range(2):
+        assert run(link(site), "--layout", "comfyui") == 0
+    found = files_under(folder, "*.safetensors")
+    assert {name: found.pop(name) for name in mine} == mine
+    ((name, data),) = found.items()
+    assert data == file.data
+    assert storage_requests(site) == 1
+    assert [path.name for path in folder.glob("*.metadata.json")] == [name.replace(".safetensors", ".metadata.json")]
+
+
+def test_a_file_that_appears_while_another_is_fetched_stays(
+    run: Runner, site: FakeCivitai, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = add_file(site)
+
+    receive = Fetcher._receive_right
+
+    def received(*words: Any) -> Any:
+        found = receive(*words)
+        one_file(out, "*.part").with_suffix("").write_bytes(b"of somebody")
+        return found
+
+    monkeypatch.setattr(Fetcher, "_receive_right", received)
+    assert run(link(site)) == 0
+    found = files_under(out, "*.safetensors")
+    assert sorted(found.values()) == sorted([b"of somebody", file.data])
 
 
 def test_a_larger_checkpoint_is_somebodys(run: Runner, site: FakeCivitai, out: Path, err: Err) -> None:

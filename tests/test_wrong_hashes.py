@@ -94,9 +94,12 @@ def test_what_no_verify_takes_is_kept_by_later_runs(
 ) -> None:
     file = wrongly_hashed(site)
     assert run(link(site)) == 1
+    asked = storage_requests(site)
     assert run(link(site), "--no-verify") == 0
     path = one_file(out / "users", file.name)
     assert path.read_bytes() == file.data
+    assert storage_requests(site) == asked  # it lay in corrupted/
+    assert not list((out / "corrupted").iterdir())
     assert record_of(state, site)["sha256"] in ("", file.body.sha256)
     site.forget()
     err()
@@ -107,6 +110,29 @@ def test_what_no_verify_takes_is_kept_by_later_runs(
     assert record_of(state, site)["sha256"] == file.body.sha256
     path.write_bytes(file.data[:-1] + b"?")
     assert run("--verify") == 1
+
+
+def test_what_was_thrown_out_of_corrupted_is_fetched_by_no_verify(run: Runner, site: FakeCivitai, out: Path) -> None:
+    file = wrongly_hashed(site)
+    assert run(link(site)) == 1
+    one_file(out / "corrupted", "*").write_bytes(b"x" * 3000)
+    assert run(link(site), "--no-verify") == 0
+    assert one_file(out / "users", file.name).read_bytes() == file.data
+    assert storage_requests(site) == 3
+
+
+def test_a_strangers_file_taken_with_no_verify_is_compared_later(
+    run: Runner, site: FakeCivitai, out: Path, err: Err
+) -> None:
+    file = add_file(site, 3000)
+    assert run(link(site)) == 0
+    path = one_file(out, file.name)
+    (out / "download_state.jsonl").unlink()
+    path.write_bytes(replaced(3000))
+    assert run(link(site), "--no-verify") == 0
+    err()
+    assert run(link(site)) == 0
+    assert "was taken with --no-verify" in err()
 
 
 def test_a_later_run_compares_what_no_verify_took_and_says_what_it_is(

@@ -14,6 +14,7 @@ from ..util.idm import delivered, seconds_quiet
 from ..util.names import file_name
 from .choice import is_called_safetensors
 from .library import Library
+from .places import Wanted
 from .proof import has_right_form
 from .records import Key, Record
 
@@ -24,6 +25,12 @@ def place_aside(library: Library, name: str) -> Path:
     with disk_errors(target):
         target.parent.mkdir(parents=True, exist_ok=True)
     return target
+
+
+def place_of_wrong(library: Library, wanted: Wanted) -> str:
+    """Return where in `corrupted/` the bytes lie that the site sent for a thing and that are wrong."""
+    name = file_name(wanted.path, "file", f" [{wanted.id.replace('/', '-')}]")
+    return library.place(("corrupted",), name)
 
 
 def set_aside(library: Library, place: str, model: str) -> str:

@@ -17,18 +17,18 @@ from ..util.files import disk_errors, free_space, link_or_copy, size_of
 from ..util.http import Call, read_at_most
 from ..util.idm import Idm, expiry_of
 from ..util.media import looks_like_page, sniff_media
-from ..util.names import file_name, plain_path
+from ..util.names import plain_path
 from ..util.pace import Gate, HostDown, Pace, Patience
 from ..util.progress import Progress
 from ..util.ranges import parse_content_range
 from ..util.text import human_size
 from ..util.transfer import Body, Received, Source, Traffic, Transfer, discard_part
 from .answers import unix_time
-from .arrivals import place_aside, receive_queued
+from .arrivals import place_aside, place_of_wrong, receive_queued
 from .choice import is_called_safetensors
 from .library import Library
 from .moved import MovedFiles, follow
-from .owners import adopt, prove, refuse
+from .owners import Somebodys, adopt, prove, refuse, take_refused
 from .places import Wanted
 from .proof import Still, has_right_form, is_an_answer, no_page, verify
 from .records import Facts, Outcome, Record, Result
@@ -95,13 +95,12 @@ class Fetcher:
         if facts.is_gone and not force and (found := self._find_moved(wanted, library)):
             return found
         wanted = library.avoid_strangers(wanted)
-        if facts.record is not None and facts.is_unproven and self._settings.check_hashes:
-            action = "fetch"
-        source = None if action == "fetch" else facts.source or facts.twin
+        unproven = facts.is_unproven and self._settings.check_hashes
+        source = None if action == "fetch" or unproven else facts.source or facts.twin
         if source is not None:
             return self._link(wanted, library, source, facts.record)
-        if not force:
-            self._check_refused(wanted, library)
+        if not force and (taken := self._take_refused(wanted, library)):
+            return taken
         return self._fetch(wanted, library)
 
     def _prove(self, wanted: Wanted, library: Library) -> Result:
@@ -118,7 +117,12 @@ class Fetcher:
         if wanted.kind == "image":
             seen = Weights() if has_right_form(path, wanted.format) else None
         else:
-            seen = adopt(wanted, library, self._clock, check=self._settings.check_hashes)
+            try:
+                seen = adopt(wanted, library, self._clock, check=self._settings.check_hashes)
+            except Somebodys:
+                if found := self._find_moved(wanted, library):
+                    return found
+                raise
         if seen is None:
             return None
         discard_part(library.at(wanted.path + ".part"))
@@ -131,15 +135,20 @@ class Fetcher:
         if own is None or found is None or not found.record.fits(wanted.sha256):
             return None
         if found.is_copy:
-            return self._link(library.avoid_strangers(wanted), library, library.at(found.record.path), found.record)
+            is_free = library.size(wanted.path) is None
+            return self._link(wanted, library, library.at(found.record.path), found.record) if is_free else None
         follow(library, key, found.record, own.path, wanted.source)
         return good_result(wanted, "skipped", found.record.path, found.record.size)
 
-    def _check_refused(self, wanted: Wanted, library: Library) -> None:
-        """Raise Failure for a file whose published SHA256 is known to be wrong."""
+    def _take_refused(self, wanted: Wanted, library: Library) -> Result | None:
+        """With --no-verify take a file whose published SHA256 is known to be wrong. Raises Failure without it."""
         own = library.own(wanted)
-        if own is not None and own.refused and own.refused == wanted.sha256 and self._settings.check_hashes:
+        if own is None or not own.refused or own.refused != wanted.sha256:
+            return None
+        if self._settings.check_hashes:
             raise Failure("wrong-hash", WRONG_HASH)
+        seen = take_refused(library, wanted, self._clock)
+        return replace(good_result(wanted, "done", wanted.path, seen.size, seen), verified=False) if seen else None
 
     def _link(self, wanted: Wanted, library: Library, source: Path, record: Record | None) -> Result:
         """Put the same bytes at a second place without fetching them again; `record` says what they are."""
@@ -213,6 +222,7 @@ class Fetcher:
         try:
             with self._gate:
                 received, extension = self._receive_right(transfer, wanted, library)
+            wanted = library.avoid_strangers(wanted)  # somebody may have come in the meantime
             transfer.move_to(library.at(wanted.path + extension))
         finally:
             self._progress.end(meter)
@@ -240,8 +250,7 @@ class Fetcher:
                 refuse(library, wanted, received.sha256)
                 trouble = Failure("wrong-hash", WRONG_HASH)
                 break
-        name = file_name(wanted.path, "file", f" [{wanted.id.replace('/', '-')}]")
-        transfer.move_to(place_aside(library, name))
+        transfer.move_to(place_aside(library, place_of_wrong(library, wanted).rpartition("/")[2]))
         raise trouble
 
     def _queue_from(self, url: str, wanted: Wanted, library: Library) -> Result:

@@ -219,9 +219,19 @@ class Library:
 
     def avoid_strangers(self, wanted: Wanted) -> Wanted:
         """Return the thing at a path where no file lies that is somebody else's."""
-        if wanted.kind != "model" or self.size(wanted.path) is None:
+        if wanted.kind != "model" or self._may_take(wanted):
             return wanted
-        return wanted if self.own_at(wanted) is not None else self._claim_spare(wanted)
+        stem, extension = split_name(wanted.path)
+        plain = replace(wanted, path=stem.removesuffix(f"-{wanted.id.rpartition('/')[2]}") + extension)
+        spare = (replace(wanted, path=path) for path in plain.spare_paths())
+        key = (wanted.kind, wanted.id)
+        return next(
+            each for each in spare if self._owners.setdefault(name_key(each.path), key) == key and self._may_take(each)
+        )
+
+    def _may_take(self, wanted: Wanted) -> bool:
+        """Return whether nothing lies at the wanted path, or what was put there by us."""
+        return self.size(wanted.path) is None or self.own_at(wanted) is not None
 
     def is_claimed(self, path: str) -> bool:
         """Return whether a model file has this path."""

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from ..util.clock import Clock
 from ..util.errors import Failure
-from ..util.files import size_of
-from .arrivals import set_aside
+from ..util.files import move_unless_taken, size_of
+from .arrivals import place_of_wrong, set_aside
 from .library import Library
 from .moved import MovedFiles, follow
 from .places import Wanted, same_size
@@ -18,7 +18,13 @@ from .weights import Weights, recognise
 
 log = logging.getLogger(__name__)
 
-FOREIGN = "Another file lies in its place and stays there; move it away, or add --force to replace it."
+
+class Somebodys(Failure):
+    """A place of ours holds somebody's file."""
+
+    def __init__(self) -> None:
+        words = "Another file lies in its place and stays there; move it away, or add --force to replace it."
+        super().__init__("foreign", words)
 
 
 def adopt(wanted: Wanted, library: Library, clock: Clock, *, check: bool) -> Weights | None:
@@ -31,13 +37,14 @@ def adopt(wanted: Wanted, library: Library, clock: Clock, *, check: bool) -> Wei
     expected = _expected(wanted, own, size_of(path) or 0, check=check)
     verdict, seen = recognise(path, expected, clock, wanted.format)
     if verdict in ("same", "edited"):
-        return replace(seen, autov3=seen.autov3 or expected.autov3)
+        compared = check or own is not None
+        return replace(seen, autov3=seen.autov3 or expected.autov3) if compared else Weights(seen.size)
     if own is None:
         return None
     if not own.fits(wanted.sha256):
         verdict, _ = recognise(path, Weights(own.size, own.sha256, own.autov3), clock, wanted.format)
     if verdict == "foreign":
-        raise Failure("foreign", FOREIGN)
+        raise Somebodys
     if verdict == "damaged":
         aside = set_aside(library, wanted.path, wanted.id)
         log.warning("%s is damaged on disk: it lies in %s now, and is fetched again.", wanted.path, aside)
@@ -63,6 +70,19 @@ def refuse(library: Library, wanted: Wanted, came: str) -> None:
     library.record((wanted.kind, wanted.id), record, source=wanted.source, reason="The published SHA256 is wrong.")
 
 
+def take_refused(library: Library, wanted: Wanted, clock: Clock) -> Weights | None:
+    """Give a file that was refused for its SHA256 its place after all; None if it is not in `corrupted/` any more.
+
+    Raises Failure and Stopped.
+    """
+    own, aside = library.own(wanted), library.at(place_of_wrong(library, wanted))
+    if own is None or not own.came or size_of(aside) is None:
+        return None
+    _, seen = recognise(aside, Weights(size_of(aside) or 0, own.came), clock, wanted.format)
+    is_it = seen.sha256 == own.came and move_unless_taken(aside, library.at(wanted.path))
+    return seen if is_it else None
+
+
 def prove(wanted: Wanted, path: Path, clock: Clock) -> Weights:
     """Return the hashes of a file that was taken without comparing them; say it if they are not those published.
 
@@ -81,15 +101,16 @@ def recheck(library: Library, key: Key, record: Record, moved: MovedFiles, clock
     Raises Failure for what is missing, damaged or somebody else's, and Stopped.
     """
     path = library.at(record.path)
-    if size_of(path) is None:
-        found = moved.find(library, key, record, record.home or record.path)
-        if found is None or found.is_copy:
-            raise Failure("missing", "It is not on disk any more; run again to fetch it.")
-        follow(library, key, found.record, record.path, "--verify")
-        return found.record
-    verdict, seen = recognise(path, Weights(record.size, record.sha256, record.autov3), clock)
+    known, is_gone = Weights(record.size, record.sha256, record.autov3), size_of(path) is None
+    verdict, seen = ("foreign", known) if is_gone else recognise(path, known, clock)
     if verdict == "foreign":
-        raise Failure("foreign", FOREIGN)
+        found = moved.find(library, key, record, record.home or record.path)
+        if found is not None and not found.is_copy:
+            follow(library, key, found.record, record.path, "--verify")
+            return found.record
+        if is_gone:
+            raise Failure("missing", "It is not on disk any more; run again to fetch it.")
+        raise Somebodys
     if verdict == "damaged":
         raise Failure("changed", "Its bytes have changed since they were verified; run again to fetch it.")
     published = record.published or (record.sha256 if record.sha256 != seen.sha256 else "")
