@@ -26,7 +26,7 @@ from .answers import unix_time
 from .arrivals import place_aside, receive_queued
 from .library import Library
 from .places import Wanted, same_size
-from .proof import Still, has_right_form, no_page, verify
+from .proof import Still, has_right_form, is_complete, no_page, verify
 from .records import Facts, Outcome, Record, Result
 from .settings import Settings
 from .site import Site
@@ -156,7 +156,8 @@ class Fetcher:
             size=wanted.size or None,
             limit=self.MOST_OF_STILL if wanted.media == "still" else wanted.size + 1024 if wanted.size else 16 << 30,
             trusted=bool(wanted.sha256) and self._settings.check_hashes,
-            hashing=wanted.kind == "model" and self._settings.check_hashes,
+            hashing=self._settings.check_hashes,
+            is_complete=is_complete if wanted.kind == "image" else Path.is_file,
         )
         source = Source(
             open=lambda headers: no_page(self._site.open(url, headers, patience), wanted),

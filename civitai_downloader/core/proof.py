@@ -10,6 +10,7 @@ from ..util.errors import Failure
 from ..util.files import disk_errors
 from ..util.media import MEDIA_EXTENSIONS, is_safetensors, looks_like_page, sniff_media
 from ..util.transfer import Received
+from ..util.whole import has_index, is_whole
 from .choice import is_called_safetensors
 from .places import Wanted
 from .sidecars import STILL_PREVIEWS
@@ -26,7 +27,7 @@ def has_right_form(path: Path, told: str = "") -> bool:
     """
     extension = path.suffix.lower()
     if extension in MEDIA_EXTENSIONS:
-        return sniff_file(path)[0] == extension
+        return sniff_file(path)[0] == extension and ends_well(path, extension)
     return not is_called_safetensors(path.name, told) or is_safetensors(path)
 
 
@@ -55,6 +56,8 @@ def verify(wanted: Wanted, part: Path, received: Received) -> str:
             raise Still
         if not extension:
             raise Failure("broken", "What the site sent is no picture, video or sound; try again later.")
+        if not ends_well(part, extension):
+            raise Failure("broken", "What the site sent breaks off before its end; it lies in corrupted/.")
         return extension
     if wanted.sha256 and received.sha256:
         if received.sha256 != wanted.sha256:
@@ -69,6 +72,19 @@ def verify(wanted: Wanted, part: Path, received: Received) -> str:
     if is_called_safetensors(wanted.path, wanted.format) and not is_safetensors(part):
         raise Failure("broken", "Its safetensors header is broken, three times; it lies in corrupted/.")
     return ""
+
+
+def ends_well(path: Path, extension: str) -> bool:
+    """Return whether a picture, video or sound ends as its form says. Raises Failure."""
+    with disk_errors(path):
+        return is_whole(path, extension)
+
+
+def is_complete(path: Path) -> bool:
+    """Return whether a picture, video or sound whose length nobody told is all there, as far as its form tells."""
+    extension, _ = sniff_file(path)
+    with disk_errors(path):
+        return not extension or (is_whole(path, extension) and has_index(path, extension))
 
 
 def sniff_file(path: Path) -> tuple[str, str]:
