@@ -14,7 +14,7 @@ UTIL = (
 )
 CORE = (
     "data settings targets parameters links lists answers choice places wordlists rejoin sentences prompts pages "
-    "sidecars cookies refusals paging site records proof library ledger arrivals fetch shelf catalogue schedule "
+    "sidecars cookies refusals paging site records proof state library ledger arrivals fetch shelf catalogue schedule "
     "deliveries pictures visits run plan failed outcome verification inputs words"
 ).split()
 ROOMS = [*(f"util.{name}" for name in UTIL), *(f"core.{name}" for name in CORE), "core", "__main__"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from itertools import count
 from pathlib import Path
 from typing import Literal
 
@@ -9,8 +11,10 @@ from ..util.clock import Clock
 from ..util.errors import Failure
 from ..util.files import disk_errors, replace_file, sha256_of, size_of
 from ..util.idm import delivered, seconds_quiet
+from ..util.names import file_name
 from .library import Library
-from .proof import has_right_form
+from .places import Wanted
+from .proof import check_json, has_right_form
 from .records import Key, Record
 
 
@@ -20,6 +24,43 @@ def place_aside(library: Library, name: str) -> Path:
     with disk_errors(target):
         target.parent.mkdir(parents=True, exist_ok=True)
     return target
+
+
+def put_wrong_aside(library: Library, wanted: Wanted) -> None:
+    """Move a file that was found wrong to `corrupted/`, now that another takes its place. Raises Failure."""
+    wrong = library.wrong(wanted)
+    if wrong is None or library.size(wrong.path) is None:
+        return
+    path = library.at(wrong.path)
+    if wanted.kind == "image":
+        _drop_links(path)
+    put_aside(library, wrong.path, f" [{wanted.id.replace('/', '-')}]")
+
+
+def _drop_links(picture: Path) -> None:
+    """Remove the previews that are the same file as a wrong picture; sidecars are written anew behind it."""
+    with disk_errors(picture):
+        for preview in picture.parent.parent.glob("*.preview.*") if picture.stat().st_nlink > 1 else ():
+            if preview.samefile(picture):
+                preview.unlink()
+
+
+def put_broken_aside(library: Library, key: Key, place: str, path: str) -> None:
+    """Move a JSON file to `corrupted/` if --verify found it wrong and it still is. `place` is that in the log."""
+    if library.is_failed(key, place) and library.size(path) is not None:
+        try:
+            check_json(library.at(path), key[1].rpartition("/")[2])
+        except Failure:
+            put_aside(library, path)
+
+
+def put_aside(library: Library, path: str, tail: str = "") -> None:
+    """Move a file to `corrupted/`, under a name with this tail that no file there has. Raises Failure."""
+    name = path.rpartition("/")[2]
+    names = (file_name(name, "file", tail + (f"-{number}" if number else "")) for number in count())
+    target = next(place for place in (place_aside(library, each) for each in names) if not os.path.lexists(place))
+    with disk_errors(target):
+        replace_file(library.at(path), target)
 
 
 def receive_queued(library: Library, key: Key, record: Record, clock: Clock, told: str = "") -> Record | None:
@@ -37,7 +78,7 @@ def receive_queued(library: Library, key: Key, record: Record, clock: Clock, tol
     if state == "arriving":
         return None
     with disk_errors(path):
-        digest = sha256_of(path, clock) if key[0] == "model" else ""
+        digest = sha256_of(path, clock)
         if path != target:
             replace_file(path, target)
     right = digest == record.sha256 if record.sha256 else has_right_form(target, told)
@@ -47,7 +88,7 @@ def receive_queued(library: Library, key: Key, record: Record, clock: Clock, tol
             replace_file(target, aside)
         reason = "size" if state == "wrong" else "hash" if record.sha256 else "broken"
         raise Failure(reason, f"What IDM delivered is wrong ({size} of {record.size} bytes); it lies in corrupted/.")
-    return Record("success", record.path, size, digest)
+    return Record("success", record.path, size, digest, prompt=library.prompt_beside(key, record.path))
 
 
 def arrival(size: int, expected: int, quiet: float) -> Literal["arriving", "arrived", "wrong"]:

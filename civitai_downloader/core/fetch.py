@@ -23,7 +23,7 @@ from ..util.ranges import parse_content_range
 from ..util.text import human_size
 from ..util.transfer import Body, Received, Source, Traffic, Transfer, discard_part
 from .answers import unix_time
-from .arrivals import place_aside, receive_queued
+from .arrivals import place_aside, put_wrong_aside, receive_queued
 from .library import Library
 from .places import Wanted, same_size
 from .proof import Still, has_right_form, is_complete, no_page, verify
@@ -47,6 +47,8 @@ def decide(wanted: Wanted, facts: Facts, *, force: bool) -> Action:
         return "fetch"
     if facts.in_place or facts.is_copy:
         return "keep"
+    if facts.wrong is not None and facts.size is not None:
+        return "adopt"
     fits = wanted.kind == "image" or same_size(facts.size or 0, wanted)
     if facts.size and fits and facts.source is None:
         return "adopt"
@@ -82,27 +84,30 @@ class Fetcher:
         action = decide(wanted, facts, force=force)
         if action == "keep":
             return good_result(wanted, "skipped", facts.path, facts.size)
-        if action == "adopt" and (adopted := self._adopt(wanted, library, facts.path)):
+        if action == "adopt" and (adopted := self._adopt(wanted, library, facts)):
             return adopted
         wanted = library.avoid_strangers(wanted)
         source = None if action == "fetch" else facts.source or facts.twin
         return self._fetch(wanted, library) if source is None else self._link(wanted, library, source)
 
-    def _adopt(self, wanted: Wanted, library: Library, place: str) -> Result | None:
+    def _adopt(self, wanted: Wanted, library: Library, facts: Facts) -> Result | None:
         """Take a file that lies there already for the one wanted if its bytes prove it; return None if they don't."""
-        path = library.at(place)
+        path, wrong = library.at(facts.path), facts.wrong
         with disk_errors(path):
-            digest = sha256_of(path, self._clock) if wanted.kind == "model" else ""
-        hashed = wanted.sha256 and self._settings.check_hashes
-        if not (digest == wanted.sha256 if hashed else has_right_form(path, wanted.format)):
+            digest = sha256_of(path, self._clock)
+        expected = wanted.sha256 if self._settings.check_hashes else ""
+        expected = expected or (wrong.sha256 if wrong is not None else "")
+        fits = wrong is None or wrong.size in (0, facts.size)
+        if not (digest == expected if expected else fits and has_right_form(path, wanted.format)):
             return None
         discard_part(library.at(wanted.path + ".part"))
-        return good_result(wanted, "skipped", place, library.size(place), digest)
+        return good_result(wanted, "skipped", facts.path, facts.size, digest)
 
     def _link(self, wanted: Wanted, library: Library, source: Path) -> Result:
         """Put the same bytes at a second place without fetching them again."""
         place = wanted.path + (source.suffix if wanted.kind == "image" else "")
         target = library.at(place)
+        put_wrong_aside(library, wanted)
         if not (target.exists() and target.samefile(source)):
             link_or_copy(source, target)
         return good_result(wanted, "done", place, library.size(place), wanted.sha256)
@@ -169,6 +174,7 @@ class Fetcher:
         try:
             with self._gate:
                 received, extension = self._receive_right(transfer, wanted, library)
+            put_wrong_aside(library, wanted)
             transfer.move_to(library.at(wanted.path + extension))
         finally:
             self._progress.end(meter)

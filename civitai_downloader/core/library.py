@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -14,20 +14,23 @@ from typing import Any
 from ..util.clock import Clock, utc_now
 from ..util.errors import Failure, UsageError
 from ..util.files import disk_errors, planted_link, size_of, write_file, write_json
-from ..util.logs import FolderLock, KeyedLog
+from ..util.logs import FolderLock
 from ..util.media import MEDIA_EXTENSIONS
 from ..util.names import fit_path, long_path, name_key, path_limit, real_path, split_name
 from .answers import text_at
 from .pages import read_prompt, refilter
 from .places import Wanted, same_size
 from .prompts import Filters
-from .records import Facts, Key, Record, Result, read_record
+from .records import Facts, Key, Record, Result, last_words, place_key, read_record
 from .sidecars import Renewed, renew
+from .state import StateLog, word_on
 
 log = logging.getLogger(__name__)
 
+_SELDOM = frozenset(("until", "prompt"))  # what a line of the state log has only where there is something to say
 
-class Library:
+
+class Library(StateLog):
     """One output folder: its state log, who owns which name, and what is already there."""
 
     def __init__(self, root: Path, lock: FolderLock | None = None) -> None:
@@ -35,15 +38,16 @@ class Library:
 
         `problems` are sentences about lines of the log that can't be read.
         """
-        self.folder, self.root, self._lock = root, long_path(root), lock
-        self._log = KeyedLog(self.root / "download_state.jsonl", alone=lock is not None)
+        super().__init__(root, alone=lock is not None)
+        self.folder, self._lock = root, lock
         self.problems = self._log.problems
         self._limit, self._prefix = path_limit(), str(root.absolute())
         self._by_hash: dict[str, Key] = {}
         self._owners: dict[str, Key] = {}
         self._listings: dict[str, dict[str, str]] = {}
-        for line in self._log.live("model"):
-            self._index(("model", text_at(line, "id")), read_record(line))
+        for name, lines in self._log.each("model"):
+            for record in last_words("model", lines):
+                self._index(("model", name), record)
 
     def close(self) -> None:
         """Close the log and release the folder."""
@@ -52,17 +56,6 @@ class Library:
             self._lock.release()
 
     # --- Paths ---
-
-    def at(self, path: str) -> Path:
-        """Return the place of a relative path on this disk."""
-        return Path(self._spelled(path))
-
-    def _spelled(self, path: str) -> str:
-        return f"{self.root}{os.sep}{path.replace('/', os.sep)}"
-
-    def size(self, path: str) -> int | None:
-        """Return the size in bytes of the file at a relative path, or None if there is none."""
-        return size_of(self._spelled(path))
 
     def place(self, folder: Iterable[str], name: str) -> str:
         """Return the relative path of a name in a folder, cut where this machine's paths are short."""
@@ -75,8 +68,8 @@ class Library:
 
     # --- What the log says ---
 
-    def _index(self, key: Key, record: Record | None) -> None:
-        if record is None or key[0] != "model":
+    def _index(self, key: Key, record: Record) -> None:
+        if key[0] != "model":
             return
         if record.path:
             self._owners[name_key(record.path)] = key
@@ -87,19 +80,16 @@ class Library:
         line = self._log.get(*key)
         return read_record(line) if line is not None else None
 
-    def records(self) -> Iterator[tuple[Key, Record]]:
-        """Yield the models and pictures that the log knows, one at a time."""
-        for line in self._log.live("model", "image"):
-            if record := read_record(line):
-                yield (text_at(line, "type"), text_at(line, "id")), record
-
     def find(self, wanted: Wanted) -> Record | None:
         """Return what the log says of a thing, or of the same bytes under another name."""
-        record = self._record((wanted.kind, wanted.id))
-        if record is not None and record.status == "success":
-            return record
+        return self._find(wanted, self.places((wanted.kind, wanted.id)))
+
+    def _find(self, wanted: Wanted, records: Sequence[Record]) -> Record | None:
+        if good := self.best(wanted, records):
+            return good
         key = self._by_hash.get(wanted.sha256) if wanted.sha256 else None
-        return self._record(key) if key else record
+        other = self.places(key) if key else []
+        return self.best(wanted, other) or next(reversed(other or records), None)
 
     def queued(self, wanted: Wanted) -> Record | None:
         """Return the record of a thing that was handed to IDM and has not come yet, or None."""
@@ -114,7 +104,7 @@ class Library:
     def record(self, key: Key, record: Record, *, source: str, reason: str = "") -> None:
         """Append to the state log what became of a thing."""
         facts = {"at": utc_now(), "type": key[0], "id": key[1], **vars(record), "reason": reason, "source": source}
-        self._log.append({name: value for name, value in facts.items() if name != "until" or value})
+        self._log.append({name: value for name, value in facts.items() if name not in _SELDOM or value})
         self._index(key, record)
 
     def note(self, wanted: Wanted, result: Result) -> None:
@@ -124,11 +114,24 @@ class Library:
             if result.until:
                 record = Record("queued", result.path, result.size, result.sha256, result.until)
                 self.record(key, record, source=wanted.source)
-        elif result.reason:
-            self.record(key, Record("failed", wanted.path), source=wanted.source, reason=result.message)
-        elif result.outcome == "done" or result.sha256 or not self.succeeded(key):
-            record = Record("success", result.path, result.size, result.sha256 or wanted.sha256)
+            return
+        last = self.last_word(wanted)
+        if result.reason:
+            known = last or Record("failed", wanted.path)
+            self.record(key, replace(known, status="failed"), source=wanted.source, reason=result.message)
+        elif result.outcome == "done" or result.sha256 or last is None or last.status != "success":
+            sha256 = result.sha256 or wanted.sha256 or self.known_hash(key, result.size)
+            record = Record("success", result.path, result.size, sha256, prompt=self.prompt_beside(key, result.path))
             self.record(key, record, source=wanted.source)
+            if not record.prompt:
+                self.note_prompt(key, result.path)
+
+    def note_prompt(self, key: Key, path: str) -> None:
+        """Append to the state log that a picture has its `.txt` now, if it is there and the log does not know."""
+        place = place_key(key[0], path)
+        for record in self.places(key) if self.prompt_beside(key, path) else ():
+            if place_key(key[0], record.path) == place and record.status == "success" and not record.prompt:
+                self.record(key, replace(record, prompt="success"), source=record.source)
 
     # --- Who owns a name ---
 
@@ -138,13 +141,13 @@ class Library:
         A file that lies under a name with its id, of this or an earlier version of the program, keeps it.
         """
         key = (wanted.kind, wanted.id)
-        record = self._record(key)
-        recorded = record.path if record is not None else ""
-        if record is not None and self._is_spare(wanted, record):
-            self._owners[name_key(recorded)] = key
-            return replace(wanted, path=recorded)
+        records = self.places(key)
+        for record in reversed(records):
+            if self._is_spare(wanted, record):
+                self._owners[name_key(record.path)] = key
+                return replace(wanted, path=record.path)
         owner = self._owners.setdefault(name_key(wanted.path), key)
-        return wanted if owner == key and self._is_free(wanted, recorded) else self._claim_spare(wanted)
+        return wanted if owner == key and self._is_free(wanted, records) else self._claim_spare(wanted)
 
     def _is_spare(self, wanted: Wanted, record: Record) -> bool:
         """Return whether a file lies, or will be put by IDM, under the wanted name with its id in it."""
@@ -153,9 +156,10 @@ class Library:
         names = {name_key(path) for path in (wanted.older_spare_path, *islice(wanted.spare_paths(), 3))}
         return name_key(record.path) in names and (record.status == "queued" or self.size(record.path) is not None)
 
-    def _is_free(self, wanted: Wanted, recorded: str) -> bool:
+    def _is_free(self, wanted: Wanted, records: Iterable[Record]) -> bool:
         """Return whether no file lies at the wanted path but this one, by the log or by its size."""
-        there = None if name_key(recorded) == name_key(wanted.path) else self.size(wanted.path)
+        is_ours = any(name_key(record.path) == name_key(wanted.path) for record in records)
+        there = None if is_ours else self.size(wanted.path)
         return there is None or same_size(there, wanted)
 
     def _claim_spare(self, wanted: Wanted) -> Wanted:
@@ -169,9 +173,7 @@ class Library:
         """Return the thing at a path where no file lies that is somebody else's."""
         if wanted.kind != "model" or self.size(wanted.path) is None:
             return wanted
-        record = self._record((wanted.kind, wanted.id))
-        is_ours = record is not None and name_key(record.path) == name_key(wanted.path)
-        return wanted if is_ours else self._claim_spare(wanted)
+        return wanted if self.last_word(wanted) is not None else self._claim_spare(wanted)
 
     def is_claimed(self, path: str) -> bool:
         """Return whether a model file has this path."""
@@ -181,8 +183,13 @@ class Library:
 
     def facts(self, wanted: Wanted, twin: Path | None = None) -> Facts:
         """Look at the log and at the disk for a wanted thing; nothing is touched."""
-        record = self.find(wanted)
+        records = self.places((wanted.kind, wanted.id))
+        record, wrong = self._find(wanted, records), word_on(wanted, records)
         recorded = self.size(record.path) if record is not None and record.path else None
+        if wrong is not None and wrong.is_wrong:
+            good = record if record is not None and record.status == "success" and recorded == record.size else None
+            source = self.at(good.path) if good is not None else None
+            return Facts(path=wrong.path, size=self.size(wrong.path), source=source, twin=twin, wrong=wrong)
         if record is None or record.status != "success" or recorded != record.size:
             path = self._existing(wanted) if recorded is None else wanted.path
             found = twin if twin is not None and twin.is_file() else None

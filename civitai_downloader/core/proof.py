@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
+from contextlib import suppress
 from pathlib import Path
 
 import requests
 
 from ..util.errors import Failure
-from ..util.files import disk_errors
+from ..util.files import disk_errors, size_of
 from ..util.media import MEDIA_EXTENSIONS, is_safetensors, looks_like_page, sniff_media
 from ..util.transfer import Received
 from ..util.whole import has_index, is_whole
+from .answers import number_at
 from .choice import is_called_safetensors
 from .places import Wanted
 from .sidecars import STILL_PREVIEWS
@@ -85,6 +88,21 @@ def is_complete(path: Path) -> bool:
     extension, _ = sniff_file(path)
     with disk_errors(path):
         return not extension or (is_whole(path, extension) and has_index(path, extension))
+
+
+def check_json(path: Path, number: str) -> None:
+    """Raise Failure if a JSON file of ours is not there, can't be read, or is about something else."""
+    if size_of(path) is None:
+        raise Failure("missing", "It is not on disk any more; run again to have it written.")
+    with disk_errors(path):
+        data = path.read_bytes()
+    facts = None
+    with suppress(ValueError, RecursionError):
+        facts = json.loads(data)
+    if not isinstance(facts, dict):
+        raise Failure("broken", "It can't be read any more; run again to have it written.")
+    if str(number_at(facts, "id")) != number:
+        raise Failure("changed", f"It is not about {number}; run again to have it written.")
 
 
 def sniff_file(path: Path) -> tuple[str, str]:
