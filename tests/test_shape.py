@@ -10,12 +10,12 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "civitai_downloader"
 UTIL = (
-    "errors clock text names tensors files media logs pace http ranges progress connections transfer idm screen".split()
-)
+    "errors clock text names tensors files media whole logs pace http ranges progress connections transfer idm screen"
+).split()
 CORE = (
     "data settings targets parameters links lists answers choice places wordlists rejoin sentences prompts pages "
-    "sidecars cookies refusals paging site records weights proof library ledger arrivals moved owners fetch shelf "
-    "catalogue schedule deliveries pictures visits run plan failed outcome verification inputs words"
+    "sidecars cookies refusals paging site records weights proof state library ledger arrivals moved owners fetch "
+    "shelf catalogue schedule deliveries pictures visits run plan failed outcome verification inputs words"
 ).split()
 ROOMS = [*(f"util.{name}" for name in UTIL), *(f"core.{name}" for name in CORE), "core", "__main__"]
 

@@ -14,7 +14,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from civitai_downloader.core.answers import read_file
-from civitai_downloader.core.weights import Verdict, Weights, is_whole, judge, recognise
+from civitai_downloader.core.weights import Verdict, Weights, is_entire, judge, recognise
 from civitai_downloader.util.clock import Clock
 from civitai_downloader.util.files import hashes_of
 from civitai_downloader.util.media import is_safetensors
@@ -102,18 +102,18 @@ def zipped() -> bytes:
         ("a.gguf", b"\0" * 904, 904, False),
     ],
 )
-def test_what_is_whole(tmp_path: Path, name: str, data: bytes, size: int, whole: bool) -> None:
+def test_what_is_entire(tmp_path: Path, name: str, data: bytes, size: int, whole: bool) -> None:
     path = tmp_path / name
     path.write_bytes(data)
-    assert is_whole(path, name, size) is whole
+    assert is_entire(path, name, size) is whole
 
 
 def test_a_zip_is_whole_with_its_directory_whatever_its_size(tmp_path: Path) -> None:
     data, path = zipped(), tmp_path / "a.ckpt"
     path.write_bytes(data)
-    assert is_whole(path, path.name, 2 * len(data))
+    assert is_entire(path, path.name, 2 * len(data))
     path.write_bytes(data[:-30])
-    assert not is_whole(path, path.name, 2 * len(data))
+    assert not is_entire(path, path.name, 2 * len(data))
 
 
 # --- AutoV3 --------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from ..util.names import file_name
 from .choice import is_called_safetensors
 from .library import Library
 from .places import Wanted
-from .proof import has_right_form
+from .proof import check_json, has_right_form
 from .records import Key, Record
 
 
@@ -33,16 +33,41 @@ def place_of_wrong(library: Library, wanted: Wanted) -> str:
     return library.place(("corrupted",), name)
 
 
-def set_aside(library: Library, place: str, model: str) -> str:
-    """Move a damaged file to a free name in `corrupted/`, which is returned. Raises Failure."""
-    source = library.at(place)
-    for number in count(1):
-        tail = f" [{model.replace('/', '-')}] damaged" + (f" {number}" if number > 1 else "")
-        aside = library.place(("corrupted",), file_name(place, "file", tail))
-        if not os.path.lexists(library.at(aside)):
-            break
-    move_unless_taken(source, library.at(aside))
-    return aside
+def put_wrong_aside(library: Library, wanted: Wanted) -> None:
+    """Move a file that was found wrong to `corrupted/`, now that another takes its place. Raises Failure."""
+    wrong = library.wrong(wanted)
+    if wrong is None or library.size(wrong.path) is None:
+        return
+    path = library.at(wrong.path)
+    if wanted.kind == "image":
+        _drop_links(path)
+    put_aside(library, wrong.path, f" [{wanted.id.replace('/', '-')}] damaged")
+
+
+def _drop_links(picture: Path) -> None:
+    """Remove the previews that are the same file as a wrong picture; sidecars are written anew behind it."""
+    with disk_errors(picture):
+        for preview in picture.parent.parent.glob("*.preview.*") if picture.stat().st_nlink > 1 else ():
+            if preview.samefile(picture):
+                preview.unlink()
+
+
+def put_broken_aside(library: Library, key: Key, place: str, path: str) -> None:
+    """Move a JSON file to `corrupted/` if --verify found it wrong and it still is. `place` is that in the log."""
+    if library.is_failed(key, place) and library.size(path) is not None:
+        try:
+            check_json(library.at(path), key[1].rpartition("/")[2])
+        except Failure:
+            put_aside(library, path)
+
+
+def put_aside(library: Library, path: str, tail: str = "") -> str:
+    """Move a file to `corrupted/`, under a name with this tail that no file there has. Raises Failure."""
+    name = path.rpartition("/")[2]
+    names = (file_name(name, "file", tail + (f"-{number}" if number else "")) for number in count())
+    target = next(place for place in (place_aside(library, each) for each in names) if not os.path.lexists(place))
+    move_unless_taken(library.at(path), target)
+    return f"corrupted/{target.name}"
 
 
 def receive_queued(library: Library, key: Key, record: Record, clock: Clock, told: str = "") -> Record | None:
@@ -61,7 +86,7 @@ def receive_queued(library: Library, key: Key, record: Record, clock: Clock, tol
         return None
     with disk_errors(path):
         weights = is_called_safetensors(target.name, told)
-        digest, autov3 = hashes_of(path, clock, weights=weights) if key[0] == "model" else ("", "")
+        digest, autov3 = hashes_of(path, clock, weights=weights)
         if path != target:
             replace_file(path, target)
     right = digest == record.sha256 if record.sha256 else has_right_form(target, told)
@@ -71,7 +96,8 @@ def receive_queued(library: Library, key: Key, record: Record, clock: Clock, tol
             replace_file(target, aside)
         reason = "size" if state == "wrong" else "hash" if record.sha256 else "broken"
         raise Failure(reason, f"What IDM delivered is wrong ({size} of {record.size} bytes); it lies in corrupted/.")
-    return Record("success", record.path, size, digest, autov3=autov3)
+    prompt = library.prompt_beside(key, record.path)
+    return Record("success", record.path, size, digest, autov3=autov3, prompt=prompt)
 
 
 def arrival(size: int, expected: int, quiet: float) -> Literal["arriving", "arrived", "wrong"]:

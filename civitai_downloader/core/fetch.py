@@ -13,24 +13,24 @@ from typing import Literal
 
 from ..util.clock import DAY, Clock, utc_text
 from ..util.errors import Failure
-from ..util.files import disk_errors, free_space, link_or_copy, size_of
+from ..util.files import disk_errors, free_space, link_or_copy, sha256_of, size_of
 from ..util.http import Call, read_at_most
 from ..util.idm import Idm, expiry_of
 from ..util.media import looks_like_page, sniff_media
-from ..util.names import plain_path
+from ..util.names import name_key, plain_path
 from ..util.pace import Gate, HostDown, Pace, Patience
 from ..util.progress import Progress
 from ..util.ranges import parse_content_range
 from ..util.text import human_size
 from ..util.transfer import Body, Received, Source, Traffic, Transfer, discard_part
 from .answers import unix_time
-from .arrivals import place_aside, place_of_wrong, receive_queued
+from .arrivals import place_aside, place_of_wrong, put_wrong_aside, receive_queued
 from .choice import is_called_safetensors
 from .library import Library
 from .moved import MovedFiles, follow
 from .owners import Somebodys, adopt, prove, refuse, take_refused
 from .places import Wanted
-from .proof import Still, has_right_form, is_an_answer, no_page, verify
+from .proof import Still, has_right_form, is_an_answer, is_complete, no_page, verify
 from .records import Facts, Outcome, Record, Result
 from .settings import Settings
 from .site import Site
@@ -90,7 +90,7 @@ class Fetcher:
             return good_result(wanted, "skipped", facts.path, facts.size)
         if action == "prove":
             return self._prove(wanted, library)
-        if action == "adopt" and (adopted := self._adopt(wanted, library, facts.path)):
+        if action == "adopt" and (adopted := self._adopt(wanted, library, facts)):
             return adopted
         if facts.is_gone and not force and (found := self._find_moved(wanted, library)):
             return found
@@ -111,33 +111,47 @@ class Fetcher:
         seen = prove(wanted, library.at(wanted.path), self._clock)
         return replace(result, sha256=seen.sha256, autov3=seen.autov3, verified=seen.sha256 == wanted.sha256)
 
-    def _adopt(self, wanted: Wanted, library: Library, place: str) -> Result | None:
+    def _adopt(self, wanted: Wanted, library: Library, facts: Facts) -> Result | None:
         """Take a file that lies there already for the one wanted if its bytes prove it; return None if they don't."""
-        path = library.at(place)
-        if wanted.kind == "image":
-            seen = Weights() if has_right_form(path, wanted.format) else None
-        else:
+        if wanted.kind == "model":
             try:
                 seen = adopt(wanted, library, self._clock, check=self._settings.check_hashes)
             except Somebodys:
                 if found := self._find_moved(wanted, library):
                     return found
                 raise
+        else:
+            seen = self._adopt_picture(wanted, library.at(facts.path), facts)
         if seen is None:
             return None
         discard_part(library.at(wanted.path + ".part"))
-        return good_result(wanted, "skipped", place, library.size(place), seen)
+        return good_result(wanted, "skipped", facts.path, library.size(facts.path), seen)
+
+    def _adopt_picture(self, wanted: Wanted, path: Path, facts: Facts) -> Weights | None:
+        """Return the SHA256 of a picture if it is whole and, where the log knows it, what it was; else None."""
+        with disk_errors(path):
+            digest = sha256_of(path, self._clock)
+        expected = facts.wrong.sha256 if facts.wrong is not None else ""
+        fits = facts.wrong is None or facts.wrong.size in (0, facts.size)
+        is_it = digest == expected if expected else fits and has_right_form(path, wanted.format)
+        return Weights(sha256=digest) if is_it else None
 
     def _find_moved(self, wanted: Wanted, library: Library) -> Result | None:
         """Look for a file that is not where the log says; link to it if it lies at another place of ours."""
         key, own = (wanted.kind, wanted.id), library.own(wanted)
-        found = self._moved.find(library, key, own, wanted.path) if own is not None else None
-        if own is None or found is None or not found.record.fits(wanted.sha256):
+        if own is None:
+            return None
+        home = own.home or own.path
+        found = self._moved.find(library, key, own, home)
+        if found is None or not found.record.fits(wanted.sha256):
             return None
         if found.is_copy:
             is_free = library.size(wanted.path) is None
             return self._link(wanted, library, library.at(found.record.path), found.record) if is_free else None
-        follow(library, key, found.record, own.path, wanted.source)
+        follow(library, key, found.record, own, wanted.source)
+        library.record(key, found.record, source=wanted.source)
+        if name_key(home) != name_key(wanted.path):
+            return self._link(wanted, library, library.at(found.record.path), found.record)
         return good_result(wanted, "skipped", found.record.path, found.record.size)
 
     def _take_refused(self, wanted: Wanted, library: Library) -> Result | None:
@@ -154,6 +168,7 @@ class Fetcher:
         """Put the same bytes at a second place without fetching them again; `record` says what they are."""
         place = wanted.path + (source.suffix if wanted.kind == "image" else "")
         target = library.at(place)
+        put_wrong_aside(library, wanted)
         if not (target.exists() and target.samefile(source)):
             link_or_copy(source, target)
         told = Weights(sha256=wanted.sha256 if self._settings.check_hashes else "", autov3=wanted.autov3)
@@ -209,8 +224,9 @@ class Fetcher:
             size=wanted.size or None,
             limit=self.MOST_OF_STILL if wanted.media == "still" else wanted.size + 1024 if wanted.size else 16 << 30,
             trusted=bool(wanted.sha256) and self._settings.check_hashes,
-            hashing=wanted.kind == "model" and self._settings.check_hashes,
+            hashing=self._settings.check_hashes,
             weights=not (wanted.autov3 and wanted.sha256) and is_called_safetensors(wanted.path, wanted.format),
+            is_complete=is_complete if wanted.kind == "image" else Path.is_file,
         )
         source = Source(
             open=lambda headers: no_page(self._site.open(url, headers, patience), wanted),
@@ -223,6 +239,7 @@ class Fetcher:
             with self._gate:
                 received, extension = self._receive_right(transfer, wanted, library)
             wanted = library.avoid_strangers(wanted)  # somebody may have come in the meantime
+            put_wrong_aside(library, wanted)
             transfer.move_to(library.at(wanted.path + extension))
         finally:
             self._progress.end(meter)

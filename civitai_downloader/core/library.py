@@ -5,9 +5,8 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -15,20 +14,23 @@ from typing import Any
 from ..util.clock import Clock, utc_now
 from ..util.errors import Failure, UsageError
 from ..util.files import disk_errors, move_unless_taken, planted_link, size_of, write_file, write_json
-from ..util.logs import FolderLock, KeyedLog
+from ..util.logs import FolderLock
 from ..util.media import MEDIA_EXTENSIONS, is_safetensors
 from ..util.names import fit_path, long_path, name_key, path_limit, real_path, split_name
 from .answers import text_at
 from .pages import read_prompt, refilter
 from .places import Wanted, same_size
 from .prompts import Filters
-from .records import OPTIONAL, Facts, Key, Record, Result, after_failure, read_record, record_of
+from .records import OPTIONAL, Facts, Key, Record, Result, after_failure, last_words, place_key, read_record, record_of
 from .sidecars import Renewed, renew
+from .state import StateLog, word_on
 
 log = logging.getLogger(__name__)
 
+_SELDOM = frozenset(("until", "prompt"))  # what a line of the state log has only where there is something to say
 
-class Library:
+
+class Library(StateLog):
     """One output folder: its state log, who owns which name, and what is already there."""
 
     def __init__(self, root: Path, lock: FolderLock | None = None) -> None:
@@ -36,15 +38,16 @@ class Library:
 
         `problems` are sentences about lines of the log that can't be read.
         """
-        self.folder, self.root, self._lock = root, long_path(root), lock
-        self._log = KeyedLog(self.root / "download_state.jsonl", alone=lock is not None)
+        super().__init__(root, alone=lock is not None)
+        self.folder, self._lock = root, lock
         self.problems = self._log.problems
         self._limit, self._prefix = path_limit(), str(root.absolute())
         self._by_hash: dict[str, Key] = {}
         self._owners: dict[str, Key] = {}
         self._listings: dict[str, dict[str, str]] = {}
-        for line in self._log.live("model"):
-            self._index(("model", text_at(line, "id")), read_record(line))
+        for name, lines in self._log.each("model"):
+            for record in last_words("model", lines):
+                self._index(("model", name), record)
 
     def close(self) -> None:
         """Close the log and release the folder."""
@@ -53,17 +56,6 @@ class Library:
             self._lock.release()
 
     # --- Paths ---
-
-    def at(self, path: str) -> Path:
-        """Return the place of a relative path on this disk."""
-        return Path(self._spelled(path))
-
-    def _spelled(self, path: str) -> str:
-        return f"{self.root}{os.sep}{path.replace('/', os.sep)}"
-
-    def size(self, path: str) -> int | None:
-        """Return the size in bytes of the file at a relative path, or None if there is none."""
-        return size_of(self._spelled(path))
 
     def place(self, folder: Iterable[str], name: str) -> str:
         """Return the relative path of a name in a folder, cut where this machine's paths are short."""
@@ -76,8 +68,8 @@ class Library:
 
     # --- What the log says ---
 
-    def _index(self, key: Key, record: Record | None) -> None:
-        if record is None or key[0] != "model":
+    def _index(self, key: Key, record: Record) -> None:
+        if key[0] != "model":
             return
         if record.path:
             self._owners[name_key(record.path)] = key
@@ -89,23 +81,20 @@ class Library:
         line = self._log.get(*key)
         return read_record(line) if line is not None else None
 
-    def records(self) -> Iterator[tuple[Key, Record]]:
-        """Yield the models and pictures that the log knows, one at a time."""
-        for line in self._log.live("model", "image"):
-            if record := read_record(line):
-                yield (text_at(line, "type"), text_at(line, "id")), record
-
     def find(self, wanted: Wanted) -> Record | None:
         """Return what the log says of a thing, or of the same bytes under another name."""
-        record = self._record((wanted.kind, wanted.id))
-        if record is not None and record.status == "success" and record.fits(wanted.sha256):
-            return record
-        key = self._by_hash.get(wanted.sha256) if wanted.sha256 else None
-        return self._record(key) if key else record
+        return self._find(wanted, self.places((wanted.kind, wanted.id)))
 
-    def own(self, wanted: Wanted) -> Record | None:
-        """Return the last line about a thing itself, whatever has become of it."""
-        return self._record((wanted.kind, wanted.id))
+    def _find(self, wanted: Wanted, records: Sequence[Record]) -> Record | None:
+        mine = word_on(wanted, records)
+        is_good = mine is not None and mine.status == "success" and mine.fits(wanted.sha256)
+        if mine is not None and is_good and self.size(mine.path) == mine.size:
+            return mine
+        if good := self.best(wanted, [record for record in records if record.fits(wanted.sha256)]):
+            return good
+        key = self._by_hash.get(wanted.sha256) if wanted.sha256 else None
+        other = self.places(key) if key else []
+        return self.best(wanted, other) or next(reversed(other or records), None)
 
     def queued(self, wanted: Wanted) -> Record | None:
         """Return the record of a thing that was handed to IDM and has not come yet, or None."""
@@ -130,40 +119,32 @@ class Library:
             if result.until:
                 record = Record("queued", result.path, result.size, result.sha256, result.until)
                 self.record(key, record, source=wanted.source)
-        elif result.reason:
-            before = self.own(wanted)
-            if failed := after_failure(wanted, before, self.size(before.path) if before is not None else None):
+            return
+        last = self.last_word(replace(wanted, path=result.path or wanted.path))
+        if result.reason:
+            if failed := after_failure(wanted, last, self.size(last.path) if last is not None else None):
                 self.record(key, failed, source=wanted.source, reason=result.message)
-        elif result.outcome == "done" or result.sha256 or not self.succeeded(key):
-            self.record(key, record_of(wanted, result, self.own(wanted)), source=wanted.source)
+        elif result.outcome == "done" or result.sha256 or last is None or last.status != "success":
+            if result.outcome == "skipped" and not result.sha256:
+                result = replace(result, sha256=self.known_hash(key, result.size))
+            record = record_of(wanted, result, last or self.own(wanted))
+            record = replace(record, prompt=self.prompt_beside(key, result.path))
+            self.record(key, record, source=wanted.source)
+            if not record.prompt:
+                self.note_prompt(key, result.path)
 
-    def own_at(self, wanted: Wanted) -> Record | None:
-        """Return what the log said last of a thing at the wanted path, where it was whole; None if it never was there.
-
-        With two layouts in one folder a thing has two places, of which the last line names one.
-        """
-        record = self.own(wanted)
-        if record is None or (record.size and name_key(record.path) == name_key(wanted.path)):
-            return record
-        return self.past_places.get(name_key(wanted.path), {}).get(wanted.id)
-
-    @cached_property
-    def past_places(self) -> dict[str, dict[str, Record]]:
-        """What lay at which path (by `name_key`) before this was asked for the first time: the record of each id."""
-        found: dict[str, dict[str, Record]] = {}
-        for line in self._log.every("model"):
-            record = read_record(line)
-            if record is not None and record.status != "queued":
-                here = found.setdefault(name_key(record.path), {})
-                here.pop(text_at(line, "id"), None)
-                here |= {text_at(line, "id"): record} if record.size else {}
-        return found
+    def note_prompt(self, key: Key, path: str) -> None:
+        """Append to the state log that a picture has its `.txt` now, if it is there and the log does not know."""
+        place = place_key(key[0], path)
+        for record in self.places(key) if self.prompt_beside(key, path) else ():
+            if place_key(key[0], record.path) == place and record.status == "success" and not record.prompt:
+                self.record(key, replace(record, prompt="success"), source=record.source)
 
     def is_held(self, path: str, key: Key) -> bool:
         """Return whether the log says that a model other than this one lies at a path now."""
         holder = self._owners.get(name_key(path), key)
-        record = self._record(holder) if holder != key else None
-        return record is not None and record.status != "failed" and name_key(record.path) == name_key(path)
+        places = self.places(holder) if holder != key else []
+        return any(each.status != "failed" and name_key(each.path) == name_key(path) for each in places)
 
     # --- Who owns a name ---
 
@@ -174,19 +155,21 @@ class Library:
         that somebody has moved.
         """
         key = (wanted.kind, wanted.id)
-        record = self._record(key)
-        recorded = record.path if record is not None else ""
-        if record is not None and self._is_elsewhere(wanted, record):
-            self._owners[name_key(recorded)] = key
-            return replace(wanted, path=recorded)
+        records = self.places(key)
+        for record in reversed(records):
+            if self._is_elsewhere(wanted, record):
+                self._owners[name_key(record.path)] = key
+                return replace(wanted, path=record.path)
         owner = self._owners.setdefault(name_key(wanted.path), key)
-        return wanted if owner == key and self._is_free(wanted, recorded) else self._claim_spare(wanted)
+        return wanted if owner == key and self._is_free(wanted, records) else self._claim_spare(wanted)
 
     def where(self, wanted: Wanted) -> Wanted:
         """Return the thing at the path where a worker has put or found it in the meantime."""
-        record = self.own(wanted)
-        elsewhere = record is not None and record.status == "success" and self._is_elsewhere(wanted, record)
-        return replace(wanted, path=record.path) if record is not None and elsewhere else wanted
+        records = [record for record in self.places((wanted.kind, wanted.id)) if record.status == "success"]
+        if word_on(wanted, records) is not None:
+            return wanted
+        found = (record.path for record in reversed(records) if self._is_elsewhere(wanted, record))
+        return replace(wanted, path=next(found, wanted.path))
 
     def _is_elsewhere(self, wanted: Wanted, record: Record) -> bool:
         """Return whether a file lies where somebody has moved it from here, or under the wanted name with its id in it.
@@ -200,12 +183,13 @@ class Library:
         is_ours = is_moved or name_key(record.path) in names
         return is_ours and (record.status == "queued" or self.size(record.path) is not None)
 
-    def _is_free(self, wanted: Wanted, recorded: str) -> bool:
+    def _is_free(self, wanted: Wanted, records: Iterable[Record]) -> bool:
         """Return whether no file lies at the wanted path but this one, by the log or by its size.
 
         One with a sound header may be this one, edited by an app: it will be looked at.
         """
-        there = None if name_key(recorded) == name_key(wanted.path) else self.size(wanted.path)
+        is_ours = any(name_key(record.path) == name_key(wanted.path) for record in records)
+        there = None if is_ours else self.size(wanted.path)
         if there is None or same_size(there, wanted):
             return True
         return bool(wanted.autov3) and is_safetensors(self.at(wanted.path))
@@ -241,8 +225,16 @@ class Library:
 
     def facts(self, wanted: Wanted, twin: Path | None = None) -> Facts:
         """Look at the log and at the disk for a wanted thing; nothing is touched."""
-        record = self.find(wanted)
+        records = self.places((wanted.kind, wanted.id))
+        record, wrong = self._find(wanted, records), word_on(wanted, records)
         recorded = self.size(record.path) if record is not None and record.path else None
+        if wrong is not None and wrong.is_wrong:
+            good = record if record is not None and record.status == "success" and recorded == record.size else None
+            source, size = self.at(good.path) if good is not None else None, self.size(wrong.path)
+            is_gone = size is None and wanted.kind == "model" and wrong.size > 0
+            return Facts(
+                path=wrong.path, size=size, source=source, twin=twin, wrong=wrong, record=good, is_gone=is_gone
+            )
         is_whole = record is not None and record.status == "success" and recorded == record.size
         if record is None or not is_whole or not record.fits(wanted.sha256):
             path = self._existing(wanted) if recorded is None else wanted.path

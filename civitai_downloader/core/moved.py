@@ -54,8 +54,8 @@ class MovedFiles:
         with self._lock:
             sized = self._sizes(library).get(record.size, [])
             free = [path for path in sized if not library.is_held(path, key)]
-            past = {path for path in free if key[1] in library.past_places.get(name_key(path), {})}
-            past = {path for path in past if name_key(path) != name_key(home)}
+            ours = {name_key(each.path) for each in library.places(key) if each.size} - {name_key(home)}
+            past = {path for path in free if name_key(path) in ours}
             for path in sorted(free, key=lambda each: _rank(each, record.path, is_past=each in past)):
                 verdict, seen = self._recognise(library, path, record)
                 if verdict in ("same", "edited"):
@@ -81,15 +81,17 @@ class MovedFiles:
         return "foreign", Weights()
 
 
-def follow(library: Library, key: Key, found: Record, old: str, source: str) -> None:
-    """Put on record where a file lies now, and let its sidecars and preview go along. Raises Failure."""
-    library.record(key, Record("failed", old), source=source, reason=f"It was moved to {found.path}.")
-    library.record(key, found, source=source)
-    before, after = split_name(old)[0], split_name(found.path)[0]
+def follow(library: Library, key: Key, found: Record, old: Record, source: str) -> None:
+    """Put on record that a file has left its old place, and let its sidecars and preview go along. Raises Failure.
+
+    The caller puts on record where it lies now.
+    """
+    library.record(key, Record("failed", old.path), source=source, reason=f"It was moved to {found.path}.")
+    before, after = split_name(old.path)[0], split_name(found.path)[0]
     carried = [library.move_sidecar(before + each, after + each, key[1]) for each in SIDECAR_ENDINGS]
     for ending in PREVIEW_ENDINGS if any(carried) else ():
         move_unless_taken(library.at(before + ending), library.at(after + ending))
-    log.info("%s was moved to %s, and is kept there.", old, found.path)
+    log.info("%s was moved to %s, and is kept there.", old.path, found.path)
 
 
 def model_files(root: Path) -> Iterator[tuple[str, int]]:

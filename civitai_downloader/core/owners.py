@@ -9,7 +9,7 @@ from pathlib import Path
 from ..util.clock import Clock
 from ..util.errors import Failure
 from ..util.files import move_unless_taken, size_of
-from .arrivals import place_of_wrong, set_aside
+from .arrivals import place_of_wrong
 from .library import Library
 from .moved import MovedFiles, follow
 from .places import Wanted, same_size
@@ -30,8 +30,8 @@ class Somebodys(Failure):
 def adopt(wanted: Wanted, library: Library, clock: Clock, *, check: bool) -> Weights | None:
     """Return what is known of the file at the wanted place if it is the one wanted; None if it is to be fetched.
 
-    A damaged one is set aside before, and an older one of the site's is left where it is. With `check` the published
-    hashes count. Raises Failure for somebody's file in a place of ours, and Stopped.
+    A damaged one goes on record as wrong, so that it is set aside when another takes its place; an older one of the
+    site's is left where it is. With `check` the published hashes count. Raises Failure for somebody's file in a place of ours, and Stopped.
     """
     path, own = library.at(wanted.path), library.own_at(wanted)
     expected = _expected(wanted, own, size_of(path) or 0, check=check)
@@ -46,8 +46,10 @@ def adopt(wanted: Wanted, library: Library, clock: Clock, *, check: bool) -> Wei
     if verdict == "foreign":
         raise Somebodys
     if verdict == "damaged":
-        aside = set_aside(library, wanted.path, wanted.id)
-        log.warning("%s is damaged on disk: it lies in %s now, and is fetched again.", wanted.path, aside)
+        log.warning("%s is damaged on disk: it goes to corrupted/ when it is here again.", wanted.path)
+        if own.status != "failed":
+            wrong, key = replace(own, status="failed"), (wanted.kind, wanted.id)
+            library.record(key, wrong, source=wanted.source, reason="It is damaged on disk.")
     return None
 
 
@@ -95,8 +97,8 @@ def prove(wanted: Wanted, path: Path, clock: Clock) -> Weights:
     return seen
 
 
-def recheck(library: Library, key: Key, record: Record, moved: MovedFiles, clock: Clock) -> Record | None:
-    """Return the new record of a model file that an app has edited or that was moved, None if it is what it was.
+def recheck(library: Library, key: Key, record: Record, moved: MovedFiles, clock: Clock) -> Record:
+    """Return the new record of a model file that an app has edited or that was moved.
 
     Raises Failure for what is missing, damaged or somebody else's, and Stopped.
     """
@@ -106,7 +108,7 @@ def recheck(library: Library, key: Key, record: Record, moved: MovedFiles, clock
     if verdict == "foreign":
         found = moved.find(library, key, record, record.home or record.path)
         if found is not None and not found.is_copy:
-            follow(library, key, found.record, record.path, "--verify")
+            follow(library, key, found.record, record, "--verify")
             return found.record
         if is_gone:
             raise Failure("missing", "It is not on disk any more; run again to fetch it.")
@@ -114,5 +116,5 @@ def recheck(library: Library, key: Key, record: Record, moved: MovedFiles, clock
     if verdict == "damaged":
         raise Failure("changed", "Its bytes have changed since they were verified; run again to fetch it.")
     published = record.published or (record.sha256 if record.sha256 != seen.sha256 else "")
-    after = replace(record, size=seen.size, sha256=seen.sha256, autov3=seen.autov3, published=published)
-    return None if after == record else after
+    record = replace(record, status="success", size=seen.size, sha256=seen.sha256)
+    return replace(record, autov3=seen.autov3, published=published)

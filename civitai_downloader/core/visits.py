@@ -15,6 +15,7 @@ from ..util.files import write_file, write_json
 from ..util.names import folder_name
 from ..util.text import printable, scrub, scrub_json, utf8
 from .answers import File, Model, is_by, number_at, objects_at, text_at
+from .arrivals import put_broken_aside
 from .catalogue import Catalogue, unless_archived, unless_refused
 from .choice import LORA_TYPES, choose_versions
 from .data import read_data
@@ -23,7 +24,7 @@ from .ledger import Batch, Countdown, Origin, Steps, Task
 from .library import Libraries
 from .pages import description_page, model_text, post_facts
 from .pictures import Pictures
-from .places import Wanted, page_folder
+from .places import Folder, Wanted, page_folder
 from .records import Record
 from .settings import Settings
 from .shelf import Album, Shelf
@@ -72,6 +73,10 @@ class Visits:
             self._visit_model(batch)
         return None
 
+    def _put_broken_aside(self, batch: Batch, page: str, folder: Folder, name: str) -> None:
+        """Put a page that --verify found wrong aside, now that it is written anew."""
+        put_broken_aside(batch.library, ("page", page), "/".join(folder), batch.library.place(folder, name))
+
     # --- Listings ---
 
     def _visit_listing(self, batch: Batch) -> Steps:
@@ -107,6 +112,7 @@ class Visits:
         if not listed and not any(each is not batch for each in of_this_line):
             batch.note = "the site shows nothing in it; a token or --cookies may help"
         page = {**facts, "items": listed}
+        self._put_broken_aside(batch, f"collection/{collection_id}", folder, "collection.json")
         write_json(library.at(library.place(folder, "collection.json")), scrub_json(page))
         batch.page = f"collection/{collection_id}", "/".join(folder)
 
@@ -119,6 +125,7 @@ class Visits:
         items, post = self._catalogue.pictures_of_post(post_id, settings)
         page = self._site.page_url(f"/posts/{post_id}")
         facts = post_facts(post, post_id, page, [number_at(each, "id") for each in items])
+        self._put_broken_aside(batch, f"post/{post_id}", folder, "post.json")
         write_json(library.at(library.place(folder, "post.json")), scrub_json(facts))
         self._bring_resources(batch, {number_at(post, "modelVersionId")} - {0})
         batch.page = f"post/{post_id}", "/".join(folder)
@@ -197,6 +204,7 @@ class Visits:
         library, folder = batch.library, page_folder(batch.entry.settings.layout, model)
         library.check_links(library.place(folder, "model.json"))
         url = self._site.page_url(f"/models/{model.id}", model.level)
+        self._put_broken_aside(batch, f"model/{model.id}", folder, "model.json")
         write_json(library.at(library.place(folder, "model.json")), scrub_json(model.raw))
         write_file(library.at(library.place(folder, "model.txt")), utf8(scrub(model_text(model, url))))
         page = description_page(model, url, read_data("description.html"))
@@ -265,7 +273,7 @@ class Visits:
             yield from self._pictures.bring_album(batch, album, note)
         album = shelf.album()
         for image in shelf.previews():
-            if image.id not in listed and library.size(album.prompt_path(image.id, library)) is None:
+            if image.id not in listed and library.lacks_prompt(image.id, album.prompt_path(image.id, library)):
                 self._pictures.write_prompt(batch, album, image)
         self._submit_posts(batch, shelf, [listed[image.id] for image in shelf.previews() if image.id in listed])
 

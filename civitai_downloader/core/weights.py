@@ -49,7 +49,7 @@ def recognise(path: Path, known: Weights, clock: Clock, told: str = "") -> tuple
     AutoV3 is known it is computed on the way. `told` is what the site says of the file's form.
     """
     told = "SafeTensor" if known.autov3 else told
-    whole = is_whole(path, path.name, known.size, told)
+    whole = is_entire(path, path.name, known.size, told)
     has_header = whole and is_called_safetensors(path.name, told)
     with disk_errors(path):
         sha256, autov3 = hashes_of(path, clock, weights=has_header and not known.autov3)
@@ -61,7 +61,7 @@ def recognise(path: Path, known: Weights, clock: Clock, told: str = "") -> tuple
     return judge(seen, known, whole=whole), seen
 
 
-def is_whole(path: Path, name: str, size: int = 0, told: str = "") -> bool:
+def is_entire(path: Path, name: str, size: int = 0, told: str = "") -> bool:
     """Return whether a model file of this name is complete in itself; the one that belongs there has `size` bytes.
 
     A safetensors tells by its header, a zip (as most of .ckpt and .pt are) by the directory at its end. Nothing tells

@@ -9,12 +9,14 @@ import os
 from collections.abc import Iterable, Sequence
 from functools import cache
 
+from ..util.clock import Clock
 from ..util.screen import Screen
 from ..util.text import human_size
 from .data import read_data
 from .lists import Unused
 from .records import Result
 from .run import Run
+from .verification import Verification
 
 log = logging.getLogger(__name__)
 
@@ -104,6 +106,21 @@ class ProgressDisplay:
             self._sampled, self._sample = now, received
 
 
+class CheckDisplay:
+    """Shows how far --verify is, on a terminal."""
+
+    def __init__(self, words: Words, screen: Screen, clock: Clock) -> None:
+        self._words, self._screen, self._clock = words, screen, clock
+        self._next = 0.0
+
+    def watch(self, check: Verification) -> None:
+        """Show how far the check is, ten times a second at most."""
+        if self._clock.now() >= self._next:
+            self._next = self._clock.now() + 0.1
+            count, size = sum(check.counts.values()), human_size(check.progress.received)
+            self._screen.draw(self._words("verify.progress", count=count, size=size), check.progress.active())
+
+
 def say_failures(words: Words, failures: Iterable[Result]) -> None:
     """Name every failure, grouped by what the user can do about it."""
     groups: dict[str, list[Result]] = {}
@@ -117,6 +134,11 @@ def say_failures(words: Words, failures: Iterable[Result]) -> None:
             facts = {"event": "failure", "reason": reason, "name": each.name, "path": each.path}
             line = f"  {each.name}" if reason in TOLD_BY_HEADING else f"  {each.name}: {each.message}"
             log.warning("%s", line, extra={"facts": facts})
+
+
+def say_gone(words: Words, paths: Sequence[str]) -> None:
+    """Name what --verify did not find and the next run makes again."""
+    _say_list(words, "verify.gone", paths)
 
 
 def _say_list(words: Words, heading: str, rows: Sequence[str]) -> None:

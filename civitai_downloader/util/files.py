@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import math
 import os
 import shutil
 import stat
@@ -82,7 +83,25 @@ def write_whole(file: IO[bytes], data: bytes) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
-on_one_line = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+_on_one_line = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+_indented = json.JSONEncoder(ensure_ascii=False, allow_nan=False, indent=2).encode
+
+
+def on_one_line(value: Any) -> str:
+    """Return a value as JSON on one line. Numbers that JSON does not have become null."""
+    try:
+        return _on_one_line(value)
+    except ValueError:
+        return _on_one_line(_finite(value))
+
+
+def _finite(value: Any) -> Any:
+    """Return a JSON value with null in place of NaN and the infinities, which Python reads and no JSON may have."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _finite(each) for key, each in value.items()}
+    return [_finite(each) for each in value] if isinstance(value, list | tuple) else value
 
 
 def write_json(path: Path, value: Any) -> bool:
@@ -91,8 +110,12 @@ def write_json(path: Path, value: Any) -> bool:
 
 
 def indented(value: Any) -> bytes:
-    """Return a value as indented UTF-8 JSON. A lone surrogate becomes a question mark."""
-    return utf8(json.dumps(value, ensure_ascii=False, indent=2) + "\n")
+    """Return a value as indented UTF-8 JSON. A lone surrogate becomes a question mark, NaN becomes null."""
+    try:
+        text = _indented(value)
+    except ValueError:
+        text = _indented(_finite(value))
+    return utf8(text + "\n")
 
 
 def replace_file(source: Path, target: Path) -> None:

@@ -8,7 +8,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
@@ -33,11 +33,13 @@ def json_line(line: bytes) -> dict[str, Any] | None:
 class KeyedLog:
     """A file of records, JSON objects one a line, of which the last one with the same `type` and `id` counts.
 
+    A thing may lie at several places: of each `path` the last record is kept as well, see `places`.
+
     It survives being cut anywhere. When `append` returns, the system has the line, so a killed process loses none. It
     is on the disk at most `SYNC` seconds and one further line later, or after `close`: syncing every line would take
     milliseconds each, and what a power cut takes is found again by the files themselves.
 
-    Only the offset of each such record is held in memory; the record itself is read from the file when it is asked for.
+    Only the offsets of records are held in memory; the record itself is read from the file when it is asked for.
     When more than half of the lines are superseded, the first `append` of the only writer (`alone`) copies the others
     into a new file, which replaces the old one once it is complete on the disk.
     """
@@ -70,6 +72,21 @@ class KeyedLog:
             record = None if offset is None else json_line(self._line(offset))
         return record if record and (record.get("type"), record.get("id")) == (kind, name) else None
 
+    def places(self, kind: str, name: str) -> list[dict[str, Any]]:
+        """Return the last record of each `path` with this `type` and `id`, oldest first: the last of all counts."""
+        with self._lock:
+            return [record for _, record in self._last_of_each_path(kind, name)]
+
+    def each(self, *kinds: str) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+        """Yield the id and the places of every key of these types, in the order of their last records.
+
+        Must not be running when the only writer appends for the first time.
+        """
+        with self._lock:
+            keys = sorted((at, kind, name) for kind in {*kinds} for name, at in self._offsets.get(kind, {}).items())
+        for _, kind, name in keys:
+            yield name, self.places(kind, name)
+
     def live(self, *kinds: str) -> Iterator[dict[str, Any]]:
         """Yield the last record of every key of these types, oldest first.
 
@@ -83,12 +100,6 @@ class KeyedLog:
             if record and record.get("type") in kinds:
                 yield record
 
-    def every(self, kind: str) -> Iterator[dict[str, Any]]:
-        """Yield all records of this type that are in the file, superseded ones too, oldest first."""
-        with suppress(FileNotFoundError), self._path.open("rb") as file:
-            lines = (line for line in file if kind.encode() in line)
-            yield from (record for record in map(json_line, lines) if record and record.get("type") == kind)
-
     def close(self) -> None:
         """Close the file. What was appended is on the disk then. It may be used again. Raises Failure."""
         with self._lock, disk_errors(self._path):
@@ -100,12 +111,22 @@ class KeyedLog:
 
     def _load(self) -> None:
         self._offsets: dict[str, dict[str, int]] = {}  # by type and id
-        self._count = offset = 0
+        self._older: dict[str, dict[str, list[int]]] = {}  # of records that may be the last one of another path
+        self._count = 0
         self.problems: list[str] = []
         self._reader: IO[bytes] | None = None
-        with suppress(FileNotFoundError):
-            self._reader = self._path.open("rb")
-        for number, line in enumerate(self._reader or (), 1):
+        try:
+            self._read_all()
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            words = f"{shown_path(self._path)} can't be read ({error.strerror or error}); check its permissions."
+            raise UsageError(words) from None
+
+    def _read_all(self) -> None:
+        offset = 0
+        self._reader = self._path.open("rb")
+        for number, line in enumerate(self._reader, 1):
             if not self._index(json_line(line) or {}, offset) and line.strip():
                 what = "is not a record and was skipped" if line.endswith(b"\n") else "was cut short and was dropped"
                 where = f"{self._path.name}, line {number}"
@@ -117,9 +138,32 @@ class KeyedLog:
         kind, name = record.get("type"), record.get("id")
         if not (isinstance(kind, str) and isinstance(name, str)):
             return False
-        self._offsets.setdefault(kind, {})[name] = offset
+        names = self._offsets.setdefault(kind, {})
+        if name in names:
+            self._older.setdefault(kind, {}).setdefault(name, []).append(names[name])
+        names[name] = offset
         self._count += 1
         return True
+
+    def _last_of_each_path(self, kind: str, name: str) -> list[tuple[int, dict[str, Any]]]:
+        """Return offset and record of the last word on each path, oldest first, and forget where older ones stand."""
+        last, older = self._offsets.get(kind, {}).get(name), self._older.get(kind, {}).get(name, [])
+        found: dict[object, tuple[int, dict[str, Any]]] = {}
+        for offset in [] if last is None else [last, *reversed(older)]:
+            record = json_line(self._line(offset))
+            if record and (record.get("type"), record.get("id")) == (kind, name):
+                found.setdefault(str(record.get("path")), (offset, record))
+        older[:] = sorted(offset for offset, _ in found.values() if offset != last)
+        return sorted(found.values(), key=lambda each: each[0])
+
+    def _last_lines(self) -> list[int]:
+        """Return the offsets of all records that count for a key or a path."""
+        lines = [offset for each in self._offsets.values() for offset in each.values()]
+        for kind, names in self._older.items():
+            for name, older in names.items():
+                self._last_of_each_path(kind, name)
+                lines += older
+        return sorted(lines)
 
     def _line(self, offset: int) -> bytes:
         reader = self._reader = self._reader or self._path.open("rb")
@@ -128,7 +172,9 @@ class KeyedLog:
 
     def _open(self) -> IO[bytes]:
         if self._alone and self._count > max(self.COMPACT_FROM, 2 * sum(map(len, self._offsets.values()))):
-            self._compact()
+            lines = self._last_lines()
+            if self._count > 2 * len(lines):
+                self._compact(lines)
         file = open_making_folders(self._path, os.O_APPEND)
         if file.seek(0, os.SEEK_END):
             file.seek(-1, os.SEEK_END)
@@ -136,12 +182,12 @@ class KeyedLog:
                 file.write(b"\n")
         return file
 
-    def _compact(self) -> None:
-        """Keep the last records only. If that fails (full disk, a reader on Windows), the file stays as it is."""
+    def _compact(self, lines: Iterable[int]) -> None:
+        """Keep these lines only. If that fails (full disk, a reader on Windows), the file stays as it is."""
         beside = temporary_name(self._path)
         with suppress(OSError):
             with open_making_folders(beside, os.O_TRUNC | NO_FOLLOW) as new:
-                for offset in sorted(offset for each in self._offsets.values() for offset in each.values()):
+                for offset in lines:
                     write_whole(new, self._line(offset).rstrip(b"\n") + b"\n")
                 os.fsync(new.fileno())
             self._close_reader()

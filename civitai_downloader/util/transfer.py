@@ -41,7 +41,8 @@ class Body:
     It is put together in `part`. `identity` names the bytes (a hash or an id); `size` is the published one, None if
     unknown; `limit` is the most that is accepted. `trusted` means that a hash will prove the whole, so that resuming
     without a validator and several connections are safe. With `hashing` the SHA256 is computed on the way, and with
-    `weights` that of a safetensors file's weights alone (AutoV3).
+    `weights` that of a safetensors file's weights alone (AutoV3). Where the server tells no length, `is_complete` says
+    of the `.part` file whether the end of the answer is that of the body.
     """
 
     part: Path
@@ -51,6 +52,7 @@ class Body:
     trusted: bool
     hashing: bool
     weights: bool = False
+    is_complete: Callable[[Path], bool] = Path.is_file
 
 
 @dataclass(frozen=True)
@@ -298,7 +300,7 @@ class Transfer:
                 self._traffic.progress.add(self._meter, count)
                 throttle.wait(count)
                 yield chunk[:count]
-        if stretch.end == Ranges.BOUNDLESS and stretch.at:
+        if stretch.end == Ranges.BOUNDLESS and stretch.at and self._body.is_complete(self.part):
             stretch.end = stretch.at
         if stretch.at < stretch.end:
             raise Unreachable(f"The server broke off at {stretch.at} bytes; run again.")
