@@ -117,7 +117,7 @@ class Library(StateLog):
             return
         last = self.last_word(wanted)
         if result.reason:
-            known = last or Record("failed", wanted.path)
+            known = last if last is not None and last.status != "queued" else Record("failed", wanted.path)
             self.record(key, replace(known, status="failed"), source=wanted.source, reason=result.message)
         elif result.outcome == "done" or result.sha256 or last is None or last.status != "success":
             sha256 = result.sha256 or wanted.sha256 or self.known_hash(key, result.size)

@@ -24,7 +24,6 @@ from .targets import SITE
 
 _PAGES = {"model": "model.json", "post": "post.json", "collection": "collection.json"}
 _BESIDE = ("model.txt", "description.html")
-_LINKS = {"model": f"{SITE}/api/download/models/{{}}?fileId={{}}", "image": f"{SITE}/images/{{}}"}
 
 
 class Verification:
@@ -75,8 +74,8 @@ class Verification:
             if record.status != "failed":
                 wrong = replace(record, status="failed")
                 self._library.record(key, wrong, source=source, reason=str(failure))
-            page = f"/{_PAGES[key[1].partition('/')[0]]}" if key[0] == "page" else ""
-            self._fail(key, record.path + page, failure, source)
+            page = _PAGES.get(key[1].partition("/")[0], "") if key[0] == "page" else ""
+            self._fail(key, f"{record.path}/{page}" if page else record.path, failure, source)
             return
         if good is not None and good != record:
             self._library.record(key, good, source=source)
@@ -93,12 +92,16 @@ class Verification:
     def _check_file(self, key: Key, record: Record) -> Record | None:
         """Return the record of a file that is right, None if it is still in IDM's queue. Raises Failure."""
         if record.status == "queued":
-            return receive_queued(self._library, key, record, self._clock)
+            try:
+                return receive_queued(self._library, key, record, self._clock)
+            except Failure as failure:
+                raise Failure("broken", str(failure)) from None  # as it is called when it is looked at again
         path = self._library.at(record.path)
         size = size_of(path)
         if size is None:
-            never_came = record.reason if record.until else ""
-            raise Failure("missing", never_came or "It is not on disk any more; run again to fetch it.")
+            if record.until:
+                raise Failure("broken", record.reason)
+            raise Failure("missing", "It is not on disk any more; run again to fetch it.")
         if record.size not in (0, size):
             raise Failure("size", f"It has {size} bytes instead of {record.size}; run again to fetch it.")
         digest = self._digest(path, size)
@@ -192,7 +195,7 @@ def _source_of(key: Key, record: Record, records: Iterable[Record]) -> str:
     named = [each.source for each in (record, *records) if each.source not in ("", "--verify")]
     if named:
         return named[0]
-    kind, number = key[0], key[1]
-    if kind == "page":
-        return f"{SITE}/{number.partition('/')[0]}s/{number.partition('/')[2]}"
-    return _LINKS.get(kind, _LINKS["image"]).format(*number.split("/"))
+    first, _, second = key[1].partition("/")
+    if key[0] == "page":
+        return f"{SITE}/{first}s/{second}"
+    return f"{SITE}/api/download/models/{first}?fileId={second}" if key[0] == "model" else f"{SITE}/images/{first}"
