@@ -95,12 +95,12 @@ class Verification:
             try:
                 return receive_queued(self._library, key, record, self._clock)
             except Failure as failure:
-                raise Failure("broken", str(failure)) from None  # as it is called when it is looked at again
+                raise _wrong_delivery(record, str(failure)) from None
         path = self._library.at(record.path)
         size = size_of(path)
         if size is None:
             if record.until:
-                raise Failure("broken", record.reason)
+                raise _wrong_delivery(record, record.reason)
             raise Failure("missing", "It is not on disk any more; run again to fetch it.")
         if record.size not in (0, size):
             raise Failure("size", f"It has {size} bytes instead of {record.size}; run again to fetch it.")
@@ -157,6 +157,11 @@ class Verification:
             beside = (f"{record.path}/{name}" for name in _BESIDE)
             self.gone += [path for path in beside if self._library.size(path) is None]
         return replace(record, status="success")
+
+
+def _wrong_delivery(record: Record, words: str) -> Failure:
+    """Return the failure of what IDM has delivered, with the same words whenever it is looked at."""
+    return Failure("hash" if record.sha256 else "broken", words)
 
 
 def judge_bytes(record: Record, path: Path, digest: str) -> None:
