@@ -116,10 +116,12 @@ def option_words(parser: argparse.ArgumentParser, given: Mapping[str, Any], skip
     for action in parser._actions:
         if not action.option_strings or action.dest not in given or action.dest in skip:
             continue
-        words.append(action.option_strings[-1])
-        if action.nargs != 0:
-            value = given[action.dest]
-            words.append("all" if value is None else ",".join(value) if isinstance(value, tuple) else str(value))
+        name, value = action.option_strings[-1], given[action.dest]
+        if action.nargs == 0:
+            words.append(name)
+            continue
+        text = "all" if value is None else ",".join(value) if isinstance(value, tuple) else str(value)
+        words += [f"{name}={text}"] if text.startswith("-") else [name, text]
     return words
 
 

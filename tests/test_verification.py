@@ -319,3 +319,35 @@ def test_a_log_that_cannot_be_read_is_named(run: Runner, out: Path, lora: FakeMo
         assert "Traceback" not in said
     shutil.rmtree(out / "download_state.jsonl")
     assert png_bytes(40001) in files_under(out / "users").values()
+
+
+def test_what_idm_delivered_wrong_stays_wrong(run: Runner, out: Path, err: Err) -> None:
+    out.mkdir()
+    line = {"type": "image", "id": "5", "status": "queued", "path": "images/5.png", "until": "2099-01-01T00:00:00Z"}
+    (out / "download_state.jsonl").write_text(json.dumps({**line, "source": "https://civitai.com/images/5"}) + "\n")
+    (out / "images").mkdir()
+    (out / "images/5.png").write_bytes(png_bytes(5)[:-5])
+    os.utime(out / "images/5.png", (0, 0))
+    said = []
+    for _ in range(3):
+        assert run("--verify") == 1
+        said.append(err())
+    assert len(set(said)) == 1
+    (out / "images/5.png").write_bytes(png_bytes(5))
+    assert run("--verify") == 0
+
+
+@pytest.mark.usefixtures("lora")
+def test_ctrl_c_ends_it_with_130_and_what_was_found_is_kept(
+    run: Runner, out: Path, monkeypatch: pytest.MonkeyPatch, state: State
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    assert run("10001") == 0
+    (out / WEIGHTS).unlink()
+    monkeypatch.setattr("civitai_downloader.core.verification.check_json", interrupted)
+    assert run("--verify") == 130
+    assert state()["model", "20002/30002"]["status"] == "failed"
+    monkeypatch.undo()
+    assert run("--verify", "--lang", "ko") in (1, 2)

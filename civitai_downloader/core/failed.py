@@ -11,7 +11,7 @@ from pathlib import Path
 from ..util.errors import Failure
 from ..util.files import disk_errors, size_of, write_file
 from ..util.names import long_path, shown_path
-from ..util.text import decode_text, printable, scrub, utf8
+from ..util.text import printable, scrub, text_lines, utf8
 from .data import read_data
 from .ledger import Batch
 from .lists import Problem, Unused
@@ -111,7 +111,7 @@ def _lines_of(path: Path) -> list[str]:
     if size_of(path) is None:
         return []
     try:
-        return decode_text(path.read_bytes()).splitlines()
+        return text_lines(path.read_bytes())
     except OSError as error:
         words = f"{shown_path(path)} can't be read ({error.strerror or error}); check its permissions."
         raise Failure("disk", words) from None

@@ -31,7 +31,8 @@ def adopt(wanted: Wanted, library: Library, clock: Clock, *, check: bool) -> Wei
     """Return what is known of the file at the wanted place if it is the one wanted; None if it is to be fetched.
 
     A damaged one goes on record as wrong, so that it is set aside when another takes its place; an older one of the
-    site's is left where it is. With `check` the published hashes count. Raises Failure for somebody's file in a place of ours, and Stopped.
+    site's is left where it is. With `check` the published hashes count. Raises Failure for somebody's file in a place
+    of ours, and Stopped.
     """
     path, own = library.at(wanted.path), library.own_at(wanted)
     expected = _expected(wanted, own, size_of(path) or 0, check=check)

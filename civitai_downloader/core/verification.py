@@ -26,7 +26,6 @@ from .targets import SITE
 
 _PAGES = {"model": "model.json", "post": "post.json", "collection": "collection.json"}
 _BESIDE = ("model.txt", "description.html")
-_LINKS = {"model": f"{SITE}/api/download/models/{{}}?fileId={{}}", "image": f"{SITE}/images/{{}}"}
 
 
 class Verification:
@@ -78,8 +77,8 @@ class Verification:
             if record.status != "failed":
                 wrong = replace(record, status="failed")
                 self._library.record(key, wrong, source=source, reason=str(failure))
-            page = f"/{_PAGES[key[1].partition('/')[0]]}" if key[0] == "page" else ""
-            self._fail(key, record.path + page, failure, source)
+            page = _PAGES.get(key[1].partition("/")[0], "") if key[0] == "page" else ""
+            self._fail(key, f"{record.path}/{page}" if page else record.path, failure, source)
             return
         if good is not None and good != record:
             self._library.record(key, good, source=source)
@@ -96,7 +95,10 @@ class Verification:
     def _check_file(self, key: Key, record: Record) -> Record | None:
         """Return the record of a file that is right, None if it is still in IDM's queue. Raises Failure."""
         if record.status == "queued":
-            return receive_queued(self._library, key, record, self._clock)
+            try:
+                return receive_queued(self._library, key, record, self._clock)
+            except Failure as failure:
+                raise _wrong_delivery(record, str(failure)) from None
         try:
             return self._check_bytes(key, record)
         except Failure:
@@ -109,8 +111,9 @@ class Verification:
         path = self._library.at(record.path)
         size = size_of(path)
         if size is None:
-            never_came = record.reason if record.until else ""
-            raise Failure("missing", never_came or "It is not on disk any more; run again to fetch it.")
+            if record.until:
+                raise _wrong_delivery(record, record.reason)
+            raise Failure("missing", "It is not on disk any more; run again to fetch it.")
         if record.size not in (0, size):
             raise Failure("size", f"It has {size} bytes instead of {record.size}; run again to fetch it.")
         digest = self._digest(path, size)
@@ -168,6 +171,11 @@ class Verification:
         return replace(record, status="success")
 
 
+def _wrong_delivery(record: Record, words: str) -> Failure:
+    """Return the failure of what IDM has delivered, with the same words whenever it is looked at."""
+    return Failure("hash" if record.sha256 else "broken", words)
+
+
 def judge_bytes(record: Record, path: Path, digest: str) -> None:
     """Raise Failure if a file of the recorded size is not what it was when it was verified.
 
@@ -204,7 +212,7 @@ def _source_of(key: Key, record: Record, records: Iterable[Record]) -> str:
     named = [each.source for each in (record, *records) if each.source not in ("", "--verify")]
     if named:
         return named[0]
-    kind, number = key[0], key[1]
-    if kind == "page":
-        return f"{SITE}/{number.partition('/')[0]}s/{number.partition('/')[2]}"
-    return _LINKS.get(kind, _LINKS["image"]).format(*number.split("/"))
+    first, _, second = key[1].partition("/")
+    if key[0] == "page":
+        return f"{SITE}/{first}s/{second}"
+    return f"{SITE}/api/download/models/{first}?fileId={second}" if key[0] == "model" else f"{SITE}/images/{first}"

@@ -8,6 +8,7 @@ import os
 import sys
 import threading
 import time
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -28,6 +29,9 @@ def json_line(line: bytes) -> dict[str, Any] | None:
         value = json.loads(line.replace(b"\0", b"").removeprefix(b"\xef\xbb\xbf").decode("utf-8", "replace"))
         return value if isinstance(value, dict) else None
     return None
+
+
+_PATH, _CHECKSUM = 32, (1 << 32) - 1  # how many bits the checksum of a path has, and which
 
 
 class KeyedLog:
@@ -68,8 +72,8 @@ class KeyedLog:
     def get(self, kind: str, name: str) -> dict[str, Any] | None:
         """Return the last record with this `type` and `id`, or None."""
         with self._lock:
-            offset = self._offsets.get(kind, {}).get(name)
-            record = None if offset is None else json_line(self._line(offset))
+            last = self._last.get(kind, {}).get(name)
+            record = None if last is None else json_line(self._line(last >> _PATH))
         return record if record and (record.get("type"), record.get("id")) == (kind, name) else None
 
     def places(self, kind: str, name: str) -> list[dict[str, Any]]:
@@ -78,12 +82,9 @@ class KeyedLog:
             return [record for _, record in self._last_of_each_path(kind, name)]
 
     def each(self, *kinds: str) -> Iterator[tuple[str, list[dict[str, Any]]]]:
-        """Yield the id and the places of every key of these types, in the order of their last records.
-
-        Must not be running when the only writer appends for the first time.
-        """
+        """Yield the id and the places of every key of these types, in the order of their last records."""
         with self._lock:
-            keys = sorted((at, kind, name) for kind in {*kinds} for name, at in self._offsets.get(kind, {}).items())
+            keys = sorted((last, kind, name) for kind in {*kinds} for name, last in self._last.get(kind, {}).items())
         for _, kind, name in keys:
             yield name, self.places(kind, name)
 
@@ -93,10 +94,10 @@ class KeyedLog:
         Must not be running when the only writer appends for the first time.
         """
         with self._lock:
-            offsets = sorted(offset for kind in {*kinds} for offset in self._offsets.get(kind, {}).values())
-        for offset in offsets:
+            lines = sorted(last for kind in {*kinds} for last in self._last.get(kind, {}).values())
+        for last in lines:
             with self._lock:
-                record = json_line(self._line(offset))
+                record = json_line(self._line(last >> _PATH))
             if record and record.get("type") in kinds:
                 yield record
 
@@ -110,8 +111,10 @@ class KeyedLog:
                     os.fsync(file.fileno())
 
     def _load(self) -> None:
-        self._offsets: dict[str, dict[str, int]] = {}  # by type and id
-        self._older: dict[str, dict[str, list[int]]] = {}  # of records that may be the last one of another path
+        # By type and id: the offset of the last record with a checksum of its path behind it, and the offsets of older
+        # records that may be the last one of another path.
+        self._last: dict[str, dict[str, int]] = {}
+        self._older: dict[str, dict[str, list[int]]] = {}
         self._count = 0
         self.problems: list[str] = []
         self._reader: IO[bytes] | None = None
@@ -138,27 +141,28 @@ class KeyedLog:
         kind, name = record.get("type"), record.get("id")
         if not (isinstance(kind, str) and isinstance(name, str)):
             return False
-        names = self._offsets.setdefault(kind, {})
-        if name in names:
-            self._older.setdefault(kind, {}).setdefault(name, []).append(names[name])
-        names[name] = offset
+        names, path = self._last.setdefault(kind, {}), zlib.crc32(utf8(str(record.get("path"))))
+        before = names.get(name)
+        if before is not None and before & _CHECKSUM != path:
+            self._older.setdefault(kind, {}).setdefault(name, []).append(before >> _PATH)
+        names[name] = offset << _PATH | path
         self._count += 1
         return True
 
     def _last_of_each_path(self, kind: str, name: str) -> list[tuple[int, dict[str, Any]]]:
         """Return offset and record of the last word on each path, oldest first, and forget where older ones stand."""
-        last, older = self._offsets.get(kind, {}).get(name), self._older.get(kind, {}).get(name, [])
+        last, older = self._last.get(kind, {}).get(name), self._older.get(kind, {}).get(name, [])
         found: dict[object, tuple[int, dict[str, Any]]] = {}
-        for offset in [] if last is None else [last, *reversed(older)]:
+        for offset in [] if last is None else [last >> _PATH, *reversed(older)]:
             record = json_line(self._line(offset))
             if record and (record.get("type"), record.get("id")) == (kind, name):
                 found.setdefault(str(record.get("path")), (offset, record))
-        older[:] = sorted(offset for offset, _ in found.values() if offset != last)
+        older[:] = sorted(offset for offset, _ in found.values() if offset != (last or 0) >> _PATH)
         return sorted(found.values(), key=lambda each: each[0])
 
     def _last_lines(self) -> list[int]:
         """Return the offsets of all records that count for a key or a path."""
-        lines = [offset for each in self._offsets.values() for offset in each.values()]
+        lines = [last >> _PATH for each in self._last.values() for last in each.values()]
         for kind, names in self._older.items():
             for name, older in names.items():
                 self._last_of_each_path(kind, name)
@@ -171,7 +175,7 @@ class KeyedLog:
         return reader.readline()
 
     def _open(self) -> IO[bytes]:
-        if self._alone and self._count > max(self.COMPACT_FROM, 2 * sum(map(len, self._offsets.values()))):
+        if self._alone and self._count > max(self.COMPACT_FROM, 2 * sum(map(len, self._last.values()))):
             lines = self._last_lines()
             if self._count > 2 * len(lines):
                 self._compact(lines)
