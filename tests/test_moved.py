@@ -312,3 +312,40 @@ def test_only_files_of_the_missing_size_are_read(
     assert run(*map(str, site.world.models)) == 0
     assert sorted(path.stem for path in read) == ["x0", "x1"]
     assert len(walks) == 1
+
+
+# --- Two layouts ---------------------------------------------------------------------------------
+
+
+def test_of_two_places_the_moved_one_is_followed_and_the_other_stays(
+    run: Runner, site: FakeCivitai, out: Path, err: Err
+) -> None:
+    add_file(site)
+    for layout in LAYOUTS:
+        assert run(link(site), "--layout", layout) == 0
+    moved = move(out / "models/loras/lantern.safetensors", out / "models/loras/sub/x.safetensors", sidecars=True)
+    before = files_under(out, "*.safetensors")
+    site.forget()
+    err()
+    for words in (("--verify",), (link(site), "--layout", "comfyui"), (link(site),), ("--verify",)):
+        assert run(*words) == 0
+        assert files_under(out, "*.safetensors") == before
+    assert err().count("was moved to") == 1
+    assert moved.is_file()
+    assert storage_requests(site) == 0
+
+
+def test_a_moved_file_is_linked_to_a_place_of_another_layout(
+    run: Runner, site: FakeCivitai, out: Path, state: State
+) -> None:
+    file = add_file(site)
+    assert run(link(site)) == 0
+    path = one_file(out, file.name)
+    moved = move(path, path.parent / "sub/x.safetensors", sidecars=True)
+    for _ in range(2):
+        for layout in ("comfyui", "creator"):
+            assert run(link(site), "--layout", layout) == 0
+            assert run("--verify") == 0
+    places = sorted(out.rglob("*.safetensors"))
+    assert places == sorted([moved, out / "models/loras/lantern.safetensors"])
+    assert storage_requests(site) == 1
