@@ -12,8 +12,10 @@ import pytest
 from civitai_downloader.core.fetch import Fetcher
 from tests.conftest import Runner, State, files_under, one_file
 from tests.fake_civitai import FakeCivitai, FakeFile, Status, safetensors_bytes
+from tests.fake_civitai.content import Body
 from tests.helpers import Err, add_file, link, record_of, storage_requests
 from tests.model_edits import edit_in_place, other_bytes, with_header
+from tests.stand_in import StandIn
 
 LAYOUTS = ("creator", "comfyui")
 TOLD = [True, ("SHA256",)]  # does the site tell the AutoV3?
@@ -306,3 +308,25 @@ def test_a_file_that_never_arrived_does_not_own_its_place(run: Runner, site: Fak
     assert run(link(site), "--force") == 0
     assert path.read_bytes() == theirs
     assert one_file(out, "lantern-30001.safetensors").read_bytes() == file.data
+
+
+# --- Internet Download Manager -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["damaged", "old"])
+def test_what_idm_replaces_is_set_aside(run: Runner, site: FakeCivitai, out: Path, idm: StandIn, kind: str) -> None:
+    file, path = fetched(site, run, out)
+    old = file.data[:-1000] if kind == "damaged" else file.data
+    path.write_bytes(old)
+    if kind == "old":
+        file.body = Body.of(safetensors_bytes("new", 4321))
+    assert run(link(site), "--refresh", "--idm", str(idm.path)) == 3
+    assert not path.exists()
+    assert aside(out) == [old]
+
+
+def test_what_idm_must_not_replace_stays(run: Runner, site: FakeCivitai, out: Path, idm: StandIn) -> None:
+    _, path = fetched(site, run, out)
+    path.write_bytes(safetensors_bytes("theirs", 4321))
+    assert run(link(site), "--idm", str(idm.path)) == 1
+    assert path.read_bytes() == safetensors_bytes("theirs", 4321)

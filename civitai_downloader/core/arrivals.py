@@ -44,6 +44,20 @@ def put_wrong_aside(library: Library, wanted: Wanted) -> None:
     put_aside(library, wrong.path, f" [{wanted.id.replace('/', '-')}] damaged")
 
 
+def make_room(library: Library, wanted: Wanted, place: str) -> None:
+    """Make room where IDM will write. Raises Failure.
+
+    What was found wrong, and what was whole and will not come again like that, is set aside.
+    """
+    put_wrong_aside(library, wanted)
+    own, path = library.own_at(wanted), library.at(place)
+    if own is not None and own.status == "success" and own.sha256 != wanted.sha256 and library.size(place) is not None:
+        put_aside(library, place, f" [{wanted.id.replace('/', '-')}]")
+    with disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.unlink(missing_ok=True)
+
+
 def _drop_links(picture: Path) -> None:
     """Remove the previews that are the same file as a wrong picture; sidecars are written anew behind it."""
     with disk_errors(picture):

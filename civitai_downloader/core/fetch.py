@@ -24,7 +24,7 @@ from ..util.ranges import parse_content_range
 from ..util.text import human_size
 from ..util.transfer import Body, Received, Source, Traffic, Transfer, discard_part
 from .answers import unix_time
-from .arrivals import place_aside, place_of_wrong, put_wrong_aside, receive_queued
+from .arrivals import make_room, place_aside, place_of_wrong, put_wrong_aside, receive_queued
 from .choice import is_called_safetensors
 from .library import Library
 from .moved import MovedFiles, follow
@@ -285,9 +285,7 @@ class Fetcher:
         if wanted.size and abs(size - wanted.size) >= 1024:
             raise Failure("size", f"The site offers {size} bytes where {wanted.size} are published; try again later.")
         target = library.at(wanted.path + extension)
-        with disk_errors(target):
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.unlink(missing_ok=True)
+        make_room(library, wanted, wanted.path + extension)
         secret = self._settings.idm_token_url and wanted.kind == "model" and self._settings.token
         if self.idm is not None:
             handed = f"{url}&token={self._settings.token}" if secret else link
