@@ -93,6 +93,7 @@ def test_what_breaks_off_is_refused_wherever_it_does(tmp_path: Path, name: str) 
     boundary = {
         "gif": {len(GOOD["gif"]) - 1},  # some programs leave the last byte out
         "ogg": {len(ogg_page(b"a" * 600))},
+        "avif": {*range(len(GOOD["avif"]) - 15, len(GOOD["avif"]) - 11)},  # small pictures lie in what comes before
     }.get(name, set())
     passed = {end for end in range(12, len(GOOD[name])) if judged(tmp_path, name, GOOD[name][:end])}
     assert passed == boundary

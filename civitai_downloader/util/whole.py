@@ -21,6 +21,10 @@ _JPEG_SEGMENTS = frozenset((*range(0xC0, 0xD0), *range(0xDA, 0xFF)))
 _BOXES = frozenset(
     b"ftyp moov mdat free skip wide uuid meta moof mfra sidx ssix styp pdin emsg prft Exif jxlc jxlp jbrd brob".split()
 )
+_NEEDED = {
+    **dict.fromkeys((".mp4", ".mov", ".m4a"), frozenset((b"moov", b"mdat"))),
+    **dict.fromkeys((".avif", ".heic"), frozenset((b"meta",))),
+}
 _PADDING = b"\0\r\n\t "
 
 
@@ -35,12 +39,13 @@ def is_whole(path: Path, extension: str) -> bool:
 
 
 def has_index(path: Path, extension: str) -> bool:
-    """Return whether a video of the MP4 family has the index without which it can't be played. Raises OSError."""
-    if extension.lower() not in (".mp4", ".mov", ".m4a"):
+    """Return whether a file of the MP4 family has the parts without which it shows nothing. Raises OSError."""
+    needed = _NEEDED.get(extension.lower())
+    if needed is None:
         return True
     size = path.stat().st_size
     with path.open("rb") as file:
-        return any(kind == b"moov" for kind, _ in _boxes(file, size))
+        return needed <= {kind for kind, _ in _boxes(file, size)}
 
 
 def _png(file: IO[bytes], size: int) -> bool:
@@ -134,7 +139,7 @@ def _boxes(file: IO[bytes], size: int) -> Iterator[tuple[bytes, int]]:
         if length == 1:
             length = int.from_bytes(file.read(8), "big")
             length = length if length >= 16 and at + 16 <= size else size - at + 1
-        elif length == 0:
+        elif length == 0 and kind in _BOXES:
             length = size - at
         if length < 8:
             return
@@ -144,13 +149,13 @@ def _boxes(file: IO[bytes], size: int) -> Iterator[tuple[bytes, int]]:
 
 def _mp4(file: IO[bytes], size: int) -> bool:
     """Boxes that add up. Behind the last one there may be what is no box."""
-    at, content = 0, False
+    at = 0
     for kind, end in _boxes(file, size):
         if end > size:
-            return content and kind not in _BOXES
-        at, content = end, content or kind in (b"mdat", b"jxlc", b"jxlp")
+            return at > 0 and kind not in _BOXES
+        at = end
     file.seek(at)
-    return content and (size - at >= 8 or not file.read().strip(b"\0"))
+    return at > 0 and (size - at >= 8 or not file.read().strip(b"\0"))
 
 
 def _webm(file: IO[bytes], size: int) -> bool:
