@@ -116,10 +116,12 @@ def option_words(parser: argparse.ArgumentParser, given: Mapping[str, Any], skip
     for action in parser._actions:
         if not action.option_strings or action.dest not in given or action.dest in skip:
             continue
-        words.append(action.option_strings[-1])
-        if action.nargs != 0:
-            value = given[action.dest]
-            words.append("all" if value is None else ",".join(value) if isinstance(value, tuple) else str(value))
+        name, value = action.option_strings[-1], given[action.dest]
+        if action.nargs == 0:
+            words.append(name)
+            continue
+        text = "all" if value is None else ",".join(value) if isinstance(value, tuple) else str(value)
+        words += [f"{name}={text}"] if text.startswith("-") else [name, text]
     return words
 
 
@@ -180,7 +182,7 @@ def command(given: Mapping[str, Any], words: core.Words, screen: Screen, clock: 
     settings = settings_from(given)
     core.check_output(settings.output)
     if given.get("verify"):
-        return verify(settings, words, clock)
+        return verify(settings, given, words, screen, clock)
     filters = core.find_filters(given)
     say(logging.WARNING, filters.problems)
     if given.get("refilter"):
@@ -288,19 +290,26 @@ def refilter(settings: core.Settings, filters: core.Filters, words: core.Words) 
     return DONE
 
 
-def verify(settings: core.Settings, words: core.Words, clock: Clock) -> int:
+def verify(settings: core.Settings, given: Mapping[str, Any], words: core.Words, screen: Screen, clock: Clock) -> int:
     """Check the files of the output folder; nothing is fetched. Raises UsageError."""
     from . import core
 
-    library = core.Library(settings.output)
-    say(logging.WARNING, library.problems)
-    counts, failed = Counter[str](), list[core.Result]()
-    for result in core.verify_library(library, clock):
-        counts[result.outcome] += 1
-        if result.outcome == "failed":
-            failed.append(result)
-    library.close()
-    core.say_failures(words, failed)
+    if not (settings.output / "download_state.jsonl").is_file():
+        raise core.UsageError(words("verify.nothing", folder=settings.output))
+    wait = log.info if settings.wait else None
+    library = core.Libraries(clock, wait=wait, read_only=False).open(settings.output)
+    live = sys.stderr.isatty() and not (given.get("quiet") or given.get("json_logs"))
+    check = core.Verification(library, clock, core.CheckDisplay(words, screen, clock).watch if live else bool)
+    try:
+        say(logging.WARNING, library.problems)
+        check.run()
+        core.write_wrong(library.folder, check.sources, retry_command(given, library.folder))
+    finally:
+        screen.finish()
+        core.say_failures(words, check.failures)
+        library.close()
+    counts = check.counts
+    core.say_gone(words, check.gone)
     if not counts:
         raise core.UsageError(words("verify.nothing", folder=settings.output))
     log.info("%s", words("verify.summary", good=counts["done"], bad=counts["failed"]))

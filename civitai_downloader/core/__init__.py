@@ -5,9 +5,10 @@ from ..util.files import free_space
 from ..util.idm import find_idm
 from ..util.text import human_size
 from .cookies import read_cookies
-from .display import ProgressDisplay
+from .display import CheckDisplay, ProgressDisplay
+from .failed import write_wrong
 from .inputs import collect
-from .library import Library
+from .library import Libraries, Library
 from .lists import Unused
 from .ours import check_output
 from .outcome import write_outcome
@@ -16,11 +17,12 @@ from .prompts import Filters, find_filters
 from .records import Result
 from .run import Run
 from .settings import Settings, find_token
-from .verification import verify_library
-from .words import Words, say_failures, say_summary, say_unused, system_language
+from .verification import Verification
+from .words import Words, say_failures, say_gone, say_summary, say_unused, system_language
 
 __all__ = [
-    "Failure", "Filters", "Library", "ProgressDisplay", "Result", "Run", "Settings", "Unused", "UsageError", "Words",
-    "check_output", "collect", "find_filters", "find_idm", "find_token", "free_space", "human_size", "plan",
-    "read_cookies", "say_failures", "say_summary", "say_unused", "system_language", "verify_library", "write_outcome",
+    "CheckDisplay", "Failure", "Filters", "Libraries", "Library", "ProgressDisplay", "Result", "Run", "Settings",
+    "Unused", "UsageError", "Verification", "Words", "check_output", "collect", "find_filters", "find_idm",
+    "find_token", "free_space", "human_size", "plan", "read_cookies", "say_failures", "say_gone", "say_summary",
+    "say_unused", "system_language", "write_outcome", "write_wrong",
 ]  # fmt: skip

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import chain
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import __version__
-from ..util.files import disk_errors, on_one_line, replace_file, temporary_name
+from ..util.files import disk_errors, indented, on_one_line, replace_file, temporary_name
 from ..util.names import real_path
 from ..util.text import printable, scrub
 from .failed import write_failed
@@ -73,7 +72,7 @@ def write_report(path: Path, head: Mapping[str, Any], batches: Sequence[Batch]) 
     with disk_errors(path):
         beside.unlink(missing_ok=True)  # a link in its place is not written through
         with beside.open("x", encoding="utf-8", errors="replace", newline="\n") as file:
-            file.write(json.dumps(head, ensure_ascii=False, indent=2)[:-2] + ',\n  "files": [')
+            file.write(indented(head).decode()[:-3] + ',\n  "files": [')
             file.writelines(f"{',' if number else ''}\n    {line}" for number, line in enumerate(lines))
             file.write("\n  ]\n}\n")
         replace_file(beside, path)

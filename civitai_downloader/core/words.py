@@ -18,7 +18,9 @@ from .run import Run
 
 log = logging.getLogger(__name__)
 
-TOLD_BY_HEADING = frozenset("needs-token token-refused disabled archived region forbidden quota still hash".split())
+TOLD_BY_HEADING = frozenset(
+    "needs-token token-refused disabled archived region forbidden quota still hash wrong-hash foreign".split()
+)
 MOST_UNUSED, MOST_ROWS = 10, 20
 
 
@@ -95,6 +97,11 @@ def _row(result: Result) -> str:
     """Return the line of a thing; what the heading says already is not said again."""
     is_told = result.reason in TOLD_BY_HEADING or result.message == NOT_FOUND
     return f"  {result.name}" if is_told else f"  {result.name}: {result.message}"
+
+
+def say_gone(words: Words, paths: Sequence[str]) -> None:
+    """Name what --verify did not find and the next run makes again."""
+    _say_list(words, "verify.gone", paths)
 
 
 def _say_list(words: Words, heading: str, rows: Sequence[str]) -> None:

@@ -20,7 +20,7 @@ _NEXT_SECRET = re.compile(rf"(?i)(?:&(?:amp;)?|;|%26|\\u0026){_SECRET}")
 _BEARER = re.compile(r"(?i)(bearer\s+)(?=[a-z_.~+/-]*\d)[\w.~+/-]{8,}=*")
 _WORD = re.compile(r"(?:\"[^\"]*\"|'[^']*'|\S)+")
 _COMMENT = re.compile(r"(?:^|(?<=\s))#.*", re.S)
-_QUOTED = re.compile(r"(?:^|(?<=\s))(?:'[^']*'|[^\s\"']*\"[^\"]*\")")
+_QUOTED = re.compile(r"(?:^|(?<=\s))(?:'[^']*'|[^\s\"']*\"[^\"]*\")(?:'[^']*'|\"[^\"]*\")*")
 
 
 # --- Reading and writing ---------------------------------------------------------------------------
@@ -55,6 +55,11 @@ def decode_text(data: bytes) -> str:
     return data.decode("latin-1")
 
 
+def text_lines(data: bytes) -> list[str]:
+    """Return the lines of a file written by hand."""
+    return re.split(r"\r\n|\r|\n", decode_text(data))
+
+
 def utf8(text: str) -> bytes:
     """Return the text as UTF-8. A lone surrogate becomes a question mark."""
     return text.encode("utf-8", "replace")
@@ -63,6 +68,15 @@ def utf8(text: str) -> bytes:
 def split_words(line: str) -> list[str]:
     """Return the words of a line. Quotes keep blanks together; a backslash is an ordinary character (Windows paths)."""
     return [re.sub(r"\"([^\"]*)\"|'([^']*)'", r"\1\2", word) for word in _WORD.findall(line)]
+
+
+def quoted(word: str) -> str:
+    """Return a word as `split_words` reads it back, in quotes where it needs them."""
+    if not re.search(r"[\s\"']|^$|^#|[,;]$", word):
+        return word
+    if '"' not in word:
+        return f'"{word}"'
+    return "".join(f"'{part}'" if '"' in part else f'"{part}"' for part in re.findall(r'"+|[^"]+', word))
 
 
 def without_comment(line: str) -> str:
