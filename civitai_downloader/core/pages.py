@@ -14,7 +14,7 @@ from typing import Any
 
 from ..util.files import write_json
 from ..util.logs import json_line
-from ..util.text import human_size
+from ..util.text import human_size, scrub
 from .answers import (
     Image,
     Model,
@@ -30,6 +30,7 @@ from .answers import (
     texts_at,
 )
 from .data import read_data
+from .markup import offline
 from .prompts import Filters
 
 _BLOCK = re.compile(r"(?i)</?(?:p|br|div|h[1-6]|tr|pre|blockquote|ul|ol|hr)\b[^<>]*>")
@@ -68,11 +69,11 @@ def model_text(model: Model, url: str) -> str:
 
 
 def description_page(model: Model, url: str, template: str) -> str:
-    """Return `description.html`: the author's own words; the page's policy lets none of their scripts run."""
-    parts = [text_at(model.raw, "description")]
+    """Return `description.html`: the author's own words, which load and run nothing."""
+    parts = [offline(scrub(text_at(model.raw, "description")))]
     for version in model.versions:
         if words := text_at(version.raw, "description"):
-            parts.append(f"<h2>{html.escape(version.name)}</h2>\n{words}")
+            parts.append(f"<h2>{html.escape(version.name)}</h2>\n{offline(scrub(words))}")
     facts = {"title": model.name, "creator": model.creator or "unknown", "type": model.type, "url": url}
     escaped = {key: html.escape(value) for key, value in facts.items()}
     return string.Template(template).substitute(escaped, body="\n".join(parts))

@@ -200,7 +200,7 @@ class Visits:
         write_json(library.at(library.place(folder, "model.json")), scrub_json(model.raw))
         write_file(library.at(library.place(folder, "model.txt")), utf8(scrub(model_text(model, url))))
         page = description_page(model, url, read_data("description.html"))
-        write_file(library.at(library.place(folder, "description.html")), utf8(page))
+        write_file(library.at(library.place(folder, "description.html")), utf8(scrub(page)))
         batch.page = f"model/{model.id}", "/".join(folder)
 
     def _visit_version(self, batch: Batch, target: Target, shelf: Shelf) -> None:
