@@ -14,8 +14,8 @@ UTIL = (
     "transfer idm screen"
 ).split()
 CORE = (
-    "data settings targets parameters links lists answers choice places wordlists rejoin sentences prompts markup pages "
-    "sidecars cookies refusals paging site records proof library ledger arrivals fetch shelf catalogue schedule "
+    "data settings targets parameters links lists answers choice places wordlists rejoin sentences prompts markup "
+    "pages sidecars cookies refusals paging site records proof library ledger arrivals fetch shelf catalogue schedule "
     "deliveries pictures visits run plan failed outcome verification inputs words"
 ).split()
 ROOMS = [*(f"util.{name}" for name in UTIL), *(f"core.{name}" for name in CORE), "core", "__main__"]

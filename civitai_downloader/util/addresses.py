@@ -11,7 +11,7 @@ from enum import IntEnum
 
 _NUMBER = r"(?:0x[0-9a-f]*|[0-9]+)"
 _NUMBERS = re.compile(rf"{_NUMBER}(?:\.{_NUMBER}){{0,3}}")
-_PUBLIC_NAME = re.compile(r".+\.(?!(?:local|localhost|internal|home\.arpa)$)[^\W\d][\w-]*")
+_PUBLIC_NAME = re.compile(r"(?!.*\.(?:local|localhost|internal|home\.arpa)$).+\.[^\W\d][\w-]*")
 _GLOBAL_UNICAST, _NAT64 = ipaddress.ip_network("2000::/3"), ipaddress.ip_network("64:ff9b::/96")
 _MADE_UP = (ipaddress.ip_network("198.18.0.0/15"), ipaddress.ip_network("fc00::/7"))
 

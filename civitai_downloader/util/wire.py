@@ -83,6 +83,8 @@ def _look_up(connection: Any, host: str) -> list[Address]:
         raise LocationParseError(host) from None
     except OSError as error:
         raise NewConnectionError(connection, f"Failed to resolve {host!r}: {error}") from error
+    if not found:
+        raise NewConnectionError(connection, f"Failed to resolve {host!r}")
     return list(dict.fromkeys((each[0], each[4]) for each in found))
 
 
