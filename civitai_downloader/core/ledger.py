@@ -136,7 +136,8 @@ class Ledger:
             else:
                 batch.lines.append(on_one_line(vars(result)))
         if result.outcome == "failed":
-            log.info("failed: %s: %s", result.name, result.message)
+            level = logging.DEBUG if result.reason in ("offline", "proxy") else logging.INFO  # once, in the summary
+            log.log(level, "failed: %s: %s", result.name, result.message)
 
     def take_queued(self) -> list[Task]:
         """Return the tasks whose files were handed to IDM and have not come, and forget their results."""

@@ -14,7 +14,7 @@ from typing import Any
 
 from ..util.files import write_json
 from ..util.logs import json_line
-from ..util.text import human_size, scrub
+from ..util.text import human_size, scrub, unescape_html
 from .answers import (
     Image,
     Model,
@@ -39,7 +39,7 @@ _BLOCK = re.compile(r"(?i)</?(?:p|br|div|h[1-6]|tr|pre|blockquote|ul|ol|hr)\b[^<
 def plain_text(markup: str) -> str:
     """Return the words of an HTML description, a line for each block."""
     words = re.sub(r"<[^<>]*>", "", re.sub(r"(?i)<li\b[^<>]*>", "\n- ", _BLOCK.sub("\n", markup)))
-    lines = (re.sub(r"[ \t\xa0]+", " ", line).strip() for line in html.unescape(words).splitlines())
+    lines = (re.sub(r"[ \t\xa0]+", " ", line).strip() for line in unescape_html(words).splitlines())
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()
 
 

@@ -7,6 +7,7 @@ import locale
 import logging
 import os
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import cache
 
 from ..util.screen import Screen
@@ -21,6 +22,7 @@ log = logging.getLogger(__name__)
 TOLD_BY_HEADING = frozenset(
     "needs-token token-refused disabled archived gone region forbidden quota still hash".split()
 )
+TOLD_ONCE = frozenset(("offline", "proxy"))  # the same sentence for everything that was asked for
 MOST_UNUSED = 10
 
 
@@ -113,9 +115,12 @@ def say_failures(words: Words, failures: Iterable[Result]) -> None:
         key = f"reason.{reason}"
         heading = words(key) if words(key) != key else reason
         log.warning("%s (%d)", heading, len(members), extra={"facts": {"event": "reason", "reason": reason}})
+        if reason in TOLD_ONCE:
+            members = list({each.message: replace(each, name="") for each in members}.values())
         for each in members:
             facts = {"event": "failure", "reason": reason, "name": each.name, "path": each.path}
-            line = f"  {each.name}" if reason in TOLD_BY_HEADING else f"  {each.name}: {each.message}"
+            words_of = [each.name] if reason in TOLD_BY_HEADING else [each.name, each.message]
+            line = f"  {': '.join(filter(None, words_of))}"
             log.warning("%s", line, extra={"facts": facts})
 
 

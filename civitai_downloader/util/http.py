@@ -211,14 +211,15 @@ class Http:
     def _unreachable(self, host: str, proxy: Proxy | None, error: Exception) -> Unreachable:
         """Take note of a request that was not answered, and return the fault."""
         self.health.note(host, 0)
+        words = f"{host} can't be reached ({type(error).__name__}); check the connection."
         if not _is_unconnected(error):
-            return Unreachable(f"{host} can't be reached ({type(error).__name__}); check the connection.")
-        self.health.note_unconnected(host)
-        if proxy is None:
-            return Unconnected(host, f"{host} can't be reached ({type(error).__name__}); check the connection.")
-        refusal = re.search(r"Tunnel connection failed: ([0-9]{3})", str(error))
-        how = f"refuses to connect to {host} ({refusal[1]})" if refusal else "does not answer"
-        return Unconnected(host, f"{proxy} {how}; check it.")
+            return Unreachable(words)
+        if proxy is not None:
+            refusal = re.search(r"Tunnel connection failed: ([0-9]{3})", str(error))
+            how = f"refuses to connect to {host} ({refusal[1]})" if refusal else "does not answer"
+            words = f"{proxy} {how}; check the proxy and that variable."
+        self.health.note_unconnected(host, words)
+        return Unconnected(host, words)
 
     def _look_around(self, scheme: str, host: str) -> tuple[Mapping[str, Any], Proxy | None]:
         """Return proxies and CA bundle that the environment names for a host, and its proxy. Raises Failure.

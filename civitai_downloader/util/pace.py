@@ -7,7 +7,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from .clock import Clock, utc_now
 from .errors import Busy, Failure, Unreachable
@@ -31,7 +31,7 @@ class HostDown(Failure):
 class _HostState:
     """The failures of one host in a row, since when, until when it is left alone, and when it last answered well.
 
-    `answers` counts everything that came from it, `unconnected` the times that no connection to it could be made.
+    `answers` counts everything that came from it, `unconnected` has a sentence for each connection that failed.
     """
 
     failures: int = 0
@@ -39,7 +39,7 @@ class _HostState:
     until: float = 0.0
     good: float = -math.inf
     answers: int = 0
-    unconnected: int = 0
+    unconnected: list[str] = field(default_factory=list)
 
 
 class Health:
@@ -88,18 +88,18 @@ class Health:
                 self._say(f"{host} has failed {state.failures} times in a row and is left alone for {self.REST:.0f} s.")
             state.until = now + self.REST
 
-    def note_unconnected(self, host: str) -> None:
-        """Count a connection that could not be made."""
+    def note_unconnected(self, host: str, words: str) -> None:
+        """Count a connection that could not be made; the sentence says so."""
         with self._lock:
-            self._hosts.setdefault(host, _HostState()).unconnected += 1
+            self._hosts.setdefault(host, _HostState()).unconnected.append(words)
 
     def check_network(self, host: str) -> None:
         """Raise Failure if no host has answered so far, and two connections to this one have failed."""
         with self._lock:
-            state = self._hosts.get(host)
-            if state is None or state.unconnected < self.ROUNDS or any(each.answers for each in self._hosts.values()):
+            troubles = self._hosts.setdefault(host, _HostState()).unconnected
+            if len(troubles) < self.ROUNDS or any(each.answers for each in self._hosts.values()):
                 return
-        raise Failure("offline", f"{host} can't be reached, and nobody else has answered; check the network.")
+        raise Failure("offline", troubles[-1])
 
     def pause(self, seconds: float) -> None:
         """Begin a pause of so many seconds for everybody, or extend the present one."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import locale
 import re
@@ -74,6 +75,11 @@ def without_comment(line: str) -> str:
         return line
     covered = _QUOTED.sub(lambda found: "x" * len(found[0]), line)
     return line[: len(_COMMENT.sub("", covered))]
+
+
+def unescape_html(text: str) -> str:
+    """Return the text with the characters that HTML writes as `&...;`; a number without end stands for none."""
+    return html.unescape(re.sub(r"(?i)&#x?[0-9a-f]{9,};?", "\ufffd", text))
 
 
 # --- Showing ---------------------------------------------------------------------------------------
