@@ -8,7 +8,7 @@ import pytest
 
 from tests.conftest import Runner
 from tests.fake_civitai import FakeCivitai
-from tests.helpers import Err, add_file, add_model, link, read_json
+from tests.helpers import Err, add_file, link, read_json
 
 
 @pytest.mark.parametrize("name", ["report.json", "failed.txt"])
@@ -17,11 +17,11 @@ def test_what_one_folder_refuses_is_written_into_the_others(
     site: FakeCivitai, run: Runner, out: Path, err: Err, name: str, first: str
 ) -> None:
     add_file(site)
-    add_model(site.world, "second", needs_token=True)
+    add_file(site, needs_token=True)
     other = out.parent / "other"
     blocked, free = (out, other) if first == "downloads" else (other, out)
     (blocked / name / "in the way").mkdir(parents=True)
-    lines = [f"{link(site)} -o {folder}" for folder in (out, other)] + [f"10003 -o {free}", f"10003 -o {blocked}"]
+    lines = [f"{link(site)} -o {folder}" for folder in (out, other)] + [f"10002 -o {free}", f"10002 -o {blocked}"]
     assert run(lines=lines) == 1
     assert str(blocked / name) in err()
     assert len(read_json(free / "report.json")["targets"]) == 2
