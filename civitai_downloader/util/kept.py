@@ -90,7 +90,7 @@ class KeptAnswers:
                     kept.append({"at": utc_now(), "type": "salt", "id": "", "status": "success", "salt": token_hex(16)})
                 record = {"at": utc_now(), "type": "answer", "id": f"{self._mark(day, kept)} {key}"}
                 kept.append({**record, "status": "success", "answer": scrub_json(answer)})
-        except (OSError, Failure) as trouble:
+        except (OSError, Failure, RecursionError) as trouble:
             log.debug("An answer could not be kept: %s", trouble)
 
     def close(self) -> None:

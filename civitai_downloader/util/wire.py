@@ -246,7 +246,7 @@ class _Lines(io.BufferedReader):
     """Reads the lines of an answer, none of them without an end, and notices the one that ends a chunked body."""
 
     LONGEST, LONGEST_IN_BODY = 1 << 17, 1 << 12
-    _LAST_CHUNK = re.compile(rb"0+\s*(?:;|\r?\n)")
+    _CHUNK = re.compile(rb"([0-9a-fA-F]{1,16})\s*(?:;|\r?\n|\Z)")
 
     def __init__(self, steady: _SteadyStream) -> None:
         super().__init__(steady, READ)
@@ -256,6 +256,10 @@ class _Lines(io.BufferedReader):
         """Read a line; in a body only chunks have lines."""
         most = self.LONGEST_IN_BODY if self._steady.in_body else self.LONGEST
         line = super().readline(most if size is None or not 0 <= size <= most else size)
-        if self._steady.in_body and self._LAST_CHUNK.match(line):
-            self._steady.end_body()
+        if self._steady.in_body and line:
+            chunk = self._CHUNK.match(line)
+            if chunk is None:  # a negative size would be read without an end
+                raise ConnectionError("a chunk without a size")
+            if not int(chunk[1], 16):
+                self._steady.end_body()
         return line
