@@ -65,7 +65,7 @@ class Reach:
         """Without `homes` connections may lead everywhere; `named` says that the user chose them."""
         self._homes = frozenset(homes)
         self._most = Depth.PRIVATE if named else Depth.MADE_UP
-        inside = not self._homes or (named and any(map(depth_of_name, self._homes)))
+        inside = not self._homes or any(map(depth_of_name, self._homes))
         self._depth = Depth.PRIVATE if inside else None
 
     def allows(self, host: str, address: str) -> bool:

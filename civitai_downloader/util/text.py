@@ -133,10 +133,11 @@ class Secrets:
     def _forms_of(self, text: str) -> Iterator[str]:
         """Yield the ways in which a secret may be written."""
         data = text.encode("utf-8", "replace")
-        encoded = {quote(text, safe=""), quote_plus(text), "".join(f"%{byte:02X}" for byte in data)}
-        encoded |= {quote(each, safe="") for each in encoded}
-        for form in (text, *encoded, *(re.sub("%[0-9A-F]{2}", lambda code: code[0].lower(), each) for each in encoded)):
-            yield from {form, form.lower(), form.upper()}
+        yield from (text, text.lower(), text.upper())
+        for encoded in (quote(text, safe=""), quote_plus(text), "".join(f"%{byte:02X}" for byte in data)):
+            twice = quote(encoded, safe="")
+            yield from (encoded, twice)
+            yield from (re.sub("%(?:25)?[0-9A-F]{2}", lambda code: code[0].lower(), each) for each in (encoded, twice))
         for shift, skipped in enumerate((0, 2, 3)):  # what stands before it decides where the letters begin
             core = b64encode(bytes(shift) + data).decode()[skipped : (shift + len(data)) * 8 // 6]
             if len(core) >= self.SHORT:
