@@ -178,6 +178,13 @@ def test_nothing_public_leads_into_a_private_network(names: Names, listener: soc
     assert nobody_came(listener)
 
 
+@pytest.mark.parametrize("url", ["http://me:word@{}/", "http://8.8.8.8\\@{}/", "http://{}\\@8.8.8.8/"])
+def test_a_link_with_a_login_or_a_backslash_is_not_opened(listener: socket.socket, url: str) -> None:
+    trouble = opened(Reach(), url.format(f"127.0.0.1:{listener.getsockname()[1]}"))
+    assert "not a valid link" in str(trouble)
+    assert nobody_came(listener)
+
+
 def test_a_name_that_is_rebound_later_is_refused_then(
     names: Names, site: FakeCivitai, monkeypatch: pytest.MonkeyPatch
 ) -> None:

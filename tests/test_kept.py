@@ -10,11 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from civitai_downloader.util.errors import Failure
 from civitai_downloader.util.kept import KeptAnswers, cache_folder, move_old_answers
+from civitai_downloader.util.logs import KeyedLog
 from tests import fake_civitai as fake
 from tests.conftest import Runner, files_under
 from tests.fake_civitai import FakeCivitai, World
-from tests.helpers import MODELS, TOKEN, add_file, add_model, link, read_json
+from tests.helpers import IMAGES, TOKEN, add_file, add_model, link, read_json
 from tests.stand_in import Skip
 
 DAY = 86400.0
@@ -60,6 +62,23 @@ def test_answers_that_are_minutes_old_are_used_after_50_hours_of_one_run(tmp_pat
     assert kept.get("new") is None
     kept.close()
     assert KeptAnswers(tmp_path, "me").get("old") is None
+
+
+@pytest.mark.parametrize("error", [OSError(5, "gone"), Failure("disk-full", "full")])
+def test_what_can_not_be_read_or_kept_is_asked_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    kept = KeptAnswers(tmp_path, "me")
+    kept.put("x", 1)
+    monkeypatch.setattr(KeyedLog, "append", fail)
+    kept.put("y", 2)
+    monkeypatch.setattr(KeyedLog, "get", fail)
+    monkeypatch.setattr(KeyedLog, "close", fail)
+    assert kept.get("x") is None
+    kept.close()
 
 
 def test_what_one_asker_was_told_no_other_reads(tmp_path: Path) -> None:
@@ -197,9 +216,10 @@ def test_the_cache_may_vanish_in_mid_run(site: FakeCivitai, run: Runner, out: Pa
             lists(out).symlink_to(tmp_path)
         return answer
 
-    site.fail(f"{MODELS}/10002", fake.Rewrite(meddle))
+    fault = site.fail(f"{IMAGES}?modelVersionId=20001", fake.Rewrite(meddle))
     before = set(tmp_path.iterdir()) | {out, tmp_path / "models.txt"}
     assert run(lines=["10001", "10002", "10003", "10001 --layout sharded"]) == 0
+    assert fault.hits == 1
     report = read_json(out / "report.json")
     assert [target["outcome"] for target in report["targets"]].count("failed") == 0
     assert len(report["files"]) >= 6

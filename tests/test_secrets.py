@@ -93,8 +93,8 @@ class Echo(fake.Status):
 
     def answer(self, call: fake.Call, normal: Any) -> Any:
         forms = [form for secret in (*SECRETS, "HUSH") for form in spelled(secret)]
-        body = {"error": " ".join(forms), "message": json.dumps(dict(call.headers)), "deadline": TOKEN}
-        headers = {"X-Echo": TOKEN, "Location": f"http://127.0.0.1:1/{quote(TOKEN, safe='')}", "ETag": f'"{TOKEN}"'}
+        body = {"message": " ".join(forms), "error": json.dumps(dict(call.headers)), "deadline": TOKEN}
+        headers = {"X-Echo": TOKEN, "Location": f"/nowhere/{quote(TOKEN, safe='')}", "ETag": f'"{TOKEN}"'}
         return fake.Status(self.code, json.dumps(body), headers).answer(call, normal)
 
 
