@@ -234,8 +234,7 @@ def execute(
     run.execute(core.ProgressDisplay(words, screen, live=live).watch)
     screen.finish()
     core.say_summary(words, run, unused)
-    for library in run.libraries:
-        core.write_outcome(run, library, retry_command(given, library.folder), unused)
+    core.write_outcomes(run, partial(retry_command, given), unused)
     if run.ledger.interrupted:
         log.warning("%s", words("interrupted"))
     return run.ledger.counts
@@ -249,11 +248,15 @@ def exit_code(counts: Mapping[str, int], problems: Sequence[object]) -> int:
 
 
 def retry_command(given: Mapping[str, Any], output: Path) -> list[str]:
-    """Return the words of the same command on the targets that failed in an output folder."""
+    """Return the words of the same command, without its secrets, on the targets that failed in an output folder."""
+    from . import core
+
     skip = {action.dest for action in line_parser()._actions}
     skip |= set("token models users output retry_failed force dry_run refilter verify".split())
-    paths = {name: Path(given[name]).absolute() for name in ("cookies", "filters") if name in given}
-    options = option_words(command_parser(), {**given, **paths}, skip=skip)
+    changed: dict[str, Any] = {name: Path(given[name]).absolute() for name in ("cookies", "filters") if name in given}
+    if "site" in given:
+        changed["site"] = core.split_login(given["site"])[0]
+    options = option_words(command_parser(), {**given, **changed}, skip=skip)
     return [sys.executable, "-m", "civitai_downloader", "--retry-failed", "-o", str(output.absolute()), *options]
 
 

@@ -30,7 +30,7 @@ class Inputs:
     def __init__(self, settings: Settings, read_options: ReadOptions) -> None:
         self.entries: list[Entry] = []
         self.problems: list[Problem] = []
-        self._settings, self._read_options = settings, read_options
+        self._settings, self._read_options, self._cut = settings, read_options, settings.secrets.cut
         self._seen: set[tuple[Target, Settings]] = set()
         self._lists: set[str] = set()
 
@@ -45,7 +45,7 @@ class Inputs:
         is_list = is_file or word == STANDARD_INPUT
         meaning = None if is_list else read_word(word, self._settings.site)
         links = [] if is_list else list(links_in(word, self._settings.site))
-        problem = Problem("", 0, word, "This is not a link to a model, user, post or picture; check it.")
+        problem = Problem("", 0, self._cut(word), "This is not a link to a model, user, post or picture; check it.")
         if isinstance(meaning, Target) and len(links) < 2:
             self._add(Reading(((word, meaning),)), problem)
         elif links or isinstance(meaning, Refusal):
@@ -69,25 +69,27 @@ class Inputs:
             self.problems.append(Problem(shown, 0, "", f"{shown} contains no links; write one on each line."))
         for line in lines:
             reading = read_line(line.text, self._settings.site, users=users)
-            self._add(reading, Problem(shown, line.number, line.text, "", where), users=users)
+            self._add(reading, Problem(shown, line.number, self._cut(line.text), "", where), users=users)
 
     def _add(self, reading: Reading, line: Problem, *, users: bool = False) -> None:
         """Add what a line asks for; `line` lacks but the reason why it can't be used."""
         refused = reading.refused or (() if reading.found else (_no_link_in(line.text),))
-        self.problems += [replace(line, reason=reason) for reason in refused]
+        self.problems += [replace(line, reason=self._cut(reason)) for reason in refused]
         if not reading.found:
             return
         try:
             own, again = self._read_options(reading.options)
             settings = replace(self._settings, **own)
         except UsageError as error:
-            self.problems.append(replace(line, reason=f"the options are wrong and the line was skipped: {error}"))
+            self.problems.append(
+                replace(line, reason=f"the options are wrong and the line was skipped: {self._cut(str(error))}")
+            )
             return
         for word, target in reading.found:
             if (target, settings) not in self._seen:
                 self._seen.add((target, settings))
                 link = user_link(target.name) if users and target.kind == "user" else word
-                self.entries.append(Entry(target, settings, written(link, again)))
+                self.entries.append(Entry(target, settings, self._cut(written(link, again))))
 
     def check_outputs(self, *, writes: bool) -> None:
         """Leave out entries whose output folder can't be written. Raises UsageError where a name of ours is taken."""

@@ -14,6 +14,7 @@ from uuid import uuid4
 
 from ..util.clock import Clock, utc_now
 from ..util.files import disk_errors, move_unless_taken, size_of, write_file, write_json
+from ..util.kept import cache_folder, move_old_answers
 from ..util.logs import FolderLock
 from ..util.media import MEDIA_EXTENSIONS, is_safetensors
 from ..util.names import fit_path, long_path, name_key, path_limit, real_path, split_name
@@ -371,14 +372,18 @@ class Library(StateLog):
 
     def refilter_if_changed(self, filters: Filters) -> None:
         """Apply the word lists to the prompts on disk if they are not those of the last run."""
-        last = read_prompt(self.root / "lists" / "filters.json").get("fingerprint")
+        move_old_answers(self.root)
+        folder = cache_folder(self.root)
+        last = read_prompt(folder / "filters.json").get("fingerprint") if folder else None
         if last != filters.fingerprint and (changed := self.refilter(filters)):
             log.info("The word lists have changed: %d prompts were rewritten.", changed)
 
     def refilter(self, filters: Filters) -> int:
         """Apply the word lists to the prompts on disk and return the number of files that changed."""
-        changed = refilter(self.root, filters)
-        write_json(self.root / "lists" / "filters.json", {"fingerprint": filters.fingerprint})
+        move_old_answers(self.root)
+        changed, folder = refilter(self.root, filters), cache_folder(self.root)
+        if folder:
+            write_json(folder / "filters.json", {"fingerprint": filters.fingerprint})
         return changed
 
 

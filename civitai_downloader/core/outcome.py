@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from .. import __version__
+from ..util.errors import Failure
 from ..util.files import disk_errors, indented, on_one_line, replace_file, temporary_name
 from ..util.names import real_path
 from ..util.text import printable, scrub
@@ -19,17 +22,34 @@ from .lists import Problem, Unused
 from .ours import check_mark
 from .run import Run
 
+log = logging.getLogger(__name__)
 
-def write_outcome(run: Run, library: Library, words: Sequence[str], unused: Unused) -> None:
-    """Write `report.json`, and `failed.txt` with its retry scripts, which run the command `words`.
 
-    What was `unused` of the inputs is told in the main output folder, or in the first one if nothing went to that.
+def write_outcomes(run: Run, command: Callable[[Path], Sequence[str]], unused: Unused) -> None:
+    """Write `report.json` into each output folder, and `failed.txt` with the scripts that run `command(folder)`.
+
+    What was `unused` of the inputs is told in the main output folder, or in the first one if nothing went to that. What
+    can't be written keeps nothing else from being written. Raises the first Failure, after logging all others.
     """
-    mine = [batch for batch in run.ledger.batches if batch.library is library]
-    if library is not _main_library(run):
-        unused = Unused(lists=unused.lists)
-    write_report(library.root / "report.json", _report(run, mine, unused), mine)
-    write_failed(library.folder, mine, words, unused)
+    troubles = list[Failure]()
+    for library in run.libraries:
+        mine = [batch for batch in run.ledger.batches if batch.library is library]
+        told = unused if library is _main_library(run) else Unused(lists=unused.lists)
+        report, failed = library.root / "report.json", library.root / "failed.txt"
+        steps = {
+            report: partial(write_report, report, _report(run, mine, told), mine),
+            failed: partial(write_failed, library.folder, mine, command(library.folder), told),
+        }
+        for place, write in steps.items():
+            try:
+                with disk_errors(place):
+                    write()
+            except Failure as failure:
+                troubles.append(failure)
+    for trouble in troubles[1:]:
+        log.error("%s", trouble)
+    if troubles:
+        raise troubles[0]
 
 
 def _main_library(run: Run) -> Library:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal
+from urllib.parse import unquote
 
 from ..util.errors import UsageError
 from ..util.names import clean_name
-from ..util.text import decode_text, printable, web_link
+from ..util.proxies import passwords_of_proxies
+from ..util.text import Secrets, decode_text, printable, split_login, web_link
 from .ours import is_ours
 
 FIELDS = "creator type base_model model_name model_id version_name version_id year month nsfw tag".split()
@@ -54,7 +57,8 @@ class Settings:
     """Every option, checked; the options of a list line are a copy with replaced fields.
 
     `max_images` holds for each gallery (None: all of it), `max_rate_model` and `max_rate_image` are requests a second,
-    `limit_rate` is bytes a second (0: unlimited), `timeout` is in seconds.
+    `limit_rate` is bytes a second (0: unlimited), `timeout` is in seconds. A login in the address of the site is kept
+    apart from it (`site_login`, as NAME:PASSWORD).
     """
 
     output: Path = Path("downloads")
@@ -73,6 +77,7 @@ class Settings:
     token: str = field(default="", repr=False)
     cookies: str = field(default="", repr=False)
     site: str = ""
+    site_login: str = field(default="", repr=False)
     workers: int = 4
     max_rate_model: float = 0.5
     max_rate_image: float = 2.0
@@ -92,11 +97,20 @@ class Settings:
 
     def __post_init__(self) -> None:
         """Raise UsageError for a layout, site or token that can't work."""
+        site, login = split_login(self.site)
+        if login:
+            object.__setattr__(self, "site", site)
+            object.__setattr__(self, "site_login", unquote(login))
         _check_layout(self.layout)
         if self.token and not re.fullmatch(r"[\x21-\x7e]{8,512}", self.token):
             raise UsageError("The token is malformed: it must be one word of letters and digits, as the site gave it.")
         if self.site and not web_link(self.site):
             raise UsageError(f"The site {printable(self.site)!r} is no web address; write https://HOST.")
+
+    @property
+    def secrets(self) -> Secrets:
+        """What must never be shown or stored: token, cookies, and the passwords of the site and of the proxies."""
+        return _secrets(self.token, self.cookies, self.site_login)
 
     @property
     def wants_files(self) -> bool:
@@ -116,6 +130,26 @@ class Settings:
     def level(self) -> int:
         """The browsing levels wanted, as the site's bitmask (1 PG, 2 PG-13, 4 R, 8 X, 16 XXX)."""
         return 3 if self.sfw else 31
+
+
+_SECRET_COOKIE = re.compile(r"(?i)token|sess|auth|secret|key|csrf|clearance|sid|jwt|login|pass")
+_HARMLESS = re.compile(r"[a-z]+|[A-Z]?[a-z]*|[0-9.]+")
+
+
+@lru_cache(maxsize=8)
+def _secrets(token: str, cookies: str, login: str) -> Secrets:
+    """Return the secrets; of cookies those that are secret by their names, or long and neither a word nor a number.
+
+    A cookie such as `theme=dark` would cut that word out of every prompt.
+    """
+    found = [token, *passwords_of_proxies(), login.partition(":")[2]]
+    for cookie in cookies.split(";"):
+        name, _, value = cookie.strip().partition("=")
+        value = value.strip('"')
+        named = len(value) >= 4 and _SECRET_COOKIE.search(name)
+        if named or (len(value) >= Secrets.SHORT and not _HARMLESS.fullmatch(value)):
+            found.append(value)
+    return Secrets(found)
 
 
 def find_token(named: Iterable[str | None]) -> str:

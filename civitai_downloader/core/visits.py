@@ -216,7 +216,7 @@ class Visits:
         """Write what is known of a model, what is gone included, for programs and for people."""
         library, model = batch.library, memory.model
         url, line = self._site.page_url(f"/models/{model.id}", model.level), f"model/{model.id}"
-        description = description_page(model, url, read_data("description.html"))
+        description = scrub(description_page(model, url, read_data("description.html")))
         pages: dict[str, Callable[[str], None]] = {
             "model.json": lambda _path: write_down(library, memory),
             "model.txt": lambda path: write_for_people(library, path, scrub(model_text(model, url)), line),

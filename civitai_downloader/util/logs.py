@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
-from .clock import DAY, Clock, utc_now, utc_text
+from .clock import Clock, utc_now
 from .errors import UsageError
 from .files import (
     disk_errors,
@@ -27,7 +27,7 @@ from .files import (
     write_whole,
 )
 from .names import shown_path
-from .text import scrub_json, utf8
+from .text import utf8
 
 # --- Records ---------------------------------------------------------------------------------------
 
@@ -216,45 +216,6 @@ class KeyedLog:
         if self._reader is not None:
             self._reader.close()
         self._reader = None
-
-
-class KeptAnswers:
-    """JSON answers of the last 24 hours in a folder, in one log a day (UTC), without secrets.
-
-    What was asked is not asked again when a run is started anew, even in the middle of a long list.
-    """
-
-    def __init__(self, folder: Path, listener: str = "", *, read_only: bool = False, write_only: bool = False) -> None:
-        """Read the logs of yesterday and today and delete older ones.
-
-        Answers for different values of `listener` are kept apart. With `read_only` nothing is written or deleted, with
-        `write_only` no earlier answer is used.
-        """
-        self._listener, self._read_only, self._write_only = listener, read_only, write_only
-        paths = [folder / f"answers-{utc_text(time.time() - ago)[:10]}.jsonl" for ago in (DAY, 0)]
-        self._logs = [KeyedLog(path) for path in paths]
-        for path in [] if read_only else folder.glob("answers-????-??-??.jsonl"):
-            if path not in paths:
-                with suppress(OSError):  # another run may be reading it
-                    path.unlink()
-
-    def get(self, key: str) -> Any:
-        """Return the answer kept for a key, or None."""
-        records = filter(None, (log.get("answer", self._listener + key) for log in reversed(self._logs)))
-        record = next(records, {})
-        fresh = utc_text(time.time() - DAY) <= str(record.get("at")) <= utc_now()
-        return record.get("answer") if fresh and not self._write_only else None
-
-    def put(self, key: str, answer: Any) -> None:
-        """Keep an answer. Raises Failure if the disk does not take it."""
-        if not self._read_only:
-            record = {"at": utc_now(), "type": "answer", "id": self._listener + key, "status": "success"}
-            self._logs[-1].append({**record, "answer": scrub_json(answer)})
-
-    def close(self) -> None:
-        """Close the logs. Raises Failure."""
-        for log in self._logs:
-            log.close()
 
 
 # --- A single writer in a folder -------------------------------------------------------------------

@@ -26,7 +26,7 @@ from .files import (
     unshare,
     write_whole,
 )
-from .http import PASSING_ERRORS
+from .http import PASSING_ERRORS, length_of
 from .pace import OUTAGE, Gate, Pace
 from .progress import Meter, Progress
 from .ranges import ByteRange, Ranges, Restart, SideRecord, Stamp, parse_content_range, record_path, stamp_of
@@ -274,8 +274,7 @@ class Transfer:
 
     def _begin_body(self, response: requests.Response) -> None:
         """Plan for a new body from byte 0. Raises Failure if it is too big to be what is wanted."""
-        length = response.headers.get("Content-Length", "")
-        stamp = stamp_of(response, self._body.identity, int(length) if length.isdigit() else None)
+        stamp = stamp_of(response, self._body.identity, length_of(response))
         if stamp.total is not None and stamp.total > self._body.limit:
             words = f"The server offers {stamp.total} bytes, the page says {self._body.size}; refusing to download it."
             raise Failure("size", words)
