@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 import time
 from collections.abc import Iterator, Mapping
@@ -13,10 +14,13 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
 from ..util.errors import Failure
+from ..util.jsontext import as_tree, left_out
 from ..util.text import parse_devalue, web_link
 
 Pages = Iterator[list[dict[str, Any]]]
 _T = TypeVar("_T")
+
+log = logging.getLogger(__name__)
 
 
 def _at(source: Any, key: str, kind: type[_T]) -> _T:
@@ -41,7 +45,7 @@ def whole_number(value: object) -> int:
         return int(value) if re.fullmatch(r"[0-9]{1,18}", value) else 0
     if isinstance(value, float):
         return int(value) if abs(value) < 1e15 else 0
-    return value if isinstance(value, int) and not isinstance(value, bool) else 0
+    return value if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 1 << 63 else 0
 
 
 def object_at(source: Any, key: str) -> dict[str, Any]:
@@ -262,7 +266,10 @@ def unwrap(data: Any) -> Any:
         return data["json"]
     with suppress(ValueError, RecursionError):
         if isinstance(data, str):
-            return parse_devalue(data)
+            value = as_tree(parse_devalue(data))
+            if cut := sorted(set(left_out(value))):
+                log.warning("The site nested something too deeply in %s; that alone was left out.", ", ".join(cut))
+            return value
     raise Failure("answer", "The site's inner interface sent data of another shape than expected; try again later.")
 
 

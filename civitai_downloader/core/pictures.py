@@ -13,8 +13,8 @@ from typing import Any
 from ..util.errors import Failure
 from ..util.files import write_json
 from ..util.text import scrub_json
-from .answers import Image, flat_meta, read_image
-from .catalogue import REFUSALS
+from .answers import Image, flat_meta, number_at, read_image
+from .catalogue import REFUSALS, raise_first, until_fault
 from .choice import versions_used
 from .deliveries import Deliveries
 from .ledger import Batch, Steps, Task
@@ -55,13 +55,18 @@ class Pictures:
     def bring_album(
         self, batch: Batch, album: Album, note: Callable[[dict[str, Any]], object] = lambda item: None
     ) -> Steps:
-        """Bring home every picture of an album with its prompt, page by page; `note` is called with each."""
-        silent = Silent(batch, album)
-        for page in album.pages:
+        """Bring home every picture of an album with its prompt, page by page; `note` is called with each.
+
+        What is wrong with its list becomes a result, so that what follows the album is done as well.
+        """
+        silent, faults = Silent(batch, album), list[Failure]()
+        for page in until_fault(iter(album.pages), faults):
             for item in page:
-                self._bring_picture(batch, album, item, silent)
+                name = f"{album.name}: picture {number_at(item, 'id')}"
+                self._schedule.do(Task(batch, partial(self._bring_picture, batch, album, item, silent), name))
                 note(item)
             yield
+        self._schedule.do(Task(batch, partial(raise_first, faults)))
 
     def _bring_picture(self, batch: Batch, album: Album, item: Mapping[str, Any], silent: Silent) -> None:
         """Bring one picture: its prompt, its bytes, what it was made with, and later what its list does not say."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.client
 import io
 import ipaddress
-import json
 import re
 import socket
 import time
@@ -23,6 +22,7 @@ import urllib3
 from .clock import Clock
 from .errors import Busy, Failure, Unreachable
 from .files import READ
+from .jsontext import parse_json
 from .pace import Health, Patience
 from .text import bare_url, host_of, web_link
 
@@ -51,13 +51,15 @@ class HttpRules:
     """What one site adds to HTTP.
 
     `agent` is the User-Agent; `sign` adds the key to the requests that may carry it; `final` returns whether a refusal
-    must never be retried, `passing` whether it is worth a retry although its status does not say so.
+    must never be retried, `passing` whether it is worth a retry although its status does not say so; `warn` is called
+    with a sentence about an answer of which something was left out.
     """
 
     agent: str
     sign: Callable[[requests.PreparedRequest], requests.PreparedRequest]
     final: Callable[[Refused], bool] = lambda refused: False
     passing: Callable[[Refused], bool] = lambda refused: False
+    warn: Callable[[str], object] = lambda sentence: None
 
 
 @dataclass(frozen=True)
@@ -168,9 +170,12 @@ class Http:
         if len(answer) > MAX_JSON:
             raise Failure("answer", f"{host} sent more than 64 MB of JSON for one page; refusing to read it.")
         try:
-            return json.loads(answer)
+            value, cut = parse_json(answer)
         except (ValueError, RecursionError) as error:
             raise Unreachable(f"{host} sent invalid JSON; try again later.") from error
+        if cut:
+            self._rules.warn(f"{host} nested something too deeply in {', '.join(cut)}; that alone was left out.")
+        return value
 
     def _send(self, url: str, call: Call) -> requests.Response:
         self._clock.check()
