@@ -9,9 +9,12 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "civitai_downloader"
-UTIL = "errors clock jsontext text names files media logs pace http ranges progress connections transfer idm screen".split()
+UTIL = (
+    "errors clock jsontext text names files media logs pace http ranges progress connections transfer idm screen"
+).split()
 CORE = (
-    "data settings targets parameters links lists answers interfaces comparing choice places wordlists rejoin sentences prompts pages "
+    "data settings targets parameters links lists answers interfaces comparing choice places wordlists rejoin "
+    "sentences prompts pages "
     "sidecars cookies refusals paging site records proof library ledger arrivals fetch shelf catalogue schedule "
     "deliveries pictures visits run plan failed outcome verification inputs words"
 ).split()

@@ -30,9 +30,9 @@ class Question:
     """A list that is asked for.
 
     `path` returns where the page with some parameters is; `ask` gets that, and a function that says whether the answer
-    is worth keeping; `forget` has a kept one asked for anew. `order` is how the list is sorted, `other` how it is when
-    it is read from its other end, `size` how many items a page has at most, `limit` how many are wanted (None: all).
-    `total` is how many there are as far as the site tells (0: it does not).
+    is worth keeping; `forget` has a kept one asked for anew. `order` is how the list is sorted,
+    `size` how many items a page has at most, `limit` how many are wanted (None: all). `total` is how many there are as
+    far as the site tells (0: it does not).
     """
 
     what: str
@@ -43,7 +43,6 @@ class Question:
     expected: Expected = field(default_factory=Expected)
     limit: int | None = None
     order: str = "Oldest"
-    other: str = "Newest"
     total: int = 0
 
     @property
@@ -115,9 +114,9 @@ class _Reader:
         question = self._question
         ways = [_Way(question.order)]
         yield from self._follow(ways[0])
-        if ways[0].end not in SURE and question.other and not isinstance(ways[0].failure, Strangers):
-            is_mirrored = {question.order, question.other} == {"Oldest", "Newest"}
-            ways.append(_Way(question.other, frozenset(self._seen if is_mirrored else ())))
+        if ways[0].end not in SURE and not isinstance(ways[0].failure, Strangers):
+            is_mirrored = question.order == "Oldest"
+            ways.append(_Way("Newest", frozenset(self._seen if is_mirrored else ())))
             yield from self._follow(ways[1])
         self._say_what_was_left_out()
         self._conclude(ways)
