@@ -14,7 +14,7 @@ from typing import Any
 from ..util.errors import Failure
 from ..util.text import printable, scrub
 from .answers import Model, Pages, number_at, object_at, objects_at, read_model, read_version, text_at
-from .comparing import has_hash
+from .comparing import check_hash
 from .links import archive_link
 from .paging import Strangers
 from .settings import Settings

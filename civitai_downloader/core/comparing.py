@@ -112,6 +112,12 @@ def has_hash(version: Mapping[str, Any], digest: str) -> bool:
     return not told or digest.upper() in told or any(each.startswith(digest.upper()) for each in hashes)
 
 
+def check_hash(version: Mapping[str, Any], digest: str) -> None:
+    """Raise Failure if an answer to a hash is about a version whose files have others."""
+    if not has_hash(version, digest):
+        raise Failure("answer", f"The site's answer to the hash {digest} has no such file; nothing of it was taken.")
+
+
 def is_model(answer: Any, model_id: int) -> bool:
     """Return whether an answer is a model with versions, which is worth keeping."""
     return number_at(answer, "id") == model_id and bool(list_at(answer, "modelVersions"))

@@ -21,7 +21,7 @@ from ..util.logs import KeptAnswers
 from ..util.names import long_path
 from ..util.pace import Pace, Patience
 from .answers import File, Pages, image_of_page, list_at, number_at, object_at, objects_at, text_at, unwrap
-from .comparing import Expected, check_id, has_hash, is_model, names_of, never
+from .comparing import Expected, check_hash, check_id, has_hash, is_model, names_of, never
 from .interfaces import inner_path, rest_path, told_by
 from .paging import Question, Worth, pages
 from .refusals import explain, is_lost_for_now, is_paging_cap
@@ -111,7 +111,9 @@ class Site:
     def version_by_hash(self, digest: str) -> dict[str, Any]:
         """Return the earliest published version with a file of this hash (`/model-versions/by-hash/{hash}`)."""
         path = f"/model-versions/by-hash/{digest}"
-        return self._get(path, worth=lambda answer: number_at(answer, "id") > 0 and has_hash(answer, digest))
+        answer = self._get(path, worth=lambda answer: number_at(answer, "id") > 0 and has_hash(answer, digest))
+        check_hash(answer, digest)
+        return answer
 
     def versions_by_sha256(self, digests: Sequence[str]) -> dict[str, Target]:
         """Return the versions with files of these SHA256, by one request, or by none if at most one is not kept.

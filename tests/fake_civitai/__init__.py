@@ -59,6 +59,7 @@ from .faults_answer import (
     busy,
     http_date,
 )
+from .faults_lists import BadRow, DropFilter, Metadata, Nested
 from .faults_send import (
     GARBAGE,
     HUGE_HEADERS,
@@ -105,6 +106,7 @@ __all__ = [
     "UNDEFINED",
     "Action",
     "Always416",
+    "BadRow",
     "BigJson",
     "Body",
     "BrokenJson",
@@ -116,6 +118,7 @@ __all__ = [
     "Date",
     "Delay",
     "DripHeaders",
+    "DropFilter",
     "EndlessRedirectBody",
     "FakeCivitai",
     "FakeFile",
@@ -131,7 +134,9 @@ __all__ = [
     "IgnoreIfRange",
     "IgnoreRange",
     "Longer",
+    "Metadata",
     "MultipartRanges",
+    "Nested",
     "NoContentRange",
     "Raw",
     "RedirectTo",
