@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from civitai_downloader.core.comparing import Expected
-from civitai_downloader.core.paging import Question, cursor_of, pages, past
+from civitai_downloader.core.paging import Question, cursor_of, pages, past, unlost
 from civitai_downloader.util.errors import Failure, Unreachable
 
 Ask = Callable[[dict[str, Any]], dict[str, Any]]
@@ -275,6 +275,23 @@ def test_an_item_is_compared_by_what_it_says(expected: Expected, item: dict[str,
 def test_the_cursor_may_stand_in_the_link_alone() -> None:
     assert cursor_of({"metadata": {"nextPage": "https://civitai.com/api/v1/images?limit=1&cursor=40%7C17"}}) == "40|17"
     assert cursor_of({"metadata": {"nextPage": "https://[", "nextCursor": True}}) == ""
-    assert (past("40|17", "Newest"), past("40", "Oldest"), past("40", "Newest"), past("", "Oldest")) == (
-        "41|17", "41", "", ""
-    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("cursor", "order", "behind", "falling"),
+    [
+        ("40|17", "Oldest", "41|17", "40|17"),
+        ("40|17", "Most Reactions", "41|17", "40|17"),
+        ("40", "Oldest", "41", "41"),
+        (40, "Newest", "39", "41"),
+        ("40", "Most Reactions", "", "41"),
+        ("2026-05-01 10:11:12.345|10055", "Oldest", "2026-05-01 10:11:12.345|10056", "2026-05-01 10:11:12.345|10056"),
+        ("812|90211|10055", "Oldest", "", "812|90211|10055"),
+        ("", "Oldest", "", ""),
+        ("abc", "Newest", "", "abc"),
+    ],
+)
+def test_what_a_cursor_tells_is_used(cursor: str | int, order: str, behind: str, falling: str) -> None:
+    assert past(cursor, order) == behind
+    assert str(unlost(cursor, "Newest")) == falling
+    assert unlost(cursor, "Oldest") == cursor

@@ -70,11 +70,8 @@ class Catalogue:
             model = model or self._model(owner)
             if all(version.id != target.version for version in model.versions):
                 model = replace(model, versions=(*model.versions, read_version(late)))
-        found = next((each.raw for each in model.versions if each.id == target.version), {})
-        if digest and not has_hash(found, digest):
-            raise Failure(
-                "answer", f"The site's answer to the hash {digest} has no such file; nothing of it was taken."
-            )
+        if digest:
+            check_hash(next((each.raw for each in model.versions if each.id == target.version), {}), digest)
         return model, replace(target, kind="model", id=model.id)
 
     def doubt(self, target: Target, page: str) -> None:

@@ -17,6 +17,8 @@ from .comparing import Expected, is_at_fault
 
 SMALLER = (100, 20, 1)
 MOST_BARREN = MOST_BAD_ROWS = 3
+# The orders whose ends are each other's beginnings, in which a list is read where its first way ends in doubt.
+ENDS = ("Newest", "Oldest")
 # How a way through a list may end without doubt: the site said so, the limit is reached, or the other way is met.
 SURE = ("told", "limit", "met")
 
@@ -111,13 +113,13 @@ class _Reader:
 
     def read(self) -> Pages:
         """Yield the pages; where the first way ends in doubt, go on from the other end until something is known."""
-        question = self._question
-        ways = [_Way(question.order)]
+        ways = [_Way(self._question.order)]
         yield from self._follow(ways[0])
-        if ways[0].end not in SURE and not isinstance(ways[0].failure, Strangers):
-            is_mirrored = question.order == "Oldest"
-            ways.append(_Way("Newest", frozenset(self._seen if is_mirrored else ())))
-            yield from self._follow(ways[1])
+        for order in ENDS:
+            if ways[-1].is_sure or isinstance(ways[-1].failure, Strangers) or order == self._question.order:
+                break
+            ways.append(_Way(order, frozenset(self._seen if ways[-1].order in ENDS else ())))
+            yield from self._follow(ways[-1])
         self._say_what_was_left_out()
         self._conclude(ways)
 
@@ -160,8 +162,8 @@ class _Reader:
             has_met = not (way.known or frozenset()).isdisjoint(ids) or (way.is_back and bool(ids) and not way.taken)
             way.end = "met" if has_met else self._end(way, cursor_of(answer), is_full=len(rows) >= size)
         if not way.end:
-            way.cursor = cursor_of(answer)
-            way.cursors.add(str(way.cursor))
+            way.cursor = unlost(cursor_of(answer), way.order)
+            way.cursors.add(str(cursor_of(answer)))
         return taken
 
     def _own(self, way: _Way, fresh: Mapping[int, dict[str, Any]]) -> list[dict[str, Any]]:
@@ -236,7 +238,8 @@ class _Reader:
             raise at_fault or failures[0]
         if last.is_back and (last.taken or not last.is_sure):
             self._question.forget(self._question.path(first.page(self._at_most(self._question.size))))
-        if self._missing or not last.is_sure:
+        is_best_lost = first.failure is not None and first.order not in ENDS
+        if self._missing or is_best_lost or not last.is_sure:
             least = f"at least {max(1, self._missing)} missing"
             raise Failure("incomplete", f"{name} is broken behind {first.rows}: {least}; run again later.")
         if last.is_back and (last.taken or first.failure is not None):
@@ -254,9 +257,20 @@ def cursor_of(answer: Mapping[str, Any]) -> str | int:
     return ""
 
 
-def past(cursor: str | int, order: str) -> str | int:
-    """Return the cursor one row further if it tells a number, that of rows (`40|time`) or a rising id; "" if not."""
-    if isinstance(cursor, int):
-        return cursor + 1 if order == "Oldest" else ""
-    found = re.fullmatch(r"([0-9]{1,18})(\|[0-9]+)?", cursor)
-    return f"{int(found[1]) + 1}{found[2] or ''}" if found and (found[2] or order == "Oldest") else ""
+_ROWS = re.compile(r"([0-9]{1,18})(\|[0-9]+)")
+_THING = re.compile(r"((?:[^|]*[-:][^|]*\|)?)([0-9]{1,18})")
+
+
+def unlost(cursor: str | int, order: str) -> str | int:
+    """Return a cursor at which nothing is lost: falling, the site leaves out the very thing whose id it names."""
+    found = _THING.fullmatch(str(cursor))
+    return f"{found[1]}{int(found[2]) + 1}" if found and order == "Newest" else cursor
+
+
+def past(cursor: str | int, order: str) -> str:
+    """Return the cursor behind the row where this one leads, which tells a number of rows or an id; "" if neither."""
+    if rows := _ROWS.fullmatch(str(cursor)):
+        return f"{int(rows[1]) + 1}{rows[2]}"
+    found = _THING.fullmatch(str(cursor))
+    step = {"Oldest": 1, "Newest": -1}.get(order, 0)
+    return f"{found[1]}{int(found[2]) + step}" if found and step else ""

@@ -65,9 +65,12 @@ def as_tree(value: Any) -> Any:
 
 
 def _is_deep(text: str) -> bool:
-    """Return whether something lies below `MAX_DEPTH` levels: pairs of brackets are taken away from the inside out."""
+    """Return whether something may lie below `MAX_DEPTH` levels.
+
+    Pairs of brackets are taken away from the inside out, one or two levels at a time.
+    """
     brackets = _NO_BRACKETS.sub("", text)
-    for _ in range(MAX_DEPTH):
+    for _ in range(MAX_DEPTH // 2):
         if not brackets:
             return False
         brackets = brackets.replace("[]", "").replace("{}", "")
