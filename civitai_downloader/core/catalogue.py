@@ -295,7 +295,7 @@ def until_fault(found: Pages, faults: list[Failure]) -> Pages:
         faults.append(failure)
 
 
-def raise_first(faults: Sequence[Failure]) -> None:
+def raise_first(faults: Sequence[Exception]) -> None:
     """Raise the first fault, if there is one."""
     if faults:
         raise faults[0]

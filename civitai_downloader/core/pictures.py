@@ -62,11 +62,20 @@ class Pictures:
         silent, faults = Silent(batch, album), list[Failure]()
         for page in until_fault(iter(album.pages), faults):
             for item in page:
-                name = f"{album.name}: picture {number_at(item, 'id')}"
-                self._schedule.do(Task(batch, partial(self._bring_picture, batch, album, item, silent), name))
+                self._bring_alone(batch, album, item, silent)
                 note(item)
             yield
         self._schedule.do(Task(batch, partial(raise_first, faults)))
+
+    def _bring_alone(self, batch: Batch, album: Album, item: Mapping[str, Any], silent: Silent) -> None:
+        """Bring one picture. What is wrong with it is its own result, unless the disk takes nothing more."""
+        try:
+            self._bring_picture(batch, album, item, silent)
+        except Exception as error:
+            if isinstance(error, Failure) and error.reason.startswith("disk"):
+                raise
+            name = f"{album.name}: picture {number_at(item, 'id')}"
+            self._schedule.do(Task(batch, partial(raise_first, [error]), name))
 
     def _bring_picture(self, batch: Batch, album: Album, item: Mapping[str, Any], silent: Silent) -> None:
         """Bring one picture: its prompt, its bytes, what it was made with, and later what its list does not say."""
