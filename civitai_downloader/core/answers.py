@@ -133,11 +133,13 @@ class Model(_Thing):
 
 
 def read_model(answer: Mapping[str, Any]) -> Model:
-    """Return a model from an answer of any year. Raises Failure when it has no id."""
+    """Return a model from an answer of any year, without versions of other models. Raises Failure without an id."""
     if number_at(answer, "id") <= 0:
         raise Failure("answer", "The site's answer names no model; try again later.")
     tags = texts_at(answer, "tags") or [text_at(tag, "name") for tag in objects_at(answer, "tags")]
-    versions = (read_version(each) for each in objects_at(answer, "modelVersions") if number_at(each, "id") > 0)
+    owners = (0, number_at(answer, "id"))
+    listed = (each for each in objects_at(answer, "modelVersions") if number_at(each, "modelId") in owners)
+    versions = (read_version(each) for each in listed if number_at(each, "id") > 0)
     return Model(
         id=number_at(answer, "id"), raw=answer, name=text_at(answer, "name").strip(),
         type=text_at(answer, "type") or "Other", mode=text_at(answer, "mode"), level=number_at(answer, "nsfwLevel"),

@@ -205,7 +205,7 @@ class Catalogue:
         """Yield pages of the members of a collection if they are of this kind."""
         facts = self.collection(collection_id)
         if text_at(facts, "type").lower() == kind:
-            total = number_at(facts, "itemCount") or self._site.total_of_collection(collection_id)
+            total = self._site.total_of_collection(collection_id, facts)
             yield from self._site.trpc_pages(procedure, {"collectionId": collection_id}, settings.level, total)
 
     def _targets(self, kind: Kind, items: Sequence[dict[str, Any]]) -> list[Target]:

@@ -123,6 +123,13 @@ def is_model(answer: Any, model_id: int) -> bool:
     return number_at(answer, "id") == model_id and bool(list_at(answer, "modelVersions"))
 
 
+def total_of(answer: Mapping[str, Any], collection_id: int) -> int | None:
+    """Return how many things are in a collection, None if an answer does not tell or is about another one."""
+    told = answer.get("itemCount")
+    is_number = isinstance(told, int) and not isinstance(told, bool) and 0 <= told == whole_number(told)
+    return told if is_number and number_at(answer, "id") == collection_id else None
+
+
 def never(_answer: Any) -> bool:
     """Return that an answer is not worth keeping."""
     return False

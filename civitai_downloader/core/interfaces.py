@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
 from .answers import object_at, unwrap
+from .targets import Target
 
 
 def rest_path(path: str, query: Mapping[str, Any], more: Mapping[str, Any] | None = None) -> str:
@@ -19,6 +20,32 @@ def rest_path(path: str, query: Mapping[str, Any], more: Mapping[str, Any] | Non
 def inner_path(procedure: str, query: Mapping[str, Any], more: Mapping[str, Any] | None = None) -> str:
     """Return where the inner interface answers a query."""
     return f"trpc/{procedure}?{urlencode({'input': json.dumps({'json': {**query, **(more or {})}})})}"
+
+
+def batch_path(procedure: str, queries: Sequence[Mapping[str, Any]], room: int) -> tuple[str, int]:
+    """Return where several calls are answered at once, and how many: as many as fit into `room` characters."""
+    inputs = {str(at): {"json": dict(query)} for at, query in enumerate(queries)}
+    asked = urlencode({"batch": 1, "input": json.dumps(inputs, separators=(",", ":"))})
+    path = f"trpc/{','.join([procedure] * len(queries))}?{asked}"
+    if len(path) < room or len(queries) == 1:
+        return path, len(queries)
+    return batch_path(procedure, queries[:-1], room)
+
+
+def image_path(image_id: int) -> str:
+    """Return where the REST interface tells of one picture."""
+    return rest_path("/images", {"imageId": image_id, "browsingLevel": 31, "withMeta": "true", "flatMeta": "true"})
+
+
+def paths_about(target: Target) -> Iterator[str]:
+    """Yield where single answers about a target may be, apart from its model."""
+    for number in {target.version, target.id} - {0}:
+        yield f"v1/model-versions/{number}"
+        yield f"v1/model-versions/mini/{number}"
+    yield f"v1/model-versions/by-hash/{target.name}"
+    yield f"v1/sha256/{target.name.upper()}"
+    yield image_path(target.id)
+    yield from (inner_path(each, {"id": target.id}) for each in ("image.get", "post.get", "collection.getById"))
 
 
 def told_by(answer: Any) -> dict[str, Any]:

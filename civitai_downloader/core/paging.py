@@ -17,6 +17,8 @@ from .comparing import Expected, is_at_fault
 
 SMALLER = (100, 20, 1)
 MOST_BARREN = MOST_BAD_ROWS = 3
+# What a first page may fail with although the list is in order. Of a later page every failure is one of that page.
+PAGE_FAULTS = ("unreachable", "answer")
 # The orders whose ends are each other's beginnings, in which a list is read where its first way ends in doubt.
 ENDS = ("Newest", "Oldest")
 # How a way through a list may end without doubt: the site said so, the limit is reached, or the other way is met.
@@ -34,7 +36,7 @@ class Question:
     `path` returns where the page with some parameters is; `ask` gets that, and a function that says whether the answer
     is worth keeping; `forget` has a kept one asked for anew. `order` is how the list is sorted,
     `size` how many items a page has at most, `limit` how many are wanted (None: all). `total` is how many there are as
-    far as the site tells (0: it does not).
+    far as the site tells (None: it does not).
     """
 
     what: str
@@ -45,7 +47,7 @@ class Question:
     expected: Expected = field(default_factory=Expected)
     limit: int | None = None
     order: str = "Oldest"
-    total: int = 0
+    total: int | None = None
 
     @property
     def name(self) -> str:
@@ -110,6 +112,7 @@ class _Reader:
         self._question = question
         self._seen: set[int] = set()
         self._strangers = self._unreadable = self._missing = 0
+        self._broken_at: int | None = None
 
     def read(self) -> Pages:
         """Yield the pages; where the first way ends in doubt, go on from the other end until something is known."""
@@ -132,11 +135,14 @@ class _Reader:
         try:
             found = self._page(way, self._at_most(size))
         except Failure as failure:
-            if failure.reason not in ("unreachable", "answer"):
+            is_first = way.cursor == "" and not way.is_back
+            if failure.reason not in PAGE_FAULTS and (is_first or failure.reason == "busy"):
                 raise
             smaller = next((each for each in SMALLER if each < self._at_most(size)), 0)
             if not smaller:
                 self._pass_over(way, failure)
+            elif not way.rows:
+                yield from self._span(way, 1)  # a site that is down does not give a single row either
         else:
             smaller, way.bad_rows = 0, 0
             yield found
@@ -152,7 +158,10 @@ class _Reader:
         """Return the new items of the next page, and say where the way goes on or that it has ended."""
         answer = self._question.ask(self._question.path(way.page(size)), partial(self._is_worth_keeping, way))
         rows, items = list_at(answer, "items"), objects_at(answer, "items")
-        ids = {number_at(item, "id"): item for item in items if number_at(item, "id") > 0}
+        ids: dict[int, dict[str, Any]] = {}
+        for item in items:
+            if number_at(item, "id") > 0:
+                ids.setdefault(number_at(item, "id"), item)
         self._unreadable += len(rows) - len(items) + sum(number_at(item, "id") <= 0 for item in items)
         taken = self._own(way, {each: item for each, item in ids.items() if each not in self._seen})
         self._seen.update(number_at(item, "id") for item in taken)
@@ -176,7 +185,7 @@ class _Reader:
             sentence = f"{question.name} has {strangers} strangers among {len(fresh)}; no more of it was taken."
             way.end, way.failure = "strangers", Strangers(sentence, nobodys=nobodys)
             return [fresh[each] for each in fits if fits[each]]
-        if 0 < 2 * question.total < len(self._seen) + len(fresh):
+        if question.total is not None and 2 * question.total < len(self._seen) + len(fresh):
             sentence = f"{question.name} has more than twice the {question.total} it should have; it was not taken."
             way.end, way.failure = "strangers", Strangers(sentence, nobodys=not self._seen)
             return []
@@ -189,7 +198,7 @@ class _Reader:
 
         A total that is reached is as good. An empty list of something that should hold something is looked at twice.
         """
-        limit, total = self._question.limit, self._question.total
+        limit, total = self._question.limit, self._question.total or 0
         if limit is not None and len(self._seen) >= limit:
             return "limit"
         is_hollow = total > 0 and not self._seen and not way.is_back
@@ -204,6 +213,7 @@ class _Reader:
 
     def _pass_over(self, way: _Way, failure: Failure) -> None:
         """Pass over a row that the site can't give, if the cursor tells how; else the way ends here."""
+        self._broken_at = way.rows if self._broken_at is None else self._broken_at
         following = past(way.cursor, way.order)
         if following != "" and way.bad_rows < MOST_BAD_ROWS:
             self._missing, way.bad_rows, way.cursor = self._missing + 1, way.bad_rows + 1, following
@@ -216,7 +226,7 @@ class _Reader:
         if not isinstance(answer, dict) or not isinstance(answer.get("items"), list):
             raise Failure("answer", f"{self._question.name} came without its items; try again later.")
         items, total = objects_at(answer, "items"), self._question.total
-        is_long = 0 < 2 * total < len(self._seen) + len(items)
+        is_long = total is not None and 2 * total < len(self._seen) + len(items)
         is_news = way.is_back and not self._seen.issuperset(number_at(item, "id") for item in items)
         return bool(items) and not (is_long or is_news or is_at_fault(map(self._question.expected.fits, items)))
 
@@ -241,7 +251,8 @@ class _Reader:
         is_best_lost = first.failure is not None and first.order not in ENDS
         if self._missing or is_best_lost or not last.is_sure:
             least = f"at least {max(1, self._missing)} missing"
-            raise Failure("incomplete", f"{name} is broken behind {first.rows}: {least}; run again later.")
+            where = first.rows if self._broken_at is None else self._broken_at
+            raise Failure("incomplete", f"{name} is broken behind {where}: {least}; run again later.")
         if last.is_back and (last.taken or first.failure is not None):
             log.warning("%s broke off behind %d; the rest was read from its other end.", name, first.rows)
 

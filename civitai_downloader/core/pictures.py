@@ -13,7 +13,7 @@ from typing import Any
 from ..util.errors import Failure
 from ..util.files import write_json
 from ..util.text import scrub_json
-from .answers import Image, flat_meta, number_at, read_image
+from .answers import Image, flat_meta, number_at, objects_at, read_image
 from .catalogue import REFUSALS, raise_first, until_fault
 from .choice import versions_used
 from .deliveries import Deliveries
@@ -151,6 +151,10 @@ class Pictures:
                 library.record(key, Record("failed", path), source=batch.entry.source, reason=str(answer))
                 raise answer
             answer = {}
+        if {number_at(each, "imageId") for each in objects_at(answer, "resources")} - {0, image_id}:
+            raise Failure(
+                "answer", f"The site's answer to picture {image_id} is about another; nothing of it was taken."
+            )
         self._refusals = 0
         facts = with_generation(read_prompt(library.at(path)), answer, self._filters)
         write_json(library.at(path), scrub_json(facts))

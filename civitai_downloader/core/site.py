@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from functools import cached_property, partial
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlsplit
 
 import requests
 
@@ -21,8 +21,8 @@ from ..util.logs import KeptAnswers
 from ..util.names import long_path
 from ..util.pace import Pace, Patience
 from .answers import File, Pages, image_of_page, list_at, number_at, object_at, objects_at, text_at, unwrap
-from .comparing import Expected, check_hash, check_id, has_hash, is_model, names_of, never
-from .interfaces import inner_path, rest_path, told_by
+from .comparing import Expected, check_hash, check_id, has_hash, is_model, names_of, never, total_of
+from .interfaces import batch_path, image_path, inner_path, paths_about, rest_path, told_by
 from .paging import Question, Worth, pages
 from .refusals import explain, is_lost_for_now, is_paging_cap
 from .settings import Settings
@@ -85,10 +85,7 @@ class Site:
         """Ask anew next time for what is known of a target that failed, and of its model, even where a list has it."""
         if model_id:
             self.kept.put(f"v1/models/{model_id}", False)
-        versions = {target.version, target.id} - {0}
-        paths = [f"v1/model-versions/{part}{each}" for each in versions for part in ("", "mini/")]
-        paths += [f"v1/model-versions/by-hash/{target.name}", f"v1/sha256/{target.name.upper()}"]
-        for path in [*paths, self._image_path(target.id)]:
+        for path in paths_about(target):
             if self.kept.get(path):
                 self.kept.put(path, False)
 
@@ -150,9 +147,6 @@ class Site:
         at = partial(rest_path, "/images", {**query, "withMeta": "true"})
         return pages(Question("pictures", at, self._rest, self._forget, 200, expected, limit, order))
 
-    def _image_path(self, image_id: int) -> str:
-        return rest_path("/images", {"imageId": image_id, "browsingLevel": 31, "withMeta": "true", "flatMeta": "true"})
-
     def image(self, image_id: int) -> dict[str, Any]:
         """Return one picture with its prompt, from `/images?imageId=`, else tRPC `image.get`, else its page.
 
@@ -162,7 +156,7 @@ class Site:
         def sought(answer: Any) -> dict[str, Any] | None:
             return next((item for item in objects_at(answer, "items") if number_at(item, "id") == image_id), None)
 
-        found = sought(self._ask(self._image_path(image_id), self._doors, worth=lambda answer: bool(sought(answer))))
+        found = sought(self._ask(image_path(image_id), self._doors, worth=lambda answer: bool(sought(answer))))
         if found is None:
             try:
                 found = self.one("image.get", image_id, "picture")
@@ -196,13 +190,18 @@ class Site:
         user = self.trpc("user.getCreator", {"username": name}, worth=is_it)
         return number_at(user, "id") if is_it(user) else 0
 
-    def total_of_collection(self, collection_id: int) -> int:
-        """Return how many things are in a collection, 0 if the site does not tell."""
-        with suppress(Failure):
-            path = f"/collections/{collection_id}"
-            answer = self._get(path, worth=lambda answer: number_at(answer, "id") == collection_id)
-            return number_at(answer, "itemCount") if number_at(answer, "id") == collection_id else 0
-        return 0
+    def total_of_collection(self, collection_id: int, facts: Mapping[str, Any]) -> int | None:
+        """Return how many things are in a collection, as its own data or the REST interface tell; None if not."""
+
+        path, total = f"/collections/{collection_id}", total_of(facts, collection_id)
+        if total is None:
+            try:
+                facts = self._get(path, worth=lambda answer: total_of(answer, collection_id) is not None)
+            except Failure as failure:
+                if failure.reason == "gone":  # it is shown by the inner interface alone, which is remembered
+                    self.kept.put(rest_path(path, {}), {"id": collection_id})
+            total = total_of(facts, collection_id)
+        return total
 
     def trpc(self, procedure: str, query: Mapping[str, Any], worth: Worth = bool) -> dict[str, Any]:
         """Return the answer of the site's inner interface, for what REST does not give; {} if it is no object.
@@ -213,7 +212,15 @@ class Site:
         return self._inner(inner_path(procedure, query), worth)
 
     def _inner(self, path: str, worth: Worth) -> dict[str, Any]:
-        return told_by(self._ask(path, self._doors[-1:], worth=lambda answer: worth(told_by(answer))))
+        """Return what an answer of the inner interface holds, which is unpacked only once."""
+        told: list[dict[str, Any]] = []
+
+        def judge(answer: Any) -> bool:
+            told.append(told_by(answer))
+            return worth(told[0])
+
+        answer = self._ask(path, self._doors[-1:], worth=judge)
+        return told[0] if told else told_by(answer)
 
     def trpc_batch(self, procedure: str, queries: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any] | Failure]:
         """Yield, in order, the answers to calls of one procedure, or what went wrong with each; nothing is kept.
@@ -222,22 +229,13 @@ class Site:
         """
         at = 0
         while at < len(queries):
-            path, size = self._batch(procedure, queries[at : at + BATCH])
+            path, size = batch_path(procedure, queries[at : at + BATCH], LONGEST_LINK - len(f"{self._doors[-1]}/api/"))
             answers = self._ask_together(path, size) if self._takes_batches and size > 1 else None
             if answers is None:
                 answers, size = [None], 1
             for query, answer in zip(queries[at : at + size], answers, strict=True):
                 yield self._ask_alone(procedure, query) if answer is None else answer
             at += size
-
-    def _batch(self, procedure: str, queries: Sequence[Mapping[str, Any]]) -> tuple[str, int]:
-        """Return the path that asks several calls at once, and how many: as many as a link may carry."""
-        inputs = {str(at): {"json": dict(query)} for at, query in enumerate(queries)}
-        asked = urlencode({"batch": 1, "input": json.dumps(inputs, separators=(",", ":"))})
-        path = f"trpc/{','.join([procedure] * len(queries))}?{asked}"
-        if len(f"{self._doors[-1]}/api/{path}") < LONGEST_LINK or len(queries) == 1:
-            return path, len(queries)
-        return self._batch(procedure, queries[:-1])
 
     def _ask_together(self, path: str, size: int) -> list[dict[str, Any] | Failure | None] | None:
         """Return the answer to each call of a batch, None for one to be asked alone; None if the server knows none."""
@@ -276,7 +274,7 @@ class Site:
         except Failure as failure:
             return failure
 
-    def trpc_pages(self, procedure: str, query: Mapping[str, Any], level: int, total: int = 0) -> Pages:
+    def trpc_pages(self, procedure: str, query: Mapping[str, Any], level: int, total: int | None = None) -> Pages:
         """Yield pages of a tRPC list, oldest first; links of pictures are completed."""
         what = {"image": "pictures", "post": "posts"}.get(procedure.partition(".")[0], "models")
         wanted = {**query, "browsingLevel": level, "sort": "Oldest", "period": "AllTime"}

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 MAX_DEPTH = 100
-MAX_VALUES = 5_000_000
+MAX_VALUES = 1_000_000
 LONGEST_NUMBER = 300
 LEFT_OUT = "(nested too deeply to be read)"
 _STRING = r'"[^"\\]*(?:\\.[^"\\]*)*"?'  # an open one reaches to the end, so that no text is looked at twice
