@@ -17,7 +17,7 @@ from .comparing import Expected, is_at_fault
 
 SMALLER = (100, 20, 1)
 MOST_BARREN = MOST_BAD_ROWS = 3
-# What a first page may fail with although the list is in order. Of a later page every failure is one of that page.
+# What a page may fail with although the list itself may be had; so it may with "gone" where another page came before.
 PAGE_FAULTS = ("unreachable", "answer")
 # The orders whose ends are each other's beginnings, in which a list is read where its first way ends in doubt.
 ENDS = ("Newest", "Oldest")
@@ -135,8 +135,8 @@ class _Reader:
         try:
             found = self._page(way, self._at_most(size))
         except Failure as failure:
-            is_first = way.cursor == "" and not way.is_back
-            if failure.reason not in PAGE_FAULTS and (is_first or failure.reason == "busy"):
+            is_of_page = way.is_back or (failure.reason == "gone" and way.cursor != "")
+            if failure.reason == "busy" or not (is_of_page or failure.reason in PAGE_FAULTS):
                 raise
             smaller = next((each for each in SMALLER if each < self._at_most(size)), 0)
             if not smaller:
