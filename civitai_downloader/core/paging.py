@@ -67,14 +67,14 @@ class Strangers(Failure):
 class _Way:
     """A way through a list: where it is, what it has brought, and how it has ended ("" not yet).
 
-    On the way back, `known` are the ids at which it meets the first way. `rows` counts what the pages held, `taken`
-    what was new.
+    `cursors` are those that were named, each with the path of the page that did. On the way back, `known` are the ids
+    at which it meets the first way. `rows` counts what the pages held, `taken` what was new.
     """
 
     order: str
     known: frozenset[int] | None = None
     cursor: str | int = ""
-    cursors: set[str] = field(default_factory=set)
+    cursors: dict[str, str] = field(default_factory=dict)
     rows: int = 0
     taken: int = 0
     barren: int = 0
@@ -136,6 +136,8 @@ class _Reader:
             found = self._page(way, self._at_most(size))
         except Failure as failure:
             is_of_page = way.is_back or (failure.reason == "gone" and way.cursor != "")
+            if failure.reason not in ("busy", *PAGE_FAULTS) and way.cursors:
+                self._question.forget(next(reversed(way.cursors.values())))  # it named a cursor that is refused
             if failure.reason == "busy" or not (is_of_page or failure.reason in PAGE_FAULTS):
                 raise
             smaller = next((each for each in SMALLER if each < self._at_most(size)), 0)
@@ -156,7 +158,8 @@ class _Reader:
 
     def _page(self, way: _Way, size: int) -> list[dict[str, Any]]:
         """Return the new items of the next page, and say where the way goes on or that it has ended."""
-        answer = self._question.ask(self._question.path(way.page(size)), partial(self._is_worth_keeping, way))
+        path = self._question.path(way.page(size))
+        answer = self._question.ask(path, partial(self._is_worth_keeping, way))
         rows, items = list_at(answer, "items"), objects_at(answer, "items")
         ids: dict[int, dict[str, Any]] = {}
         for item in items:
@@ -172,7 +175,7 @@ class _Reader:
             way.end = "met" if has_met else self._end(way, cursor_of(answer), is_full=len(rows) >= size)
         if not way.end:
             way.cursor = unlost(cursor_of(answer), way.order)
-            way.cursors.add(str(cursor_of(answer)))
+            way.cursors[str(cursor_of(answer))] = path
         return taken
 
     def _own(self, way: _Way, fresh: Mapping[int, dict[str, Any]]) -> list[dict[str, Any]]:
