@@ -14,7 +14,7 @@ from civitai_downloader.util.errors import Failure
 from civitai_downloader.util.kept import KeptAnswers, cache_folder, move_old_answers
 from civitai_downloader.util.logs import KeyedLog
 from tests import fake_civitai as fake
-from tests.conftest import Runner, files_under
+from tests.conftest import Runner, files_under, one_file
 from tests.fake_civitai import FakeCivitai, World
 from tests.helpers import IMAGES, TOKEN, add_file, add_model, link, read_json
 from tests.stand_in import Skip

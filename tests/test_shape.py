@@ -10,14 +10,14 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "civitai_downloader"
 UTIL = (
-    "errors clock text names tensors files media whole logs kept pace addresses proxies wire http ranges progress "
-    "connections transfer idm screen"
+    "errors clock jsontext text names tensors files media whole logs kept pace addresses proxies wire http ranges "
+    "progress connections transfer idm screen"
 ).split()
 CORE = (
-    "data ours settings targets parameters links lists answers choice places wordlists rejoin sentences prompts "
-    "markup pages sidecars cookies refusals paging site records weights proof state library owned archive chronicle "
-    "homes ledger arrivals moved owners fetch shelf catalogue schedule deliveries pictures visits run plan failed "
-    "outcome verification inputs words display"
+    "data ours settings targets parameters links lists answers interfaces comparing choice places wordlists rejoin "
+    "sentences prompts markup pages sidecars cookies refusals paging site records weights proof state claims library "
+    "owned archive chronicle homes ledger arrivals moved owners fetch shelf catalogue schedule deliveries pictures "
+    "visits run plan failed outcome verification inputs words display"
 ).split()
 ROOMS = [*(f"util.{name}" for name in UTIL), *(f"core.{name}" for name in CORE), "core", "__main__"]
 
