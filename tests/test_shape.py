@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "civitai_downloader"
-UTIL = "errors clock text names files media logs pace http ranges progress connections transfer idm screen".split()
+UTIL = (
+    "errors clock text names disks files media logs pace http ranges progress connections transfer idm process screen"
+).split()
 CORE = (
     "data settings targets parameters links lists answers choice places wordlists rejoin sentences prompts pages "
     "sidecars cookies refusals paging site records proof library ledger arrivals fetch shelf catalogue schedule "

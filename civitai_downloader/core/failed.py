@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..util.files import write_file
+from ..util.files import disk_errors, read_regular, write_file
 from ..util.names import long_path
 from ..util.text import decode_text, printable, scrub, utf8
 from .data import read_data
@@ -38,7 +38,8 @@ def _write_or_remove(root: Path, contents: Mapping[str, str]) -> None:
             newline = "\r\n" if name.endswith(".bat") else "\n"
             write_file(root / name, utf8(content.replace("\n", newline)))
         else:
-            (root / name).unlink(missing_ok=True)
+            with disk_errors(root / name):
+                (root / name).unlink(missing_ok=True)
 
 
 # A line that could not be used stands in `failed.txt` as two comments: where it was and why, and the line itself.
@@ -68,7 +69,10 @@ class _FailedList:
 
 
 def _read_failed(path: Path) -> _FailedList:
-    lines = decode_text(long_path(path).read_bytes()).splitlines() if long_path(path).is_file() else []
+    lines = []
+    if long_path(path).is_file():
+        with disk_errors(path):
+            lines = decode_text(read_regular(long_path(path))).splitlines()
     targets: dict[str, str] = {}
     comments, above = list[str](), list[str]()
     for line in lines:
@@ -94,7 +98,7 @@ def _failed_blocks(batches: Sequence[Batch]) -> dict[str, str]:
     for batch in batches:
         reasons = dict.fromkeys(f"# {result.name}: {result.message}" for result in batch.failures)
         if batch.outcome == "interrupted":
-            reasons["# interrupted"] = None
+            reasons[f"# {batch.library.disk.trouble or 'interrupted'}"] = None
         if reasons:
             blocks[batch.entry.source] = "\n".join(map(printable, reasons))
     return blocks

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Literal
 
 from ..util.clock import DAY, Clock, utc_text
+from ..util.disks import Disk
 from ..util.errors import Failure
-from ..util.files import disk_errors, free_space, link_or_copy, sha256_of, size_of
+from ..util.files import PATIENCE, disk_errors, free_space, link_or_copy, sha256_of, size_of
 from ..util.http import Call, read_at_most
 from ..util.idm import Idm, expiry_of
 from ..util.media import looks_like_page, sniff_media
@@ -58,7 +59,7 @@ def decide(wanted: Wanted, facts: Facts, *, force: bool) -> Action:
 class Fetcher:
     """Brings single things home: decides, transfers, verifies and lands them."""
 
-    TRIES, MOST_OF_STILL = 3, 16 << 20
+    TRIES, MOST_OF_STILL, MOST_PATIENCE = 3, 16 << 20, 30.0
 
     def __init__(self, settings: Settings, site: Site, clock: Clock, progress: Progress) -> None:
         """The collaborators are shared by all workers."""
@@ -147,9 +148,9 @@ class Fetcher:
     def _fetch_from(self, url: str, wanted: Wanted, library: Library) -> Result:
         """Transfer, verify and land."""
         part = library.at(wanted.path + ".part")
-        self._check_space(wanted, part)
+        self._check_space(wanted, part, library.disk)
         meter = self._progress.begin(wanted.name, wanted.size or None)
-        patience = Patience()
+        waits = Patience()
         body = Body(
             part=part,
             identity=wanted.sha256 or f"{wanted.kind}:{wanted.id}:{wanted.size}:{url.rpartition('/')[0]}",
@@ -157,9 +158,10 @@ class Fetcher:
             limit=self.MOST_OF_STILL if wanted.media == "still" else wanted.size + 1024 if wanted.size else 16 << 30,
             trusted=bool(wanted.sha256) and self._settings.check_hashes,
             hashing=wanted.kind == "model" and self._settings.check_hashes,
+            disk=library.disk,
         )
         source = Source(
-            open=lambda headers: no_page(self._site.open(url, headers, patience), wanted),
+            open=lambda headers: no_page(self._site.open(url, headers, waits), wanted),
             again=lambda link, headers: no_page(self._site.http.open_once(Call(link, headers)), wanted),
             rest=self._site.http.wait_to_retry,
         )
@@ -168,7 +170,8 @@ class Fetcher:
         try:
             with self._gate:
                 received, extension = self._receive_right(transfer, wanted, library)
-            transfer.move_to(library.at(wanted.path + extension))
+            patience = self.MOST_PATIENCE if wanted.kind == "model" else PATIENCE
+            transfer.move_to(library.at(wanted.path + extension), patience)
         finally:
             self._progress.end(meter)
         return good_result(wanted, "done", wanted.path + extension, received.size, received.sha256)
@@ -191,7 +194,7 @@ class Fetcher:
 
     def _queue_from(self, url: str, wanted: Wanted, library: Library) -> Result:
         """Look at the first bytes, then hand the link to IDM: a page must never be queued as a model."""
-        self._check_space(wanted, library.at(wanted.path))
+        self._check_space(wanted, library.at(wanted.path), library.disk)
         with closing(no_page(self._site.open(url, {"Range": "bytes=0-63"}, Patience()), wanted)) as response:
             head, link = read_at_most(response, 64)[:64], response.url
             span = parse_content_range(response.headers.get("Content-Range"))
@@ -225,11 +228,13 @@ class Fetcher:
             return None
         return good_result(wanted, "queued", record.path, record.size, record.sha256)
 
-    def _check_space(self, wanted: Wanted, part: Path) -> None:
+    def _check_space(self, wanted: Wanted, part: Path, disk: Disk) -> None:
+        """Raise Failure for what its disk has no room for, as far as disk and site tell."""
         if not wanted.size:
             return
+        disk.check_size(wanted.size)
         need, free = wanted.size - (size_of(part) or 0), free_space(part.parent)
-        if need > free:
+        if need > free and disk.tells_room():
             sizes = f"{human_size(need)} are needed, {human_size(free)} are free"
             raise Failure("disk-full", f"The disk has no room for {wanted.name}: {sizes}.")
 

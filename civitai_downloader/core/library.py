@@ -12,11 +12,22 @@ from pathlib import Path
 from typing import Any
 
 from ..util.clock import Clock, utc_now
+from ..util.disks import Disk
 from ..util.errors import Failure, UsageError
-from ..util.files import disk_errors, planted_link, size_of, write_file, write_json
+from ..util.files import disk_errors, open_making_folders, planted_link, read_regular, size_of, write_file, write_json
 from ..util.logs import FolderLock, KeyedLog
 from ..util.media import MEDIA_EXTENSIONS
-from ..util.names import fit_path, long_path, name_key, path_limit, real_path, split_name
+from ..util.names import (
+    MAX_COMPONENT_BYTES,
+    fit_names,
+    fit_path,
+    is_cut_of,
+    long_path,
+    name_key,
+    path_limit,
+    real_path,
+    split_name,
+)
 from .answers import text_at
 from .pages import read_prompt, refilter
 from .places import Wanted, same_size
@@ -31,13 +42,10 @@ class Library:
     """One output folder: its state log, who owns which name, and what is already there."""
 
     def __init__(self, root: Path, lock: FolderLock | None = None) -> None:
-        """Read the state log, if there is one; nothing is written. `lock` is held by the process that writes.
-
-        `problems` are sentences about lines of the log that can't be read.
-        """
+        """Read the state log, if there is one; nothing is written. `lock` is held by the process that writes."""
         self.folder, self.root, self._lock = root, long_path(root), lock
-        self._log = KeyedLog(self.root / "download_state.jsonl", alone=lock is not None)
-        self.problems = self._log.problems
+        self.disk = Disk(self.root)
+        self._log = KeyedLog(self.root / "download_state.jsonl", alone=lock is not None, disk=self.disk)
         self._limit, self._prefix = path_limit(), str(root.absolute())
         self._by_hash: dict[str, Key] = {}
         self._owners: dict[str, Key] = {}
@@ -45,16 +53,27 @@ class Library:
         for line in self._log.live("model"):
             self._index(("model", text_at(line, "id")), read_record(line))
 
+    @property
+    def problems(self) -> list[str]:
+        """Sentences about lines of the log that can't be read."""
+        return self._log.problems
+
     def close(self) -> None:
-        """Close the log and release the folder."""
-        self._log.close()
-        if self._lock is not None:
-            self._lock.release()
+        """Close the log and release the folder. Raises Failure."""
+        try:
+            self._log.close()
+        except Failure:
+            if self.disk.trouble is None:  # else that is what was said
+                raise
+        finally:
+            if self._lock is not None:
+                self._lock.release()
 
     # --- Paths ---
 
     def at(self, path: str) -> Path:
-        """Return the place of a relative path on this disk."""
+        """Return the place of a relative path on this disk. Raises DiskLost if the folder is not what it was."""
+        self.disk.check()
         return Path(self._spelled(path))
 
     def _spelled(self, path: str) -> str:
@@ -65,8 +84,8 @@ class Library:
         return size_of(self._spelled(path))
 
     def place(self, folder: Iterable[str], name: str) -> str:
-        """Return the relative path of a name in a folder, cut where this machine's paths are short."""
-        return "/".join(fit_path(self._prefix, [*folder, name], self._limit))
+        """Return the relative path of a name in a folder, cut where this disk's names or our paths are short."""
+        return "/".join(fit_path(self._prefix, fit_names([*folder, name], self.disk.longest_name), self._limit))
 
     def check_links(self, path: str) -> None:
         """Raise Failure if a folder on the way to a relative path is a symlink that a stranger planted."""
@@ -140,7 +159,7 @@ class Library:
         key = (wanted.kind, wanted.id)
         record = self._record(key)
         recorded = record.path if record is not None else ""
-        if record is not None and self._is_spare(wanted, record):
+        if record is not None and (self._is_spare(wanted, record) or self._was_cut(wanted, record)):
             self._owners[name_key(recorded)] = key
             return replace(wanted, path=recorded)
         owner = self._owners.setdefault(name_key(wanted.path), key)
@@ -150,8 +169,22 @@ class Library:
         """Return whether a file lies, or will be put by IDM, under the wanted name with its id in it."""
         if name_key(record.path) == name_key(wanted.path):
             return False
-        names = {name_key(path) for path in (wanted.older_spare_path, *islice(wanted.spare_paths(), 3))}
+        names = {name_key(path) for path in (wanted.older_spare_path, *islice(self._spare_paths(wanted), 3))}
         return name_key(record.path) in names and (record.status == "queued" or self.size(record.path) is not None)
+
+    def _was_cut(self, wanted: Wanted, record: Record) -> bool:
+        """Return whether the file lies under its name as another disk, on which the folder was, has cut it."""
+        return (
+            record.path != wanted.path and is_cut_of(record.path, wanted.path) and self.size(record.path) == record.size
+        )
+
+    def _spare_paths(self, wanted: Wanted) -> Iterator[str]:
+        """Yield the paths for the case that another file has the first; a disk's short names make room for the id."""
+        if self.disk.longest_name < MAX_COMPONENT_BYTES:
+            folder, _, name = wanted.path.rpartition("/")
+            room = len("-4294967295-99")
+            wanted = replace(wanted, path=f"{folder}/{fit_names([name], self.disk.longest_name - room)[0]}")
+        return wanted.spare_paths()
 
     def _is_free(self, wanted: Wanted, recorded: str) -> bool:
         """Return whether no file lies at the wanted path but this one, by the log or by its size."""
@@ -160,7 +193,7 @@ class Library:
 
     def _claim_spare(self, wanted: Wanted) -> Wanted:
         key = (wanted.kind, wanted.id)
-        for path in wanted.spare_paths():
+        for path in self._spare_paths(wanted):
             if self._owners.setdefault(name_key(path), key) == key:
                 break
         return replace(wanted, path=path)
@@ -231,7 +264,7 @@ class Library:
         path = self.at(place)
         is_file = size_of(path) is not None and not path.is_symlink()
         with disk_errors(path):
-            there = path.read_bytes() if is_file else None
+            there = read_regular(path) if is_file else None
         new = renew(there, content, line, place)
         if not is_file and os.path.lexists(path):
             new = Renewed(b"", {})
@@ -283,7 +316,12 @@ class Libraries:
             lock = None if self._read_only else FolderLock(long_path(root) / "download_state.lock")
             if lock is not None:
                 lock.acquire(self._clock, self._wait)
-            self._found[place] = Library(root, lock)
+            try:
+                self._found[place] = Library(root, lock)
+            except Failure:
+                if lock is not None:
+                    lock.release()
+                raise
         return self._found[place]
 
     def __iter__(self) -> Iterator[Library]:
@@ -292,12 +330,19 @@ class Libraries:
     def __len__(self) -> int:
         return len(self._found)
 
+    @property
+    def lost(self) -> list[Library]:
+        """Those whose folder is gone or takes nothing more."""
+        return [library for library in self if library.disk.trouble is not None]
+
 
 def check_writable(root: Path) -> None:
     """Raise UsageError if nothing can be written to an output folder."""
     try:
         probe = long_path(root) / ".writable"
         write_file(probe, b"?")
+        with disk_errors(probe), open_making_folders(probe, os.O_APPEND) as file:  # not every mount allows that
+            file.write(b"?")
         probe.unlink()
     except (Failure, OSError) as error:
         raise UsageError(f"Nothing can be written to {root}; choose another folder with -o. ({error})") from None

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from .. import __version__
+from ..util.errors import Failure
 from ..util.files import disk_errors, on_one_line, replace_file
-from ..util.names import real_path
+from ..util.names import real_path, shown_path
 from ..util.text import printable, scrub
 from .failed import write_failed
 from .ledger import Batch
@@ -19,17 +22,34 @@ from .library import Library
 from .lists import Problem, Unused
 from .run import Run
 
+log = logging.getLogger(__name__)
 
-def write_outcome(run: Run, library: Library, words: Sequence[str], unused: Unused) -> None:
+
+def write_outcome(run: Run, library: Library, words: Sequence[str], unused: Unused) -> bool:
     """Write `report.json`, and `failed.txt` with its retry scripts, which run the command `words`.
 
     What was `unused` of the inputs is told in the main output folder, or in the first one if nothing went to that.
+    Return whether all of it was written; what was not is said.
     """
     mine = [batch for batch in run.ledger.batches if batch.library is library]
     if library is not _main_library(run):
         unused = Unused(lists=unused.lists)
-    write_report(library.root / "report.json", _report(run, mine, unused), mine)
-    write_failed(library.folder, mine, words, unused)
+    if not library.disk.is_there():
+        log.error("report.json and failed.txt could not be written to %s.", shown_path(library.folder))
+        return False
+    report = partial(write_report, library.root / "report.json", _report(run, mine, unused), mine)
+    failed = partial(write_failed, library.folder, mine, words, unused)
+    written = [_is_written(write) for write in (report, failed)]
+    return all(written)
+
+
+def _is_written(write: Callable[[], None]) -> bool:
+    try:
+        write()
+    except Failure as failure:
+        log.error("%s", failure)
+        return False
+    return True
 
 
 def _main_library(run: Run) -> Library:

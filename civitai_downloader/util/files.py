@@ -11,36 +11,35 @@ import stat
 import sys
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Literal
 
 from .clock import Clock
-from .errors import Failure
+from .disks import NO_FOLLOW, NO_WAIT, DiskFailure, NoRegularFile, existing_folder, failure_of, is_special
 from .names import shown_path
 from .text import utf8
 
 BLOCK = 1 << 20
 READ = 1 << 16
-NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)  # opening a symlink, which a stranger may have planted, is an error
+PATIENCE = 1.5  # seconds; how long a small file that another program holds is waited for
 
 
 # --- Writing ---------------------------------------------------------------------------------------
 
 
 @contextmanager
-def disk_errors(path: Path) -> Iterator[None]:
-    """Turn an OSError in the `with` block into a Failure that names the path and the remedy."""
+def disk_errors(path: Path, size: int = 0) -> Iterator[None]:
+    """Turn an OSError in the `with` block into a Failure that names the path and the remedy.
+
+    `size` is how many bytes the file was to have, 0 if that is not known.
+    """
     try:
         yield
     except OSError as error:
-        shown = shown_path(path)
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise Failure("disk-full", f"The disk is full at {shown}; free some space and run again.") from error
-        words = error.strerror or error
-        raise Failure("disk", f"{shown} can't be written ({words}); check the folder's permissions.") from error
+        raise failure_of(error, path, size) from error
 
 
 def write_file(path: Path, data: bytes) -> bool:
@@ -51,7 +50,7 @@ def write_file(path: Path, data: bytes) -> bool:
     with suppress(OSError):
         if size_of(path) == len(data) and path.read_bytes() == data:
             return False
-    with disk_errors(path):
+    with disk_errors(path, len(data)):
         beside = temporary_name(path)
         with open_making_folders(beside, os.O_TRUNC | NO_FOLLOW) as file:
             write_whole(file, data)
@@ -61,24 +60,58 @@ def write_file(path: Path, data: bytes) -> bool:
 
 def temporary_name(path: Path) -> Path:
     """Return the path in the same folder under which the new content of `path` is prepared."""
-    return path.with_name(f"{path.name[:60]}.{zlib.crc32(path.name.encode('utf-8', 'replace')):08x}.tmp")
+    name = utf8(path.name)
+    return path.with_name(f"{name[:60].decode('utf-8', 'ignore')}.{zlib.crc32(name):08x}.tmp")
 
 
 def open_making_folders(path: Path, flags: int) -> IO[bytes]:
-    """Open an unbuffered file for reading and writing; create it and its folders if needed. Raises OSError."""
-    flags |= os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0)
+    """Open an unbuffered regular file for writing; create it and its folders if needed. Raises OSError.
+
+    It can't be read by that: some mounts open no file for both at once.
+    """
+    flags |= os.O_WRONLY | os.O_CREAT | NO_WAIT | getattr(os, "O_BINARY", 0)
     try:
         number = os.open(path, flags, 0o666)
     except FileNotFoundError:
         path.parent.mkdir(parents=True, exist_ok=True)
         number = os.open(path, flags, 0o666)
-    return os.fdopen(number, "r+b", buffering=0)
+    except OSError as error:
+        raise (NoRegularFile(error.errno, error.strerror) if is_special(path) else error) from None
+    return _regular(number, path, "wb")
+
+
+def open_regular(path: Path) -> IO[bytes]:
+    """Open a regular file for reading; a pipe or device in its place does not make it wait. Raises OSError."""
+    return _regular(os.open(path, os.O_RDONLY | NO_WAIT | getattr(os, "O_BINARY", 0)), path, "rb")
+
+
+def _regular(number: int, path: Path, mode: Literal["rb", "wb"]) -> IO[bytes]:
+    try:
+        if is_special(number):
+            raise NoRegularFile(errno.EINVAL, "no regular file", str(path))
+        return os.fdopen(number, mode, buffering=-1 if mode == "rb" else 0)
+    except OSError:
+        os.close(number)
+        raise
+
+
+def read_regular(path: Path) -> bytes:
+    """Return what is in a regular file. Raises OSError."""
+    with open_regular(path) as file:
+        return file.read()
 
 
 def write_whole(file: IO[bytes], data: bytes) -> None:
-    """Write all of `data` or raise OSError: on a disk that is nearly full an unbuffered file takes less."""
-    if file.write(data) != len(data):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    """Write all of `data`. Raises OSError.
+
+    What an unbuffered file takes less of, the system is asked to take again: only then it says why it does not.
+    """
+    left = memoryview(data)
+    while left:
+        taken = file.write(left)
+        if not taken:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        left = left[taken:]
 
 
 on_one_line = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
@@ -94,20 +127,33 @@ def indented(value: Any) -> bytes:
     return utf8(json.dumps(value, ensure_ascii=False, indent=2) + "\n")
 
 
-def replace_file(source: Path, target: Path) -> None:
-    """Move `source` to `target`, which it replaces. Raises OSError.
+class Held(DiskFailure):
+    """A file is whole, but another program keeps it open, so that it can't get its name yet."""
 
-    On Windows it is tried again for 1.5 seconds, as a virus scanner may hold either file open.
+    def __init__(self, path: Path) -> None:
+        words = "it is whole, but another program, such as a virus scanner, holds it; run again when that has ended"
+        super().__init__("disk", f"{shown_path(path)} can't be written: {words}.", alone=True)
+
+
+def replace_file(
+    source: Path, target: Path, patience: float = PATIENCE, sleep: Callable[[float], object] = time.sleep
+) -> None:
+    """Move `source` to `target`, which it replaces. Raises OSError, and Held if that is the reason.
+
+    On Windows it is tried again for `patience` seconds, as a virus scanner may hold either file open.
     """
-    for wait in (0.05, 0.1, 0.2, 0.4, 0.8):
+    wait, waited = 0.05, 0.0
+    while True:
         try:
             os.replace(source, target)
             return
-        except PermissionError:
-            if os.name != "nt":
+        except PermissionError as error:
+            if os.name != "nt" or target.is_dir():
                 raise
-            time.sleep(wait)
-    os.replace(source, target)
+            if waited >= patience:
+                raise Held(target) from error
+        sleep(wait)
+        waited, wait = waited + wait, min(2 * wait, 1.0)
 
 
 def link_or_copy(source: Path, target: Path) -> None:
@@ -138,9 +184,7 @@ def size_of(path: Path | str) -> int | None:
 
 def free_space(path: Path) -> int:
     """Return the free bytes on the disk of `path`, which need not exist yet. Raises OSError."""
-    while not path.exists() and path != path.parent:
-        path = path.parent
-    return shutil.disk_usage(path).free
+    return shutil.disk_usage(existing_folder(path)).free
 
 
 def sha256_of(path: Path, clock: Clock) -> str:
@@ -173,7 +217,7 @@ class PrefixHash:
         end = frontier if most is None else min(frontier, self._end + most)
         if self._digest is None or end <= self._end:
             return
-        with self._path.open("rb") as file:
+        with open_regular(self._path) as file:
             file.seek(self._end)
             while block := file.read(min(BLOCK, end - self._end)):
                 self._clock.check()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import logging
 import os
 import sys
 import threading
@@ -14,10 +15,22 @@ from pathlib import Path
 from typing import IO, Any
 
 from .clock import DAY, Clock, utc_now, utc_text
+from .disks import NO_FOLLOW, Disk, DiskFailure, DiskLost, existing_folder
 from .errors import UsageError
-from .files import NO_FOLLOW, disk_errors, on_one_line, open_making_folders, replace_file, temporary_name, write_whole
+from .files import (
+    disk_errors,
+    on_one_line,
+    open_making_folders,
+    open_regular,
+    read_regular,
+    replace_file,
+    temporary_name,
+    write_whole,
+)
 from .names import shown_path
 from .text import scrub_json, utf8
+
+log = logging.getLogger(__name__)
 
 # --- Records ---------------------------------------------------------------------------------------
 
@@ -44,12 +57,17 @@ class KeyedLog:
 
     SYNC, COMPACT_FROM = 5.0, 1000
 
-    def __init__(self, path: Path, *, alone: bool = False) -> None:
-        """Read the file, if there is one; the first `append` creates it. `problems` names torn and broken lines."""
+    def __init__(self, path: Path, *, alone: bool = False, disk: Disk | None = None) -> None:
+        """Read the file, if there is one; the first `append` creates it. `problems` names torn and broken lines.
+
+        `disk` is that of its folder. Raises Failure.
+        """
         self._path, self._alone, self._lock = path, alone, threading.Lock()
+        self._disk = disk or Disk(existing_folder(path.parent))
         self._file: IO[bytes] | None = None
         self._synced = 0.0
-        self._load()
+        with disk_errors(path):
+            self._load()
 
     def append(self, record: Mapping[str, Any]) -> None:
         """Add one line by a single write. Raises Failure if the disk does not take it."""
@@ -58,14 +76,14 @@ class KeyedLog:
             file, self._file = self._file or self._open(), None
             write_whole(file, line)
             if time.monotonic() - self._synced >= self.SYNC:
-                os.fsync(file.fileno())
+                self._disk.confirm(file.fileno())
                 self._synced = time.monotonic()
             self._file = file  # after an error it is opened anew, which completes a torn line
             self._index(record, file.tell() - len(line))
 
     def get(self, kind: str, name: str) -> dict[str, Any] | None:
         """Return the last record with this `type` and `id`, or None."""
-        with self._lock:
+        with self._lock, disk_errors(self._path):
             offset = self._offsets.get(kind, {}).get(name)
             record = None if offset is None else json_line(self._line(offset))
         return record if record and (record.get("type"), record.get("id")) == (kind, name) else None
@@ -78,7 +96,7 @@ class KeyedLog:
         with self._lock:
             offsets = sorted(offset for kind in {*kinds} for offset in self._offsets.get(kind, {}).values())
         for offset in offsets:
-            with self._lock:
+            with self._lock, disk_errors(self._path):
                 record = json_line(self._line(offset))
             if record and record.get("type") in kinds:
                 yield record
@@ -90,15 +108,15 @@ class KeyedLog:
             file, self._file = self._file, None
             if file is not None:
                 with file:
-                    os.fsync(file.fileno())
+                    self._disk.confirm(file.fileno())
 
     def _load(self) -> None:
         self._offsets: dict[str, dict[str, int]] = {}  # by type and id
         self._count = offset = 0
         self.problems: list[str] = []
         self._reader: IO[bytes] | None = None
-        with suppress(FileNotFoundError):
-            self._reader = self._path.open("rb")
+        with suppress(FileNotFoundError, NotADirectoryError):
+            self._reader = open_regular(self._path)
         for number, line in enumerate(self._reader or (), 1):
             if not self._index(json_line(line) or {}, offset) and line.strip():
                 what = "is not a record and was skipped" if line.endswith(b"\n") else "was cut short and was dropped"
@@ -116,18 +134,18 @@ class KeyedLog:
         return True
 
     def _line(self, offset: int) -> bytes:
-        reader = self._reader = self._reader or self._path.open("rb")
+        reader = self._reader = self._reader or open_regular(self._path)
         reader.seek(offset)
         return reader.readline()
 
     def _open(self) -> IO[bytes]:
         if self._alone and self._count > max(self.COMPACT_FROM, 2 * sum(map(len, self._offsets.values()))):
             self._compact()
+        self._disk.check()
         file = open_making_folders(self._path, os.O_APPEND)
-        if file.seek(0, os.SEEK_END):
-            file.seek(-1, os.SEEK_END)
-            if file.read(1) != b"\n":
-                file.write(b"\n")
+        end = file.seek(0, os.SEEK_END)
+        if end and not self._line(end - 1).endswith(b"\n"):
+            file.write(b"\n")
         return file
 
     def _compact(self) -> None:
@@ -137,7 +155,7 @@ class KeyedLog:
             with open_making_folders(beside, os.O_TRUNC | NO_FOLLOW) as new:
                 for offset in sorted(offset for each in self._offsets.values() for offset in each.values()):
                     write_whole(new, self._line(offset).rstrip(b"\n") + b"\n")
-                os.fsync(new.fileno())
+                self._disk.confirm(new.fileno())
             self._close_reader()
             replace_file(beside, self._path)
         with suppress(OSError):
@@ -165,7 +183,8 @@ class KeptAnswers:
         """
         self._listener, self._read_only, self._write_only = listener, read_only, write_only
         paths = [folder / f"answers-{utc_text(time.time() - ago)[:10]}.jsonl" for ago in (DAY, 0)]
-        self._logs = [KeyedLog(path) for path in paths]
+        disk = Disk(existing_folder(folder), durable=False)
+        self._logs = [KeyedLog(path, disk=disk) for path in paths]
         for path in [] if read_only else folder.glob("answers-????-??-??.jsonl"):
             if path not in paths:
                 with suppress(OSError):  # another run may be reading it
@@ -179,10 +198,15 @@ class KeptAnswers:
         return record.get("answer") if fresh and not self._write_only else None
 
     def put(self, key: str, answer: Any) -> None:
-        """Keep an answer. Raises Failure if the disk does not take it."""
+        """Keep an answer. It is no failure if the disk does not take it; then no further one is kept."""
         if not self._read_only:
             record = {"at": utc_now(), "type": "answer", "id": self._listener + key, "status": "success"}
-            self._logs[-1].append({**record, "answer": scrub_json(answer)})
+            try:
+                self._logs[-1].append({**record, "answer": scrub_json(answer)})
+            except DiskFailure as failure:
+                self._read_only = True
+                if not isinstance(failure, DiskLost):
+                    log.warning("Answers of the site can't be kept for the next run: %s", failure)
 
     def close(self) -> None:
         """Close the logs. Raises Failure."""
@@ -214,7 +238,7 @@ class FolderLock:
         with disk_errors(self._path):
             file = open_making_folders(self._path, os.O_APPEND)
             if not self._lock(file):
-                holder = json_line(self._path.read_bytes()) or {}
+                holder = json_line(read_regular(self._path)) or {}
                 who = f"process {holder.get('pid', '?')}, started {holder.get('started', '?')}"
                 words = f"{who}, is writing to {shown_path(self._path.parent)}"
                 if wait is None:
@@ -229,8 +253,9 @@ class FolderLock:
 
     def release(self) -> None:
         """Give up the lock. The file stays."""
-        if self._file is not None:
-            self._file.close()
+        with suppress(OSError):  # the disk may be gone
+            if self._file is not None:
+                self._file.close()
         self._file = None
 
     def _lock(self, file: IO[bytes]) -> bool:

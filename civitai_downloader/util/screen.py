@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Sequence
-from typing import Any, TextIO
+from typing import Any, TextIO, cast
 
 from .clock import utc_text
+from .process import Steady
 from .progress import Meter
 
 
@@ -15,7 +16,7 @@ class Screen:
     """Messages on a stream and, where it is a terminal, bars below them."""
 
     def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
+        self._stream = cast(TextIO, Steady(stream))
         self._line: Any = None
         self._bars: dict[Meter, Any] = {}
 
