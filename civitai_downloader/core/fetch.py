@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from ..util.clock import DAY, Clock, utc_text
-from ..util.disks import Disk
+from ..util.disks import Disk, DiskFailure
 from ..util.errors import Failure
 from ..util.files import PATIENCE, disk_errors, free_space, link_or_copy, sha256_of, size_of
 from ..util.http import Call, read_at_most
@@ -57,9 +57,12 @@ def decide(wanted: Wanted, facts: Facts, *, force: bool) -> Action:
 
 
 class Fetcher:
-    """Brings single things home: decides, transfers, verifies and lands them."""
+    """Brings single things home: decides, transfers, verifies and lands them.
 
-    TRIES, MOST_OF_STILL, MOST_PATIENCE = 3, 16 << 20, 30.0
+    Where a disk has but `LITTLE` room for what is left, it is full.
+    """
+
+    TRIES, MOST_OF_STILL, MOST_PATIENCE, LITTLE = 3, 16 << 20, 30.0, 16 << 20
 
     def __init__(self, settings: Settings, site: Site, clock: Clock, progress: Progress) -> None:
         """The collaborators are shared by all workers."""
@@ -236,7 +239,8 @@ class Fetcher:
         need, free = wanted.size - (size_of(part) or 0), free_space(part.parent)
         if need > free and disk.tells_room():
             sizes = f"{human_size(need)} are needed, {human_size(free)} are free"
-            raise Failure("disk-full", f"The disk has no room for {wanted.name}: {sizes}.")
+            sentence = f"The disk has no room for {wanted.name}: {sizes}."
+            raise DiskFailure("disk-full", sentence, alone=free > self.LITTLE)
 
 
 def good_result(wanted: Wanted, outcome: Outcome, path: str, size: int | None, sha256: str = "") -> Result:

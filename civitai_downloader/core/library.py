@@ -14,7 +14,7 @@ from typing import Any
 from ..util.clock import Clock, utc_now
 from ..util.disks import Disk
 from ..util.errors import Failure, UsageError
-from ..util.files import disk_errors, open_making_folders, planted_link, read_regular, size_of, write_file, write_json
+from ..util.files import can_be_continued, disk_errors, planted_link, read_regular, size_of, write_file, write_json
 from ..util.logs import FolderLock, KeyedLog
 from ..util.media import MEDIA_EXTENSIONS
 from ..util.names import (
@@ -338,11 +338,13 @@ class Libraries:
 
 def check_writable(root: Path) -> None:
     """Raise UsageError if nothing can be written to an output folder."""
+    probe = long_path(root) / ".writable"
     try:
-        probe = long_path(root) / ".writable"
         write_file(probe, b"?")
-        with disk_errors(probe), open_making_folders(probe, os.O_APPEND) as file:  # not every mount allows that
-            file.write(b"?")
-        probe.unlink()
-    except (Failure, OSError) as error:
-        raise UsageError(f"Nothing can be written to {root}; choose another folder with -o. ({error})") from None
+        with disk_errors(probe):
+            can_continue = can_be_continued(probe)
+            probe.unlink()
+    except Failure as failure:
+        raise UsageError(f"Nothing can be written to {root}; choose another folder with -o. ({failure})") from None
+    if not can_continue:
+        raise UsageError(f"{root} lets no file be continued; an rclone mount needs --vfs-cache-mode writes.")

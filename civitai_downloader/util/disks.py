@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)  # opening a symlink, which a stranger may have planted, is an error
 NO_WAIT = getattr(os, "O_NONBLOCK", 0)  # opening a pipe does not wait for whoever is to be at its other end
-FAT = frozenset(("vfat", "msdos", "umsdos", "FAT", "FAT32"))
+FAT = frozenset(("vfat", "msdos", "umsdos", "fuse.fusefat", "FAT", "FAT32"))
 MOST_ON_FAT = (1 << 32) - 1
 SHORT_NAMES = 143  # bytes; what eCryptfs leaves of a name
 
@@ -58,7 +58,7 @@ _GONE = _codes(
 )
 _GONE_ON_WINDOWS = frozenset((21, 53, 55, 59, 64, 67, 433, 1117, 1167))
 _FULL = _codes("ENOSPC EDQUOT")
-_NOT_ALLOWED = _codes("EACCES EPERM EINVAL ENOTSUP EOPNOTSUPP")
+TAKES_NO_CHANGES = _codes("EACCES EPERM EINVAL ENOTSUP EOPNOTSUPP ESPIPE")
 _SYSTEM = {
     **dict.fromkeys(_codes("EMFILE ENFILE"), "Too many files are open; raise ulimit -n, or lower --workers."),
     **dict.fromkeys(_codes("ENOMEM"), "The system has no memory left; close other programs and run again."),
@@ -92,7 +92,7 @@ def failure_of(error: OSError, path: Path, size: int = 0) -> Failure:
         return DiskFailure("disk", sentence, alone=True)
     if code in _GONE or getattr(error, "winerror", 0) in _GONE_ON_WINDOWS:
         return DiskFailure("disk", f"{shown}: the disk does not answer ({words}); reconnect it and run again.")
-    if code in _NOT_ALLOWED and _takes_no_changes(error, path):
+    if code in TAKES_NO_CHANGES and _takes_no_changes(error, path):
         sentence = f"{shown} can't be continued: this mount needs a cache for that (rclone: --vfs-cache-mode writes)."
         return DiskFailure("disk", sentence)
     remedy = _REFUSED.get(code, f"{words}; check the folder's permissions")
@@ -127,7 +127,7 @@ def _has_no_inodes(path: Path) -> bool:
 
 def _takes_no_changes(error: OSError, path: Path) -> bool:
     """Return whether a file that may be written by its rights can't be opened for that: so it is on some mounts."""
-    if sys.platform == "win32" or error.filename2 is not None or error.filename != str(path):
+    if sys.platform == "win32" or error.filename2 is not None or error.filename not in (None, str(path)):
         return False
     return path.is_file() and os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
 

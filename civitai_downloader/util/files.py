@@ -18,7 +18,16 @@ from pathlib import Path
 from typing import IO, Any, Literal
 
 from .clock import Clock
-from .disks import NO_FOLLOW, NO_WAIT, DiskFailure, NoRegularFile, existing_folder, failure_of, is_special
+from .disks import (
+    NO_FOLLOW,
+    NO_WAIT,
+    TAKES_NO_CHANGES,
+    DiskFailure,
+    NoRegularFile,
+    existing_folder,
+    failure_of,
+    is_special,
+)
 from .names import shown_path
 from .text import utf8
 
@@ -53,7 +62,12 @@ def write_file(path: Path, data: bytes) -> bool:
     with disk_errors(path, len(data)):
         beside = temporary_name(path)
         with open_making_folders(beside, os.O_TRUNC | NO_FOLLOW) as file:
-            write_whole(file, data)
+            try:
+                write_whole(file, data)
+            except OSError:
+                with suppress(OSError):  # it takes up what little room there is
+                    beside.unlink()
+                raise
         replace_file(beside, path)
     return True
 
@@ -78,6 +92,18 @@ def open_making_folders(path: Path, flags: int) -> IO[bytes]:
     except OSError as error:
         raise (NoRegularFile(error.errno, error.strerror) if is_special(path) else error) from None
     return _regular(number, path, "wb")
+
+
+def can_be_continued(path: Path) -> bool:
+    """Return whether a file that is there can be opened to write to its end, which some mounts don't do."""
+    try:
+        with open_making_folders(path, os.O_APPEND) as file:
+            write_whole(file, b"?")
+    except OSError as error:
+        if error.errno in TAKES_NO_CHANGES:
+            return False
+        raise
+    return True
 
 
 def open_regular(path: Path) -> IO[bytes]:

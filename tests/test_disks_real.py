@@ -1,0 +1,134 @@
+"""Disks that are full, taken away, read-only, or of a kind with limits: each ends in one sentence."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Runner
+from tests.disks import at_request, image_of, mounted, unmount
+from tests.fake_civitai import FakeCivitai
+from tests.helpers import Err
+
+MODELS = 12
+
+
+def add_models(site: FakeCivitai, count: int = MODELS, size: int = 100_000) -> list[str]:
+    """Add models with one file each and return their ids."""
+    for number in range(count):
+        site.world.add_model(f"Model {number}").add_version().add_file(f"m{number}.safetensors", size=size)
+    return [str(each) for each in site.world.models]
+
+
+def check_stop(said: str, words: str) -> None:
+    """Check that one sentence says why the run stopped, and that nothing else is told of what was left."""
+    stops = [line for line in said.splitlines() if line.startswith("Stopped:")]
+    assert len(stops) == 1
+    assert words in stops[0]
+    assert "Traceback" not in said
+    assert "fault of the program" not in said
+    assert said.count("  Model ") <= 2
+
+
+def test_a_full_disk_stops_the_run_with_one_sentence(site: FakeCivitai, run: Runner, out: Path, err: Err) -> None:
+    ids = add_models(site)
+    with mounted(out, "tmpfs", options="size=600k"):
+        assert run(*ids) == 1
+        said = err()
+        check_stop(said, "disk is full")
+        assert len(site.seen("storage")) < 8
+
+
+def test_no_inodes_are_not_called_a_full_disk(site: FakeCivitai, run: Runner, out: Path, err: Err) -> None:
+    ids = add_models(site, 20)
+    with mounted(out, "tmpfs", options="size=50m,nr_inodes=40"):
+        assert run(*ids) == 1
+        check_stop(err(), "no room for more files (inodes)")
+
+
+def test_a_disk_that_is_taken_away_stops_the_run_and_its_mount_point_stays_empty(
+    site: FakeCivitai, run: Runner, out: Path, err: Err, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = add_models(site)
+    at_request(monkeypatch, 4, lambda: unmount(out))
+    with mounted(out, "tmpfs", options="size=50m"):
+        assert run(*ids, "--workers", "1") == 1
+        said = err()
+        check_stop(said, "is no longer the folder it was")
+        assert "report.json and failed.txt could not be written" in said
+        assert not list(out.iterdir())
+        assert len(site.seen("storage")) <= 5
+
+
+def test_a_disk_that_turns_read_only_stops_the_run(
+    site: FakeCivitai, run: Runner, out: Path, err: Err, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = add_models(site)
+    with mounted(out, "tmpfs", options="size=50m"):
+
+        def turn() -> None:
+            """Turn read-only as a disk with faults does, though files are open for writing."""
+            subprocess.run(["mount", "--bind", str(out), str(out)], check=True)
+            subprocess.run(["mount", "-o", "remount,ro,bind", str(out)], check=True)
+
+        at_request(monkeypatch, 4, turn)
+        assert run(*ids, "--workers", "1") == 1
+        unmount(out)
+        said = err()
+        check_stop(said, "read-only")
+
+
+def test_only_the_folder_that_is_lost_stops(
+    site: FakeCivitai, run: Runner, out: Path, tmp_path: Path, err: Err, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = add_models(site)
+    other = tmp_path / "other"
+    at_request(monkeypatch, 3, lambda: unmount(other))
+    with mounted(other, "tmpfs", options="size=50m"):
+        lines = [f"{each} -o {other}" if number % 2 else each for number, each in enumerate(ids)]
+        assert run(lines=lines) == 1
+        check_stop(err(), f"{other} is no longer")
+        assert not list(other.iterdir())
+        assert len(list(out.rglob("*.safetensors"))) == MODELS // 2
+
+
+def test_a_folder_that_was_replaced_by_another_stops_the_run(
+    site: FakeCivitai, run: Runner, out: Path, err: Err, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = add_models(site)
+
+    def replace() -> None:
+        """Do what a user may do in another window."""
+        out.rename(out.with_name("moved"))
+        out.mkdir()
+
+    at_request(monkeypatch, 4, replace)
+    assert run(*ids) == 1
+    check_stop(err(), "is no longer the folder it was")
+    assert not list(out.iterdir())
+
+
+@pytest.mark.parametrize(("kind", "command"), [("vfat", ("mkfs.vfat", "-F", "32")), ("exfat-fuse", ("mkfs.exfat",))])
+def test_everything_arrives_on_the_disks_of_cameras(
+    site: FakeCivitai, run: Runner, out: Path, tmp_path: Path, kind: str, command: tuple[str, ...]
+) -> None:
+    ids = add_models(site)
+    image = image_of(tmp_path / "image", 64, *command)
+    with mounted(out, kind, str(image), "loop"):
+        assert run(*ids) == 0
+        assert run(*ids) == 0
+        assert run("--verify") == 0
+        assert len(list(out.rglob("*.safetensors"))) == MODELS
+
+
+def test_a_file_over_four_gigabytes_is_refused_on_fat_before_its_first_byte(
+    site: FakeCivitai, run: Runner, err: Err, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.world.add_model().add_version().add_file("big.safetensors", size=1000).size_kb = (5 << 30) / 1024
+    monkeypatch.setattr("civitai_downloader.util.disks.file_system", lambda folder: "vfat")
+    for _ in range(2):
+        assert run("10001") == 1
+        assert "This disk takes no file of 5.0 GB (FAT32?)" in err()
+    assert not site.seen("storage")
