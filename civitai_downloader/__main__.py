@@ -173,7 +173,9 @@ def main(argv: Sequence[str] | None = None, clock: Clock | None = None) -> int:
         log.error("%s", failure)
         return USAGE if isinstance(failure, UsageError) else FAILED
     except OSError as error:
-        log.error("%s", failure_of(error, Path(str(error.filename or os.curdir))))
+        trouble = flush_output()
+        sentence = f"The output could not be written ({trouble})." if trouble else None
+        log.error("%s", sentence or failure_of(error, Path(str(error.filename or os.curdir))))
         return FAILED
     except MemoryError:
         log.error("There is not enough memory; close other programs and run again.")
