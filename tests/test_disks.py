@@ -67,7 +67,9 @@ def refuse_fsync(monkeypatch: pytest.MonkeyPatch, code: int) -> None:
 def test_a_disk_that_does_not_confirm_is_named_once_and_takes_everything(
     site: FakeCivitai, run: Runner, out: Path, tmp_path: Path, err: Err, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    ids = [add_file(site, 2_000_000, f"{number}.safetensors") and str(10001 + number) for number in range(4)]
+    for number in range(4):
+        add_file(site, 2_000_000, f"{number}.safetensors")
+    ids = [str(each) for each in site.world.models]
     refuse_fsync(monkeypatch, getattr(errno, name))
     assert run(lines=[*ids[:2], *(f"{each} -o other" for each in ids[2:])]) == 0
     said = err()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from itertools import islice
@@ -174,9 +175,8 @@ class Library:
 
     def _was_cut(self, wanted: Wanted, record: Record) -> bool:
         """Return whether the file lies under its name as another disk, on which the folder was, has cut it."""
-        return (
-            record.path != wanted.path and is_cut_of(record.path, wanted.path) and self.size(record.path) == record.size
-        )
+        plain = re.sub(rf"-{re.escape(wanted.id.rpartition('/')[2])}(-\d+)?(?=\.\w+$)", "", record.path)
+        return plain != wanted.path and is_cut_of(plain, wanted.path) and self.size(record.path) == record.size
 
     def _spare_paths(self, wanted: Wanted) -> Iterator[str]:
         """Yield the paths for the case that another file has the first; a disk's short names make room for the id."""
