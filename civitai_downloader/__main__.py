@@ -155,8 +155,6 @@ def main(argv: Sequence[str] | None = None, clock: Clock | None = None) -> int:
         return leaving.code if isinstance(leaving.code, int) else USAGE
     from . import core
     from .util.clock import Clock
-    from .util.disks import failure_of
-    from .util.errors import Failure, UsageError
     from .util.screen import Screen
 
     words = core.Words(given.get("lang") or core.system_language())
@@ -166,25 +164,32 @@ def main(argv: Sequence[str] | None = None, clock: Clock | None = None) -> int:
     if encoding := former_encoding():
         log.debug("%s can't write every name; the program was started over in UTF-8 mode.", encoding)
     try:
-        return command(given, words, screen, clock or Clock())
+        return code_of(lambda: command(given, words, screen, clock or Clock()))
+    except KeyboardInterrupt:
+        log.warning("%s", words("interrupted"))
+        return INTERRUPTED
+    finally:
+        screen.finish()
+
+
+def code_of(do: Callable[[], int]) -> int:
+    """Return the exit code of a command; what ends it early is told in one sentence."""
+    from .util.disks import failure_of
+    from .util.errors import Failure, UsageError
+
+    try:
+        return do()
     except BrokenPipeError:  # nobody reads any further
         return DONE
     except Failure as failure:
         log.error("%s", failure)
         return USAGE if isinstance(failure, UsageError) else FAILED
     except OSError as error:
-        trouble = flush_output()
-        sentence = f"The output could not be written ({trouble})." if trouble else None
-        log.error("%s", sentence or failure_of(error, Path(str(error.filename or os.curdir))))
+        log.error("%s", failure_of(error, Path(str(error.filename or os.curdir))))
         return FAILED
     except MemoryError:
         log.error("There is not enough memory; close other programs and run again.")
         return FAILED
-    except KeyboardInterrupt:
-        log.warning("%s", words("interrupted"))
-        return INTERRUPTED
-    finally:
-        screen.finish()
 
 
 def command(given: Mapping[str, Any], words: core.Words, screen: Screen, clock: Clock) -> int:
@@ -343,9 +348,9 @@ def cli() -> NoReturn:
     code = main()
     for number in (signal.SIGINT, *signals):
         signal.signal(number, signal.SIG_IGN)  # nothing is left to be interrupted but the exit code
-    if trouble := flush_output():
-        log.error("The output could not be written (%s).", trouble)
-        code = code or FAILED
+    if (trouble := flush_output()) and code == DONE:
+        log.error("%s", trouble)
+        code = FAILED
     sys.stderr.flush()
     if any(thread.name.startswith(("lora", "metadata")) for thread in threading.enumerate()):
         os._exit(code)

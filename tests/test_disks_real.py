@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -132,3 +135,53 @@ def test_a_file_over_four_gigabytes_is_refused_on_fat_before_its_first_byte(
         assert run("10001") == 1
         assert "This disk takes no file of 5.0 GB (FAT32?)" in err()
     assert not site.seen("storage")
+
+
+def test_a_driver_that_dies_stops_the_run(
+    site: FakeCivitai, run: Runner, out: Path, tmp_path: Path, err: Err, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = add_models(site)
+    image = image_of(tmp_path / "image", 64, "mkfs.exfat")
+    out.mkdir()
+    device = subprocess.run(["losetup", "-f", "--show", str(image)], capture_output=True, text=True).stdout.strip()
+    driver = None
+    try:
+        if not device or shutil.which("mount.exfat-fuse") is None:
+            pytest.skip("this machine has no exFAT by FUSE")
+        driver = subprocess.Popen(["mount.exfat-fuse", "-d", device, str(out)], stderr=subprocess.DEVNULL)
+        deadline = time.monotonic() + 20
+        while not os.path.ismount(out):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        at_request(monkeypatch, 4, driver.kill)
+        assert run(*ids, "--workers", "1") == 1
+        check_stop(err(), str(out))
+        assert len(site.seen("storage")) <= 5
+    finally:
+        if driver is not None:
+            driver.kill()
+            driver.wait()
+        unmount(out)
+        subprocess.run(["losetup", "-d", device], capture_output=True)
+    assert not list(out.iterdir())
+
+
+@pytest.mark.parametrize("cache", ["off", "writes"])
+def test_a_mount_of_a_cloud_says_what_it_needs(
+    site: FakeCivitai, run: Runner, out: Path, tmp_path: Path, err: Err, cache: str
+) -> None:
+    ids = add_models(site, 3)
+    (tmp_path / "cloud").mkdir()
+    (tmp_path / "mount").mkdir()
+    words = ["rclone", "mount", f":local:{tmp_path / 'cloud'}", str(tmp_path / "mount"), "--vfs-cache-mode", cache]
+    if shutil.which("rclone") is None or subprocess.run([*words, "--daemon"], capture_output=True).returncode:
+        pytest.skip("this machine has no rclone that mounts")
+    try:
+        code = run(*ids, "-o", str(tmp_path / "mount" / "models"))
+        said = err()
+        assert code == (2 if cache == "off" else 0)
+        assert ("needs --vfs-cache-mode writes" in said) == (cache == "off")
+        assert bool(site.seen()) == (cache != "off")
+        assert run(*ids, "-o", str(tmp_path / "mount" / "models")) == code
+    finally:
+        unmount(tmp_path / "mount")

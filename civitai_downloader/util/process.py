@@ -5,9 +5,12 @@ from __future__ import annotations
 import codecs
 import os
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TextIO, cast
+
+from .errors import Failure
 
 FORMER = "CIVITAI_DOWNLOADER_ENCODING"  # the variable that tells a process which encoding it was started over for
 
@@ -57,11 +60,35 @@ class Steady:
         return getattr(self._stream, name)
 
 
+class Output(Steady):
+    """Standard output: what it does not take is a failure. Where nobody reads any more it raises BrokenPipeError."""
+
+    def write(self, text: str) -> int:
+        """Write a text. Raises Failure."""
+        with _output_errors():
+            return self._stream.write(text)
+
+    def flush(self) -> None:
+        """Hand over what was written. Raises Failure."""
+        with _output_errors():
+            self._stream.flush()
+
+
+@contextmanager
+def _output_errors() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise Failure("system", f"The output could not be written ({error.strerror}).") from None
+
+
 def open_streams() -> None:
     """Put the standard streams in order.
 
-    No file gets the number of one that is closed, the errors of standard error are nobody's, and a terminal is spoken
-    to in its own encoding.
+    No file gets the number of one that is closed, nobody is troubled by the errors of standard error, and a terminal is
+    spoken to in its own encoding.
     """
     for number in range(3):
         try:
@@ -77,7 +104,7 @@ def open_streams() -> None:
     for stream in (sys.stdout, sys.stderr):
         if former_encoding() not in ("", "ascii") and stream.isatty() and hasattr(stream, "reconfigure"):
             stream.reconfigure(encoding=former_encoding(), errors="replace")
-    sys.stderr = cast(TextIO, Steady(sys.stderr))
+    sys.stdout, sys.stderr = cast(TextIO, Output(sys.stdout)), cast(TextIO, Steady(sys.stderr))
 
 
 def flush_output() -> str:
@@ -87,8 +114,8 @@ def flush_output() -> str:
     """
     try:
         sys.stdout.flush()
-    except (OSError, ValueError) as error:
+    except (BrokenPipeError, Failure) as error:
         with suppress(OSError, ValueError):  # Python will try once more when it ends
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return "" if isinstance(error, BrokenPipeError) else str(error)
+        return str(error) if isinstance(error, Failure) else ""
     return ""
