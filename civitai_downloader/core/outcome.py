@@ -34,20 +34,25 @@ def write_outcome(run: Run, library: Library, words: Sequence[str], unused: Unus
     mine = [batch for batch in run.ledger.batches if batch.library is library]
     if library is not _main_library(run):
         unused = Unused(lists=unused.lists)
+    writers: dict[str, Callable[[], None]] = {
+        "failed.txt": partial(write_failed, library.folder, mine, words, unused),
+        "report.json": partial(write_report, library.root / "report.json", _report(run, mine, unused), mine),
+    }
+    missing = [name for name, write in writers.items() if not _is_written(library, write)]
+    if missing and library.disk.trouble is not None:
+        log.error("%s could not be written to %s either.", " and ".join(missing), shown_path(library.folder))
+    return not missing
+
+
+def _is_written(library: Library, write: Callable[[], None]) -> bool:
+    """Write a file unless its folder has become another one. A failure is said, but for what is known of the disk."""
     if not library.disk.is_there():
-        log.error("report.json and failed.txt could not be written to %s.", shown_path(library.folder))
         return False
-    report = partial(write_report, library.root / "report.json", _report(run, mine, unused), mine)
-    failed = partial(write_failed, library.folder, mine, words, unused)
-    written = [_is_written(write) for write in (report, failed)]
-    return all(written)
-
-
-def _is_written(write: Callable[[], None]) -> bool:
     try:
         write()
     except Failure as failure:
-        log.error("%s", failure)
+        if library.disk.trouble is None:
+            log.error("%s", failure)
         return False
     return True
 
@@ -90,8 +95,11 @@ def write_report(path: Path, head: Mapping[str, Any], batches: Sequence[Batch]) 
     beside = path.with_name("report.json.tmp")
     with disk_errors(path):
         beside.unlink(missing_ok=True)  # a symlink in its place is not written through
-        with beside.open("x", encoding="utf-8", errors="replace", newline="\n") as file:
-            file.write(json.dumps(head, ensure_ascii=False, indent=2)[:-2] + ',\n  "files": [')
-            file.writelines(f"{',' if number else ''}\n    {line}" for number, line in enumerate(lines))
-            file.write("\n  ]\n}\n")
-        replace_file(beside, path)
+        try:
+            with beside.open("x", encoding="utf-8", errors="replace", newline="\n") as file:
+                file.write(json.dumps(head, ensure_ascii=False, indent=2)[:-2] + ',\n  "files": [')
+                file.writelines(f"{',' if number else ''}\n    {line}" for number, line in enumerate(lines))
+                file.write("\n  ]\n}\n")
+            replace_file(beside, path)
+        finally:
+            beside.unlink(missing_ok=True)

@@ -66,13 +66,15 @@ _SYSTEM = {
 _ALONE = {
     **dict.fromkeys(_codes("ENAMETOOLONG"), "this disk takes no name as long as this; choose another disk with -o"),
     **dict.fromkeys(_codes("EISDIR ENOTEMPTY"), "a folder lies where the file should be; move it away"),
-    **dict.fromkeys(_codes("ELOOP"), "a symlink lies where the file should be; move it away"),
+    **dict.fromkeys(_codes("ELOOP"), "a symlink is in the way; move it away"),
     **dict.fromkeys(_codes("EBUSY ETXTBSY"), "another program uses it; close that program and run again"),
 }
 _REFUSED = {
     **dict.fromkeys(_codes("EROFS"), "the disk is read-only; allow writing to it, or choose another folder with -o"),
-    **dict.fromkeys(_codes("ENOTDIR EEXIST"), "a file lies where a folder should be; move it away"),
-    **dict.fromkeys(_codes("ENOENT"), "it or its folder is gone; run again"),
+    **dict.fromkeys(
+        _codes("ENOTDIR EEXIST"), "a file, or a symlink that leads nowhere, lies where a folder should be; move it away"
+    ),
+    **dict.fromkeys(_codes("ENOENT"), "its folder is not there and can't be made; check the path"),
 }
 
 
