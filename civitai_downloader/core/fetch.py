@@ -108,7 +108,7 @@ class Fetcher:
         place = wanted.path + (source.suffix if wanted.kind == "image" else "")
         target = library.at(place)
         if not (target.exists() and target.samefile(source)):
-            link_or_copy(source, target)
+            link_or_copy(source, target, library.disk)
         return good_result(wanted, "done", place, library.size(place), wanted.sha256)
 
     def _fetch(self, wanted: Wanted, library: Library) -> Result:

@@ -269,7 +269,7 @@ class Library:
         if not is_file and os.path.lexists(path):
             new = Renewed(b"", {})
         elif new.data != there:
-            write_file(path, new.data)
+            write_file(path, new.data, self.disk)
         told = {"path": place, "model": wanted.id, "keys": new.keys}
         if new.data != there or told != {name: line.get(name) for name in told}:
             facts = {"at": utc_now(), "type": "sidecar", "id": place, "status": "success", **told}
@@ -297,7 +297,7 @@ class Library:
     def refilter(self, filters: Filters) -> int:
         """Apply the word lists to the prompts on disk and return the number of files that changed."""
         changed = refilter(self.root, filters)
-        write_json(self.root / "lists" / "filters.json", {"fingerprint": filters.fingerprint})
+        write_json(self.root / "lists" / "filters.json", {"fingerprint": filters.fingerprint}, self.disk)
         return changed
 
 

@@ -90,7 +90,7 @@ class Pictures:
         path = batch.library.at(place)
         page = self._site.page_url(f"/images/{image.id}", image.level)
         facts = scrub_json(image_facts(image, page, self._filters))
-        write_json(path, keep_known(facts, read_prompt(path)))
+        write_json(path, keep_known(facts, read_prompt(path)), batch.library.disk)
 
     # --- How a picture was made ---
 
@@ -139,7 +139,7 @@ class Pictures:
             answer = {}
         self._refusals = 0
         facts = with_generation(read_prompt(library.at(path)), answer, self._filters)
-        write_json(library.at(path), scrub_json(facts))
+        write_json(library.at(path), scrub_json(facts), library.disk)
         library.record(key, Record("success", path), source=batch.entry.source)
         if album.bring_resources is not None:
             album.bring_resources(versions_used(facts, checkpoints=batch.entry.settings.checkpoints))

@@ -107,7 +107,7 @@ class Visits:
         if not listed and not any(each is not batch for each in of_this_line):
             batch.note = "the site shows nothing in it; a token or --cookies may help"
         page = {**facts, "items": listed}
-        write_json(library.at(library.place(folder, "collection.json")), scrub_json(page))
+        write_json(library.at(library.place(folder, "collection.json")), scrub_json(page), library.disk)
         batch.page = f"collection/{collection_id}", "/".join(folder)
 
     # --- Posts and pictures ---
@@ -119,7 +119,7 @@ class Visits:
         items, post = self._catalogue.pictures_of_post(post_id, settings)
         page = self._site.page_url(f"/posts/{post_id}")
         facts = post_facts(post, post_id, page, [number_at(each, "id") for each in items])
-        write_json(library.at(library.place(folder, "post.json")), scrub_json(facts))
+        write_json(library.at(library.place(folder, "post.json")), scrub_json(facts), library.disk)
         self._bring_resources(batch, {number_at(post, "modelVersionId")} - {0})
         batch.page = f"post/{post_id}", "/".join(folder)
         yield
@@ -197,10 +197,11 @@ class Visits:
         library, folder = batch.library, page_folder(batch.entry.settings.layout, model)
         library.check_links(library.place(folder, "model.json"))
         url = self._site.page_url(f"/models/{model.id}", model.level)
-        write_json(library.at(library.place(folder, "model.json")), scrub_json(model.raw))
-        write_file(library.at(library.place(folder, "model.txt")), utf8(scrub(model_text(model, url))))
+        write_json(library.at(library.place(folder, "model.json")), scrub_json(model.raw), library.disk)
+        text = utf8(scrub(model_text(model, url)))
+        write_file(library.at(library.place(folder, "model.txt")), text, library.disk)
         page = description_page(model, url, read_data("description.html"))
-        write_file(library.at(library.place(folder, "description.html")), utf8(page))
+        write_file(library.at(library.place(folder, "description.html")), utf8(page), library.disk)
         batch.page = f"model/{model.id}", "/".join(folder)
 
     def _visit_version(self, batch: Batch, target: Target, shelf: Shelf) -> None:
@@ -282,7 +283,7 @@ class Visits:
         with unless_refused(f"the text of post {post_id}"):
             post = self._catalogue.post(post_id)
             facts = post_facts(post, post_id, self._site.page_url(f"/posts/{post_id}"), images)
-            write_json(batch.library.at(path), scrub_json(facts))
+            write_json(batch.library.at(path), scrub_json(facts), batch.library.disk)
 
 
 def _without_files(entry: Entry) -> Entry:

@@ -22,6 +22,7 @@ from .disks import (
     NO_FOLLOW,
     NO_WAIT,
     TAKES_NO_CHANGES,
+    Disk,
     DiskFailure,
     NoRegularFile,
     existing_folder,
@@ -51,8 +52,8 @@ def disk_errors(path: Path, size: int = 0) -> Iterator[None]:
         raise failure_of(error, path, size) from error
 
 
-def write_file(path: Path, data: bytes) -> bool:
-    """Write `data` to `path`, whole or not at all. Raises Failure.
+def write_file(path: Path, data: bytes, disk: Disk | None = None) -> bool:
+    """Write `data` to `path`, whole or not at all. Raises Failure, DiskLost if it lies no more on the `disk` given.
 
     Return False if the file had this content already, else True.
     """
@@ -61,7 +62,7 @@ def write_file(path: Path, data: bytes) -> bool:
             return False
     with disk_errors(path, len(data)):
         beside = temporary_name(path)
-        with open_making_folders(beside, os.O_TRUNC | NO_FOLLOW) as file:
+        with open_making_folders(beside, os.O_TRUNC | NO_FOLLOW, disk) as file:
             try:
                 write_whole(file, data)
             except OSError:
@@ -78,20 +79,39 @@ def temporary_name(path: Path) -> Path:
     return path.with_name(f"{name[:60].decode('utf-8', 'ignore')}.{zlib.crc32(name):08x}.tmp")
 
 
-def open_making_folders(path: Path, flags: int) -> IO[bytes]:
-    """Open an unbuffered regular file for writing; create it and its folders if needed. Raises OSError.
+def open_making_folders(path: Path, flags: int, disk: Disk | None = None) -> IO[bytes]:
+    """Open a file as `open_to_write` does; create its folders if needed. Raises OSError.
+
+    Raises DiskLost if the `disk` was taken away: nothing is made on the empty mount point that is left of it.
+    """
+    if disk is not None:
+        disk.check()
+    try:
+        return open_to_write(path, flags)
+    except FileNotFoundError:
+        make_folders(path.parent, disk)
+        return open_to_write(path, flags)
+
+
+def open_to_write(path: Path, flags: int) -> IO[bytes]:
+    """Open an unbuffered regular file for writing; create it if needed. Raises OSError.
 
     It can't be read by that: some mounts open no file for both at once.
     """
-    flags |= os.O_WRONLY | os.O_CREAT | NO_WAIT | getattr(os, "O_BINARY", 0)
     try:
-        number = os.open(path, flags, 0o666)
+        number = os.open(path, flags | os.O_WRONLY | os.O_CREAT | NO_WAIT | getattr(os, "O_BINARY", 0), 0o666)
     except FileNotFoundError:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        number = os.open(path, flags, 0o666)
+        raise
     except OSError as error:
         raise (NoRegularFile(error.errno, error.strerror) if is_special(path) else error) from None
     return _regular(number, path, "wb")
+
+
+def make_folders(folder: Path, disk: Disk | None = None) -> None:
+    """Make a folder and those above it, if needed. Raises OSError, and DiskLost if the `disk` was taken away."""
+    if disk is not None:
+        disk.check()
+    folder.mkdir(parents=True, exist_ok=True)
 
 
 def can_be_continued(path: Path) -> bool:
@@ -143,9 +163,9 @@ def write_whole(file: IO[bytes], data: bytes) -> None:
 on_one_line = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
-def write_json(path: Path, value: Any) -> bool:
+def write_json(path: Path, value: Any, disk: Disk | None = None) -> bool:
     """Write a value to `path` as indented UTF-8 JSON. Returns and raises what `write_file` does."""
-    return write_file(path, indented(value))
+    return write_file(path, indented(value), disk)
 
 
 def indented(value: Any) -> bytes:
@@ -182,10 +202,13 @@ def replace_file(
         waited, wait = waited + wait, min(2 * wait, 1.0)
 
 
-def link_or_copy(source: Path, target: Path) -> None:
-    """Make `target` a hard link to `source`, or a copy where the disk has no hard links. Raises Failure."""
+def link_or_copy(source: Path, target: Path, disk: Disk | None = None) -> None:
+    """Make `target` a hard link to `source`, or a copy where the disk has no hard links. Raises Failure.
+
+    Raises DiskLost if the target would lie no more on the `disk` given.
+    """
     with disk_errors(target):
-        target.parent.mkdir(parents=True, exist_ok=True)
+        make_folders(target.parent, disk)
         beside = temporary_name(target)
         beside.unlink(missing_ok=True)
         try:

@@ -22,6 +22,7 @@ from .files import (
     on_one_line,
     open_making_folders,
     open_regular,
+    open_to_write,
     read_regular,
     replace_file,
     temporary_name,
@@ -141,8 +142,7 @@ class KeyedLog:
     def _open(self) -> IO[bytes]:
         if self._alone and self._count > max(self.COMPACT_FROM, 2 * sum(map(len, self._offsets.values()))):
             self._compact()
-        self._disk.check()
-        file = open_making_folders(self._path, os.O_APPEND)
+        file = open_making_folders(self._path, os.O_APPEND, self._disk)
         end = file.seek(0, os.SEEK_END)
         if end and not self._line(end - 1).endswith(b"\n"):
             file.write(b"\n")
@@ -152,7 +152,7 @@ class KeyedLog:
         """Keep the last records only. If that fails (full disk, a reader on Windows), the file stays as it is."""
         beside = temporary_name(self._path)
         with suppress(OSError):
-            with open_making_folders(beside, os.O_TRUNC | NO_FOLLOW) as new:
+            with open_to_write(beside, os.O_TRUNC | NO_FOLLOW) as new:
                 for offset in sorted(offset for each in self._offsets.values() for offset in each.values()):
                     write_whole(new, self._line(offset).rstrip(b"\n") + b"\n")
                 self._disk.confirm(new.fileno())

@@ -23,6 +23,7 @@ from .files import (
     PrefixHash,
     disk_errors,
     open_making_folders,
+    open_to_write,
     replace_file,
     size_of,
     write_whole,
@@ -151,7 +152,7 @@ class Transfer:
 
     def _try_to_grow(self, length: int) -> None:
         """Raise OSError if the `.part` can still not grow, before anything is asked of the server."""
-        with open_making_folders(self.part, NO_FOLLOW) as file:
+        with open_to_write(self.part, NO_FOLLOW) as file:
             file.seek(length)
             write_whole(file, b"\0")
             file.truncate(length)
@@ -214,7 +215,7 @@ class Transfer:
     def _received(self) -> Received:
         self._hash.catch_up(self._ranges.frontier)
         if self._ranges.here > BLOCK:
-            with open_making_folders(self.part, NO_FOLLOW) as file:
+            with open_to_write(self.part, NO_FOLLOW) as file:
                 self._disk.confirm(file.fileno())
         return Received(self._ranges.here, self._hash.hexdigest())
 
@@ -324,8 +325,7 @@ class Transfer:
 
     def _opened(self, stretch: ByteRange) -> IO[bytes]:
         """Open the `.part` at the beginning of a stretch. Each connection has a file position of its own."""
-        self._disk.check()
-        file = open_making_folders(self.part, NO_FOLLOW)
+        file = open_making_folders(self.part, NO_FOLLOW, self._disk)
         if not self._record.ranged:
             file.truncate(stretch.at)
             if not stretch.at:  # only now that the old bytes are gone: a record must never be about others
