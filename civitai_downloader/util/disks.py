@@ -231,6 +231,11 @@ class Disk:
     def _is_fat(self) -> bool:
         return file_system(existing_folder(self.folder)) in FAT
 
+    @property
+    def is_watched(self) -> bool:
+        """Whether the folder existed when the run began."""
+        return self._identity is not None
+
     def is_there(self) -> bool:
         """Return whether the folder is still the one that it was."""
         with suppress(OSError):

@@ -108,10 +108,18 @@ def open_to_write(path: Path, flags: int) -> IO[bytes]:
 
 
 def make_folders(folder: Path, disk: Disk | None = None) -> None:
-    """Make a folder and those above it, if needed. Raises OSError, and DiskLost if the `disk` was taken away."""
-    if disk is not None:
-        disk.check()
-    folder.mkdir(parents=True, exist_ok=True)
+    """Make a folder and those above it, if needed. Raises OSError, and DiskLost if the `disk` was taken away.
+
+    The folder of the disk itself is never made anew: it was there.
+    """
+    if disk is None or not disk.is_watched:
+        folder.mkdir(parents=True, exist_ok=True)
+        return
+    disk.check()
+    place = disk.folder
+    for name in folder.relative_to(place).parts:
+        place /= name
+        place.mkdir(exist_ok=True)
 
 
 def can_be_continued(path: Path) -> bool:
