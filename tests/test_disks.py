@@ -253,6 +253,23 @@ def test_a_file_that_is_too_large_for_its_disk_is_asked_for_once(
     assert names_on_disk(out) == {"small", "lantern"}
 
 
+def test_what_does_not_fit_stops_the_run_only_where_nothing_would_fit(
+    site: FakeCivitai, run: Runner, err: Err, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(8):
+        add_file(site, 300_000, name=f"{number}.safetensors").size_kb = (40 << 20) / 1024
+    monkeypatch.setattr("civitai_downloader.core.fetch.free_space", lambda path: 20 << 20)
+    assert run(*map(str, site.world.models)) == 1
+    said = err()
+    assert " 8 failed" in said
+    assert "Stopped" not in said
+    monkeypatch.setattr("civitai_downloader.core.fetch.free_space", lambda path: 20)
+    assert run(*map(str, site.world.models)) == 1
+    said = err()
+    assert " 2 failed" in said
+    assert said.count("Stopped: the disk has no room for") == 1
+
+
 def test_a_disk_without_a_size_is_not_full(site: FakeCivitai, run: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
     add_file(site)
     monkeypatch.setattr("civitai_downloader.core.fetch.free_space", lambda path: 0)

@@ -62,7 +62,7 @@ class Run:
         """Let the watcher look. Raises DiskLost when every output folder is lost."""
         watch(self)
         lost = self.libraries.lost
-        if len(lost) == len(self.libraries):
+        if lost and len(lost) == len(self.libraries):
             lost[0].disk.check()
 
     @property
