@@ -182,7 +182,7 @@ def test_what_is_refused_alone_does_not_count(tmp_path: Path) -> None:
     disk.check()
     for _ in range(3):
         disk.refused(DiskFailure("disk", "The disk is odd."))
-    with pytest.raises(DiskLost, match="Stopped: the disk is odd"):
+    with pytest.raises(DiskLost, match="Stopped: The disk is odd"):
         disk.check()
     assert not list(tmp_path.iterdir())
 
@@ -267,7 +267,7 @@ def test_what_does_not_fit_stops_the_run_only_where_nothing_would_fit(
     assert run(*map(str, site.world.models)) == 1
     said = err()
     assert " 2 failed" in said
-    assert said.count("Stopped: the disk has no room for") == 1
+    assert said.count("Stopped: The disk has no room for") == 1
 
 
 def test_a_disk_without_a_size_is_not_full(site: FakeCivitai, run: Runner, monkeypatch: pytest.MonkeyPatch) -> None:

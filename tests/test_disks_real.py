@@ -40,7 +40,7 @@ def test_a_full_disk_stops_the_run_with_one_sentence(site: FakeCivitai, run: Run
     with mounted(out, "tmpfs", options="size=600k"):
         assert run(*ids) == 1
         said = err()
-        check_stop(said, "disk is full")
+        check_stop(said, "The disk is full")
         assert len(site.seen("storage")) < 8
 
 

@@ -113,7 +113,7 @@ def _why_full(error: OSError, path: Path) -> str:
     if error.errno == getattr(errno, "EDQUOT", -1):
         return f"Your quota on the disk of {shown} is used up; free some space and run again."
     if _has_no_inodes(path):
-        return f"The disk of {shown} has no room for more files (inodes); delete some files and run again."
+        return f"This disk has no room for more files (inodes): {shown}; delete some files and run again."
     return f"The disk is full at {shown}; free some space and run again."
 
 
@@ -312,7 +312,5 @@ class Disk:
         return None
 
     def _lose(self, sentence: str) -> None:
-        if sentence.startswith(("The ", "Your ", "This ")):
-            sentence = sentence[0].lower() + sentence[1:]
         with self._lock:
             self.trouble = self.trouble or DiskLost(f"Stopped: {sentence}")

@@ -22,6 +22,7 @@ from .files import (
     READ,
     PrefixHash,
     disk_errors,
+    make_folders,
     open_making_folders,
     open_to_write,
     replace_file,
@@ -325,7 +326,8 @@ class Transfer:
 
     def _opened(self, stretch: ByteRange) -> IO[bytes]:
         """Open the `.part` at the beginning of a stretch. Each connection has a file position of its own."""
-        file = open_making_folders(self.part, NO_FOLLOW, self._disk)
+        make_folders(self.part.parent, self._disk)
+        file = open_making_folders(self.part, NO_FOLLOW)
         if not self._record.ranged:
             file.truncate(stretch.at)
             if not stretch.at:  # only now that the old bytes are gone: a record must never be about others
