@@ -187,6 +187,42 @@ def test_what_is_refused_alone_does_not_count(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+@on_posix
+@pytest.mark.parametrize("name", ["EPERM", "EACCES", "EINVAL", "ENOTSUP"])
+def test_a_mount_that_opens_no_file_for_reading_and_writing_at_once_is_enough(
+    site: FakeCivitai, run: Runner, out: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    add_file(site, 2_000_000)
+    code, plain = getattr(errno, name), os.open
+
+    def narrow(path: Any, flags: int, *words: Any, **more: Any) -> int:
+        if flags & (os.O_RDWR | os.O_WRONLY) == os.O_RDWR:
+            raise OSError(code, os.strerror(code), str(path))
+        return plain(path, flags, *words, **more)
+
+    monkeypatch.setattr(os, "open", narrow)
+    for _ in range(2):
+        assert run("10001") == 0
+    assert len(site.seen("storage")) == 1
+    with (out / "download_state.jsonl").open("ab") as log:
+        log.write(b'{"torn')
+    add_file(site, name="second.safetensors")
+    assert run("10002") == 0
+    assert names_on_disk(out) == {"lantern", "second"}
+
+
+def test_a_driver_that_makes_up_numbers_of_files_is_no_other_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    numbers = iter(range(1, 1000))
+    monkeypatch.setattr(Disk, "_look", lambda disk: (5, next(numbers)))
+    disk = Disk(tmp_path)
+    disk.check()
+    monkeypatch.setattr(Disk, "_look", lambda disk: (6, next(numbers)))
+    with pytest.raises(DiskLost):
+        disk.check()
+
+
 # --- Names and sizes -------------------------------------------------------------------------------
 
 

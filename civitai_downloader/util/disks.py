@@ -217,6 +217,8 @@ class Disk:
         self._identity: tuple[int, int] | None = None
         with suppress(OSError):
             self._identity = self._look()
+            if self._look() != self._identity:  # some drivers make up another number at each look
+                self._identity = self._identity[0], 0
 
     def _look(self) -> tuple[int, int]:
         found = os.stat(self.folder)
@@ -239,7 +241,10 @@ class Disk:
     def is_there(self) -> bool:
         """Return whether the folder is still the one that it was."""
         with suppress(OSError):
-            return self._identity is None or self._identity == self._look()
+            if self._identity is None:
+                return True
+            device, number = self._look()
+            return device == self._identity[0] and self._identity[1] in (0, number)
         return False
 
     def check(self) -> None:
