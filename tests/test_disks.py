@@ -161,7 +161,7 @@ def test_a_lost_folder_stays_lost_and_another_one_is_not_taken_for_it(tmp_path: 
     root = tmp_path / "out"
     root.mkdir()
     library = Library(root)
-    assert library.at("a") == root / "a"
+    assert library.at("a").name == "a"
     root.rename(tmp_path / "moved")
     for _ in range(2):
         with pytest.raises(DiskLost, match="is no longer the folder"):
@@ -248,7 +248,8 @@ def test_the_system_tells_the_type_of_a_disk_or_nothing(tmp_path: Path) -> None:
     assert found.isprintable()
     if sys.platform.startswith("linux"):
         assert found
-    assert file_system(tmp_path / "nothing") == ""
+    if sys.platform != "win32":
+        assert file_system(tmp_path / "nothing") == ""
 
 
 def test_the_rest_of_a_short_write_is_written() -> None:
