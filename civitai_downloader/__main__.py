@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from . import __version__
+from .util.process import ensure_utf8, flush_output, former_encoding, open_streams
 
 if TYPE_CHECKING:  # at run time core is imported where it is first needed, so that `--help` is answered at once
     from . import core
@@ -156,23 +157,41 @@ def main(argv: Sequence[str] | None = None, clock: Clock | None = None) -> int:
         return leaving.code if isinstance(leaving.code, int) else USAGE
     from . import core
     from .util.clock import Clock
-    from .util.errors import Failure, UsageError
     from .util.screen import Screen
 
     words = core.Words(given.get("lang") or core.system_language())
     screen = Screen(sys.stderr)
     level = "DEBUG" if given.get("verbose") else "WARNING" if given.get("quiet") else "INFO"
     screen.show_log(log, level, as_json=bool(given.get("json_logs")))
+    if encoding := former_encoding():
+        log.debug("%s can't write every name; the program was started over in UTF-8 mode.", encoding)
     try:
-        return command(given, words, screen, clock or Clock())
-    except Failure as failure:
-        log.error("%s", failure)
-        return USAGE if isinstance(failure, UsageError) else FAILED
+        return code_of(lambda: command(given, words, screen, clock or Clock()))
     except KeyboardInterrupt:
         log.warning("%s", words("interrupted"))
         return INTERRUPTED
     finally:
         screen.finish()
+
+
+def code_of(do: Callable[[], int]) -> int:
+    """Return the exit code of a command; what ends it early is told in one sentence."""
+    from .util.disks import failure_of
+    from .util.errors import Failure, UsageError
+
+    try:
+        return do()
+    except BrokenPipeError:  # nobody reads any further
+        return DONE
+    except Failure as failure:
+        log.error("%s", failure)
+        return USAGE if isinstance(failure, UsageError) else FAILED
+    except OSError as error:
+        log.error("%s", failure_of(error, Path(str(error.filename or os.curdir))))
+        return FAILED
+    except MemoryError:
+        log.error("There is not enough memory; close other programs and run again.")
+        return FAILED
 
 
 def command(given: Mapping[str, Any], words: core.Words, screen: Screen, clock: Clock) -> int:
@@ -234,10 +253,12 @@ def execute(
     run.execute(core.ProgressDisplay(words, screen, live=live).watch)
     screen.finish()
     core.say_summary(words, run, unused)
-    core.write_outcomes(run, partial(retry_command, given), unused)
+    written = not run.libraries.lost
+    for library in run.libraries:
+        written &= core.write_outcome(run, library, retry_command(given, library.folder), unused)
     if run.ledger.interrupted:
         log.warning("%s", words("interrupted"))
-    return run.ledger.counts
+    return Counter(failed=not written) + run.ledger.counts
 
 
 def exit_code(counts: Mapping[str, int], problems: Sequence[object]) -> int:
@@ -323,19 +344,26 @@ def verify(settings: core.Settings, given: Mapping[str, Any], words: core.Words,
 
 def cli() -> NoReturn:
     """Run `main` as the console command: SIGTERM is Ctrl-C, and workers that hang in a read are not waited for."""
+    ensure_utf8()
+    open_streams()
 
-    def leave(_number: int, _frame: object) -> None:
-        """Do as Ctrl-C does."""
+    def leave(number: int, _frame: object) -> None:
+        """Do as Ctrl-C does, once: a terminal that is closed is told by several."""
+        signal.signal(number, signal.SIG_IGN)
         raise KeyboardInterrupt
 
-    # SIGBREAK is Ctrl-Break, and on Windows also the closing of the window and the end of the session.
-    signals = [getattr(signal, name) for name in ("SIGTERM", "SIGBREAK") if hasattr(signal, name)]
+    # SIGBREAK is Ctrl-Break, and on Windows also the closing of the window and the end of the session; SIGHUP is a
+    # terminal that was closed, which `nohup` lets us ignore.
+    signals = [getattr(signal, name) for name in ("SIGTERM", "SIGBREAK", "SIGHUP") if hasattr(signal, name)]
     for number in signals:
-        signal.signal(number, leave)
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, leave)
     code = main()
     for number in (signal.SIGINT, *signals):
         signal.signal(number, signal.SIG_IGN)  # nothing is left to be interrupted but the exit code
-    sys.stdout.flush()
+    if (trouble := flush_output()) and code == DONE:
+        log.error("%s", trouble)
+        code = FAILED
     sys.stderr.flush()
     if any(thread.name.startswith(("lora", "metadata")) for thread in threading.enumerate()):
         os._exit(code)

@@ -15,18 +15,17 @@ import pytest
 from civitai_downloader.util.clock import Clock
 from civitai_downloader.util.errors import Failure, Stopped
 from civitai_downloader.util.files import (
-    PrefixHash,
     disk_errors,
     free_space,
     link_or_copy,
     planted_link,
-    sha256_of,
     size_of,
     temporary_name,
     write_file,
     write_json,
     write_whole,
 )
+from civitai_downloader.util.hashes import PrefixHash, sha256_of
 
 
 def test_write_file_makes_folders_and_tells_whether_it_wrote(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from civitai_downloader.core.moved import model_files
 from civitai_downloader.util.clock import Clock
-from civitai_downloader.util.files import hashes_of
+from civitai_downloader.util.hashes import hashes_of
 from tests.conftest import Runner, State, files_under, one_file
 from tests.fake_civitai import FakeCivitai, FakeModel, safetensors_bytes
 from tests.helpers import Err, add_file, link, names_on_disk, newest, read_json, record_of, storage_requests

@@ -10,8 +10,8 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "civitai_downloader"
 UTIL = (
-    "errors clock jsontext text names tensors files media whole logs kept pace addresses proxies wire http ranges "
-    "progress connections transfer idm screen"
+    "errors clock jsontext text names disks tensors files hashes media whole logs kept pace addresses proxies wire "
+    "http ranges progress connections transfer idm process screen"
 ).split()
 CORE = (
     "data ours settings targets parameters links lists answers interfaces comparing choice places wordlists rejoin "

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from civitai_downloader.core.answers import read_file
 from civitai_downloader.core.weights import Verdict, Weights, is_entire, judge, recognise
 from civitai_downloader.util.clock import Clock
-from civitai_downloader.util.files import hashes_of
+from civitai_downloader.util.hashes import hashes_of
 from civitai_downloader.util.media import is_safetensors
 from civitai_downloader.util.tensors import MOST_HEADER, WeightsHash, weights_begin
 from tests.fake_civitai import safetensors_bytes

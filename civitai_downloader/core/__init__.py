@@ -11,7 +11,7 @@ from .inputs import collect
 from .library import Libraries, Library
 from .lists import Unused
 from .ours import check_output
-from .outcome import write_outcomes
+from .outcome import write_outcome
 from .plan import plan
 from .prompts import Filters, find_filters
 from .records import Result
@@ -24,5 +24,5 @@ __all__ = [
     "CheckDisplay", "Failure", "Filters", "Libraries", "Library", "ProgressDisplay", "Result", "Run", "Settings",
     "Unused", "UsageError", "Verification", "Words", "check_output", "collect", "find_filters", "find_idm",
     "find_token", "free_space", "human_size", "plan", "read_cookies", "say_failures", "say_gone", "say_summary",
-    "say_unused", "split_login", "system_language", "write_outcomes", "write_wrong",
+    "say_unused", "split_login", "system_language", "write_outcome", "write_wrong",
 ]  # fmt: skip

@@ -9,7 +9,8 @@ from typing import Literal
 
 from ..util.clock import Clock
 from ..util.errors import Failure
-from ..util.files import disk_errors, hashes_of, move_unless_taken, replace_file, size_of
+from ..util.files import disk_errors, move_unless_taken, replace_file, size_of
+from ..util.hashes import hashes_of
 from ..util.idm import delivered, seconds_quiet
 from ..util.names import file_name
 from .choice import is_called_safetensors

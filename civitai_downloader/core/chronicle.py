@@ -12,7 +12,7 @@ from typing import Any
 
 from ..util.clock import utc_now
 from ..util.errors import Failure
-from ..util.files import disk_errors, on_one_line, write_file, write_json
+from ..util.files import disk_errors, on_one_line, read_regular, write_file, write_json
 from ..util.text import scrub_json, utf8
 from .answers import Model, Version, number_at, objects_at, read_model
 from .archive import add_version, has_other_words, unite, unite_page
@@ -78,7 +78,7 @@ def write_down(library: Library, memory: Memory) -> None:
         _set_aside_ours(library, memory.path, memory.there, f"model/{memory.model.id}")
     elif memory.there is not None and has_other_words(memory.before, memory.model.raw):
         _set_aside(library, memory.path, memory.there)
-    write_json(library.at(memory.path), memory.model.raw)
+    write_json(library.at(memory.path), memory.model.raw, library.disk)
 
 
 def write_page(
@@ -96,14 +96,14 @@ def write_page(
         _set_aside_ours(library, path, there, line)
     today = utc_now()[:10]
     days = (today if seen[0] else "", today if seen[1] else "")
-    write_json(library.at(path), unite_page(before, _plain(facts), pictures, days))
+    write_json(library.at(path), unite_page(before, _plain(facts), pictures, days), library.disk)
 
 
 def _read(library: Library, path: str) -> bytes | None:
     """Return the bytes of a file, or None if there is none. A symlink counts as none, wherever it leads."""
     place = library.at(path)
     with disk_errors(place), suppress(FileNotFoundError):
-        return None if place.is_symlink() else place.read_bytes()
+        return None if place.is_symlink() else read_regular(place)
     return None
 
 
@@ -148,7 +148,7 @@ def _set_aside(library: Library, path: str, data: bytes) -> None:
         library.check_links(place)
         there = _read(library, place)
         if there is None:
-            write_file(library.at(place), data)
+            write_file(library.at(place), data, library.disk)
         if there in (None, data):
             return
 

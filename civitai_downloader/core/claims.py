@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
 from ..util.media import is_safetensors
-from ..util.names import name_key, split_name
+from ..util.names import MAX_COMPONENT_BYTES, fit_names, is_cut_of, name_key, split_name
 from .ours import check_own, is_earlier_place, is_ours
 from .places import Wanted, same_size
 from .records import Key, Record
@@ -38,7 +39,7 @@ class Claims(StateLog):
         key = (wanted.kind, wanted.id)
         records = self.places(key)
         for record in reversed(records):
-            if self._is_elsewhere(wanted, record) or self._is_earlier(wanted, record):
+            if any(is_it(wanted, record) for is_it in (self._is_elsewhere, self._is_earlier, self._was_cut)):
                 self._owners[name_key(record.path)] = key
                 return replace(wanted, path=record.path)
         owner = self._owners.setdefault(name_key(wanted.path), key)
@@ -59,7 +60,7 @@ class Claims(StateLog):
         """
         if name_key(record.path) == name_key(wanted.path):
             return False
-        names = {name_key(path) for path in (wanted.older_spare_path, *islice(wanted.spare_paths(), 3))}
+        names = {name_key(path) for path in (wanted.older_spare_path, *islice(self._spare_paths(wanted), 3))}
         is_moved = bool(record.home) and name_key(record.home) in {name_key(wanted.path), *names}
         is_ours = is_moved or name_key(record.path) in names
         return is_ours and (record.status == "queued" or self.size(record.path) is not None)
@@ -68,6 +69,19 @@ class Claims(StateLog):
         """Return whether a file lies where an earlier version put it, which let the site use our names."""
         is_at_top = "/" not in record.path and is_ours(record.path)
         return not is_at_top and is_earlier_place(record.path, wanted.path) and self.size(record.path) == record.size
+
+    def _was_cut(self, wanted: Wanted, record: Record) -> bool:
+        """Return whether the file lies under its name as another disk, on which the folder was, has cut it."""
+        plain = re.sub(rf"-{re.escape(wanted.id.rpartition('/')[2])}(-\d+)?(?=\.\w+$)", "", record.path)
+        return plain != wanted.path and is_cut_of(plain, wanted.path) and self.size(record.path) == record.size
+
+    def _spare_paths(self, wanted: Wanted) -> Iterator[str]:
+        """Yield the paths for the case that another file has the first; a disk's short names make room for the id."""
+        if self.disk.longest_name < MAX_COMPONENT_BYTES:
+            folder, _, name = wanted.path.rpartition("/")
+            room = len("-4294967295-99")
+            wanted = replace(wanted, path=f"{folder}/{fit_names([name], self.disk.longest_name - room)[0]}")
+        return wanted.spare_paths()
 
     def _is_free(self, wanted: Wanted, records: Iterable[Record]) -> bool:
         """Return whether no file lies at the wanted path but this one, by the log or by its size.
@@ -82,7 +96,7 @@ class Claims(StateLog):
 
     def _claim_spare(self, wanted: Wanted) -> Wanted:
         key = (wanted.kind, wanted.id)
-        for path in wanted.spare_paths():
+        for path in self._spare_paths(wanted):
             if self._owners.setdefault(name_key(path), key) == key:
                 break
         return replace(wanted, path=path)
@@ -93,7 +107,7 @@ class Claims(StateLog):
             return wanted
         stem, extension = split_name(wanted.path)
         plain = replace(wanted, path=stem.removesuffix(f"-{wanted.id.rpartition('/')[2]}") + extension)
-        spare = (replace(wanted, path=path) for path in plain.spare_paths())
+        spare = (replace(wanted, path=path) for path in self._spare_paths(plain))
         key = (wanted.kind, wanted.id)
         return next(
             each for each in spare if self._owners.setdefault(name_key(each.path), key) == key and self._may_take(each)

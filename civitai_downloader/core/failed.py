@@ -132,7 +132,7 @@ def _failed_blocks(batches: Sequence[Batch]) -> dict[str, str]:
     for batch in batches:
         reasons = dict.fromkeys(f"# {result.name}: {result.message}" for result in batch.failures)
         if batch.outcome == "interrupted":
-            reasons["# interrupted"] = None
+            reasons[f"# {batch.library.disk.trouble or 'interrupted'}"] = None
         if reasons:
             blocks[batch.entry.source] = "\n".join(map(printable, reasons))
     return blocks

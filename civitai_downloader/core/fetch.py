@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Literal
 
 from ..util.clock import DAY, Clock, utc_text
+from ..util.disks import Disk, DiskFailure
 from ..util.errors import Failure
-from ..util.files import disk_errors, free_space, link_or_copy, sha256_of, size_of
+from ..util.files import PATIENCE, disk_errors, free_space, link_or_copy, size_of
+from ..util.hashes import sha256_of
 from ..util.http import Call, read_at_most
 from ..util.idm import Idm, expiry_of
 from ..util.media import looks_like_page, sniff_media
@@ -62,9 +64,12 @@ def decide(wanted: Wanted, facts: Facts, *, force: bool) -> Action:
 
 
 class Fetcher:
-    """Brings single things home: decides, transfers, verifies and lands them."""
+    """Brings single things home: decides, transfers, verifies and lands them.
 
-    TRIES, MOST_OF_STILL = 3, 16 << 20
+    Where a disk has but `LITTLE` room for what is left, it is full.
+    """
+
+    TRIES, MOST_OF_STILL, MOST_PATIENCE, LITTLE = 3, 16 << 20, 30.0, 16 << 20
 
     def __init__(self, settings: Settings, site: Site, clock: Clock, progress: Progress) -> None:
         """The collaborators are shared by all workers."""
@@ -172,7 +177,7 @@ class Fetcher:
         target = library.at(place)
         put_wrong_aside(library, wanted)
         if not (target.exists() and target.samefile(source)):
-            link_or_copy(source, target)
+            link_or_copy(source, target, library.disk)
         told = Weights(sha256=wanted.sha256 if self._settings.check_hashes else "", autov3=wanted.autov3)
         known = told if record is None else Weights(sha256=record.sha256, autov3=record.autov3)
         return good_result(wanted, "done", place, library.size(place), known)
@@ -217,9 +222,9 @@ class Fetcher:
     def _fetch_from(self, url: str, wanted: Wanted, library: Library) -> Result:
         """Transfer, verify and land."""
         part = library.at(wanted.path + ".part")
-        self._check_space(wanted, part)
+        self._check_space(wanted, part, library.disk)
         meter = self._progress.begin(wanted.name, wanted.size or None)
-        patience = Patience()
+        waits = Patience()
         body = Body(
             part=part,
             identity=wanted.sha256 or f"{wanted.kind}:{wanted.id}:{wanted.size}:{url.rpartition('/')[0]}",
@@ -229,9 +234,10 @@ class Fetcher:
             hashing=self._settings.check_hashes,
             weights=not (wanted.autov3 and wanted.sha256) and is_called_safetensors(wanted.path, wanted.format),
             is_complete=is_complete if wanted.kind == "image" else Path.is_file,
+            disk=library.disk,
         )
         source = Source(
-            open=lambda headers: no_page(self._site.open(url, headers, patience), wanted),
+            open=lambda headers: no_page(self._site.open(url, headers, waits), wanted),
             again=lambda link, headers: no_page(self._site.http.open_once(Call(link, headers)), wanted),
             rest=self._site.http.wait_to_retry,
         )
@@ -242,7 +248,8 @@ class Fetcher:
                 received, extension = self._receive_right(transfer, wanted, library)
             wanted = library.avoid_strangers(wanted)  # somebody may have come in the meantime
             put_wrong_aside(library, wanted)
-            transfer.move_to(library.at(wanted.path + extension))
+            patience = self.MOST_PATIENCE if wanted.kind == "model" else PATIENCE
+            transfer.move_to(library.at(wanted.path + extension), patience)
         finally:
             self._progress.end(meter)
         seen = Weights(received.size, received.sha256, received.autov3)
@@ -274,7 +281,7 @@ class Fetcher:
 
     def _queue_from(self, url: str, wanted: Wanted, library: Library) -> Result:
         """Look at the first bytes, then hand the link to IDM: a page must never be queued as a model."""
-        self._check_space(wanted, library.at(wanted.path))
+        self._check_space(wanted, library.at(wanted.path), library.disk)
         with closing(no_page(self._site.open(url, {"Range": "bytes=0-63"}, Patience()), wanted)) as response:
             head, link = read_at_most(response, 64)[:64], response.url
             span = parse_content_range(response.headers.get("Content-Range"))
@@ -306,13 +313,16 @@ class Fetcher:
             return None
         return good_result(wanted, "queued", record.path, record.size, Weights(sha256=record.sha256))
 
-    def _check_space(self, wanted: Wanted, part: Path) -> None:
+    def _check_space(self, wanted: Wanted, part: Path, disk: Disk) -> None:
+        """Raise Failure for what its disk has no room for, as far as disk and site tell."""
         if not wanted.size:
             return
+        disk.check_size(wanted.size)
         need, free = wanted.size - (size_of(part) or 0), free_space(part.parent)
-        if need > free:
+        if need > free and disk.tells_room():
             sizes = f"{human_size(need)} are needed, {human_size(free)} are free"
-            raise Failure("disk-full", f"The disk has no room for {wanted.name}: {sizes}.")
+            sentence = f"The disk has no room for {wanted.name}: {sizes}."
+            raise DiskFailure("disk-full", sentence, alone=free > self.LITTLE)
 
 
 def good_result(wanted: Wanted, outcome: Outcome, path: str, size: int | None, seen: Weights = UNSEEN) -> Result:

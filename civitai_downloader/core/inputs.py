@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ..util.disks import is_special
 from ..util.errors import UsageError
 from ..util.text import host_of
 from .links import Refusal, links_in, read_word
@@ -116,6 +117,8 @@ def collect(given: Mapping[str, Any], settings: Settings, read_options: ReadOpti
     for word in given.get("inputs", []):
         inputs.add_word(word)
     failed = [str(settings.output / "failed.txt")] if given.get("retry_failed") else []
+    if failed and is_special(settings.output / "failed.txt"):
+        raise UsageError(f"{failed[0]} is a pipe, a socket or a device instead of a file; move it away.")
     lists = {"models": [*given.get("models", []), *failed], "users": given.get("users", [])}
     if not any((*lists.values(), given.get("inputs"))):
         lists = {kind: [f"{kind}.txt"] for kind in lists if Path(f"{kind}.txt").exists()}

@@ -32,6 +32,11 @@ class Countdown:
         self._lock, self._open, self._then = threading.Lock(), 0, then
         self.ended = threading.Event()
 
+    @property
+    def open(self) -> int:
+        """How many are open."""
+        return self._open
+
     def add(self, change: int) -> None:
         """Count a task that begins (1) or has ended (-1)."""
         with self._lock:
@@ -84,7 +89,8 @@ class Task:
 
     `action` returns a result, nothing, or the steps of a longer listing, which are taken one at a time so that
     everybody gets a turn. With `wanted` it goes to the LoRA pool and brings that thing home, else to the metadata pool.
-    A `late` task waits until nothing is left to be listed. `group` counts it besides its batch.
+    A `late` task waits until nothing is left to be listed; a `last` one has been put off to the end of the run. `group`
+    counts it besides its batch.
     """
 
     batch: Batch
@@ -93,6 +99,7 @@ class Task:
     wanted: Wanted | None = None
     group: Countdown | None = None
     late: bool = False
+    last: bool = False
 
 
 class Ledger:

@@ -12,11 +12,12 @@ from typing import Any
 from uuid import uuid4
 
 from ..util.clock import Clock, utc_now
-from ..util.files import disk_errors, move_unless_taken, size_of, write_file, write_json
+from ..util.errors import Failure
+from ..util.files import disk_errors, move_unless_taken, read_regular, size_of, write_file, write_json
 from ..util.kept import cache_folder, move_old_answers
 from ..util.logs import FolderLock
 from ..util.media import MEDIA_EXTENSIONS
-from ..util.names import fit_path, long_path, name_key, path_limit, real_path, split_name
+from ..util.names import fit_names, fit_path, long_path, name_key, path_limit, real_path, split_name
 from .answers import text_at
 from .claims import Claims
 from .ours import check_free, check_names, check_way, mark_earlier
@@ -36,13 +37,9 @@ class Library(Claims):
     """One output folder: its state log, who owns which name, and what is already there."""
 
     def __init__(self, root: Path, lock: FolderLock | None = None) -> None:
-        """Read the state log, if there is one; nothing is written. `lock` is held by the process that writes.
-
-        `problems` are sentences about lines of the log that can't be read.
-        """
+        """Read the state log, if there is one; nothing is written. `lock` is held by the process that writes."""
         super().__init__(root, alone=lock is not None)
         self.folder, self._lock = root, lock
-        self.problems = self._log.problems
         self._limit, self._prefix = path_limit(), str(root.absolute())
         self._by_hash: dict[str, Key] = {}
         self._listings: dict[str, dict[str, str]] = {}
@@ -50,17 +47,27 @@ class Library(Claims):
             for record in last_words("model", lines):
                 self._index(("model", name), record)
 
+    @property
+    def problems(self) -> list[str]:
+        """Sentences about lines of the log that can't be read."""
+        return self._log.problems
+
     def close(self) -> None:
-        """Close the log and release the folder."""
-        self._log.close()
-        if self._lock is not None:
-            self._lock.release()
+        """Close the log and release the folder. Raises Failure."""
+        try:
+            self._log.close()
+        except Failure:
+            if self.disk.trouble is None:  # else that is what was said
+                raise
+        finally:
+            if self._lock is not None:
+                self._lock.release()
 
     # --- Paths ---
 
     def place(self, folder: Iterable[str], name: str) -> str:
-        """Return the relative path of a name in a folder, cut where this machine's paths are short."""
-        return "/".join(fit_path(self._prefix, [*folder, name], self._limit))
+        """Return the relative path of a name in a folder, cut where this disk's names or our paths are short."""
+        return "/".join(fit_path(self._prefix, fit_names([*folder, name], self.disk.longest_name), self._limit))
 
     def check_links(self, path: str) -> None:
         """Raise Failure if the way to a relative path leads over a link that is not to be followed."""
@@ -240,12 +247,12 @@ class Library(Claims):
         path = self.at(place)
         is_file = size_of(path) is not None and not path.is_symlink()
         with disk_errors(path):
-            there = path.read_bytes() if is_file else None
+            there = read_regular(path) if is_file else None
         new = renew(there, content, line, place)
         if not is_file and os.path.lexists(path):
             new = Renewed(b"", {})
         elif new.data != there:
-            write_file(path, new.data)
+            write_file(path, new.data, self.disk)
         told = {"path": place, "model": wanted.id, "keys": new.keys}
         if new.data != there or told != {name: line.get(name) for name in told}:
             facts = {"at": utc_now(), "type": "sidecar", "id": place, "status": "success", **told}
@@ -291,7 +298,7 @@ class Library(Claims):
         move_old_answers(self.root)
         changed, folder = refilter(self.root, filters), cache_folder(self.root)
         if folder:
-            write_json(folder / "filters.json", {"fingerprint": filters.fingerprint})
+            write_json(folder / "filters.json", {"fingerprint": filters.fingerprint}, self.disk)
         return changed
 
 
@@ -328,3 +335,8 @@ class Libraries:
 
     def __len__(self) -> int:
         return len(self._found)
+
+    @property
+    def lost(self) -> list[Library]:
+        """Those whose folder is gone or takes nothing more."""
+        return [library for library in self if library.disk.trouble is not None]

@@ -13,7 +13,7 @@ from typing import Any
 from uuid import uuid4
 
 from ..util.errors import Failure, UsageError
-from ..util.files import disk_errors, is_link, kind_of, planted_link, size_of, write_file
+from ..util.files import can_be_continued, disk_errors, is_link, kind_of, planted_link, size_of, write_file
 from ..util.logs import json_line
 from ..util.names import file_name, folder_name, long_path, name_key, shown_path
 from ..util.text import decode_text, utf8
@@ -204,10 +204,14 @@ def check_writable(root: Path) -> None:
     try:
         long_path(root).mkdir(parents=True, exist_ok=True)
         probe = long_path(root) / f".writable-{uuid4().hex}"
-        probe.open("xb").close()
-        probe.unlink()
-    except OSError as error:
+        write_file(probe, b"?")
+        with disk_errors(probe):
+            can_continue = can_be_continued(probe)
+            probe.unlink()
+    except (Failure, OSError) as error:
         raise UsageError(f"Nothing can be written to {root}; choose another folder with -o. ({error})") from None
+    if not can_continue:
+        raise UsageError(f"{root} lets no file be continued; an rclone mount needs --vfs-cache-mode writes.")
 
 
 # --- Below the top ---------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from typing import Any
 from .. import __version__
 from ..util.errors import Failure
 from ..util.files import disk_errors, indented, on_one_line, replace_file, temporary_name
-from ..util.names import real_path
+from ..util.names import real_path, shown_path
 from ..util.text import printable, scrub
 from .failed import write_failed
 from .ledger import Batch
@@ -25,31 +25,36 @@ from .run import Run
 log = logging.getLogger(__name__)
 
 
-def write_outcomes(run: Run, command: Callable[[Path], Sequence[str]], unused: Unused) -> None:
-    """Write `report.json` into each output folder, and `failed.txt` with the scripts that run `command(folder)`.
+def write_outcome(run: Run, library: Library, words: Sequence[str], unused: Unused) -> bool:
+    """Write `report.json`, and `failed.txt` with its retry scripts, which run the command `words`.
 
-    What was `unused` of the inputs is told in the main output folder, or in the first one if nothing went to that. What
-    can't be written keeps nothing else from being written. Raises the first Failure, after logging all others.
+    What was `unused` of the inputs is told in the main output folder, or in the first one if nothing went to that.
+    Return whether all of it was written; what was not is said.
     """
-    troubles = list[Failure]()
-    for library in run.libraries:
-        mine = [batch for batch in run.ledger.batches if batch.library is library]
-        told = unused if library is _main_library(run) else Unused(lists=unused.lists)
-        report, failed = library.root / "report.json", library.root / "failed.txt"
-        steps = {
-            report: partial(write_report, report, _report(run, mine, told), mine),
-            failed: partial(write_failed, library.folder, mine, command(library.folder), told),
-        }
-        for place, write in steps.items():
-            try:
-                with disk_errors(place):
-                    write()
-            except Failure as failure:
-                troubles.append(failure)
-    for trouble in troubles[1:]:
-        log.error("%s", trouble)
-    if troubles:
-        raise troubles[0]
+    mine = [batch for batch in run.ledger.batches if batch.library is library]
+    if library is not _main_library(run):
+        unused = Unused(lists=unused.lists)
+    writers: dict[str, Callable[[], None]] = {
+        "failed.txt": partial(write_failed, library.folder, mine, words, unused),
+        "report.json": partial(write_report, library.root / "report.json", _report(run, mine, unused), mine),
+    }
+    missing = [name for name, write in writers.items() if not _is_written(library, write)]
+    if missing and library.disk.trouble is not None:
+        log.error("%s could not be written to %s either.", " and ".join(missing), shown_path(library.folder))
+    return not missing
+
+
+def _is_written(library: Library, write: Callable[[], None]) -> bool:
+    """Write a file unless its folder has become another one. A failure is said, but for what is known of the disk."""
+    if not library.disk.is_there():
+        return False
+    try:
+        write()
+    except Failure as failure:
+        if library.disk.trouble is None:
+            log.error("%s", failure)
+        return False
+    return True
 
 
 def _main_library(run: Run) -> Library:
@@ -91,8 +96,11 @@ def write_report(path: Path, head: Mapping[str, Any], batches: Sequence[Batch]) 
     check_mark(path)
     with disk_errors(path):
         beside.unlink(missing_ok=True)  # a link in its place is not written through
-        with beside.open("x", encoding="utf-8", errors="replace", newline="\n") as file:
-            file.write(indented(head).decode()[:-3] + ',\n  "files": [')
-            file.writelines(f"{',' if number else ''}\n    {line}" for number, line in enumerate(lines))
-            file.write("\n  ]\n}\n")
-        replace_file(beside, path)
+        try:
+            with beside.open("x", encoding="utf-8", errors="replace", newline="\n") as file:
+                file.write(indented(head).decode()[:-3] + ',\n  "files": [')
+                file.writelines(f"{',' if number else ''}\n    {line}" for number, line in enumerate(lines))
+                file.write("\n  ]\n}\n")
+            replace_file(beside, path)
+        finally:
+            beside.unlink(missing_ok=True)

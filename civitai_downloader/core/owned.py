@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ..util.files import size_of, write_file, write_json
+from ..util.files import read_regular, size_of, write_file, write_json
 from ..util.logs import json_line
 from ..util.text import scrub_json, utf8
 from .answers import number_at
@@ -40,7 +40,7 @@ def check_about(library: Library, path: str, thing_id: int) -> None:
 
 def write_about(library: Library, path: str, thing_id: int, facts: Mapping[str, Any]) -> None:
     """Write a JSON file about a thing of the site. Raises what `own_place` does."""
-    write_json(own_place(library, path, thing_id), scrub_json(facts))
+    write_json(own_place(library, path, thing_id), scrub_json(facts), library.disk)
 
 
 def write_for_people(library: Library, path: str, page: str, owner: str) -> None:
@@ -52,7 +52,7 @@ def write_for_people(library: Library, path: str, page: str, owner: str) -> None
     library.check_links(path)
     place = library.at(path)
     check_own(place, lambda there: hand_of(there) != "nobody's" or library.is_earlier_page(owner))
-    if size_of(place) and hand_of(place.read_bytes()) == "edited":
+    if size_of(place) and hand_of(read_regular(place)) == "edited":
         log.warning("%s has been edited and stays as it is; delete it to have it written anew.", path)
     else:
-        write_file(place, utf8(sign(page)))
+        write_file(place, utf8(sign(page)), library.disk)

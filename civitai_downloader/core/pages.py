@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
-from ..util.files import is_link, write_json
+from ..util.files import is_link, read_regular, write_json
 from ..util.logs import json_line
 from ..util.text import human_size, scrub, unescape_html, utf8
 from .answers import (
@@ -207,7 +207,7 @@ def keep_known(facts: Mapping[str, Any], old: Mapping[str, Any]) -> dict[str, An
 def read_prompt(path: Path) -> dict[str, Any]:
     """Return a `<image id>.txt`, or {} if there is none that can be read."""
     with suppress(OSError):
-        return json_line(path.read_bytes()) or {}
+        return json_line(read_regular(path)) or {}
     return {}
 
 

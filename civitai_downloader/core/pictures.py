@@ -112,7 +112,8 @@ class Pictures:
         page = self._site.page_url(f"/images/{image.id}", image.level)
         facts = scrub_json(image_facts(image, page, self._filters))
         old = read_prompt(path)
-        write_json(path, keep_known(facts, old if number_at(old, "id") == image.id else {}))
+        known = keep_known(facts, old if number_at(old, "id") == image.id else {})
+        write_json(path, known, batch.library.disk)
         batch.library.note_prompt(("image", str(image.id)), place)
 
     # --- How a picture was made ---

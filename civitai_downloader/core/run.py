@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from functools import cached_property
 
 from ..util.clock import Clock
+from ..util.disks import DiskLost
 from ..util.progress import Progress
 from .catalogue import Catalogue
 from .deliveries import Deliveries
@@ -46,13 +48,24 @@ class Run:
         try:
             for library in self.libraries:
                 library.refilter_if_changed(self._filters)
-            self.schedule.run(self._tasks, self.settings.workers, lambda: watch(self))
+            self.schedule.run(self._tasks, self.settings.workers, lambda: self._look(watch))
             self._deliveries.start_queue(result for _, result in self.ledger.queued)
             if self.settings.idm_wait:
                 self._deliveries.await_queue(lambda: watch(self))
         except KeyboardInterrupt:
             self.ledger.interrupted = True
+        except DiskLost:  # of each folder; that is said below
+            pass
         watch(self)
+        for library in self.libraries.lost:
+            log.error("%s", library.disk.trouble)
+
+    def _look(self, watch: Callable[[Run], None]) -> None:
+        """Let the watcher look. Raises DiskLost when every output folder is lost."""
+        watch(self)
+        lost = self.libraries.lost
+        if lost and len(lost) == len(self.libraries):
+            lost[0].disk.check()
 
     @cached_property
     def homes(self) -> Homes:
@@ -71,6 +84,6 @@ class Run:
 
     def close(self) -> None:
         """Close the logs and release the output folders."""
-        for library in self.libraries:
-            library.close()
-        self.site.kept.close()
+        with ExitStack() as stack:
+            for close in (self.site.kept.close, *(library.close for library in self.libraries)):
+                stack.callback(close)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 import traceback
@@ -10,9 +11,12 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from ..util.clock import Clock
+from ..util.disks import DiskFailure, failure_of
 from ..util.errors import Failure, Stopped
+from ..util.files import Held
 from ..util.pace import HostDown
 from ..util.text import scrub
 from .ledger import Countdown, Ledger, Steps, Task
@@ -33,6 +37,7 @@ def pools(workers: int, clock: Clock) -> Iterator[tuple[Executor, Executor]]:
     """Provide the metadata pool (one worker) and the LoRA pool; left early, they have 0.4 seconds to stop."""
     both = ThreadPoolExecutor(1, POOLS[0]), ThreadPoolExecutor(workers, POOLS[1])
     try:
+        _start_each(both)
         yield both
     except BaseException:
         clock.stop()
@@ -44,6 +49,15 @@ def pools(workers: int, clock: Clock) -> Iterator[tuple[Executor, Executor]]:
         raise
     for pool in both:
         pool.shutdown()
+
+
+def _start_each(executors: Iterable[Executor]) -> None:
+    """Start one thread of each pool, which can do all of its work. Raises Failure where the system forbids it."""
+    try:
+        for each in executors:
+            each.submit(lambda: None)
+    except RuntimeError:
+        raise Failure("system", "The system allows no further threads; raise the limit (ulimit -u).") from None
 
 
 @dataclass
@@ -115,7 +129,10 @@ class Schedule:
 
     def _enqueue(self, task: Task) -> None:
         self._clock.check()
-        self._pools[0 if task.wanted is None else 1].submit(self._run, task)
+        try:
+            self._pools[0 if task.wanted is None else 1].submit(self._run, task)
+        except RuntimeError:  # no further thread can be started: those that are there will do it
+            self._clock.check()
 
     def _run(self, task: Task) -> None:
         try:
@@ -133,31 +150,42 @@ class Schedule:
                 self.backlog.size -= task.wanted.size
             for follower in followers:
                 self._start(follower)
-        for countdown in self._counting(task):
-            countdown.add(-1)
+        lost = task.batch.library.disk.trouble is not None  # then what is behind a target stays open for ever
+        for countdown in (self._listing, self._open) if lost else self._counting(task):
+            if countdown in self._counting(task):
+                countdown.add(-1)
 
     # --- One task ---
 
     def do(self, task: Task) -> bool:
         """Do a task, or one step of it, in this thread; return whether it has ended. Raises Stopped.
 
-        Every exception becomes a result here, and nowhere else.
+        Every exception becomes a result here, and nowhere else. Where the output folder is lost there is none.
         """
+        library = task.batch.library
         try:
+            library.disk.check()
             result = task.action()
             if isinstance(result, Iterator):
                 return self._step(task, result)
             if result is not None and task.wanted is not None:
-                task.batch.library.note(task.wanted, result)
+                library.note(task.wanted, result)
         except HostDown as down:
             if task.wanted is not None:
                 self._put_off(task, down.until)
                 return False
             result = self._failed(task, down)
+        except Held as held:
+            if task.wanted is not None and not task.last:
+                self._put_off(replace(task, last=True), math.inf)
+                return False
+            result = self._failed(task, held)
         except Exception as error:
             result = self._failed(task, error)
         if result is not None:
             self.ledger.add(task, result)
+            if result.outcome in ("done", "skipped"):
+                library.disk.took()
         return True
 
     def _step(self, task: Task, steps: Steps) -> bool:
@@ -171,16 +199,17 @@ class Schedule:
             return False
         return True
 
-    def _failed(self, task: Task, error: Exception) -> Result:
-        """Return the result that an exception stands for, and put that of a wanted thing on record."""
-        if isinstance(error, RecursionError):
-            error = Failure("answer", "The site sent data that is nested too deeply to be stored; try again later.")
-        if not isinstance(error, Failure):
-            if self._clock.stopped:
-                raise Stopped from None
-            log.error("%s", scrub(traceback.format_exc()))
-            words = scrub(f"{type(error).__name__}: {error}")
-            error = Failure("bug", f"This is a fault of the program ({words}); please report it.")
+    def _failed(self, task: Task, error: Exception) -> Result | None:
+        """Return the result that an exception stands for, and put that of a wanted thing on record.
+
+        None if it means that the output folder is lost.
+        """
+        disk = task.batch.library.disk
+        error = self._as_failure(error, disk.folder)
+        if isinstance(error, DiskFailure):
+            disk.refused(error)
+        if disk.trouble is not None:
+            return None
         wanted, name = task.wanted, task.name or task.batch.name
         given = NOT_GIVEN if wanted is not None else NOT_GIVEN | {"gone"}
         outcome: Outcome = "skipped" if task.batch.origin != "line" and error.reason in given else "failed"
@@ -192,6 +221,22 @@ class Schedule:
             with suppress(Failure):  # a log that can't be written ends what is brought home, and is named there
                 task.batch.library.note(wanted, result)
         return result
+
+    def _as_failure(self, error: Exception, folder: Path) -> Failure:
+        """Return what an exception means. Raises Stopped for one that only came of stopping."""
+        if isinstance(error, Failure):
+            return error
+        if self._clock.stopped:
+            raise Stopped from None
+        if isinstance(error, RecursionError):
+            return Failure("answer", "The site sent data that is nested too deeply to be stored; try again later.")
+        if isinstance(error, MemoryError):
+            return Failure("system", "No memory was left for it; close other programs, or lower --workers.")
+        if isinstance(error, OSError) and error.errno:
+            return failure_of(error, Path(error.filename) if isinstance(error.filename, str) else folder)
+        log.error("%s", scrub(traceback.format_exc()))
+        words = scrub(f"{type(error).__name__}: {error}")
+        return Failure("bug", f"This is a fault of the program ({words}); please report it.")
 
     # --- Tasks that wait ---
 
@@ -207,9 +252,14 @@ class Schedule:
             self._enqueue(task)
 
     def _wake_due(self) -> None:
-        """Queue what has waited long enough, such as for a host to come back; the first of those tries it."""
+        """Queue what has waited long enough, such as for a host to come back; the first of those tries it.
+
+        What waits for the end of the run is due when nothing else is open.
+        """
         now = self._clock.now()
         with self._lock:
+            if self._waiting and self._open.open == len(self._waiting) and all(e[0] == math.inf for e in self._waiting):
+                self._waiting = [(now, task) for _, task in self._waiting]
             due = [task for until, task in self._waiting if until <= now]
             self._waiting = [each for each in self._waiting if each[0] > now]
             first = min((until for until, _ in self._waiting), default=now)

@@ -258,7 +258,7 @@ class Shelf:
         place = split_name(wanted.path)[0] + preview_ending(picture.suffix)
         path = self.library.at(place)
         if self._is_free(place) and not os.path.lexists(path):
-            link_or_copy(picture, path)
+            link_or_copy(picture, path, self.library.disk)
         return path
 
     def _beside(self, wanted: Wanted, ending: str) -> str:

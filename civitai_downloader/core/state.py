@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from ..util.disks import Disk
 from ..util.files import size_of
 from ..util.logs import KeyedLog
 from ..util.names import long_path, name_key, split_name
@@ -28,10 +29,12 @@ class StateLog:
     def __init__(self, root: Path, *, alone: bool) -> None:
         """Read the log, if there is one; nothing is written. `alone` says that no other process writes to it."""
         self.root = long_path(root)
-        self._log = KeyedLog(self.root / "download_state.jsonl", alone=alone)
+        self.disk = Disk(self.root)
+        self._log = KeyedLog(self.root / "download_state.jsonl", alone=alone, disk=self.disk)
 
     def at(self, path: str) -> Path:
-        """Return the place of a relative path on this disk."""
+        """Return the place of a relative path on this disk. Raises DiskLost if the folder is not what it was."""
+        self.disk.check()
         return Path(self._spelled(path))
 
     def _spelled(self, path: str) -> str:

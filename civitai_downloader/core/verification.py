@@ -12,7 +12,8 @@ from typing import Any
 
 from ..util.clock import Clock
 from ..util.errors import Failure
-from ..util.files import PrefixHash, disk_errors, size_of
+from ..util.files import disk_errors, size_of
+from ..util.hashes import PrefixHash
 from ..util.names import split_name
 from ..util.progress import Progress
 from .answers import text_at

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Literal
 
 from ..util.clock import Clock
-from ..util.files import disk_errors, hashes_of
+from ..util.files import disk_errors
+from ..util.hashes import hashes_of
 from ..util.media import is_safetensors, looks_like_page
 from .choice import form_of, is_called_safetensors
 

@@ -67,8 +67,15 @@ class FurtherConnections:
             if stretch is None:
                 self._gate.give_back_further()
                 return
-            self._threads.append(threading.Thread(target=self._work, args=(stretch,), name="lora-more", daemon=True))
-            self._threads[-1].start()
+            thread = threading.Thread(target=self._work, args=(stretch,), name="lora-more", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:  # the system lets us have no further thread; the first connection goes on alone
+                self._over, self._ranges.shared = True, False
+                self._ranges.give_back(stretch)
+                self._gate.give_back_further()
+                return
+            self._threads.append(thread)
 
     def _work(self, stretch: ByteRange | None) -> None:
         """Bring one stretch after the other, as long as the gate spares the connection."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 import json
 import math
 import os
@@ -12,85 +11,166 @@ import stat
 import sys
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, Literal
 
-from .clock import Clock
-from .errors import Failure
+from .disks import (
+    NO_FOLLOW,
+    NO_WAIT,
+    TAKES_NO_CHANGES,
+    Disk,
+    DiskFailure,
+    NoRegularFile,
+    existing_folder,
+    failure_of,
+    is_special,
+)
 from .names import shown_path
-from .tensors import WeightsHash
 from .text import utf8
 
 BLOCK = 1 << 20
 READ = 1 << 16
-NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)  # opening a symlink, which a stranger may have planted, is an error
+PATIENCE = 1.5  # seconds; how long a small file that another program holds is waited for
 
 
 # --- Writing ---------------------------------------------------------------------------------------
 
 
 @contextmanager
-def disk_errors(path: Path) -> Iterator[None]:
-    """Turn an OSError in the `with` block into a Failure that names the path and the remedy."""
+def disk_errors(path: Path, size: int = 0) -> Iterator[None]:
+    """Turn an OSError in the `with` block into a Failure that names the path and the remedy.
+
+    `size` is how many bytes the file was to have, 0 if that is not known.
+    """
     try:
         yield
     except OSError as error:
-        shown = shown_path(path)
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise Failure("disk-full", f"The disk is full at {shown}; free some space and run again.") from error
-        if error.errno == errno.ELOOP:
-            raise Failure("link", f"{shown} is a link, and it is not followed; move it away.") from error
-        words = error.strerror or error
-        raise Failure("disk", f"{shown} can't be written ({words}); check the folder's permissions.") from error
+        raise failure_of(error, path, size) from error
 
 
-def write_file(path: Path, data: bytes) -> bool:
-    """Write `data` to `path`, whole or not at all. Raises Failure.
+def write_file(path: Path, data: bytes, disk: Disk | None = None) -> bool:
+    """Write `data` to `path`, whole or not at all. Raises Failure, DiskLost if it lies no more on the `disk` given.
 
     Return False if the file had this content already, else True.
     """
     with suppress(OSError):
         if size_of(path) == len(data) and path.read_bytes() == data:
             return False
-    with disk_errors(path):
+    with disk_errors(path, len(data)):
         beside = temporary_name(path)
         beside.unlink(missing_ok=True)  # a link in its place, a hard one as well, is not written through
-        with open_making_folders(beside, os.O_EXCL) as file:
-            write_whole(file, data)
+        with open_making_folders(beside, os.O_EXCL, disk) as file:
+            try:
+                write_whole(file, data)
+            except OSError:
+                with suppress(OSError):  # it takes up what little room there is
+                    beside.unlink()
+                raise
         replace_file(beside, path)
     return True
 
 
 def temporary_name(path: Path) -> Path:
     """Return the path in the same folder under which the new content of `path` is prepared."""
-    return path.with_name(f"{path.name[:60]}.{zlib.crc32(path.name.encode('utf-8', 'replace')):08x}.tmp")
+    name = utf8(path.name)
+    return path.with_name(f"{name[:60].decode('utf-8', 'ignore')}.{zlib.crc32(name):08x}.tmp")
 
 
-def open_making_folders(path: Path, flags: int) -> IO[bytes]:
-    """Open an unbuffered file for reading and writing; create it and its folders if needed. Raises OSError.
+def open_making_folders(path: Path, flags: int, disk: Disk | None = None) -> IO[bytes]:
+    """Open a file as `open_to_write` does; create its folders if needed. Raises OSError.
 
-    A symlink in its place is an error.
+    Raises DiskLost if the `disk` was taken away: nothing is made on the empty mount point that is left of it.
     """
-    flags |= os.O_RDWR | os.O_CREAT | NO_FOLLOW | getattr(os, "O_BINARY", 0)
+    if disk is not None:
+        disk.check()
+    try:
+        return open_to_write(path, flags)
+    except FileNotFoundError:
+        make_folders(path.parent, disk)
+        return open_to_write(path, flags)
+
+
+def open_to_write(path: Path, flags: int) -> IO[bytes]:
+    """Open an unbuffered regular file for writing; create it if needed. Raises OSError.
+
+    A symlink in its place is an error. The file can't be read by that: some mounts open no file for both at once.
+    """
+    flags |= os.O_WRONLY | os.O_CREAT | NO_WAIT | NO_FOLLOW | getattr(os, "O_BINARY", 0)
     try:
         number = os.open(path, flags, 0o666)
     except FileNotFoundError:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        number = os.open(path, flags, 0o666)
-    return os.fdopen(number, "r+b", buffering=0)
+        raise
+    except OSError as error:
+        raise (NoRegularFile(error.errno, error.strerror) if is_special(path) else error) from None
+    return _regular(number, path, "wb")
+
+
+def make_folders(folder: Path, disk: Disk | None = None) -> None:
+    """Make a folder and those above it, if needed. Raises OSError, and DiskLost if the `disk` was taken away.
+
+    The folder of the disk itself is never made anew: it was there.
+    """
+    if disk is None or not disk.is_watched:
+        folder.mkdir(parents=True, exist_ok=True)
+        return
+    disk.check()
+    place = disk.folder
+    for name in folder.relative_to(place).parts:
+        place /= name
+        place.mkdir(exist_ok=True)
+
+
+def can_be_continued(path: Path) -> bool:
+    """Return whether a file that is there can be opened to write to its end, which some mounts don't do."""
+    try:
+        with open_making_folders(path, os.O_APPEND) as file:
+            write_whole(file, b"?")
+    except OSError as error:
+        if error.errno in TAKES_NO_CHANGES:
+            return False
+        raise
+    return True
+
+
+def open_regular(path: Path, flags: int = 0) -> IO[bytes]:
+    """Open a regular file for reading; a pipe or device in its place does not make it wait. Raises OSError."""
+    return _regular(os.open(path, flags | os.O_RDONLY | NO_WAIT | getattr(os, "O_BINARY", 0)), path, "rb")
 
 
 def open_to_read(path: Path) -> IO[bytes]:
-    """Open a file for reading, unless it is a symlink. Raises OSError."""
-    return open(path, "rb", opener=lambda name, flags: os.open(name, flags | NO_FOLLOW))
+    """Open a regular file for reading, unless it is a symlink. Raises OSError."""
+    return open_regular(path, NO_FOLLOW)
+
+
+def _regular(number: int, path: Path, mode: Literal["rb", "wb"]) -> IO[bytes]:
+    try:
+        if is_special(number):
+            raise NoRegularFile(errno.EINVAL, "no regular file", str(path))
+        return os.fdopen(number, mode, buffering=-1 if mode == "rb" else 0)
+    except OSError:
+        os.close(number)
+        raise
+
+
+def read_regular(path: Path) -> bytes:
+    """Return what is in a regular file. Raises OSError."""
+    with open_regular(path) as file:
+        return file.read()
 
 
 def write_whole(file: IO[bytes], data: bytes) -> None:
-    """Write all of `data` or raise OSError: on a disk that is nearly full an unbuffered file takes less."""
-    if file.write(data) != len(data):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    """Write all of `data`. Raises OSError.
+
+    What an unbuffered file takes less of, the system is asked to take again: only then it says why it does not.
+    """
+    left = memoryview(data)
+    while left:
+        taken = file.write(left)
+        if not taken:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        left = left[taken:]
 
 
 _on_one_line = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
@@ -114,9 +194,9 @@ def _finite(value: Any) -> Any:
     return [_finite(each) for each in value] if isinstance(value, list | tuple) else value
 
 
-def write_json(path: Path, value: Any) -> bool:
+def write_json(path: Path, value: Any, disk: Disk | None = None) -> bool:
     """Write a value to `path` as indented UTF-8 JSON. Returns and raises what `write_file` does."""
-    return write_file(path, indented(value))
+    return write_file(path, indented(value), disk)
 
 
 def indented(value: Any) -> bytes:
@@ -128,26 +208,42 @@ def indented(value: Any) -> bytes:
     return utf8(text + "\n")
 
 
-def replace_file(source: Path, target: Path) -> None:
-    """Move `source` to `target`, which it replaces. Raises OSError.
+class Held(DiskFailure):
+    """A file is whole, but another program keeps it open, so that it can't get its name yet."""
 
-    On Windows it is tried again for 1.5 seconds, as a virus scanner may hold either file open.
+    def __init__(self, path: Path) -> None:
+        words = "it is whole, but another program, such as a virus scanner, holds it; run again when that has ended"
+        super().__init__("disk", f"{shown_path(path)} can't be written: {words}.", alone=True)
+
+
+def replace_file(
+    source: Path, target: Path, patience: float = PATIENCE, sleep: Callable[[float], object] = time.sleep
+) -> None:
+    """Move `source` to `target`, which it replaces. Raises OSError, and Held if that is the reason.
+
+    On Windows it is tried again for `patience` seconds, as a virus scanner may hold either file open.
     """
-    for wait in (0.05, 0.1, 0.2, 0.4, 0.8):
+    wait, waited = 0.05, 0.0
+    while True:
         try:
             os.replace(source, target)
             return
-        except PermissionError:
-            if os.name != "nt":
+        except PermissionError as error:
+            if os.name != "nt" or target.is_dir():
                 raise
-            time.sleep(wait)
-    os.replace(source, target)
+            if waited >= patience:
+                raise Held(target) from error
+        sleep(wait)
+        waited, wait = waited + wait, min(2 * wait, 1.0)
 
 
-def link_or_copy(source: Path, target: Path) -> None:
-    """Make `target` a hard link to `source`, or a copy where the disk has no hard links. Raises Failure."""
+def link_or_copy(source: Path, target: Path, disk: Disk | None = None) -> None:
+    """Make `target` a hard link to `source`, or a copy where the disk has no hard links. Raises Failure.
+
+    Raises DiskLost if the target would lie no more on the `disk` given.
+    """
     with disk_errors(target):
-        target.parent.mkdir(parents=True, exist_ok=True)
+        make_folders(target.parent, disk)
         beside = temporary_name(target)
         beside.unlink(missing_ok=True)
         try:
@@ -188,68 +284,7 @@ def size_of(path: Path | str) -> int | None:
 
 def free_space(path: Path) -> int:
     """Return the free bytes on the disk of `path`, which need not exist yet. Raises OSError."""
-    while not path.exists() and path != path.parent:
-        path = path.parent
-    return shutil.disk_usage(path).free
-
-
-def sha256_of(path: Path, clock: Clock) -> str:
-    """Return the SHA256 of a file in lower case. Raises OSError and Stopped."""
-    return hashes_of(path, clock, weights=False)[0]
-
-
-def hashes_of(path: Path, clock: Clock, *, weights: bool) -> tuple[str, str]:
-    """Return the SHA256 of a file and, if `weights` are asked for, its AutoV3, else "". Raises OSError and Stopped."""
-    prefix = PrefixHash(path, clock, wanted=True, weights=weights)
-    prefix.catch_up(path.stat().st_size)
-    return prefix.hexdigest(), prefix.autov3()
-
-
-class PrefixHash:
-    """The SHA256 of the beginning of a file that is still growing; without `wanted` nothing is done.
-
-    With `weights` the AutoV3 is computed from the same bytes, so that the file is read once.
-    """
-
-    STEP = 16 << 20
-
-    def __init__(self, path: Path, clock: Clock, *, wanted: bool, weights: bool = False) -> None:
-        self._path, self._clock = path, clock
-        self._weights = WeightsHash() if wanted and weights else None
-        self._digest = hashlib.sha256() if wanted else None
-        self._end = 0
-
-    def add(self, chunk: bytes, start: int, frontier: int) -> None:
-        """Hash a chunk that stands at `start`. If that is not its turn, read some of the bytes before `frontier`."""
-        if self._digest is not None and start == self._end:
-            self._take(chunk)
-        else:
-            self.catch_up(frontier, self.STEP)
-
-    def catch_up(self, frontier: int, most: int | None = None) -> None:
-        """Read the file up to `frontier`, or `most` bytes of it. Raises OSError and Stopped."""
-        end = frontier if most is None else min(frontier, self._end + most)
-        if self._digest is None or end <= self._end:
-            return
-        with self._path.open("rb") as file:
-            file.seek(self._end)
-            while block := file.read(min(BLOCK, end - self._end)):
-                self._clock.check()
-                self._take(block)
-
-    def _take(self, data: bytes) -> None:
-        for digest in (self._digest, self._weights):
-            if digest is not None:
-                digest.update(data)
-        self._end += len(data)
-
-    def hexdigest(self) -> str:
-        """Return the hash of what has been read, an empty text if it is not wanted."""
-        return self._digest.hexdigest() if self._digest is not None else ""
-
-    def autov3(self) -> str:
-        """Return the AutoV3 of what has been read, an empty text if it is not wanted or there are no weights."""
-        return self._weights.hexdigest() if self._weights is not None else ""
+    return shutil.disk_usage(existing_folder(path)).free
 
 
 # --- Links -----------------------------------------------------------------------------------------

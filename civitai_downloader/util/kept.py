@@ -13,6 +13,7 @@ from secrets import token_hex
 from typing import Any
 
 from .clock import DAY, utc_now, utc_text
+from .disks import Disk, existing_folder
 from .errors import Failure
 from .logs import KeyedLog
 from .text import scrub_json
@@ -113,7 +114,7 @@ class KeptAnswers:
         if folder is None or path is None or path.is_symlink() or (os.path.lexists(path) and not path.is_file()):
             return None
         if day not in self._logs:
-            self._logs[day] = KeyedLog(path)
+            self._logs[day] = KeyedLog(path, disk=Disk(existing_folder(folder), durable=False))
             self._forget_old(folder)
         return self._logs[day]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import logging
 import os
 import sys
 import threading
@@ -15,12 +16,14 @@ from pathlib import Path
 from typing import IO, Any
 
 from .clock import Clock, utc_now
+from .disks import Disk, NoRegularFile, existing_folder, failure_of
 from .errors import UsageError
 from .files import (
     disk_errors,
     on_one_line,
     open_making_folders,
     open_to_read,
+    read_regular,
     replace_file,
     temporary_name,
     unshare,
@@ -28,6 +31,8 @@ from .files import (
 )
 from .names import shown_path
 from .text import utf8
+
+log = logging.getLogger(__name__)
 
 # --- Records ---------------------------------------------------------------------------------------
 
@@ -41,6 +46,46 @@ def json_line(line: bytes) -> dict[str, Any] | None:
 
 
 _PATH, _CHECKSUM = 32, (1 << 32) - 1  # how many bits the checksum of a path has, and which
+
+
+class _Offsets:
+    """Where the records of a log stand, by type and id.
+
+    `last` has the offset of the last record with a checksum of its path behind it, `older` the offsets of older records
+    that may be the last one of another path, `count` is the number of all records.
+    """
+
+    def __init__(self) -> None:
+        self.last: dict[str, dict[str, int]] = {}
+        self.older: dict[str, dict[str, list[int]]] = {}
+        self.count = 0
+
+    def add(self, record: Mapping[str, Any], offset: int) -> bool:
+        """Remember where a record stands; return False if it is none."""
+        kind, name = record.get("type"), record.get("id")
+        if not (isinstance(kind, str) and isinstance(name, str)):
+            return False
+        names, path = self.last.setdefault(kind, {}), zlib.crc32(utf8(str(record.get("path"))))
+        before = names.get(name)
+        if before is not None and before & _CHECKSUM != path:
+            self.older.setdefault(kind, {}).setdefault(name, []).append(before >> _PATH)
+        names[name] = offset << _PATH | path
+        self.count += 1
+        return True
+
+    def of_kinds(self, kinds: Iterable[str]) -> list[tuple[int, str, str]]:
+        """Return offset, type and id of the last record of every key of these types, oldest first."""
+        found = ((last >> _PATH, kind, name) for kind in {*kinds} for name, last in self.last.get(kind, {}).items())
+        return sorted(found)
+
+    def of(self, kind: str, name: str) -> int | None:
+        """Return the offset of the last record of a key, or None."""
+        last = self.last.get(kind, {}).get(name)
+        return None if last is None else last >> _PATH
+
+    def keys(self) -> int:
+        """Return how many keys there are."""
+        return sum(map(len, self.last.values()))
 
 
 class KeyedLog:
@@ -59,12 +104,17 @@ class KeyedLog:
 
     SYNC, COMPACT_FROM = 5.0, 1000
 
-    def __init__(self, path: Path, *, alone: bool = False) -> None:
-        """Read the file, if there is one; the first `append` creates it. `problems` names torn and broken lines."""
+    def __init__(self, path: Path, *, alone: bool = False, disk: Disk | None = None) -> None:
+        """Read the file, if there is one; the first `append` creates it. `problems` names torn and broken lines.
+
+        `disk` is that of its folder. Raises Failure.
+        """
         self._path, self._alone, self._lock = path, alone, threading.Lock()
+        self._disk = disk or Disk(existing_folder(path.parent))
         self._file: IO[bytes] | None = None
         self._synced = 0.0
-        self._load()
+        with disk_errors(path):
+            self._load()
 
     def append(self, record: Mapping[str, Any]) -> None:
         """Add one line by a single write. Raises Failure if the disk does not take it."""
@@ -73,16 +123,16 @@ class KeyedLog:
             file, self._file = self._file or self._open(), None
             write_whole(file, line)
             if time.monotonic() - self._synced >= self.SYNC:
-                os.fsync(file.fileno())
+                self._disk.confirm(file.fileno())
                 self._synced = time.monotonic()
             self._file = file  # after an error it is opened anew, which completes a torn line
-            self._index(record, file.tell() - len(line))
+            self._offsets.add(record, file.tell() - len(line))
 
     def get(self, kind: str, name: str) -> dict[str, Any] | None:
         """Return the last record with this `type` and `id`, or None."""
-        with self._lock:
-            last = self._last.get(kind, {}).get(name)
-            record = None if last is None else json_line(self._line(last >> _PATH))
+        with self._lock, disk_errors(self._path):
+            offset = self._offsets.of(kind, name)
+            record = None if offset is None else json_line(self._line(offset))
         return record if record and (record.get("type"), record.get("id")) == (kind, name) else None
 
     def places(self, kind: str, name: str) -> list[dict[str, Any]]:
@@ -93,7 +143,7 @@ class KeyedLog:
     def each(self, *kinds: str) -> Iterator[tuple[str, list[dict[str, Any]]]]:
         """Yield the id and the places of every key of these types, in the order of their last records."""
         with self._lock:
-            keys = sorted((last, kind, name) for kind in {*kinds} for name, last in self._last.get(kind, {}).items())
+            keys = self._offsets.of_kinds(kinds)
         for _, kind, name in keys:
             yield name, self.places(kind, name)
 
@@ -103,10 +153,10 @@ class KeyedLog:
         Must not be running when the only writer appends for the first time.
         """
         with self._lock:
-            lines = sorted(last for kind in {*kinds} for last in self._last.get(kind, {}).values())
-        for last in lines:
-            with self._lock:
-                record = json_line(self._line(last >> _PATH))
+            keys = self._offsets.of_kinds(kinds)
+        for offset, _, _ in keys:
+            with self._lock, disk_errors(self._path):
+                record = json_line(self._line(offset))
             if record and record.get("type") in kinds:
                 yield record
 
@@ -117,20 +167,18 @@ class KeyedLog:
             file, self._file = self._file, None
             if file is not None:
                 with file:
-                    os.fsync(file.fileno())
+                    self._disk.confirm(file.fileno())
 
     def _load(self) -> None:
-        # By type and id: the offset of the last record with a checksum of its path behind it, and the offsets of older
-        # records that may be the last one of another path.
-        self._last: dict[str, dict[str, int]] = {}
-        self._older: dict[str, dict[str, list[int]]] = {}
-        self._count = 0
+        self._offsets = _Offsets()
         self.problems: list[str] = []
         self._reader: IO[bytes] | None = None
         try:
             self._read_all()
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return
+        except NoRegularFile as error:
+            raise UsageError(str(failure_of(error, self._path))) from None
         except OSError as error:
             words = f"{shown_path(self._path)} can't be read ({error.strerror or error}); check its permissions."
             raise UsageError(words) from None
@@ -139,40 +187,27 @@ class KeyedLog:
         offset = 0
         self._reader = open_to_read(self._path)
         for number, line in enumerate(self._reader, 1):
-            if not self._index(json_line(line) or {}, offset) and line.strip():
+            if not self._offsets.add(json_line(line) or {}, offset) and line.strip():
                 what = "is not a record and was skipped" if line.endswith(b"\n") else "was cut short and was dropped"
                 where = f"{self._path.name}, line {number}"
                 self.problems.append(f"{where} {what}; what it said will be checked again.")
             offset += len(line)
 
-    def _index(self, record: Mapping[str, Any], offset: int) -> bool:
-        """Remember where a record stands; return False if it is none."""
-        kind, name = record.get("type"), record.get("id")
-        if not (isinstance(kind, str) and isinstance(name, str)):
-            return False
-        names, path = self._last.setdefault(kind, {}), zlib.crc32(utf8(str(record.get("path"))))
-        before = names.get(name)
-        if before is not None and before & _CHECKSUM != path:
-            self._older.setdefault(kind, {}).setdefault(name, []).append(before >> _PATH)
-        names[name] = offset << _PATH | path
-        self._count += 1
-        return True
-
     def _last_of_each_path(self, kind: str, name: str) -> list[tuple[int, dict[str, Any]]]:
         """Return offset and record of the last word on each path, oldest first, and forget where older ones stand."""
-        last, older = self._last.get(kind, {}).get(name), self._older.get(kind, {}).get(name, [])
+        last, older = self._offsets.of(kind, name), self._offsets.older.get(kind, {}).get(name, [])
         found: dict[object, tuple[int, dict[str, Any]]] = {}
-        for offset in [] if last is None else [last >> _PATH, *reversed(older)]:
+        for offset in [] if last is None else [last, *reversed(older)]:
             record = json_line(self._line(offset))
             if record and (record.get("type"), record.get("id")) == (kind, name):
                 found.setdefault(str(record.get("path")), (offset, record))
-        older[:] = sorted(offset for offset, _ in found.values() if offset != (last or 0) >> _PATH)
+        older[:] = sorted(offset for offset, _ in found.values() if offset != last)
         return sorted(found.values(), key=lambda each: each[0])
 
     def _last_lines(self) -> list[int]:
         """Return the offsets of all records that count for a key or a path."""
-        lines = [last >> _PATH for each in self._last.values() for last in each.values()]
-        for kind, names in self._older.items():
+        lines = [offset for offset, _, _ in self._offsets.of_kinds(self._offsets.last)]
+        for kind, names in self._offsets.older.items():
             for name, older in names.items():
                 self._last_of_each_path(kind, name)
                 lines += older
@@ -184,16 +219,16 @@ class KeyedLog:
         return reader.readline()
 
     def _open(self) -> IO[bytes]:
-        if self._alone and self._count > max(self.COMPACT_FROM, 2 * sum(map(len, self._last.values()))):
+        count = self._offsets.count
+        if self._alone and count > max(self.COMPACT_FROM, 2 * self._offsets.keys()):
             lines = self._last_lines()
-            if self._count > 2 * len(lines):
+            if count > 2 * len(lines):
                 self._compact(lines)
         unshare(self._path)
-        file = open_making_folders(self._path, os.O_APPEND)
-        if file.seek(0, os.SEEK_END):
-            file.seek(-1, os.SEEK_END)
-            if file.read(1) != b"\n":
-                file.write(b"\n")
+        file = open_making_folders(self._path, os.O_APPEND, self._disk)
+        end = file.seek(0, os.SEEK_END)
+        if end and not self._line(end - 1).endswith(b"\n"):
+            file.write(b"\n")
         return file
 
     def _compact(self, lines: Iterable[int]) -> None:
@@ -204,7 +239,7 @@ class KeyedLog:
             with open_making_folders(beside, os.O_EXCL) as new:
                 for offset in lines:
                     write_whole(new, self._line(offset).rstrip(b"\n") + b"\n")
-                os.fsync(new.fileno())
+                self._disk.confirm(new.fileno())
             self._close_reader()
             replace_file(beside, self._path)
         with suppress(OSError):
@@ -242,7 +277,7 @@ class FolderLock:
         with disk_errors(self._path):
             file = open_making_folders(self._path, os.O_APPEND)
             if not self._lock(file):
-                holder = json_line(self._path.read_bytes()) or {}
+                holder = json_line(read_regular(self._path)) or {}
                 who = f"process {holder.get('pid', '?')}, started {holder.get('started', '?')}"
                 words = f"{who}, is writing to {shown_path(self._path.parent)}"
                 if wait is None:
@@ -257,8 +292,9 @@ class FolderLock:
 
     def release(self) -> None:
         """Give up the lock. The file stays."""
-        if self._file is not None:
-            self._file.close()
+        with suppress(OSError):  # the disk may be gone
+            if self._file is not None:
+                self._file.close()
         self._file = None
 
     def _lock(self, file: IO[bytes]) -> bool:

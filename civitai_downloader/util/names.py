@@ -14,6 +14,7 @@ from .text import CONTROL
 
 MAX_COMPONENT = 120  # UTF-16 units
 MAX_COMPONENT_BYTES = 240  # bytes of UTF-8
+LEAST_OF_CUT = 80  # bytes of UTF-8; a shorter name was not cut for a disk
 MAX_PATH = 240  # UTF-16 units, on Windows without long paths
 _ILLEGAL = re.compile(r'[<>:"/\\|?*]')
 _RESERVED = re.compile(r"(?i)(?:con|prn|aux|nul|conin\$|conout\$|(?:com|lpt)[0-9\u00b9\u00b2\u00b3])\s*(?:\.|$)")
@@ -72,12 +73,48 @@ def fit_path(root: str, parts: list[str], limit: int) -> list[str]:
     parts = list(parts)
     while _units("/".join((root, *parts))) > limit:
         index = max(range(len(parts)), key=lambda i: len(parts[i]))
-        stem = re.sub(r"(?: \[\d+\])?(?:\.\w{1,12})?$", "", parts[index])
-        tail = parts[index][len(stem) :]
+        stem, tail = _split_tail(parts[index])
         if len(stem) < 9:
             break
         parts[index] = clean_name(stem[:-1]) + tail
     return parts
+
+
+def fit_names(parts: list[str], octets: int) -> list[str]:
+    """Return the components cut to what a disk allows a name, in bytes of UTF-8; the last one is that of a file.
+
+    A file's leaves room for what is put behind it, as `file_name` does. Ids in brackets and extensions are kept.
+    """
+    if octets >= MAX_COMPONENT_BYTES:
+        return parts
+    *folders, name = parts
+    room = max(len(".part.json"), len(".metadata.json") - len(split_name(name)[1]))
+    return [*(_fit_name(each, octets) for each in folders), _fit_name(name, octets - room)]
+
+
+def _fit_name(name: str, octets: int) -> str:
+    stem, tail = _split_tail(name)
+    while len((stem + tail).encode()) > octets and len(stem) >= 9:
+        stem = clean_name(stem[:-1])
+    return stem + tail
+
+
+def _split_tail(name: str) -> tuple[str, str]:
+    """Split a name into what may be cut, and its id in brackets and its extension."""
+    stem = re.sub(r"(?: \[\d+\])?(?:\.\w{1,12})?$", "", name)
+    return stem, name[len(stem) :]
+
+
+def is_cut_of(one: str, other: str) -> bool:
+    """Return whether two relative paths differ only in how far their names were cut."""
+    pairs = [(_split_tail(a), _split_tail(b)) for a, b in zip(one.split("/"), other.split("/"), strict=False)]
+    return one.count("/") == other.count("/") and all(
+        a == b or (a[1] == b[1] and _is_long_beginning(*sorted((a[0], b[0]), key=len))) for a, b in pairs
+    )
+
+
+def _is_long_beginning(short: str, long: str) -> bool:
+    return long.startswith(short) and len(short.encode()) >= LEAST_OF_CUT
 
 
 def _trim(text: str, units: int, octets: int) -> str:

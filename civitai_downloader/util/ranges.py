@@ -12,7 +12,7 @@ from pathlib import Path
 
 import requests
 
-from .files import open_making_folders, write_whole
+from .files import open_to_write, read_regular, write_whole
 from .text import utf8
 
 # --- Answers ---------------------------------------------------------------------------------------
@@ -88,21 +88,24 @@ class SideRecord:
     """The file `.part.json` beside a `.part` file, so that another run can continue it.
 
     Its first line is the stamp. Lines `[start, end]` follow as soon as several connections bring the body (`ranged`);
-    without them all bytes of the `.part` are there.
+    without them all bytes of the `.part` are there. A line `"stuck"` says that its disk let it grow no further.
     """
+
+    _STUCK = b'"stuck"'
 
     def __init__(self, part: Path, stamp: Stamp) -> None:
         """The file stays as it is until `begin`."""
         self._path, self._lock = record_path(part), threading.Lock()
-        self.stamp, self.ranged = stamp, False
+        self.stamp, self.ranged, self.stuck = stamp, False, False
 
     def read(self) -> tuple[Stamp | None, list[tuple[int, int]]]:
         """Return the stamp in the file, None if it is about other bytes, and the ranges. Torn lines are skipped."""
         try:
-            first, *lines = self._path.read_bytes().split(b"\n")
+            first, *lines = read_regular(self._path).split(b"\n")
             stamp = Stamp(**json.loads(first))
         except (OSError, ValueError, TypeError):
             return None, []
+        self.stuck = self._STUCK in lines
         valid = isinstance(stamp.total, (int, type(None))) and stamp.identity == self.stamp.identity
         valid = valid and isinstance(stamp.etag, str) and isinstance(stamp.modified, str)
         found = (re.fullmatch(rb"\[(\d{1,18}), (\d{1,18})\]", line) for line in lines)
@@ -111,14 +114,19 @@ class SideRecord:
     def begin(self) -> None:
         """Write a new file with the stamp only. Raises OSError."""
         self._path.unlink(missing_ok=True)
-        with open_making_folders(self._path, os.O_EXCL) as file:
+        with open_to_write(self._path, os.O_EXCL) as file:
             write_whole(file, utf8(json.dumps(vars(self.stamp))))
 
     def note(self, stretch: ByteRange) -> None:
         """Record what a stretch has brought since it was noted last. Raises OSError."""
-        with self._lock, open_making_folders(self._path, os.O_APPEND) as file:
+        with self._lock, open_to_write(self._path, os.O_APPEND) as file:
             write_whole(file, b"\n[%d, %d]" % (stretch.noted, stretch.at))
         stretch.noted, self.ranged = stretch.at, True
+
+    def note_stuck(self) -> None:
+        """Record that the disk lets the body grow no further. Raises OSError."""
+        with self._lock, open_to_write(self._path, os.O_APPEND) as file:
+            write_whole(file, b"\n" + self._STUCK)
 
 
 # --- The plan in memory ----------------------------------------------------------------------------

@@ -11,9 +11,10 @@ import threading
 import time
 import unicodedata
 from collections.abc import Sequence
-from typing import TextIO
+from typing import TextIO, cast
 
 from .clock import utc_text
+from .process import Steady
 from .progress import Meter
 
 FILES = 15  # the level of a line about one finished file: below INFO, above DEBUG
@@ -32,7 +33,7 @@ class Screen:
 
     def __init__(self, stream: TextIO) -> None:
         """`is_live` says that bars can be drawn."""
-        self._stream, self._lock = stream, threading.RLock()
+        self._stream, self._lock = cast(TextIO, Steady(stream)), threading.RLock()
         self.is_live = _understands_escapes(stream)
         self._block: list[str] = []
 

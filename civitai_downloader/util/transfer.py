@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
+import errno
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import IO
 
@@ -14,18 +14,22 @@ import requests
 
 from .clock import Clock
 from .connections import FurtherConnections
+from .disks import NO_FOLLOW, Disk
 from .errors import Failure, Unreachable
 from .files import (
     BLOCK,
+    PATIENCE,
     READ,
-    PrefixHash,
     disk_errors,
+    make_folders,
     open_making_folders,
+    open_to_write,
     replace_file,
     size_of,
     unshare,
     write_whole,
 )
+from .hashes import PrefixHash
 from .http import PASSING_ERRORS, length_of
 from .pace import OUTAGE, Gate, Pace
 from .progress import Meter, Progress
@@ -42,7 +46,7 @@ class Body:
     unknown; `limit` is the most that is accepted. `trusted` means that a hash will prove the whole, so that resuming
     without a validator and several connections are safe. With `hashing` the SHA256 is computed on the way, and with
     `weights` that of a safetensors file's weights alone (AutoV3). Where the server tells no length, `is_complete` says
-    of the `.part` file whether the end of the answer is that of the body.
+    of the `.part` file whether the end of the answer is that of the body. `disk` is that of the output folder.
     """
 
     part: Path
@@ -53,6 +57,7 @@ class Body:
     hashing: bool
     weights: bool = False
     is_complete: Callable[[Path], bool] = Path.is_file
+    disk: Disk | None = None
 
 
 @dataclass(frozen=True)
@@ -97,6 +102,10 @@ class Transfer:
         self._record = SideRecord(self.part, Stamp(body.identity))
         self._plan()
 
+    @cached_property
+    def _disk(self) -> Disk:
+        return self._body.disk or Disk(self.part.parent)
+
     @property
     def part(self) -> Path:
         """The file in which the body is put together."""
@@ -109,17 +118,24 @@ class Transfer:
         minutes of broken attempts.
         """
         self._alone = alone
-        with disk_errors(self.part):
+        with disk_errors(self.part, self._body.size or self._meter.total or 0):
             try:
                 self._take_up(resume=resume)
                 return self._persist()
+            except OSError as error:
+                if error.errno == errno.EFBIG and not self._record.stuck:
+                    self._record.note_stuck()
+                raise
             finally:
                 self._further.dismiss()
 
-    def move_to(self, target: Path) -> None:
-        """Give the complete body its final name and remove the side record. Raises Failure."""
+    def move_to(self, target: Path, patience: float = PATIENCE) -> None:
+        """Give the complete body its final name and remove the side record. Raises Failure, Stopped.
+
+        Another program that holds it is waited for so many seconds.
+        """
         with disk_errors(target):
-            replace_file(self.part, target)
+            replace_file(self.part, target, patience, self._traffic.clock.sleep)
             record_path(self.part).unlink(missing_ok=True)
 
     # Where to begin
@@ -135,8 +151,17 @@ class Transfer:
             return
         if ranges and not self._body.trusted:
             return
+        if self._record.stuck:
+            self._try_to_grow(length)
         self._record.stamp, self._record.ranged = stamp, bool(ranges)
         self._plan((start, min(end, length)) for start, end in ranges or [(0, length)] if start < length)
+
+    def _try_to_grow(self, length: int) -> None:
+        """Raise OSError if the `.part` can still not grow, before anything is asked of the server."""
+        with open_to_write(self.part, NO_FOLLOW) as file:
+            file.seek(length)
+            write_whole(file, b"\0")
+            file.truncate(length)
 
     def _start_over(self, stamp: Stamp | None = None) -> None:
         """Begin at byte 0, of the body that the stamp is about or of whatever the server sends next."""
@@ -197,8 +222,8 @@ class Transfer:
     def _received(self) -> Received:
         self._hash.catch_up(self._ranges.frontier)
         if self._ranges.here > BLOCK:
-            with self.part.open("rb+") as file:
-                os.fsync(file.fileno())
+            with open_to_write(self.part, 0) as file:
+                self._disk.confirm(file.fileno())
         return Received(self._ranges.here, self._hash.hexdigest(), self._hash.autov3())
 
     def _receive_first(self, stretch: ByteRange) -> None:
@@ -306,6 +331,7 @@ class Transfer:
 
     def _opened(self, stretch: ByteRange) -> IO[bytes]:
         """Open the `.part` at the beginning of a stretch. Each connection has a file position of its own."""
+        make_folders(self.part.parent, self._disk)
         unshare(self.part)
         file = open_making_folders(self.part, 0)
         if not self._record.ranged:

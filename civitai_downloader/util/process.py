@@ -1,0 +1,121 @@
+"""The process: the encoding of its names, and standard streams that are closed, full or no longer read."""
+
+from __future__ import annotations
+
+import codecs
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, TextIO, cast
+
+from .errors import Failure
+
+FORMER = "CIVITAI_DOWNLOADER_ENCODING"  # the variable that tells a process which encoding it was started over for
+
+
+def ensure_utf8() -> None:
+    """Start the program over in Python's UTF-8 mode where the system's encoding can't write every name.
+
+    The process stays the same one for whoever waits for it, and its words keep their bytes.
+    """
+    encoding = codecs.lookup(sys.getfilesystemencoding()).name
+    if os.name == "nt" or encoding == "utf-8" or sys.flags.utf8_mode or FORMER in os.environ or not sys.executable:
+        return
+    environment = {**os.environb, b"PYTHONUTF8": b"1", FORMER.encode(): encoding.encode()}
+    os.execve(sys.executable, [os.fsencode(sys.executable), b"-X", b"utf8", *_words()[1:]], environment)
+
+
+def former_encoding() -> str:
+    """Return the encoding for which the program was started over in UTF-8 mode, "" if it was not."""
+    return os.environ.get(FORMER, "") if sys.flags.utf8_mode else ""
+
+
+def _words() -> list[bytes]:
+    """Return the words with which the process was started, byte for byte where the system tells."""
+    with suppress(OSError):
+        return Path("/proc/self/cmdline").read_bytes().split(b"\0")[:-1]
+    return [os.fsencode(word) for word in sys.orig_argv]
+
+
+class Steady:
+    """A stream that never fails: what a closed terminal or a broken pipe does not take is not shown."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write a text, if that is possible."""
+        with suppress(OSError, ValueError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Hand over what was written, if that is possible."""
+        with suppress(OSError, ValueError):
+            self._stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+class Output(Steady):
+    """Standard output: what it does not take is a failure. Where nobody reads any more it raises BrokenPipeError."""
+
+    def write(self, text: str) -> int:
+        """Write a text. Raises Failure."""
+        with _output_errors():
+            return self._stream.write(text)
+
+    def flush(self) -> None:
+        """Hand over what was written. Raises Failure."""
+        with _output_errors():
+            self._stream.flush()
+
+
+@contextmanager
+def _output_errors() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise Failure("system", f"The output could not be written ({error.strerror}).") from None
+
+
+def open_streams() -> None:
+    """Put the standard streams in order.
+
+    No file gets the number of one that is closed, nobody is troubled by the errors of standard error, and a terminal is
+    spoken to in its own encoding.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            null = os.open(os.devnull, os.O_RDWR)
+            if null != number:
+                os.dup2(null, number)
+                os.close(null)
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - it stays open to the end
+    for stream in (sys.stdout, sys.stderr):
+        if former_encoding() not in ("", "ascii") and stream.isatty() and hasattr(stream, "reconfigure"):
+            stream.reconfigure(encoding=former_encoding(), errors="replace")
+    sys.stdout, sys.stderr = cast(TextIO, Output(sys.stdout)), cast(TextIO, Steady(sys.stderr))
+
+
+def flush_output() -> str:
+    """Hand over what was written to standard output; return why that failed, "" if it has not.
+
+    Whoever reads no further has what they wanted.
+    """
+    try:
+        sys.stdout.flush()
+    except (BrokenPipeError, Failure) as error:
+        with suppress(OSError, ValueError):  # Python will try once more when it ends
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return str(error) if isinstance(error, Failure) else ""
+    return ""
