@@ -9,11 +9,14 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "civitai_downloader"
-UTIL = "errors clock text names files media logs pace http ranges progress connections transfer idm screen".split()
+UTIL = (
+    "errors speech shell values complaints clock text names files media logs pace http ranges progress connections "
+    "transfer idm logfile screen"
+).split()
 CORE = (
-    "data settings targets parameters links lists answers choice places wordlists rejoin sentences prompts pages "
-    "sidecars cookies refusals paging site records proof library ledger arrivals fetch shelf catalogue schedule "
-    "deliveries pictures visits run plan failed outcome verification inputs words"
+    "data settings targets parameters links lists arguments answers choice places wordlists rejoin sentences prompts "
+    "pages sidecars cookies refusals paging site records proof library ledger arrivals fetch shelf catalogue schedule "
+    "deliveries pictures visits run failed outcome verification inputs words plan"
 ).split()
 ROOMS = [*(f"util.{name}" for name in UTIL), *(f"core.{name}" for name in CORE), "core", "__main__"]
 

@@ -3,22 +3,24 @@
 from ..util.errors import Failure, UsageError
 from ..util.files import free_space
 from ..util.idm import find_idm
-from ..util.text import human_size
+from ..util.logfile import LogFile
+from .arguments import Arguments, merged, read_configurations
 from .cookies import read_cookies
 from .inputs import collect
 from .library import Library
 from .lists import Unused
 from .outcome import write_outcome
-from .plan import plan
+from .plan import Plan, heading, shown_row
 from .prompts import Filters, find_filters
 from .records import Result
 from .run import Run
 from .settings import Settings, find_token
 from .verification import verify_library
-from .words import ProgressDisplay, Words, say_failures, say_summary, say_unused, system_language
+from .words import ProgressDisplay, Words, say_failures, say_plan, say_summary, say_unused
 
 __all__ = [
-    "Failure", "Filters", "Library", "ProgressDisplay", "Result", "Run", "Settings", "Unused", "UsageError", "Words",
-    "collect", "find_filters", "find_idm", "find_token", "free_space", "human_size", "plan", "read_cookies",
-    "say_failures", "say_summary", "say_unused", "system_language", "verify_library", "write_outcome",
+    "Arguments", "Failure", "Filters", "Library", "LogFile", "Plan", "ProgressDisplay", "Result", "Run", "Settings",
+    "Unused", "UsageError", "Words", "collect", "find_filters", "find_idm", "find_token", "free_space", "heading",
+    "merged", "read_configurations", "read_cookies", "say_failures", "say_plan", "say_summary", "say_unused",
+    "shown_row", "verify_library", "write_outcome",
 ]  # fmt: skip

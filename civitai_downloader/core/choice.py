@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Any
 
+from ..util.text import printable
+from ..util.values import nearest, plain
 from .answers import File, Model, Version, list_at, number_at, objects_at, text_at, unix_time, whole_number
 from .data import read_data
 from .settings import Settings
@@ -61,11 +63,24 @@ def choose_versions(model: Model, target: Target, settings: Settings) -> list[Ve
     """Return the versions wanted: the one named, or those of the wanted base models, or the newest of these."""
     if target.version:
         return [version for version in model.versions if version.id == target.version]
-    wanted = {name.casefold() for name in settings.base_models}
-    versions = [each for each in model.versions if not wanted or each.base_model.casefold() in wanted]
+    wanted = settings.base_models
+    versions = [each for each in model.versions if not wanted or is_named(each.base_model, wanted)]
     if settings.latest and versions:
         return [max(versions, key=lambda version: (unix_time(version.published), version.id))]
     return versions
+
+
+def is_named(name: str, wanted: Iterable[str]) -> bool:
+    """Return whether a type or base model is among those wanted, however they are spelled: `sdxl1.0` is `SDXL 1.0`."""
+    return plain(name) in map(plain, wanted)
+
+
+def base_models_told(model: Model, settings: Settings) -> str:
+    """Return why no version of a model is wanted: which base models they are for, and the nearest of those."""
+    names = list(dict.fromkeys(each.base_model or "Other" for each in model.versions))
+    near = next(filter(None, (nearest(each, names) for each in settings.base_models)), "")
+    told = f"left out: no version for {', '.join(settings.base_models)}; there are versions for {', '.join(names)}"
+    return printable(told) + (f". Did you mean {printable(near)}?" if near else "")
 
 
 def choose_files(version: Version, target: Target, settings: Settings) -> list[File]:

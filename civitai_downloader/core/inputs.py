@@ -9,28 +9,32 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..util.errors import UsageError
+from ..util.errors import Failure, UsageError
+from ..util.shell import quoted, split_words
 from ..util.text import host_of
+from .arguments import Arguments, file_words
 from .library import check_writable
 from .links import Refusal, links_in, read_word
 from .lists import STANDARD_INPUT, Problem, Reading, Unused, parse_list, read_line, read_list, written
 from .settings import Settings
 from .targets import Entry, Target, user_link
 
-ReadOptions = Callable[[Sequence[str]], tuple[dict[str, Any], list[str]]]
+Options = tuple[dict[str, Any], list[str], list[str]]
+ReadOptions = Callable[[Sequence[str]], Options]
 
 
 class Inputs:
     """Collects entries from words and list files; what can't be used becomes a problem.
 
-    `read_options` turns the words behind a link into values, and into the words that say the same together with the
-    options of the command; it raises UsageError.
+    `read_options` turns the words behind a link into values, into the words that say the same together with the
+    options of the command, and into what is no option; it raises UsageError. `tell` says what an error means.
     """
 
-    def __init__(self, settings: Settings, read_options: ReadOptions) -> None:
+    def __init__(self, settings: Settings, read_options: ReadOptions, tell: Callable[[Failure], str] = str) -> None:
         self.entries: list[Entry] = []
         self.problems: list[Problem] = []
-        self._settings, self._read_options = settings, read_options
+        self._settings, self._read_options, self._tell = settings, read_options, tell
+        self._arguments = Arguments()
         self._seen: set[tuple[Target, Settings]] = set()
         self._lists: set[str] = set()
 
@@ -68,20 +72,50 @@ class Inputs:
         if not lines:
             self.problems.append(Problem(shown, 0, "", f"{shown} contains no links; write one on each line."))
         for line in lines:
-            reading = read_line(line.text, self._settings.site, users=users)
-            self._add(reading, Problem(shown, line.number, line.text, "", where), users=users)
+            self._add_line(Problem(shown, line.number, line.text, "", where), users=users)
 
-    def _add(self, reading: Reading, line: Problem, *, users: bool = False) -> None:
-        """Add what a line asks for; `line` lacks but the reason why it can't be used."""
+    def _add_line(self, line: Problem, *, users: bool) -> None:
+        """Add a line of a list. A line that begins with an @FILE is what stands in it; others may get options there."""
+        words = split_words(line.text) if "@" in line.text else []
+        places = file_words(words)
+        try:
+            if not places:
+                reading = read_line(line.text, self._settings.site, users=users)
+            elif places[0] > 0:
+                whole = [each for at, word in enumerate(words) for each in self._expanded(word, at in places)]
+                reading = read_line(" ".join(map(quoted, whole)), self._settings.site, users=users)
+            else:
+                options = self._read_options(self._arguments.expand(words))
+                found = [read_line(quoted(word), self._settings.site, users=users) for word in options[2]]
+                for reading in found or [Reading(refused=("The @file on the line names no link.",))]:
+                    self._add(reading, line, users=users, options=options)
+                return
+        except UsageError as error:
+            self._skip(line, error)
+            return
+        self._add(reading, line, users=users)
+
+    def _expanded(self, word: str, is_file: bool) -> list[str]:
+        return self._arguments.expand([word]) if is_file else [word]
+
+    def _skip(self, line: Problem, error: UsageError) -> None:
+        reason = f"the options are wrong and the line was skipped: {self._tell(error)}"
+        self.problems.append(replace(line, reason=reason))
+
+    def _add(self, reading: Reading, line: Problem, *, users: bool = False, options: Options | None = None) -> None:
+        """Add what a line asks for; `line` lacks but the reason why it can't be used.
+
+        `options` are those of the line if they have been read.
+        """
         refused = reading.refused or (() if reading.found else (_no_link_in(line.text),))
         self.problems += [replace(line, reason=reason) for reason in refused]
         if not reading.found:
             return
         try:
-            own, again = self._read_options(reading.options)
+            own, again, _ = options or self._read_options(reading.options)
             settings = replace(self._settings, **own)
         except UsageError as error:
-            self.problems.append(replace(line, reason=f"the options are wrong and the line was skipped: {error}"))
+            self._skip(line, error)
             return
         for word, target in reading.found:
             if (target, settings) not in self._seen:
@@ -106,9 +140,11 @@ def _no_link_in(text: str) -> str:
     return "This is not a link that can be fetched; it was skipped."
 
 
-def collect(given: Mapping[str, Any], settings: Settings, read_options: ReadOptions) -> Inputs:
+def collect(
+    given: Mapping[str, Any], settings: Settings, read_options: ReadOptions, tell: Callable[[Failure], str] = str
+) -> Inputs:
     """Return the entries of all inputs; without any, those of models.txt and users.txt in the current folder."""
-    inputs = Inputs(settings, read_options)
+    inputs = Inputs(settings, read_options, tell)
     for word in given.get("inputs", []):
         inputs.add_word(word)
     failed = [str(settings.output / "failed.txt")] if given.get("retry_failed") else []

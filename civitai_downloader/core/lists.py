@@ -11,7 +11,8 @@ from typing import BinaryIO
 
 from ..util.errors import UsageError
 from ..util.media import not_text
-from ..util.text import decode_text, printable, scrub, split_words, without_comment
+from ..util.shell import quoted, split_words, without_comment
+from ..util.text import decode_text, printable, scrub
 from .links import Found, Refusal, begins_with_link, links_in, read_word, texts_between, trimmed
 from .parameters import names_version, unescaped
 from .targets import Target
@@ -203,5 +204,4 @@ def _has_torn_version(texts: Sequence[str]) -> bool:
 
 def written(word: str, options: Sequence[str] = ()) -> str:
     """Return a target and its options as a line of a list, without a token that was pasted with a link."""
-    quoted = [f'"{each}"' if re.search(r"\s|^$|^#", each) else each for each in (word, *options)]
-    return scrub(" ".join(quoted))
+    return scrub(" ".join(map(quoted, (word, *options))))

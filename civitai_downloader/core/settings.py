@@ -9,23 +9,47 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from ..util.errors import UsageError
+from ..util.errors import OptionError
 from ..util.text import decode_text, printable, web_link
+from ..util.values import nearest, not_known, plain
 
 FIELDS = "creator type base_model model_name model_id version_name version_id year month nsfw tag".split()
+TYPES = (
+    "Checkpoint TextualInversion Hypernetwork AestheticGradient LORA LoCon DoRA Controlnet Upscaler MotionModule VAE "
+    "TextEncoder UNet CLIPVision Poses Wildcards Workflows ComfyWorkflows Detection VisionLanguage CLIP LLM Other"
+).split()
 NAMED_LAYOUTS = ("creator", "sharded", "comfyui", "a1111")
 
 
 def _check_layout(layout: str) -> None:
-    """Raise UsageError for what is neither a named layout nor a template of known fields."""
+    """Raise OptionError for what is neither a named layout nor a template of known fields."""
     try:
         found = [name for _, name, _, _ in string.Formatter().parse(layout) if name is not None]
     except ValueError:
         found = ["?"]
     if unknown := [name for name in found if name not in FIELDS]:
-        raise UsageError(f"The layout has no field {{{unknown[0]}}}; it knows {', '.join(FIELDS)}.")
+        raise not_known("--layout", f"{{{unknown[0]}}}", [f"{{{each}}}" for each in FIELDS])
     if not found and layout not in NAMED_LAYOUTS:
-        raise UsageError(f"{layout!r} is no layout; use {', '.join(NAMED_LAYOUTS)} or a template with {{fields}}.")
+        raise not_known("--layout", layout, [*NAMED_LAYOUTS, "{creator}/{model_name}"])
+
+
+def _check_types(types: Iterable[str]) -> None:
+    """Raise OptionError for a type that is a misspelt one; types that the site may have added since are taken."""
+    for name in types:
+        if plain(name) not in map(plain, TYPES) and nearest(name, TYPES, 0.7):
+            raise not_known("--types", name, TYPES)
+
+
+def _check_token(token: str) -> None:
+    """Raise OptionError for what can't be a token. The message does not show it."""
+    if re.search(r"\s", token):
+        raise OptionError("The token is malformed: there is a blank in it; pass it as one word, as the site shows it.")
+    if not re.fullmatch(r"[\x21-\x7e]+", token):
+        raise OptionError("The token is malformed: it has a character that no token has; copy it again from the site.")
+    if not 8 <= len(token) <= 512:
+        raise OptionError(
+            "The token is malformed: it has {count} characters, but a token has 8 to 512.", count=len(token)
+        )
 
 
 @dataclass(frozen=True)
@@ -70,12 +94,13 @@ class Settings:
     dry_run: bool = False
 
     def __post_init__(self) -> None:
-        """Raise UsageError for a layout, site or token that can't work."""
+        """Raise OptionError for a layout, site or token that can't work."""
         _check_layout(self.layout)
-        if self.token and not re.fullmatch(r"[\x21-\x7e]{8,512}", self.token):
-            raise UsageError("The token is malformed: it must be one word of letters and digits, as the site gave it.")
+        _check_types(self.types)
+        if self.token:
+            _check_token(self.token)
         if self.site and not web_link(self.site):
-            raise UsageError(f"The site {printable(self.site)!r} is no web address; write https://HOST.")
+            raise OptionError("The site {value!r} is no web address; write https://HOST.", value=printable(self.site))
 
     @property
     def wants_files(self) -> bool:
@@ -101,4 +126,4 @@ def find_token(named: Iterable[str | None]) -> str:
     """Return the first of the tokens named by options and environment, else that in `token.txt`, else ""."""
     file = Path("token.txt")
     token = next(filter(None, named), None) or decode_text(file.read_bytes() if file.is_file() else b"")
-    return token.strip()
+    return re.sub(r"^(?:authorization:\s*)?bearer\s+", "", token.strip().strip("\"'<>"), flags=re.I).strip()

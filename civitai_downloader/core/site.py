@@ -108,6 +108,13 @@ class Site:
             if isinstance(rows, list) and len(rows) == 1
         }
 
+    def usage_of(self, digests: Sequence[str]) -> dict[int, str]:
+        """Return how versions with files of these SHA256 may be used (`Download`, `Generation`, …), by their ids."""
+        body = [digest.upper() for digest in digests if digest][:100]
+        answer = self._request("v1/model-versions/by-hash", door=self._doors[0], body=body) if body else []
+        rows = answer if isinstance(answer, list) else []
+        return {number_at(row, "id"): text_at(row, "usageControl") or "Download" for row in rows}
+
     def needs_token(self, version_id: int) -> bool:
         """Return whether the version's files ask for a login (`/model-versions/mini/{id}`)."""
         return self._get(f"/model-versions/mini/{version_id}").get("requireAuth") is True

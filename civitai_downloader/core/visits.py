@@ -16,7 +16,7 @@ from ..util.names import folder_name
 from ..util.text import printable, scrub, scrub_json, utf8
 from .answers import File, Model, is_by, number_at, objects_at, text_at
 from .catalogue import Catalogue, unless_archived, unless_refused
-from .choice import LORA_TYPES, choose_versions
+from .choice import LORA_TYPES, base_models_told, choose_versions, is_named
 from .data import read_data
 from .deliveries import Deliveries
 from .ledger import Batch, Countdown, Origin, Steps, Task
@@ -174,15 +174,15 @@ class Visits:
         if entry.target.kind in ("id", "hash") and batch.origin == "line":
             log.info("%s is %s", entry.target.id or entry.target.name, batch.name)
         if not self._is_first_visit(target, settings):
-            batch.note = "the same as an earlier line"
+            batch.note = "the same as an earlier line" if batch.origin == "line" else ""
             return
-        if settings.types and model.type.casefold() not in {each.casefold() for each in settings.types}:
+        if settings.types and not is_named(model.type, settings.types):
             batch.note = f"left out: its type is {model.type}"
             return
         self._write_pages(batch, model)
         versions = choose_versions(model, target, settings)
         if not versions and model.versions:
-            batch.note = "left out: no version of the wanted base models"
+            batch.note = base_models_told(model, settings)
         elif not versions:
             raise Failure("no-files", "The model has no published version with files.")
         for version in versions:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, TextIO
 
 from .clock import utc_text
+from .logfile import LogFile
 from .progress import Meter
 
 
@@ -37,6 +38,14 @@ class Screen:
             handler.addFilter(_as_json)
         log.handlers, log.propagate = [handler], False
         log.setLevel(level)
+
+    def write_log(self, log: logging.Logger, file: LogFile, secrets: Iterable[str | None]) -> None:
+        """Write the messages of a logger to a file, too, with every detail; the texts that are `secrets` are cut."""
+        file.hide(filter(None, secrets))
+        for shown in log.handlers:
+            shown.setLevel(log.level)
+        log.handlers.insert(0, file)
+        log.setLevel("DEBUG")
 
     def draw(self, line: str, meters: Sequence[Meter]) -> None:
         """Show a line, and a bar below it for each transfer."""
