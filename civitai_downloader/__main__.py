@@ -11,7 +11,7 @@ import signal
 import sys
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from functools import cache, partial
 from pathlib import Path
@@ -39,10 +39,6 @@ TOKEN_VARIABLES = ("CIVITAI_API_KEY", "CIVITAI_TOKEN", "CIVITAI_API_TOKEN")
 # Nothing has a default here: what was not given is absent, and the Settings of core know the defaults.
 
 GROUPS = ("input", "where", "what", "access", "pace", "which", "library", "page", "copies", "how", "output")
-TYPES: dict[str, Callable[[str], Any]] = {
-    "path": values.path, "comma list": values.comma_list, "count": values.number, "few": values.few,
-    "positive": values.positive, "count or all": values.count_or_all, "byte count": values.byte_count,
-}  # fmt: skip
 
 
 class Parser(argparse.ArgumentParser):
@@ -119,7 +115,7 @@ def understood(name: str, facts: Mapping[str, Any]) -> dict[str, Any]:
     if "one of" in facts:
         known["type"] = partial(convert, name, partial(values.one_of, facts["one of"]))
     if "type" in facts:
-        known["type"] = partial(convert, name, TYPES[facts["type"]])
+        known["type"] = partial(convert, name, values.KINDS[facts["type"]])
     if facts.get("action") == "version":
         known["version"] = f"%(prog)s {__version__}"
     return known
@@ -176,10 +172,11 @@ def option_words(parser: argparse.ArgumentParser, given: Mapping[str, Any], skip
     for action in parser._actions:
         if not action.option_strings or action.dest not in given or action.dest in skip:
             continue
-        words.append(action.option_strings[-1])
-        if action.nargs != 0:
-            value = given[action.dest]
-            words.append("all" if value is None else ",".join(value) if isinstance(value, tuple) else str(value))
+        value = given[action.dest]
+        for each in value if isinstance(value, list) else [value]:
+            words.append(action.option_strings[-1])
+            if action.nargs != 0:
+                words.append("all" if each is None else ",".join(each) if isinstance(each, tuple) else str(each))
     return words
 
 
@@ -313,7 +310,11 @@ def retry_command(given: Mapping[str, Any], output: Path) -> list[str]:
     """Return the words of the same command on the targets that failed in an output folder."""
     skip = {action.dest for action in line_parser()._actions}
     skip |= set("token models users output retry_failed force dry_run refilter verify".split())
-    paths = {name: Path(given[name]).absolute() for name in ("cookies", "filters", "log") if name in given}
+    paths: dict[str, Any] = {
+        name: Path(given[name]).absolute() for name in ("cookies", "filters", "log") if name in given
+    }
+    if "exclude" in given:
+        paths["exclude"] = [path.absolute() for path in given["exclude"]]
     options = option_words(command_parser(), {**given, **paths}, skip=skip)
     return [sys.executable, "-m", "civitai_downloader", "--retry-failed", "-o", str(output.absolute()), *options]
 

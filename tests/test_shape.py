@@ -14,9 +14,9 @@ UTIL = (
     "transfer idm logfile screen"
 ).split()
 CORE = (
-    "data settings targets parameters links lists arguments answers choice places wordlists rejoin sentences prompts "
-    "pages sidecars cookies refusals paging site records proof library ledger arrivals fetch shelf catalogue schedule "
-    "deliveries pictures visits run failed outcome verification inputs words plan"
+    "data settings targets parameters links lists arguments answers choice which places wordlists rejoin sentences "
+    "prompts pages sidecars cookies refusals paging site records proof library ledger arrivals fetch shelf catalogue "
+    "schedule deliveries pictures visits run failed outcome verification inputs words plan"
 ).split()
 ROOMS = [*(f"util.{name}" for name in UTIL), *(f"core.{name}" for name in CORE), "core", "__main__"]
 

@@ -205,5 +205,7 @@ def merged(layers: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for layer in layers:
         replaced = set().union(*(group for group in TOGETHER if group & set(layer)))
+        excluded = [*found.get("exclude", ()), *layer.get("exclude", ())]  # what is once excluded stays so
         found = {name: value for name, value in found.items() if name not in replaced} | dict(layer)
+        found |= {"exclude": excluded} if excluded else {}
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -18,6 +19,9 @@ from .links import Refusal, links_in, read_word
 from .lists import STANDARD_INPUT, Problem, Reading, Unused, parse_list, read_line, read_list, written
 from .settings import Settings
 from .targets import Entry, Target, user_link
+from .which import of_target, read_excluded
+
+log = logging.getLogger(__name__)
 
 Options = tuple[dict[str, Any], list[str], list[str]]
 ReadOptions = Callable[[Sequence[str]], Options]
@@ -30,11 +34,19 @@ class Inputs:
     options of the command, and into what is no option; it raises UsageError. `tell` says what an error means.
     """
 
-    def __init__(self, settings: Settings, read_options: ReadOptions, tell: Callable[[Failure], str] = str) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        read_options: ReadOptions,
+        tell: Callable[[Failure], str] = str,
+        exclude: Sequence[Path] = (),
+    ) -> None:
+        """What the lists `exclude` name is never fetched. Raises UsageError when one of them can't be read."""
         self.entries: list[Entry] = []
         self.problems: list[Problem] = []
         self._settings, self._read_options, self._tell = settings, read_options, tell
-        self._arguments = Arguments()
+        self._arguments, self._exclude = Arguments(), tuple(exclude)
+        self._excluded: dict[Path, frozenset[tuple[str, str]]] = {}
         self._seen: set[tuple[Target, Settings]] = set()
         self._lists: set[str] = set()
 
@@ -117,11 +129,23 @@ class Inputs:
         except UsageError as error:
             self._skip(line, error)
             return
+        excluded = self._excluded_in(settings.output)
         for word, target in reading.found:
+            settings = replace(of_target(target, settings), excluded=excluded)
             if (target, settings) not in self._seen:
                 self._seen.add((target, settings))
                 link = user_link(target.name) if users and target.kind == "user" else word
                 self.entries.append(Entry(target, settings, written(link, again)))
+
+    def _excluded_in(self, output: Path) -> frozenset[tuple[str, str]]:
+        """Return what is excluded in an output folder: by --exclude, and by its `exclude.txt`."""
+        if output not in self._excluded:
+            own = output / "exclude.txt"
+            paths = [*self._exclude, *([own] if own.exists() else [])]
+            self._excluded[output], problems = read_excluded(paths, self._settings.site)
+            for problem in problems:
+                log.warning("%s", problem)
+        return self._excluded[output]
 
     def drop_unwritable(self) -> None:
         """Leave out entries whose output folder can't be written."""
@@ -144,7 +168,7 @@ def collect(
     given: Mapping[str, Any], settings: Settings, read_options: ReadOptions, tell: Callable[[Failure], str] = str
 ) -> Inputs:
     """Return the entries of all inputs; without any, those of models.txt and users.txt in the current folder."""
-    inputs = Inputs(settings, read_options, tell)
+    inputs = Inputs(settings, read_options, tell, given.get("exclude", ()))
     for word in given.get("inputs", []):
         inputs.add_word(word)
     failed = [str(settings.output / "failed.txt")] if given.get("retry_failed") else []

@@ -21,6 +21,7 @@ from .places import Wanted
 from .run import Run
 from .shelf import Shelf
 from .targets import Target
+from .which import is_excluded
 from .words import Words
 
 Form = Literal["table", "tabs", "json"]
@@ -59,6 +60,10 @@ class Plan:
     def rows(self, batch: Batch) -> Iterator[Row]:
         """Yield what a run would do for one target. Raises Failure."""
         target, settings = batch.entry.target, batch.entry.settings
+        if is_excluded(target, settings):
+            link = batch.entry.source.split(" ")[0]
+            yield from self._once(batch, Row(link, link, obstacle=self._words("excluded")))
+            return
         if target.kind in ("model", "version", "id", "hash"):
             with unless_archived(batch.entry.source):
                 yield from self._of_model(batch, target)
@@ -89,9 +94,11 @@ class Plan:
         model, target = self._run.catalogue.resolve(target)
         if settings.types and not is_named(model.type, settings.types):
             return
-        chosen = choose_versions(model, target, settings)
+        is_open = not is_excluded(target, settings, model.creator)
+        chosen = choose_versions(model, target, settings) if is_open else []
         if not chosen and not is_listed:
-            key = "no version of the wanted base models" if model.versions else "no published version"
+            key = "excluded" if is_excluded(target, settings, model.creator) else "no version of the wanted base models"
+            key = key if model.versions else "no published version"
             yield from self._once(batch, Row(str(model.id), model.name, obstacle=self._words(key)))
         shelves = [Shelf(model, version, settings, batch.library, batch.entry.source) for version in chosen]
         wanted = [[each for _, each in shelf.wanted_files(self._run.site, target)] for shelf in shelves]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import string
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -57,7 +57,8 @@ class Settings:
     """Every option, checked; the options of a list line are a copy with replaced fields.
 
     `max_images` holds for each gallery (None: all of it), `max_rate_model` and `max_rate_image` are requests a second,
-    `limit_rate` is bytes a second (0: unlimited), `timeout` is in seconds.
+    `limit_rate` is bytes a second (0: unlimited), `timeout` is in seconds, `since` and `until` are days of UTC, and
+    `excluded` has pairs of a kind and an id or name.
     """
 
     output: Path = Path("downloads")
@@ -73,6 +74,11 @@ class Settings:
     loras: bool = True
     checkpoints: bool = False
     full_metadata: bool = False
+    since: str = ""
+    until: str = ""
+    sort: Literal["", "newest", "oldest", "downloads", "likes"] = ""
+    max_models: int | None = None
+    excluded: frozenset[tuple[str, str]] = field(default=frozenset(), repr=False)
     token: str = field(default="", repr=False)
     cookies: str = field(default="", repr=False)
     site: str = ""
@@ -97,6 +103,8 @@ class Settings:
         """Raise OptionError for a layout, site or token that can't work."""
         _check_layout(self.layout)
         _check_types(self.types)
+        if self.since and self.until and self.since > self.until:
+            raise OptionError("--since {since} is later than --until {until}.", since=self.since, until=self.until)
         if self.token:
             _check_token(self.token)
         if self.site and not web_link(self.site):
@@ -115,6 +123,26 @@ class Settings:
     def wants_level(self, level: int) -> bool:
         """Whether a picture of this browsing level is wanted; with --sfw an unrated one is not."""
         return not self.sfw or level in (1, 2)
+
+    @property
+    def has_days(self) -> bool:
+        """Whether things of a list are wanted by their day."""
+        return bool(self.since or self.until)
+
+    @property
+    def is_choosy(self) -> bool:
+        """Whether not everything of a list is wanted, or in an order of its own."""
+        return bool(self.has_days or self.sort or self.max_models is not None or self.excluded)
+
+    @property
+    def whole(self) -> Settings:
+        """The settings without what cuts lists."""
+        return replace(self, since="", until="", sort="", max_models=None)
+
+    def wants_day(self, date: str) -> bool:
+        """Whether a date of the site lies in the days wanted, both included; an unknown one lies in none."""
+        day = date[:10]
+        return not self.has_days or bool(day and (self.since or day) <= day <= (self.until or day))
 
     @property
     def level(self) -> int:

@@ -16,7 +16,7 @@ from ..util.names import folder_name
 from ..util.text import printable, scrub, scrub_json, utf8
 from .answers import File, Model, is_by, number_at, objects_at, text_at
 from .catalogue import Catalogue, unless_archived, unless_refused
-from .choice import LORA_TYPES, base_models_told, choose_versions, is_named
+from .choice import LORA_TYPES, choose_versions, is_named
 from .data import read_data
 from .deliveries import Deliveries
 from .ledger import Batch, Countdown, Origin, Steps, Task
@@ -29,6 +29,7 @@ from .settings import Settings
 from .shelf import Album, Shelf
 from .site import Site
 from .targets import Entry, Target
+from .which import is_excluded, wanted_pictures, why_nothing
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +61,9 @@ class Visits:
 
     def _visit(self, batch: Batch) -> Steps | None:
         target = batch.entry.target
+        if is_excluded(target, batch.entry.settings):
+            batch.note = "excluded"
+            return None
         if target.kind == "user" and target.part not in ("models", "posts"):
             self._schedule.submit(Task(batch, partial(self._visit_pictures_of_user, batch)))
         if target.kind in ("user", "tag", "collection"):
@@ -87,7 +91,7 @@ class Visits:
 
     def _visit_pictures_of_user(self, batch: Batch) -> Steps:
         target, settings = batch.entry.target, batch.entry.settings
-        found = self._catalogue.pictures_of_user(target, settings)
+        found = wanted_pictures(self._catalogue.pictures_of_user(target, settings), settings)
         first = next(found, [])
         name = (text_at(first[0], "username") if first else "") or target.name
         yield
@@ -101,10 +105,11 @@ class Visits:
         folder = ("collections", folder_name(text_at(facts, "name"), f" [{collection_id}]"))
         batch.name = printable(f"{text_at(facts, 'name')} [{collection_id}]")
         listed: list[int] = []
-        album = Album(batch.name, folder, self._catalogue.pictures_of_collection(collection_id, settings))
+        found = wanted_pictures(self._catalogue.pictures_of_collection(collection_id, settings), settings)
+        album = Album(batch.name, folder, found)
         yield from self._pictures.bring_album(batch, album, lambda item: listed.append(number_at(item, "id")))
         of_this_line = (each for each in self._schedule.ledger.batches if each.entry.source == batch.entry.source)
-        if not listed and not any(each is not batch for each in of_this_line):
+        if not (listed or settings.is_choosy or any(each is not batch for each in of_this_line)):
             batch.note = "the site shows nothing in it; a token or --cookies may help"
         page = {**facts, "items": listed}
         write_json(library.at(library.place(folder, "collection.json")), scrub_json(page))
@@ -148,7 +153,7 @@ class Visits:
         settings = batch.entry.settings
         if not settings.loras or settings.only in ("images", "metadata"):
             return
-        plain = replace(settings, only="models", latest=False, types=(), base_models=())
+        plain = replace(settings.whole, only="models", latest=False, types=(), base_models=())
         for version in sorted(versions):
             target = Target("version", version=version)
             if self._is_first_visit(target, plain):
@@ -179,11 +184,13 @@ class Visits:
         if settings.types and not is_named(model.type, settings.types):
             batch.note = f"left out: its type is {model.type}"
             return
+        if is_excluded(target, settings, model.creator):
+            batch.note = "excluded"
+            return
         self._write_pages(batch, model)
         versions = choose_versions(model, target, settings)
-        if not versions and model.versions:
-            batch.note = base_models_told(model, settings)
-        elif not versions:
+        batch.note = "" if versions else why_nothing(model, target, settings)
+        if not versions and not batch.note:
             raise Failure("no-files", "The model has no published version with files.")
         for version in versions:
             self._visit_version(batch, target, Shelf(model, version, settings, batch.library, entry.source))

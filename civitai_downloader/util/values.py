@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterable, Sequence
+from contextlib import suppress
+from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
@@ -44,6 +46,7 @@ def number(text: str, kind: Callable[[str], float] = int, least: float = 0, most
     return value
 
 
+some = partial(number, least=1)
 few = partial(number, least=1, most=64)
 positive = partial(number, kind=float, least=0.001, most=1000000)
 
@@ -73,6 +76,17 @@ def path(text: str) -> Path:
         return Path(text)
 
 
+def day(text: str) -> str:
+    """Return a day of UTC as `2026-01-31`, from the same or from `30d`, so many days ago. Raises OptionError."""
+    today = datetime.now(timezone.utc).date()
+    with suppress(ValueError, OverflowError):
+        if found := re.fullmatch(r"([0-9]{1,6}) ?d(?:ays?)?", text.strip(), re.I):
+            return (today - timedelta(days=int(found[1]))).isoformat()
+        if re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text.strip()):
+            return date.fromisoformat(text.strip()).isoformat()
+    raise OptionError("{option}: {value!r} is not a day; write it like 2026-01-31, or 30d for 30 days ago.", value=text)
+
+
 def one_of(choices: Sequence[str], text: str) -> str:
     """Return one of several words, however it is spelled. Raises OptionError."""
     found = {plain(choice): choice for choice in choices}.get(plain(text))
@@ -86,6 +100,12 @@ def plain_dash(word: str, known: Collection[str]) -> str:
     option = re.sub(r"^[\u2010-\u2015\u2212-]+(?=[^\W\d_]{2})", "--", word)
     option = re.sub(r"^[\u2010-\u2015\u2212](?=[^\W\d_](?:$|=))", "-", option)
     return option if not word.startswith("-") and option.partition("=")[0] in known else word
+
+
+KINDS: dict[str, Callable[[str], Any]] = {
+    "path": path, "comma list": comma_list, "count": number, "some": some, "few": few, "positive": positive,
+    "count or all": count_or_all, "byte count": byte_count, "day": day,
+}  # fmt: skip
 
 
 # --- The nearest name ------------------------------------------------------------------------------
