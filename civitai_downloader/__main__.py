@@ -81,9 +81,7 @@ def new_parser(**more: Any) -> Parser:
 @cache
 def line_parser() -> Parser:
     """Return the parser of options on a list line."""
-    parser = new_parser()
-    add_options(parser, ("line",))
-    return parser
+    return add_options(new_parser(), ("line",))
 
 
 @cache
@@ -94,11 +92,10 @@ def command_parser(*, in_file: bool = False) -> Parser:
         "Exit codes: 0 everything is there, 1 something failed, 2 usage, 3 queued in IDM, 130 interrupted."
     )
     parser.register("action", "short help", ShortHelp)
-    add_options(parser, ("line", "command"), skip=("help", "short help", "version") if in_file else ())
-    return parser
+    return add_options(parser, ("line", "command"), skip=("help", "short help", "version") if in_file else ())
 
 
-def add_options(parser: Parser, sections: Sequence[str], skip: Sequence[str] = ()) -> None:
+def add_options(parser: Parser, sections: Sequence[str], skip: Sequence[str] = ()) -> Parser:
     """Add the options of sections of `options.json` in their groups, but not those with actions to `skip`."""
     tables = [option_table()[section] for section in sections]
     for title in GROUPS:
@@ -107,6 +104,7 @@ def add_options(parser: Parser, sections: Sequence[str], skip: Sequence[str] = (
             for names, facts in table.get(title, {}).items():
                 if facts.get("action") not in skip or not skip:
                     group.add_argument(*names.split(), **understood(names.split()[-1], facts))
+    return parser
 
 
 def understood(name: str, facts: Mapping[str, Any]) -> dict[str, Any]:
@@ -172,18 +170,18 @@ def option_words(parser: argparse.ArgumentParser, given: Mapping[str, Any], skip
     for action in parser._actions:
         if not action.option_strings or action.dest not in given or action.dest in skip:
             continue
-        value = given[action.dest]
+        name, value = action.option_strings[-1], given[action.dest]
+        if action.nargs == 0:
+            words.append(name)
+            continue
         for each in value if isinstance(value, list) else [value]:
-            words.append(action.option_strings[-1])
-            if action.nargs != 0:
-                words.append("all" if each is None else ",".join(each) if isinstance(each, tuple) else str(each))
+            text = "all" if each is None else ",".join(each) if isinstance(each, tuple) else str(each)
+            words += [f"{name}={text}"] if text.startswith(("@", "-")) else [name, text]
     return words
 
 
 def read_line(given: Mapping[str, Any], words: Sequence[str]) -> tuple[dict[str, Any], list[str], list[str]]:
-    """Return the options among words of a line, the words that say the same together with those given to the command,
-    and what is no option: links, or a title. Raises OptionError.
-    """
+    """Return the options of a line, words that say the same with those of the command, and the rest of the line."""
     own = parse(line_parser(), words, "line")
     rest = own.pop("inputs", [])
     return own, option_words(line_parser(), {**given, **own}, skip=("output",)), rest
@@ -217,9 +215,7 @@ def main(argv: Sequence[str] | None = None, clock: Clock | None = None) -> int:
     screen.show_log(log, level, as_json=bool(given.get("json_logs")))
     try:
         if "log" in given:
-            screen.write_log(
-                log, core.LogFile(given["log"]), (given.get("token"), *map(os.environ.get, TOKEN_VARIABLES))
-            )
+            screen.write_log(log, core.LogFile(given["log"]), [token_of(given)])
         for name in files:
             log.debug("Options were read from %s.", name)
         return command(given, words, screen, clock or Clock())
@@ -278,8 +274,14 @@ def settings_from(given: Mapping[str, Any]) -> core.Settings:
         chosen["idm"] = core.find_idm(given["idm"])
     if given.get("idm_token_url"):
         log.warning("IDM keeps links as they are: the token will stand in its list in clear.")
-    token = core.find_token((given.get("token"), *map(os.environ.get, TOKEN_VARIABLES)))
-    return core.Settings(**{**chosen, "token": token})
+    return core.Settings(**{**chosen, "token": token_of(given)})
+
+
+def token_of(given: Mapping[str, Any]) -> str:
+    """Return the token of the options, the environment or `token.txt`."""
+    from . import core
+
+    return core.find_token((given.get("token"), *map(os.environ.get, TOKEN_VARIABLES)))
 
 
 def execute(

@@ -12,7 +12,7 @@ from civitai_downloader.__main__ import main
 from civitai_downloader.core.arguments import CONFIGURATION, Arguments, leads_out
 from civitai_downloader.util.errors import UsageError
 from tests.conftest import Runner, files_under
-from tests.fake_civitai import FakeCivitai, FakeModel
+from tests.fake_civitai import FakeCivitai, FakeModel, Status
 from tests.helpers import Captured, add_model, names_on_disk
 
 
@@ -80,6 +80,14 @@ def test_at_files_that_name_each_other_over_and_over_end() -> None:
         Arguments().expand(["@0.txt"])
 
 
+def test_empty_at_files_that_name_each_other_over_and_over_end() -> None:
+    for level in range(18):
+        write(f"{level}.txt", f"@{level + 1}.txt " * 10)
+    write("18.txt", "")
+    with pytest.raises(UsageError, match="more than"):
+        Arguments().expand(["@0.txt"])
+
+
 def test_behind_two_dashes_a_word_is_only_what_it_says() -> None:
     write("x.txt", "--latest")
     assert Arguments().expand(["@x.txt", "--", "@x.txt"]) == ["--latest", "--", "@x.txt"]
@@ -120,10 +128,38 @@ def test_a_line_that_begins_with_an_at_file_is_what_stands_in_it(run: Runner, si
     assert names_on_disk(out) == {"first", "second", "third"}
 
 
-def test_a_name_in_a_title_is_no_file(run: Runner, site: FakeCivitai, out: Path) -> None:
+@pytest.mark.parametrize(
+    "line",
+    ["{} by @maker --latest", "{} @maker", "@maker {}", "@everyone look: {}", "{} by @m.a/ker", "{} --latest @maker"],
+)
+def test_a_name_on_a_line_is_no_file(run: Runner, site: FakeCivitai, out: Path, line: str) -> None:
     add_model(site.world, "first")
-    assert run(lines=["https://civitai.com/models/10001 by @maker --latest"]) == 0
+    assert run(lines=[line.format("https://civitai.com/models/10001")]) == 0
     assert names_on_disk(out) == {"first"}
+
+
+def test_a_user_may_be_written_with_an_at_sign(run: Runner, site: FakeCivitai, tmp_path: Path, out: Path) -> None:
+    add_model(site.world, "first", creator="maker")
+    write(tmp_path / "users.txt", "@maker")
+    assert run() == 0
+    assert names_on_disk(out) == {"first"}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such pipes")
+def test_a_line_of_a_list_does_not_wait_for_a_pipe(run: Runner, capsys: Captured, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.txt")
+    assert run(lines=["10001 @pipe.txt"]) == 2
+    assert "pipe.txt can't be read" in say(capsys)
+
+
+def test_a_value_that_looks_like_an_at_file_survives_a_retry(run: Runner, site: FakeCivitai, out: Path) -> None:
+    add_model(site.world, "first")
+    site.fail("storage:/", Status(500), times=None)
+    assert run("--layout=@{creator}", "--retries", "0", "10001") == 1
+    assert "--layout=@{creator}" in (out / "failed.txt").read_text("utf-8")
+    site.heal()
+    assert run("--retry-failed") == 0
+    assert (out / "@maker").is_dir()
 
 
 @pytest.mark.parametrize(

@@ -25,10 +25,10 @@ TOGETHER = ({"inputs", "models", "users", "retry_failed"}, {"quiet", "verbose"})
 class Arguments:
     """Reads @FILEs, each once. `files` are the names of all that were read, in their order."""
 
-    def __init__(self, below: Path | None = None) -> None:
-        """Nothing outside of the folder `below` is read, if one is given."""
+    def __init__(self, below: Path | None = None, *, regular: bool = False) -> None:
+        """Nothing outside of the folder `below` is read, if one is given; with `regular` no pipes and devices are."""
         self.files: list[str] = []
-        self._below, self._kept = below, dict[str, list[str]]()
+        self._below, self._regular, self._kept = below, regular or below is not None, dict[str, list[str]]()
         self._words = 0
 
     def expand(self, words: Iterable[str], within: Sequence[str] = ()) -> list[str]:
@@ -41,7 +41,7 @@ class Arguments:
         for word in words:
             is_open = is_open and word != "--"
             found += self._read(word[1:], within) if is_open and is_file_word(word) else [word]
-        self._words += len(found)
+        self._words += len(found) + 1
         if self._words > MOST_WORDS:
             raise OptionError("The @files hold more than {count} words.", count=MOST_WORDS)
         return found
@@ -69,12 +69,14 @@ class Arguments:
         beside = os.path.join(os.path.dirname(within[-1]), name) if within else name
         try:
             return os.path.realpath(beside if within and not os.path.exists(name) else name)
-        except ValueError:
+        except (ValueError, OSError):  # a NUL in the name, or no current folder
             return name
 
     def _check(self, place: str, name: str) -> None:
-        if self._below is not None and (leads_out(name, self._below) or not Path(place).is_file()):
+        if self._below is not None and leads_out(name, self._below):
             raise _outside(name)
+        if self._regular and not os.path.isfile(place):
+            raise OptionError("{file} can't be read; check the name behind the @.", file=printable(name)[:200])
 
 
 def is_file_word(word: str) -> bool:
@@ -98,15 +100,17 @@ def _words_of(place: str) -> list[str]:
 def file_words(words: Sequence[str]) -> list[int]:
     """Return which words of a list line stand for files.
 
-    In a title, which begins with a word that is no link, `@name` stands for a file only if there is one.
+    Where a line has other words, `@name` without a point or a slash may be somebody's name: it stands for a file only
+    if there is one, and so does every `@name` in a title, which begins with a word that is no link.
     """
     found = []
     in_title = False
     for at, word in enumerate(words):
-        if is_file_word(word) and (not in_title or os.path.isfile(word[1:])):
+        is_path = len(words) == 1 or bool(re.search(r"[./\\]", word))
+        if is_file_word(word) and (os.path.isfile(word[1:]) or (is_path and not in_title)):
             found.append(at)
-        is_plain = at and not re.match("--?[A-Za-z]|@", word) and not re.search("://|^[0-9]+$", word)
-        in_title = bool(is_plain) and not any(each.startswith("-") for each in words[:at])
+        elif at and not re.search("^--?[A-Za-z]|://|^[0-9]+$", word):
+            in_title = not any(each.startswith("-") for each in words[:at])
     return found
 
 

@@ -45,7 +45,7 @@ class Inputs:
         self.entries: list[Entry] = []
         self.problems: list[Problem] = []
         self._settings, self._read_options, self._tell = settings, read_options, tell
-        self._arguments, self._exclude = Arguments(), tuple(exclude)
+        self._arguments, self._exclude = Arguments(regular=True), tuple(exclude)
         self._excluded: dict[Path, frozenset[tuple[str, str]]] = {}
         self._seen: set[tuple[Target, Settings]] = set()
         self._lists: set[str] = set()
@@ -90,6 +90,8 @@ class Inputs:
         """Add a line of a list. A line that begins with an @FILE is what stands in it; others may get options there."""
         words = split_words(line.text) if "@" in line.text else []
         places = file_words(words)
+        if users and places == [0] and len(words) == 1 and not os.path.exists(words[0][1:]):
+            line, places = replace(line, text=words[0][1:]), []  # a name as people write it elsewhere
         try:
             if not places:
                 reading = read_line(line.text, self._settings.site, users=users)

@@ -198,7 +198,7 @@ def _reading(
 
 def _has_torn_version(texts: Sequence[str]) -> bool:
     """Return whether what stands around the links of a line names a version, or is the rest of a torn link."""
-    glued = (re.match(r"[^\s=]{1,60}=[^\s\w]{0,2}[0-9]|\s*[?&@]\w", text) for text in texts[1:])
+    glued = (re.match(r"[^\s=]{1,60}=[^\s\w]{0,2}[0-9]|\s*(?:[?&]\w|@[0-9])", text) for text in texts[1:])
     return any(map(names_version, texts)) or any(glued)
 
 

@@ -52,19 +52,21 @@ def _keys_named(target: Target) -> list[tuple[str, str]]:
 
 
 def _key(target: Target) -> tuple[str, str]:
-    kind = f"{target.kind} {target.part}".rstrip()
-    return (kind, target.name.casefold() or str(target.id))
+    return (f"{target.kind} {target.part}".rstrip(), _named(target))
+
+
+def _named(target: Target) -> str:
+    """Return the name or id of a target; the name of a picture is only what its storage calls it."""
+    return str(target.id) if target.id else target.name.casefold()
 
 
 def is_excluded(target: Target, settings: Settings, creator: str = "") -> bool:
     """Return whether a target is excluded, as far as its link (and the name of its creator) tells."""
-    asked = {_key(target), (target.kind, target.name.casefold() or str(target.id))}
+    asked = {_key(target), (target.kind, _named(target))}
     if target.version:
         asked.add(("version", str(target.version)))
     if target.kind == "id":
         asked.add(("model", str(target.id)))
-    if target.kind == "version":
-        asked.discard(("version", "0"))
     return bool(asked & settings.excluded) or (bool(creator) and ("user", creator.casefold()) in settings.excluded)
 
 
