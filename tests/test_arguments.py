@@ -282,7 +282,7 @@ def test_the_configuration_of_a_folder_can_not_lead_a_token_away(
         "-o out-link", "-o out-link/deeper", "--filters /x", "--log /tmp/x.log", "--log=../x.log", "--models ../m.txt",
         "--users /u.txt",
         "../m.txt", "/etc/passwd", "@../m.txt", "@/etc/hostname", "@file-link", "file-link", "-o ~/x", "-o '~root/x'",
-        "@sub/nested.txt", "-- ../m.txt",
+        "@sub/nested.txt", "-- ../m.txt", "--models x://../../m.txt",
     ],
 )  # fmt: skip
 def test_the_configuration_of_a_folder_can_not_lead_out_of_it(

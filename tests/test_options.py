@@ -198,6 +198,14 @@ def test_a_dash_that_an_editor_made_of_two_hyphens_is_taken(run: Runner, site: F
     assert names_on_disk(out) == {"first"}
 
 
+def test_what_a_terminal_would_obey_is_not_shown(run: Runner, capsys: Captured) -> None:
+    for words, lines in ((["10001", "--x\x1b[31m\nINJECTED"], []), ([], ["10001 --lat\x1b[31mest"])):
+        assert run(*words, lines=lines or None) == 2
+        shown = capsys.readouterr().err
+        assert "\x1b" not in shown
+        assert "\nINJECTED" not in shown
+
+
 def test_an_option_of_the_command_on_a_line_is_told(run: Runner, capsys: Captured) -> None:
     assert run(lines=["10001 --dry-run"]) == 2
     assert "--dry-run is for the command, not for a line of a list" in capsys.readouterr().err
@@ -250,6 +258,15 @@ def test_a_malformed_token_is_told_by_the_true_rule(run: Runner, capsys: Capture
 def test_a_token_is_taken_as_it_is_pasted() -> None:
     assert find_token(["Bearer abcdefgh"]) == find_token(["Authorization: Bearer abcdefgh\n"]) == "abcdefgh"
     assert find_token(['"abcdefgh" ']) == find_token([None, "", "abcdefgh"]) == "abcdefgh"
+
+
+def test_a_word_that_is_neither_a_link_nor_a_file_is_told_so(run: Runner, capsys: Captured) -> None:
+    assert run("lantern_maker") == 2
+    assert "'lantern_maker' is neither a link, an id nor a list" in capsys.readouterr().err
+    assert run("--users", "lantern_maker") == 2
+    assert "A user is written https://civitai.com/user/lantern_maker" in capsys.readouterr().err
+    assert run("--users", "models.txt", lines=["lantern maker"]) == 2
+    assert "put a name with blanks in quotes" in capsys.readouterr().err
 
 
 def test_an_article_is_told_not_to_be_fetched(run: Runner, capsys: Captured) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "civitai_downloader"
 UTIL = (
-    "errors speech shell values complaints clock text names files media logs pace http ranges progress connections "
+    "errors text speech shell values complaints clock names files media logs pace http ranges progress connections "
     "transfer idm logfile screen"
 ).split()
 CORE = (

@@ -15,7 +15,8 @@ from ..util.text import printable
 from .lists import STANDARD_INPUT, parse_list, read_list
 
 CONFIGURATION = "civitai-downloader.conf"
-MOST_FILES, MOST_WORDS, DEEPEST = 10_000, 1_000_000, 20
+# How many words one command, one configuration or one line of a list may bring.
+MOST_WORDS, MOST_OF_OTHERS, DEEPEST = 1_000_000, 10_000, 20
 # A folder may be a stranger's: what stands in its configuration must not lead a token, or files, anywhere.
 NOT_OF_A_FOLDER = ("site", "token", "cookies", "idm", "idm_wait", "idm_token_url")
 # Where a later layer gives one of these, it replaces all of them.
@@ -30,35 +31,41 @@ class Arguments:
         self.files: list[str] = []
         self._below, self._regular, self._kept = below, regular or below is not None, dict[str, list[str]]()
         self._words = 0
+        self._most = MOST_OF_OTHERS if self._regular else MOST_WORDS
 
     def expand(self, words: Iterable[str], within: Sequence[str] = ()) -> list[str]:
         """Return the words with what stands in the files in place of each @FILE. Raises UsageError.
 
         `within` are the files that led here. Behind `--` a word is only what it says.
         """
+        if not within:
+            self._words = 0
         found: list[str] = []
         is_open = True
         for word in words:
             is_open = is_open and word != "--"
             found += self._read(word[1:], within) if is_open and is_file_word(word) else [word]
-        self._words += len(found) + 1
-        if self._words > MOST_WORDS:
-            raise OptionError("The @files hold more than {count} words.", count=MOST_WORDS)
+        self._spend(len(found))
         return found
+
+    def _spend(self, words: int) -> None:
+        """Count words; so that files which name each other over and over come to an end, a file counts as 100."""
+        self._words += words
+        if self._words > self._most:
+            raise OptionError("The @files hold more than {count} words.", count=self._most)
 
     def read(self, path: Path) -> list[str]:
         """Return the words of a configuration file. Raises UsageError."""
         return self._read(str(path), ())
 
     def _read(self, name: str, within: Sequence[str]) -> list[str]:
+        self._spend(100)
         place = self._place(name, within)
         if place in within or len(within) >= DEEPEST:
             raise OptionError("{file} leads back to itself by its @files; take one of them out.", file=printable(name))
         if place not in self._kept:
             self._check(place, name)
             self.files.append(place)
-            if len(self.files) > MOST_FILES:
-                raise OptionError("More than {count} @files were named.", count=MOST_FILES)
             self._kept[place] = _words_of(place)
         return self.expand(self._kept[place], [*within, place])
 
@@ -160,7 +167,7 @@ def read_configurations(
             layer = parse(reader.read(configuration.path))
             check_configuration(layer, paths, configuration)
         except OptionError as error:
-            error.place = str(configuration.path)
+            error.place = "" if CONFIGURATION in str(error) else str(configuration.path)
             raise
         layers.append(layer)
         files += reader.files
@@ -181,7 +188,8 @@ def check_configuration(given: Mapping[str, Any], paths: Collection[str], config
     for name in (*paths, "inputs"):
         values = given.get(name, ())
         for value in values if isinstance(values, list) else [values] if values else []:
-            if "://" not in str(value) and leads_out(str(value), configuration.below):
+            is_link = name == "inputs" and "://" in str(value)
+            if not is_link and leads_out(str(value), configuration.below):
                 raise _outside(str(value))
 
 

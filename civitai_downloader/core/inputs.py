@@ -68,6 +68,9 @@ class Inputs:
             self._add(read_line(word, self._settings.site), problem)
         elif "://" in word:
             self.problems.append(problem)
+        elif not is_list and _is_no_path(word):
+            reason = "This is neither a link, an id nor a list; a user is written https://civitai.com/user/NAME."
+            self.problems.append(replace(problem, reason=reason))
         else:
             self.add_list(word)
 
@@ -77,7 +80,8 @@ class Inputs:
         try:
             lines = parse_list(read_list(name))
         except UsageError as error:
-            self.problems.append(Problem(shown, 0, "", str(error)))
+            hint = f" A user is written https://civitai.com/user/{name}." if users and _is_no_path(name) else ""
+            self.problems.append(Problem(shown, 0, "", f"{error}{hint}"))
             return
         where = shown if name == STANDARD_INPUT else str(Path(name).absolute())
         self._lists.add(where)
@@ -157,6 +161,11 @@ class Inputs:
             except UsageError as error:
                 self.problems.append(Problem("", 0, "", str(error)))
                 self.entries = [entry for entry in self.entries if entry.settings.output != output]
+
+
+def _is_no_path(word: str) -> bool:
+    """Return whether a word neither names a file that is there, nor looks as if it meant one."""
+    return not re.search(r"[./\\]", word) and not os.path.lexists(word.replace("\0", ""))
 
 
 def _no_link_in(text: str) -> str:

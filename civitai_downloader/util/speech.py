@@ -8,6 +8,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 
 from .errors import Failure, OptionError
+from .text import printable
 
 Catalogue = Mapping[str, Mapping[str, str]]
 
@@ -28,7 +29,7 @@ class Sentences:
         if not isinstance(failure, OptionError):
             return str(failure)
         place = f"{failure.place}: " if failure.place else ""
-        return place + self(failure.sentence, **failure.values)
+        return printable(place + self(failure.sentence, **failure.values))
 
 
 def system_language(known: Collection[str]) -> str:
