@@ -159,7 +159,7 @@ def read_command(words: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
     arguments = core.Arguments()
     if has_files:
         given = parse(command_parser(), arguments.expand(words))
-    paths = [each.dest for each in command_parser()._actions if each.metavar in ("DIR", "FILE")]
+    paths = [each.dest for each in command_parser()._actions if re.search("DIR|FILE|PATH|ZIP", str(each.metavar))]
     layers, files = core.read_configurations(lambda found: parse(command_parser(in_file=True), found, "file"), paths)
     return core.merged([*layers, given]), [*arguments.files, *files]
 
@@ -203,7 +203,8 @@ def main(argv: Sequence[str] | None = None, clock: Clock | None = None) -> int:
     except SystemExit as leaving:
         return leaving.code if isinstance(leaving.code, int) else USAGE
     except UsageError as error:
-        print(f"civitai-downloader: {speak.tell(error)}", file=sys.stderr)
+        as_json = json.dumps({"level": "error", "message": speak.tell(error)}, ensure_ascii=False)
+        print(as_json if "--json-logs" in line else f"civitai-downloader: {speak.tell(error)}", file=sys.stderr)
         return USAGE
     from . import core
     from .util.clock import Clock
@@ -326,7 +327,7 @@ def dry_run(run: core.Run, given: Mapping[str, Any], words: core.Words) -> Mappi
     from . import core
 
     plan, counts = core.Plan(run, words), Counter[str]()
-    form: Any = "json" if given.get("json_logs") else "table" if sys.stdout.isatty() else "tabs"
+    form: Any = "json" if given.get("json_logs") else "table" if sys.stdout and sys.stdout.isatty() else "tabs"
     if form == "table":
         print(core.heading(words))
     for batch in run.ledger.batches:

@@ -143,6 +143,11 @@ class Inputs:
                 link = user_link(target.name) if users and target.kind == "user" else word
                 self.entries.append(Entry(target, settings, written(link, again)))
 
+    def tell_files(self) -> None:
+        """Say, with every detail, which files the lines of lists have named."""
+        for name in self._arguments.files:
+            log.debug("Options were read from %s.", name)
+
     def _excluded_in(self, output: Path) -> frozenset[tuple[str, str]]:
         """Return what is excluded in an output folder: by --exclude, and by its `exclude.txt`."""
         if output not in self._excluded:
@@ -192,4 +197,5 @@ def collect(
     for kind, names in lists.items():
         for name in names:
             inputs.add_list(str(name), users=kind == "users")
+    inputs.tell_files()
     return inputs
