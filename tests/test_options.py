@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import logging
 import sys
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from civitai_downloader.__main__ import command_parser, main
 from civitai_downloader.core.data import read_data
 from civitai_downloader.core.settings import Settings, find_token
 from civitai_downloader.util.errors import OptionError
+from civitai_downloader.util.logfile import LogFile
 from civitai_downloader.util.shell import quoted, split_words, without_comment
 from civitai_downloader.util.values import byte_count, nearest
 from tests.conftest import Runner, files_under
@@ -228,6 +230,13 @@ def test_base_models_that_match_nothing_tell_which_there_are(run: Runner, site: 
     assert "the same as an earlier line" not in shown
 
 
+def test_what_lists_bring_up_again_is_not_said(run: Runner, site: FakeCivitai, capsys: Captured) -> None:
+    for name in ("a", "b", "c"):
+        add_model(site.world, name, creator="maker")
+    assert run("10001", f"{site.url}/models/10001", f"{site.url}/user/maker/models", f"{site.url}/tag/style") == 0
+    assert capsys.readouterr().err.count("the same as an earlier line") <= 1
+
+
 def test_base_models_and_types_are_taken_however_they_are_spelled(run: Runner, site: FakeCivitai, out: Path) -> None:
     model = site.world.add_model("Mix", "TextualInversion")
     model.add_version("a", base_model="SD 1.5").add_file("a.safetensors")
@@ -329,6 +338,18 @@ def test_log_keeps_everything_that_is_said(run: Runner, site: FakeCivitai, tmp_p
         assert line.startswith("    ") or line[:2] == "20", line
     assert " debug " in text
     assert " warning " in text
+
+
+def test_a_log_file_has_no_secrets_and_no_broken_lines(tmp_path: Path) -> None:
+    file = LogFile(tmp_path / "run.log")
+    file.hide(["hush-hush"])
+    record = logging.LogRecord("x", logging.INFO, "", 0, "a hush-hush b\n\x1b[31m2026 c?token=abc \ud800", (), None)
+    file.emit(record)
+    file.close()
+    first, second = (tmp_path / "run.log").read_text("utf-8").splitlines()
+    assert first.endswith(" info a (cut) b")
+    assert second.startswith("     [31m2026 c")
+    assert "abc" not in second
 
 
 def test_a_log_that_can_not_be_written_is_a_usage_error(run: Runner, tmp_path: Path, capsys: Captured) -> None:

@@ -55,6 +55,18 @@ def test_the_whole_list_is_ordered_before_it_is_cut(run: Runner, site: FakeCivit
     assert names_on_disk(out) == {"m140"}
 
 
+def test_a_number_holds_across_the_pages_of_a_list(run: Runner, site: FakeCivitai, capsys: Captured) -> None:
+    for number in range(250):
+        add_model(site.world, f"m{number}", creator="maker")
+    words = ["--dry-run", "--only", "metadata", f"{site.url}/user/maker/models"]
+    for most in (3, 100, 101, 240):
+        site.forget()
+        capsys.readouterr()
+        assert run(*words, "--max-models", str(most)) == 0
+        assert len(capsys.readouterr().out.splitlines()) == most
+        assert len(site.requests) == -(-most // 100)
+
+
 def test_an_order_is_the_order_of_requests(run: Runner, site: FakeCivitai, maker: str) -> None:
     assert run(maker, "--sort", "oldest", "--workers", "1", "--only", "models") == 0
     asked = [seen.path for seen in site.seen("site") if "/api/download" in seen.path]

@@ -101,7 +101,9 @@ class Plan:
             key = key if model.versions else "no published version"
             yield from self._once(batch, Row(str(model.id), model.name, obstacle=self._words(key)))
         shelves = [Shelf(model, version, settings, batch.library, batch.entry.source) for version in chosen]
-        wanted = [[each for _, each in shelf.wanted_files(self._run.site, target)] for shelf in shelves]
+        counted = shelves if settings.wants_files else []
+        named = {shelf.version.id: shelf.wanted_files(self._run.site, target) for shelf in counted}
+        wanted = [[each for _, each in named.get(shelf.version.id, ())] for shelf in shelves]
         fresh = [[each for each in files if _is_fetched(batch.library, each, force=settings.force)] for files in wanted]
         usage = self._usage(shelf.version for shelf, files in zip(shelves, fresh, strict=True) if files)
         for shelf, files, missing in zip(shelves, wanted, fresh, strict=True):
@@ -113,7 +115,7 @@ class Plan:
         """Return the row of a version of which `missing` is what would be fetched of the `wanted` files."""
         settings, version = shelf.settings, shelf.version
         named = shelf.missing(target, shelf.wanted_files(self._run.site, target)) if settings.wants_files else None
-        if not settings.wants_files or (named is not None and named.reason != "taken-down"):
+        if named is not None and named.reason != "taken-down":
             wanted = missing = []
         blocked = self._words(MISSING[named.reason]) if named is not None else ""
         if missing and not blocked:
