@@ -148,10 +148,7 @@ def parse(parser: Parser, words: Sequence[str], place: str = "command") -> dict[
 
 
 def read_command(words: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
-    """Return what configuration files and the command give together, and the names of the files that were read.
-
-    Raises UsageError, and SystemExit after --help.
-    """
+    """Return what configuration files and the command give, and which files were read. Raises UsageError."""
     has_files = any(word.startswith("@") for word in words)
     given = {} if has_files else parse(command_parser(), words)  # --help is answered before core is imported
     from . import core
@@ -337,6 +334,9 @@ def dry_run(run: core.Run, given: Mapping[str, Any], words: core.Words) -> Mappi
         except core.Failure as failure:
             counts["failed"] += 1
             log.error("%s: %s", batch.entry.source, failure)
+        except BrokenPipeError:  # whoever reads has seen enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            break
     core.say_plan(words, plan.total, core.free_space(run.settings.output))
     return counts
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 
 import pytest
 
 from tests.conftest import Runner
 from tests.fake_civitai import FakeCivitai, from_now, safetensors_bytes
-from tests.helpers import TOKEN, Captured, add_model
+from tests.helpers import ROOT, TOKEN, Captured, add_model
 
 
 def rows(shown: str) -> dict[str, list[str]]:
@@ -101,6 +102,21 @@ def test_a_terminal_shows_a_table(
     heading, row = capsys.readouterr().out.splitlines()
     assert heading.split() == ["数", "サイズ", "画像", "バージョン"]
     assert row.split(None, 4)[-1] == "a [10001] v1.0  (アーカイブ済み)"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="head is a command of Unix")
+def test_a_reader_that_has_seen_enough_ends_the_plan(site: FakeCivitai) -> None:
+    for number in range(40):
+        add_model(site.world, f"m{number}", creator="maker")
+    words = [f"{site.url}/user/maker/models", "--site", site.url, "--dry-run", "--only", "metadata", "--lang", "en"]
+    command = [sys.executable, "-m", "civitai_downloader", *words, "--max-rate-model", "99"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.readline().startswith(b"10001@20001")
+        process.stdout.close()
+        assert b"Traceback" not in process.stderr.read()
+        assert process.wait(60) == 0
 
 
 def test_what_no_option_wants_is_in_no_row(run: Runner, site: FakeCivitai, capsys: Captured) -> None:
