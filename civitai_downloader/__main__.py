@@ -232,6 +232,7 @@ def command(given: Mapping[str, Any], words: core.Words, screen: Screen, clock: 
     from . import core
 
     settings = settings_from(given)
+    core.check_output(settings.output)
     if given.get("verify"):
         return verify(settings, words, clock)
     filters = core.find_filters(given)
@@ -239,8 +240,7 @@ def command(given: Mapping[str, Any], words: core.Words, screen: Screen, clock: 
     if given.get("refilter"):
         return refilter(settings, filters, words)
     inputs = core.collect(given, settings, partial(read_line, given), words.tell)
-    if not settings.dry_run:
-        inputs.drop_unwritable()
+    inputs.check_outputs(writes=not settings.dry_run)
     say(logging.ERROR, (problem.sentence for problem in inputs.problems if not problem.line))
     if settings.dry_run or not inputs.entries:
         core.say_unused(words, inputs.unused)
@@ -288,7 +288,7 @@ def execute(
     """Do the run, say how it ended and what was `unused` of the inputs, and return its counts."""
     from . import core
 
-    live = sys.stderr.isatty() and not (given.get("quiet") or given.get("json_logs"))
+    live = screen.is_live and not (given.get("quiet") or given.get("json_logs"))
     run.execute(core.ProgressDisplay(words, screen, live=live).watch)
     screen.finish()
     core.say_summary(words, run, unused)

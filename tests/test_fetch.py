@@ -37,7 +37,7 @@ REFUSALS: dict[str, tuple[dict[str, Any], dict[str, Any], str, str]] = {
     "needs a token": ({}, {"needs_token": True}, "needs-token", "https://civitai.com/user/account"),
     "early access": ({}, {"early_access": from_now(9e5)}, "early-access", f"Early access until {from_now(9e5)[:10]}"),
     "disabled": ({}, {"usage_control": "Generation"}, "disabled", "creator disabled downloads"),
-    "archived": ({"mode": "Archived"}, {}, "archived", "archived by its creator"),
+    "archived": ({"mode": "Archived"}, {}, "archived", "Archived by the creator"),
     "taken down": ({"mode": "TakenDown"}, {}, "taken-down", "took the model down"),
 }
 
@@ -90,7 +90,7 @@ def test_a_refusal_is_named_in_words(
     assert failed["reason"] == reason
     lines = (out / "failed.txt").read_text("utf-8").splitlines()
     assert lines[-1] == "10001"
-    assert lines[0].startswith("# Paper Lantern Style [10001] v1.0")
+    assert lines[2].startswith("# Paper Lantern Style [10001] v1.0")
     assert not list(out.rglob("*.safetensors"))
     assert ("page", "model/10001") not in state()
 

@@ -140,7 +140,8 @@ def test_nothing_is_queued_to_a_folder_that_can_not_be_written(
         assert "Nothing can be written to" in capsys.readouterr().err
         assert not site.requests
     out.chmod(0o755)
-    (out / "users").write_bytes(b"a file where a folder is to be")
+    (out / "users").mkdir()
+    (out / "users" / "maker").write_bytes(b"a file where a folder is to be")
     assert run(*words) == 1
     assert idm.calls() == []
     assert "Traceback" not in capsys.readouterr().err

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from civitai_downloader.core.ours import FAILED_MARK
 from tests import fake_civitai as fake
 from tests.conftest import Runner, files_under
 from tests.fake_civitai import FakeCivitai, FakeModel
@@ -58,7 +59,7 @@ def test_unusable_lines_stand_in_failed_txt_until_the_list_is_corrected(
     assert run(*plain, "--retry-failed") == 2
     assert run(*plain, "777", "--retry-failed") == 1
     assert (out / "failed.txt").read_text("utf-8").count("#: ") == 3
-    assert (out / "failed.txt").read_text("utf-8").startswith("# 777 --only")
+    assert (out / "failed.txt").read_text("utf-8").splitlines()[2].startswith("# 777 --only")
     assert run(*plain, lines=[GOOD, GOOD.replace("1?", "1/x?"), "10001"]) == 0
     assert "other.txt, line 1" in (out / "failed.txt").read_text("utf-8")
     assert "models.txt" not in (out / "failed.txt").read_text("utf-8")
@@ -84,7 +85,7 @@ def test_a_comment_of_failed_txt_can_be_corrected_and_retried(run: Runner, out: 
 def test_many_comments_in_failed_txt_are_read_quickly(run: Runner, out: Path, site: FakeCivitai) -> None:
     add_model(site.world, "lantern")
     out.mkdir()
-    (out / "failed.txt").write_text("# a comment\n" * 60_000 + "777\n", "utf-8")
+    (out / "failed.txt").write_text(FAILED_MARK + "# a comment\n" * 60_000 + "777\n", "utf-8")
     assert run("10001", "--only", "metadata") == 0
     assert (out / "failed.txt").read_text("utf-8").endswith("777\n")
 

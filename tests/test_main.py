@@ -28,8 +28,13 @@ def test_token_txt_of_the_current_folder_is_read(run: Runner, site: FakeCivitai,
 
 
 @pytest.mark.usefixtures("lora")
-def test_a_failure_that_is_no_usage_error_exits_with_1(run: Runner, out: Path, capsys: Captured) -> None:
-    (out / "report.json").mkdir(parents=True)
+def test_a_failure_that_is_no_usage_error_exits_with_1(
+    run: Runner, out: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr("civitai_downloader.core.outcome.replace_file", refuse)
     assert run("10001") == 1
     assert "report.json can't be written" in capsys.readouterr().err
     assert one_file(out, "paper_xl.safetensors")
@@ -65,7 +70,7 @@ def test_a_terminal_sees_bars(
     site.fail("storage:/", Status(500), times=1)
     assert run("10002", "404404") == 1
     shown = capsys.readouterr().err
-    assert "slow.safetensors" in shown
+    assert "low.safetensors" in shown
     assert "1/2 models" in shown
     assert "left" in shown
     assert "retrying" in shown or run.clock.slept

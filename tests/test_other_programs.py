@@ -42,8 +42,9 @@ def test_rewriting_by_lora_manager_changes_nothing_of_theirs_and_freezes_nothing
         assert run("10001", "--refresh") == 0
         known = read_json(MANAGER.path(weights))
         assert known["modelDescription"] == known["civitai"]["model"]["description"] == f"<p>Description {turn}</p>"
-        assert known["tags"] == known["civitai"]["model"]["tags"] == ["style", f"tag {turn}"]
-        assert known["civitai"]["trainedWords"] == [f"word {turn}"]
+        assert known["tags"] == known["civitai"]["model"]["tags"]
+        assert known["tags"][:2] == ["style", f"tag {turn}"]
+        assert known["civitai"]["trainedWords"][0] == f"word {turn}"
         assert (known["favorite"], known["notes"], known["usage_tips"]) == (True, "mine", '{"strength": 0.7}')
         assert known["civitai"]["customImages"] == [{"id": "a"}]
         assert known["civitai"]["model"]["of a later version"] == {"a": 1}
@@ -94,7 +95,8 @@ def test_saving_in_forge_changes_nothing_of_theirs_and_freezes_nothing_of_ours(
         assert run("10001", "--refresh") == 0
         card = FORGE.card(weights)
         assert (card["notes"], card["preferred weight"]) == ("mine", 0.7)
-        assert (card["description"], card["activation text"]) == (f"Description {turn}", f"word {turn}")
+        words = card["activation text"].split(", ")
+        assert (card["description"], words[0]) == (f"Description {turn}", f"word {turn}")
         FORGE.save(weights)
 
 
@@ -118,7 +120,8 @@ def test_browser_plus_knows_every_file_without_a_request_and_freezes_nothing(
         change_the_site(lora, turn)
         assert run("10001", "--refresh") == 0
         known = read_json(weights.with_suffix(".json"))
-        assert (known["description"], known["activation text"]) == (f"Description {turn}", f"word {turn}")
+        words = known["activation text"].split(", ")
+        assert (known["description"], words[0]) == (f"Description {turn}", f"word {turn}")
         assert known["unpackList"] == ["a"]
         BROWSER.save_info(weights)
 
@@ -139,7 +142,7 @@ def test_refreshing_by_a_helper_changes_nothing_of_theirs_and_freezes_nothing_of
         assert run("10001", "--refresh") == 0
         info = HELPER.read(weights, "cp1252")
         assert info["model"]["description"] == f"<p>Description {turn}</p>"
-        assert info["trainedWords"] == [f"word {turn}"]
+        assert info["trainedWords"][0] == f"word {turn}"
         for mine in ("extensions", "images"):
             assert info[mine] == theirs[mine]
         assert info["model"]["note of the helper"] == "mine"

@@ -96,7 +96,7 @@ def test_links_stay_short_and_carry_the_referer(run: Runner, site: FakeCivitai) 
 def test_a_link_holds_as_many_calls_as_fit(site: FakeCivitai, padding: int) -> None:
     calls = [{"id": 1, "padding": "x" * padding} for _ in range(40)]
     answers = list(Site(Settings(site=site.url), QuickClock()).trpc_batch("image.getGenerationData", calls))
-    assert [str(answer).partition(" (")[0] for answer in answers] == ["The site has no such thing"] * 40
+    assert [str(answer).partition(":")[0] for answer in answers] == ["Not found"] * 40
     requests = site.seen("site", "/api/trpc/image.getGenerationData")
     sizes = [seen.path.count(",") + 1 for seen in requests]
     assert sum(sizes) == 40
@@ -159,7 +159,7 @@ def test_a_call_that_fails_for_good_fails_its_picture_alone(
     for number, image in enumerate(pictures):
         assert tools(out, image) == ([] if image.id == third else [f"tool {number}"])
         assert state()["meta", str(image.id)]["status"] == ("failed" if image.id == third else "success")
-    assert f"maker: picture {third}: The site denies access" in capsys.readouterr().err
+    assert f"Access denied with this token (1)\n  maker: picture {third}\n" in capsys.readouterr().err
     site.heal()
     site.forget()
     assert run("--retry-failed") == 0

@@ -14,9 +14,10 @@ UTIL = (
     "transfer idm logfile screen"
 ).split()
 CORE = (
-    "data settings targets parameters links lists arguments answers choice which places wordlists rejoin sentences "
-    "prompts pages sidecars cookies refusals paging site records proof library ledger arrivals fetch shelf catalogue "
-    "schedule deliveries pictures visits run failed outcome verification inputs words plan"
+    "data ours settings targets parameters links lists arguments answers choice which places wordlists rejoin "
+    "sentences prompts pages sidecars cookies refusals paging site records proof library owned archive chronicle homes "
+    "ledger arrivals fetch shelf catalogue schedule deliveries pictures visits run failed outcome verification inputs "
+    "words plan display"
 ).split()
 ROOMS = [*(f"util.{name}" for name in UTIL), *(f"core.{name}" for name in CORE), "core", "__main__"]
 

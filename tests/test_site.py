@@ -198,7 +198,7 @@ def test_a_token_opens_what_needs_one_and_is_written_nowhere(
 ) -> None:
     site.world.add_model().add_version(needs_token=True).add_file("a.safetensors")
     assert run("10001", "--token", "wrong-token") == 1
-    assert "did not accept the token" in capsys.readouterr().err
+    assert "The token was not accepted" in capsys.readouterr().err
     monkeypatch.setenv("CIVITAI_TOKEN", " good-token\n")
     assert run("--retry-failed", "-v") == 0
     assert not {"failed.txt", "retry.sh", "retry.bat"} & set(files_under(out))

@@ -6,9 +6,11 @@ from ..util.idm import find_idm
 from ..util.logfile import LogFile
 from .arguments import Arguments, merged, read_configurations
 from .cookies import read_cookies
+from .display import ProgressDisplay
 from .inputs import collect
 from .library import Library
 from .lists import Unused
+from .ours import check_output
 from .outcome import write_outcome
 from .plan import Plan, heading, shown_row
 from .prompts import Filters, find_filters
@@ -16,11 +18,11 @@ from .records import Result
 from .run import Run
 from .settings import Settings, find_token
 from .verification import verify_library
-from .words import ProgressDisplay, Words, say_failures, say_plan, say_summary, say_unused
+from .words import Words, say_failures, say_plan, say_summary, say_unused
 
 __all__ = [
     "Arguments", "Failure", "Filters", "Library", "LogFile", "Plan", "ProgressDisplay", "Result", "Run", "Settings",
-    "Unused", "UsageError", "Words", "collect", "find_filters", "find_idm", "find_token", "free_space", "heading",
-    "merged", "read_configurations", "read_cookies", "say_failures", "say_plan", "say_summary", "say_unused",
+    "Unused", "UsageError", "Words", "check_output", "collect", "find_filters", "find_idm", "find_token", "free_space",
+    "heading", "merged", "read_configurations", "read_cookies", "say_failures", "say_plan", "say_summary", "say_unused",
     "shown_row", "verify_library", "write_outcome",
 ]  # fmt: skip

@@ -16,7 +16,9 @@ from .records import Key, Record
 
 def place_aside(library: Library, name: str) -> Path:
     """Return a path in `corrupted/`, whose folder is there."""
-    target = library.at(library.place(("corrupted",), name))
+    path = library.place(("corrupted",), name)
+    library.check_links(path)
+    target = library.at(path)
     with disk_errors(target):
         target.parent.mkdir(parents=True, exist_ok=True)
     return target
@@ -47,7 +49,7 @@ def receive_queued(library: Library, key: Key, record: Record, clock: Clock, tol
             replace_file(target, aside)
         reason = "size" if state == "wrong" else "hash" if record.sha256 else "broken"
         raise Failure(reason, f"What IDM delivered is wrong ({size} of {record.size} bytes); it lies in corrupted/.")
-    return Record("success", record.path, size, digest)
+    return Record("success", record.path, size, digest, layout=record.layout)
 
 
 def arrival(size: int, expected: int, quiet: float) -> Literal["arriving", "arrived", "wrong"]:

@@ -11,7 +11,7 @@ from ..util.clock import DAY, Clock
 from ..util.errors import Failure
 from .fetch import Fetcher, decide, good_result
 from .ledger import Batch, Countdown, Task
-from .library import Libraries
+from .library import Libraries, Library
 from .places import Wanted
 from .records import Result
 from .schedule import Schedule
@@ -41,7 +41,8 @@ class Deliveries:
         facts = batch.library.facts(wanted)
         if decide(wanted, facts, force=batch.entry.settings.force) == "keep":
             result = self._known_to_twins(batch, wanted, good_result(wanted, "skipped", facts.path, facts.size))
-            self.schedule.do(Task(batch, lambda: result, wanted.name, None if facts.in_place else wanted))
+            keep = partial(_keep, batch.library, wanted, result)
+            self.schedule.do(Task(batch, keep, wanted.name, None if facts.in_place else wanted))
         else:
             self.schedule.submit(Task(batch, partial(self._bring, batch, wanted), wanted.name, wanted, group))
 
@@ -85,3 +86,10 @@ class Deliveries:
                 last = self._clock.now()
             self._clock.sleep(2)
             watch()
+
+
+def _keep(library: Library, wanted: Wanted, result: Result) -> Result:
+    """Return the result of what is there. Raises Failure for a model file behind a link that a stranger made."""
+    if wanted.kind == "model":
+        library.check_links(result.path)
+    return result

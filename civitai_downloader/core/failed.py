@@ -14,6 +14,7 @@ from ..util.text import decode_text, printable, scrub, utf8
 from .data import read_data
 from .ledger import Batch
 from .lists import Problem, Unused
+from .ours import FAILED_MARK, check_mark
 
 
 def write_failed(folder: Path, batches: Sequence[Batch], words: Sequence[str], unused: Unused) -> None:
@@ -26,14 +27,15 @@ def write_failed(folder: Path, batches: Sequence[Batch], words: Sequence[str], u
     left = _read_failed(folder / "failed.txt").without(batches, unused)
     blocks = {**left.targets, **_failed_blocks(batches)}
     comments = [*left.comments, *(_comment_on(problem) for problem in unused.problems if problem.line)]
-    failed = "\n".join([*(f"{why}\n{line}\n" if why else f"{line}\n" for line, why in blocks.items()), *comments])
-    _write_or_remove(root, {"failed.txt": failed})
+    lines = "\n".join([*(f"{why}\n{line}\n" if why else f"{line}\n" for line, why in blocks.items()), *comments])
+    _write_or_remove(root, {"failed.txt": f"{FAILED_MARK}\n{lines}" if lines else ""})
     _write_or_remove(root, _retry_scripts(words) if blocks else dict.fromkeys(("retry.sh", "retry.bat"), ""))
 
 
 def _write_or_remove(root: Path, contents: Mapping[str, str]) -> None:
-    """Write files by name; one without content is removed."""
+    """Write files by name; one without content is removed. Raises Failure for one that is not ours."""
     for name, content in contents.items():
+        check_mark(root / name)
         if content:
             newline = "\r\n" if name.endswith(".bat") else "\n"
             write_file(root / name, utf8(content.replace("\n", newline)))
@@ -74,6 +76,8 @@ def _read_failed(path: Path) -> _FailedList:
     for line in lines:
         if line.startswith(_BEHIND) and above and _UNUSED.match(above[-1]):
             comments.append(f"{above.pop()}\n{line}\n")
+        elif line == FAILED_MARK.strip():
+            continue
         elif line.startswith("#"):
             above.append(line)
         else:

@@ -84,6 +84,8 @@ class Fetcher:
             return good_result(wanted, "skipped", facts.path, facts.size)
         if action == "adopt" and (adopted := self._adopt(wanted, library, facts.path)):
             return adopted
+        if action == "adopt":
+            library.check_known(wanted, facts.path)
         wanted = library.avoid_strangers(wanted)
         source = None if action == "fetch" else facts.source or facts.twin
         return self._fetch(wanted, library) if source is None else self._link(wanted, library, source)

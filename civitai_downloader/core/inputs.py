@@ -14,9 +14,9 @@ from ..util.errors import Failure, UsageError
 from ..util.shell import quoted, split_words
 from ..util.text import host_of
 from .arguments import Arguments, file_words
-from .library import check_writable
 from .links import Refusal, links_in, read_word
 from .lists import STANDARD_INPUT, Problem, Reading, Unused, parse_list, read_line, read_list, written
+from .ours import check_output, check_writable
 from .settings import Settings
 from .targets import Entry, Target, user_link
 from .which import of_target, read_excluded
@@ -158,11 +158,13 @@ class Inputs:
                 log.warning("%s", problem)
         return self._excluded[output]
 
-    def drop_unwritable(self) -> None:
-        """Leave out entries whose output folder can't be written."""
-        for output in {entry.settings.output for entry in self.entries}:
+    def check_outputs(self, *, writes: bool) -> None:
+        """Leave out entries whose output folder can't be written. Raises UsageError where a name of ours is taken."""
+        for output in {entry.settings.output: None for entry in self.entries}:
+            check_output(output)
             try:
-                check_writable(output)
+                if writes:
+                    check_writable(output)
             except UsageError as error:
                 self.problems.append(Problem("", 0, "", str(error)))
                 self.entries = [entry for entry in self.entries if entry.settings.output != output]

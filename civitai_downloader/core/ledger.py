@@ -11,6 +11,8 @@ from typing import Literal
 
 from ..util.clock import Clock, utc_now
 from ..util.files import on_one_line
+from ..util.screen import FILES
+from ..util.text import human_size
 from .library import Library
 from .places import Wanted
 from .records import Outcome, Result
@@ -94,7 +96,10 @@ class Task:
 
 
 class Ledger:
-    """What has become of everything so far; watchers read it while the run goes on."""
+    """What has become of everything so far; watchers read it while the run goes on.
+
+    `counts` are by outcome, `kinds` by outcome and kind.
+    """
 
     def __init__(self, clock: Clock) -> None:
         self._clock, self._lock = clock, threading.Lock()
@@ -102,7 +107,8 @@ class Ledger:
         self.interrupted = False
         self.batches: list[Batch] = []
         self.counts: Counter[str] = Counter()
-        self.settled = self.pictures = 0
+        self.settled = 0
+        self.kinds: Counter[tuple[str, str]] = Counter()
         self.queued: list[tuple[Task, Result]] = []
 
     def seconds(self) -> float:
@@ -128,15 +134,14 @@ class Ledger:
         with self._lock:
             self.counts[result.outcome] += 1
             batch.counts[result.outcome] += 1
-            self.pictures += result.kind == "image"
+            self.kinds[result.outcome, result.kind] += 1
             if result.reason or result.outcome == "queued" or not result.verified or scanned:
                 batch.notable.append(result)
             if result.outcome == "queued":
                 self.queued.append((task, result))
             else:
                 batch.lines.append(on_one_line(vars(result)))
-        if result.outcome == "failed":
-            log.info("failed: %s: %s", result.name, result.message)
+        _say_file(result)
 
     def take_queued(self) -> list[Task]:
         """Return the tasks whose files were handed to IDM and have not come, and forget their results."""
@@ -146,5 +151,16 @@ class Ledger:
                 task.batch.notable.remove(result)
                 task.batch.counts["queued"] -= 1
                 self.counts["queued"] -= 1
-                self.pictures -= result.kind == "image"
+                self.kinds["queued", result.kind] -= 1
         return [task for task, _ in queued]
+
+
+def _say_file(result: Result) -> None:
+    """Name a thing as soon as it has ended, for those who asked for it."""
+    words = {"done": "fetched", "skipped": "skipped" if result.reason else "already there"}
+    told = words.get(result.outcome, result.outcome)
+    facts = {"event": "file", "outcome": result.outcome, "kind": result.kind, "path": result.path, "size": result.size}
+    if result.reason:
+        log.log(FILES, "%s: %s: %s", told, result.name, result.message, extra={"facts": facts})
+    else:
+        log.log(FILES, "%s: %s (%s)", told, result.path, human_size(result.size), extra={"facts": facts})

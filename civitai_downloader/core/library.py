@@ -10,14 +10,15 @@ from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from ..util.clock import Clock, utc_now
-from ..util.errors import Failure, UsageError
-from ..util.files import disk_errors, planted_link, size_of, write_file, write_json
+from ..util.files import disk_errors, size_of, write_file, write_json
 from ..util.logs import FolderLock, KeyedLog
 from ..util.media import MEDIA_EXTENSIONS
 from ..util.names import fit_path, long_path, name_key, path_limit, real_path, split_name
 from .answers import text_at
+from .ours import check_free, check_names, check_own, check_way, is_earlier_place, is_ours, mark_earlier
 from .pages import read_prompt, refilter
 from .places import Wanted, same_size
 from .prompts import Filters
@@ -69,9 +70,35 @@ class Library:
         return "/".join(fit_path(self._prefix, [*folder, name], self._limit))
 
     def check_links(self, path: str) -> None:
-        """Raise Failure if a folder on the way to a relative path is a symlink that a stranger planted."""
-        if link := planted_link(self.root, self.at(path).parent):
-            raise Failure("link", f"{link} is a symlink that somebody else made; it was not followed.")
+        """Raise Failure if the way to a relative path leads over a link that is not to be followed."""
+        check_way(self.root, path)
+
+    # --- Which folder this is ---
+
+    @property
+    def library_id(self) -> str:
+        """The id of this folder, which is made once; "" if no run has written to it, or only earlier versions have."""
+        return next((text_at(line, "id") for line in self._log.live("library")), "")
+
+    def begin(self) -> None:
+        """Put the folder's id on record, the first thing that a run writes. Raises UsageError for names that are taken.
+
+        Where a log without an id lies, the files at the top are those of an earlier version, and ours.
+        """
+        if self.library_id:
+            check_free(self.root)
+            return
+        if any(self._log.live("model", "image", "meta", "page", "sidecar")):
+            mark_earlier(self.root, self.is_claimed)
+        else:
+            check_free(self.root)
+        self.record(("library", uuid4().hex), Record("success", ""), source="")
+
+    def is_earlier_page(self, name: str) -> bool:
+        """Return whether the pages with this id in the log were written by a version that put no id on record."""
+        line = self._log.get("page", name)
+        begun = next((text_at(each, "at") for each in self._log.live("library")), "")
+        return line is not None and text_at(line, "at") < begun
 
     # --- What the log says ---
 
@@ -82,6 +109,10 @@ class Library:
             self._owners[name_key(record.path)] = key
         if record.sha256 and record.status == "success":
             self._by_hash[record.sha256] = key
+
+    def recorded(self, key: Key) -> Record | None:
+        """Return what the last line about a thing says, or None."""
+        return self._record(key)
 
     def _record(self, key: Key) -> Record | None:
         line = self._log.get(*key)
@@ -114,7 +145,7 @@ class Library:
     def record(self, key: Key, record: Record, *, source: str, reason: str = "") -> None:
         """Append to the state log what became of a thing."""
         facts = {"at": utc_now(), "type": key[0], "id": key[1], **vars(record), "reason": reason, "source": source}
-        self._log.append({name: value for name, value in facts.items() if name != "until" or value})
+        self._log.append({name: value for name, value in facts.items() if name not in ("until", "layout") or value})
         self._index(key, record)
 
     def note(self, wanted: Wanted, result: Result) -> None:
@@ -122,12 +153,15 @@ class Library:
         key = (wanted.kind, wanted.id)
         if result.outcome == "queued":
             if result.until:
-                record = Record("queued", result.path, result.size, result.sha256, result.until)
+                record = Record("queued", result.path, result.size, result.sha256, result.until, wanted.layout)
                 self.record(key, record, source=wanted.source)
         elif result.reason:
-            self.record(key, Record("failed", wanted.path), source=wanted.source, reason=result.message)
+            self.record(
+                key, Record("failed", wanted.path, layout=wanted.layout), source=wanted.source, reason=result.message
+            )
         elif result.outcome == "done" or result.sha256 or not self.succeeded(key):
-            record = Record("success", result.path, result.size, result.sha256 or wanted.sha256)
+            sha256 = result.sha256 or wanted.sha256
+            record = Record("success", result.path, result.size, sha256, layout=wanted.layout)
             self.record(key, record, source=wanted.source)
 
     # --- Who owns a name ---
@@ -140,7 +174,7 @@ class Library:
         key = (wanted.kind, wanted.id)
         record = self._record(key)
         recorded = record.path if record is not None else ""
-        if record is not None and self._is_spare(wanted, record):
+        if record is not None and (self._is_spare(wanted, record) or self._is_earlier(wanted, record)):
             self._owners[name_key(recorded)] = key
             return replace(wanted, path=recorded)
         owner = self._owners.setdefault(name_key(wanted.path), key)
@@ -152,6 +186,11 @@ class Library:
             return False
         names = {name_key(path) for path in (wanted.older_spare_path, *islice(wanted.spare_paths(), 3))}
         return name_key(record.path) in names and (record.status == "queued" or self.size(record.path) is not None)
+
+    def _is_earlier(self, wanted: Wanted, record: Record) -> bool:
+        """Return whether a file lies where an earlier version put it, which let the site use our names."""
+        is_at_top = "/" not in record.path and is_ours(record.path)
+        return not is_at_top and is_earlier_place(record.path, wanted.path) and self.size(record.path) == record.size
 
     def _is_free(self, wanted: Wanted, recorded: str) -> bool:
         """Return whether no file lies at the wanted path but this one, by the log or by its size."""
@@ -172,6 +211,11 @@ class Library:
         record = self._record((wanted.kind, wanted.id))
         is_ours = record is not None and name_key(record.path) == name_key(wanted.path)
         return wanted if is_ours else self._claim_spare(wanted)
+
+    def check_known(self, wanted: Wanted, path: str) -> None:
+        """Raise Failure for a file where a picture belongs that the log does not know and that is no such picture."""
+        if wanted.kind == "image" and self._record((wanted.kind, wanted.id)) is None:
+            check_own(self.at(path), lambda _: False)
 
     def is_claimed(self, path: str) -> bool:
         """Return whether a model file has this path."""
@@ -280,24 +324,24 @@ class Libraries:
         """Return the library of an output folder. Raises UsageError when another run writes to it."""
         place = real_path(root)
         if place not in self._found:
-            lock = None if self._read_only else FolderLock(long_path(root) / "download_state.lock")
-            if lock is not None:
-                lock.acquire(self._clock, self._wait)
-            self._found[place] = Library(root, lock)
+            check_names(root)
+            self._found[place] = Library(root) if self._read_only else self._begin(root)
         return self._found[place]
+
+    def _begin(self, root: Path) -> Library:
+        """Return the library of a folder that is locked and has its id."""
+        lock = FolderLock(long_path(root) / "download_state.lock")
+        lock.acquire(self._clock, self._wait)
+        try:
+            library = Library(root, lock)
+            library.begin()
+        except BaseException:
+            lock.release()
+            raise
+        return library
 
     def __iter__(self) -> Iterator[Library]:
         return iter(self._found.values())
 
     def __len__(self) -> int:
         return len(self._found)
-
-
-def check_writable(root: Path) -> None:
-    """Raise UsageError if nothing can be written to an output folder."""
-    try:
-        probe = long_path(root) / ".writable"
-        write_file(probe, b"?")
-        probe.unlink()
-    except (Failure, OSError) as error:
-        raise UsageError(f"Nothing can be written to {root}; choose another folder with -o. ({error})") from None

@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from .. import __version__
-from ..util.files import disk_errors, on_one_line, replace_file
+from ..util.files import disk_errors, on_one_line, replace_file, temporary_name
 from ..util.names import real_path
 from ..util.text import printable, scrub
 from .failed import write_failed
 from .ledger import Batch
 from .library import Library
 from .lists import Problem, Unused
+from .ours import check_mark
 from .run import Run
 
 
@@ -67,9 +68,10 @@ def write_report(path: Path, head: Mapping[str, Any], batches: Sequence[Batch]) 
     """Write `report.json`: its head, and a line for each file."""
     queued = (result for batch in batches for result in batch.notable if result.outcome == "queued")
     lines = chain(chain.from_iterable(batch.lines for batch in batches), (on_one_line(vars(each)) for each in queued))
-    beside = path.with_name("report.json.tmp")
+    beside = temporary_name(path)
+    check_mark(path)
     with disk_errors(path):
-        beside.unlink(missing_ok=True)  # a symlink in its place is not written through
+        beside.unlink(missing_ok=True)  # a link in its place is not written through
         with beside.open("x", encoding="utf-8", errors="replace", newline="\n") as file:
             file.write(json.dumps(head, ensure_ascii=False, indent=2)[:-2] + ',\n  "files": [')
             file.writelines(f"{',' if number else ''}\n    {line}" for number, line in enumerate(lines))

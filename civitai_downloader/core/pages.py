@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import html
 import json
 import os
@@ -10,11 +11,11 @@ import string
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from ..util.files import write_json
+from ..util.files import is_link, write_json
 from ..util.logs import json_line
-from ..util.text import human_size
+from ..util.text import human_size, utf8
 from .answers import (
     Image,
     Model,
@@ -52,19 +53,38 @@ def licence_text(model: Model) -> str:
     return "; ".join(told)
 
 
+def _gone_text(raw: Mapping[str, Any]) -> str:
+    """Return since when the site no longer has a thing, as the end of a line, or ""."""
+    since = text_at(raw, "gone_since")
+    return f"  (gone from the site since {since})" if since else ""
+
+
+def _lost_text(raw: Mapping[str, Any]) -> list[str]:
+    """Return a line about what the site no longer says of a thing, or no line."""
+    lost = ", ".join(f"{key} since {date}" for key, date in object_at(raw, "lost").items())
+    return [f"No longer on the site: {lost}"] if lost else []
+
+
 def model_text(model: Model, url: str) -> str:
-    """Return `model.txt`: what a person wants to know about a model, in plain words."""
+    """Return `model.txt`: what a person wants to know about a model, in plain words, what is gone included."""
     head = [model.name, url, f"{model.type} by {model.creator or 'unknown'}", f"Tags: {', '.join(model.tags)}"]
+    head += _lost_text(model.raw)
     licence = licence_text(model)
     head += [f"Licence: {licence}", ""] if licence else [""]
     head += [plain_text(text_at(model.raw, "description")), ""]
     for version in model.versions:
-        head += [f"== {version.name} [{version.id}], {version.base_model}, {version.published[:10]}"]
+        head += [
+            f"== {version.name} [{version.id}], {version.base_model}, {version.published[:10]}{_gone_text(version.raw)}"
+        ]
+        head += _lost_text(version.raw)
         if words := texts_at(version.raw, "trainedWords"):
             head += [f"Trained words: {', '.join(words)}"]
-        head += [f"{file.name}  {human_size(file.size)}  {file.type}  {file.sha256}" for file in version.files]
+        head += [
+            f"{file.name}  {human_size(file.size)}  {file.type}  {file.sha256}{_gone_text(file.raw)}"
+            for file in version.files
+        ]
         head += [plain_text(text_at(version.raw, "description")), ""]
-    return "\n".join(head).strip() + "\n"
+    return "\n".join([*head, UNSIGNED]).strip() + "\n"
 
 
 def description_page(model: Model, url: str, template: str) -> str:
@@ -72,10 +92,37 @@ def description_page(model: Model, url: str, template: str) -> str:
     parts = [text_at(model.raw, "description")]
     for version in model.versions:
         if words := text_at(version.raw, "description"):
-            parts.append(f"<h2>{html.escape(version.name)}</h2>\n{words}")
+            parts.append(f"<h2>{html.escape(version.name + _gone_text(version.raw))}</h2>\n{words}")
     facts = {"title": model.name, "creator": model.creator or "unknown", "type": model.type, "url": url}
     escaped = {key: html.escape(value) for key, value in facts.items()}
     return string.Template(template).substitute(escaped, body="\n".join(parts))
+
+
+# --- Whose page it is ---
+
+Hand = Literal["ours", "edited", "nobody's"]
+
+_SIGNATURE = re.compile(r"(?<=Written by civitai-downloader, )[0-9a-f]{8}\b")
+UNSIGNED = "Written by civitai-downloader, 00000000"
+
+
+def sign(page: str) -> str:
+    """Return a page with the short hash of its own text in the place of the zeros behind our name."""
+    return page.replace(UNSIGNED, UNSIGNED[:-8] + _own_hash(page))
+
+
+def hand_of(there: bytes) -> Hand:
+    """Return in whose hand a page is: signed by us and unchanged, signed and edited since, or not signed."""
+    text = there.decode("utf-8", "replace")
+    found = _SIGNATURE.findall(text)
+    return "nobody's" if not found else "ours" if _own_hash(text) in found else "edited"
+
+
+def _own_hash(page: str) -> str:
+    return hashlib.sha256(utf8(_SIGNATURE.sub("0" * 8, page))).hexdigest()[:8]
+
+
+# --- Posts and pictures ---
 
 
 def post_facts(post: Mapping[str, Any], post_id: int, page: str, images: list[int]) -> dict[str, Any]:
@@ -149,8 +196,9 @@ def with_generation(facts: Mapping[str, Any], answer: Mapping[str, Any], filters
 def keep_known(facts: Mapping[str, Any], old: Mapping[str, Any]) -> dict[str, Any]:
     """Return a new `.txt` with what the old one knows and the site hides by now."""
     hidden = facts["raw_prompt"] is None and old.get("raw_prompt") is not None
-    kept = [*prompt_facts(None, Filters())] if hidden else []
-    kept += [name for name in ("resources", "tools", "techniques") if old.get(name) and not facts[name]]
+    of_prompt = prompt_facts(None, Filters())
+    kept = [*of_prompt] if hidden else []
+    kept += [name for name in facts if name not in of_prompt and facts[name] in (None, "", []) and old.get(name)]
     return {**facts, **{name: old.get(name) for name in kept}}
 
 
@@ -166,8 +214,8 @@ def refilter(root: Path, filters: Filters) -> int:
     changed = 0
     for folder, _, names in os.walk(root):
         for path in (Path(folder, name) for name in names if re.fullmatch(r"\d+\.txt", name)):
-            facts = read_prompt(path)
-            if isinstance(prompt := facts.get("raw_prompt"), str):
+            facts = {} if is_link(path) else read_prompt(path)
+            if isinstance(prompt := facts.get("raw_prompt"), str) and number_at(facts, "id") == int(path.stem):
                 facts["prompt"], facts["prompt_with_clothes"] = filters.apply(prompt)
                 changed += write_json(path, facts)
     return changed

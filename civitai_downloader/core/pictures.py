@@ -18,6 +18,7 @@ from .catalogue import REFUSALS
 from .choice import versions_used
 from .deliveries import Deliveries
 from .ledger import Batch, Steps, Task
+from .owned import check_about, own_place, write_about
 from .pages import image_facts, keep_known, read_prompt, with_generation
 from .prompts import Filters
 from .records import Record
@@ -74,7 +75,12 @@ class Pictures:
             return
         path = album.prompt_path(image.id, batch.library)
         if settings.refresh or settings.force or batch.library.size(path) is None:
-            self.write_prompt(batch, album, image)
+            self._schedule.do(
+                Task(batch, partial(self.write_prompt, batch, album, image), f"{album.name}: {image.id}.txt")
+            )
+        elif not batch.library.succeeded(("image", str(image.id))):
+            check = partial(check_about, batch.library, path, image.id)
+            self._schedule.do(Task(batch, check, f"{album.name}: {image.id}.txt"))
         if settings.wants_images:
             self._deliveries.order(batch, album.wanted(image, batch.library, batch.entry.source))
         is_explained = flat_meta(item.get("meta")) is not None and not settings.full_metadata
@@ -87,8 +93,7 @@ class Pictures:
     def write_prompt(self, batch: Batch, album: Album, image: Image) -> None:
         """Write a picture's `.txt` by what its list tells; what is on disk and hidden now is kept."""
         place = album.prompt_path(image.id, batch.library)
-        batch.library.check_links(place)
-        path = batch.library.at(place)
+        path = own_place(batch.library, place, image.id)
         page = self._site.page_url(f"/images/{image.id}", image.level)
         facts = scrub_json(image_facts(image, page, self._filters))
         write_json(path, keep_known(facts, read_prompt(path)))
@@ -139,8 +144,8 @@ class Pictures:
                 raise answer
             answer = {}
         self._refusals = 0
-        facts = with_generation(read_prompt(library.at(path)), answer, self._filters)
-        write_json(library.at(path), scrub_json(facts))
+        facts = with_generation(read_prompt(own_place(library, path, image_id)), answer, self._filters)
+        write_about(library, path, image_id, facts)
         library.record(key, Record("success", path), source=batch.entry.source)
         if album.bring_resources is not None:
             album.bring_resources(versions_used(facts, checkpoints=batch.entry.settings.checkpoints))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -14,7 +13,8 @@ from ..util.names import clean_name, file_name, folder_name
 from .answers import File, Model, Version, unix_time
 from .choice import form_of_file
 from .data import read_data
-from .settings import NAMED_LAYOUTS
+from .ours import harmless_file, harmless_folder
+from .settings import NAMED_LAYOUTS, fill_template, split_template
 
 Folder = tuple[str, ...]
 
@@ -43,7 +43,7 @@ def app_facts(app: str) -> Any:
 def file_folder(layout: str, model: Model, version: Version, file: File) -> Folder:
     """Return where a file goes, by layout, model type and file type."""
     if layout not in NAMED_LAYOUTS:
-        return _template_folder(layout, model, version)
+        return tuple(name for _, name in template_parts(layout, model, version))
     if layout in ("creator", "sharded") or file.type in ("Training Data", "Archive"):
         return version_folder(layout, model, version)
     app = app_facts(layout)
@@ -52,8 +52,11 @@ def file_folder(layout: str, model: Model, version: Version, file: File) -> Fold
     return tuple((app["types"]["UNet"] if alone and folder == app["types"]["Checkpoint"] else folder).split("/"))
 
 
-def _template_folder(layout: str, model: Model, version: Version) -> Folder:
-    """Return the folder that a template stands for; a value can't add levels, and an unknown one is `unknown`."""
+def template_parts(layout: str, model: Model, version: Version) -> list[tuple[str, str]]:
+    """Return the parts of a template, each with the folder that it stands for.
+
+    A value can't add levels, and an unknown one is `unknown`.
+    """
     date = version.published if unix_time(version.published) else ""
     values = {
         "creator": model.creator, "type": model.type, "base_model": version.base_model, "model_name": model.name,
@@ -62,8 +65,7 @@ def _template_folder(layout: str, model: Model, version: Version) -> Folder:
         "tag": model.tags[0] if model.tags else "",
     }  # fmt: skip
     safe = {key: clean_name(value) or "unknown" for key, value in values.items()}
-    parts = (folder_name(part.format_map(safe)) for part in re.split(r"[/\\]", layout))
-    return tuple(part for part in parts if part and part != "_")
+    return [(part, harmless_folder(folder_name(fill_template(part, safe)))) for part in split_template(layout)]
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,8 @@ class Wanted:
     """One thing to have on disk. `path` is relative to the output folder; a picture's lacks its extension.
 
     `media` is the kind of a picture (`image`, `video`, `audio`, or `still` for a still of a video), `scan` what the
-    site's scan says of a pickle file, and `format` what the site says of a model file's form.
+    site's scan says of a pickle file, and `format` what the site says of a model file's form. `layout` is the template
+    that gave a model file its folder ("" another layout).
     """
 
     kind: Literal["model", "image"]
@@ -85,6 +88,7 @@ class Wanted:
     media: str = ""
     scan: str = ""
     format: str = ""
+    layout: str = ""
 
     @property
     def identity(self) -> str:
@@ -111,7 +115,8 @@ class Wanted:
 
     def _with_tail(self, tail: str) -> str:
         folder, _, name = self.path.rpartition("/")
-        return f"{folder}/{file_name(name, fallback=self.id.rpartition('/')[2], tail=tail)}"
+        named = file_name(name, fallback=self.id.rpartition("/")[2], tail=tail)
+        return f"{folder}/{harmless_file(named)}"
 
 
 def same_size(size: int, wanted: Wanted) -> bool:

@@ -11,9 +11,10 @@ from typing import Literal
 
 from ..util.errors import Failure
 from ..util.text import human_size, printable, scrub
-from .answers import Version, text_at
+from .answers import Model, Version, text_at
 from .catalogue import unless_archived
 from .choice import choose_versions, is_named
+from .chronicle import recall
 from .fetch import decide
 from .ledger import Batch
 from .library import Library
@@ -100,7 +101,7 @@ class Plan:
             key = "excluded" if is_excluded(target, settings, model.creator) else "no version of the wanted base models"
             key = key if model.versions else "no published version"
             yield from self._once(batch, Row(str(model.id), model.name, obstacle=self._words(key)))
-        shelves = [Shelf(model, version, settings, batch.library, batch.entry.source) for version in chosen]
+        shelves = self._shelves(batch, model, chosen)
         counted = shelves if settings.wants_files else []
         named = {shelf.version.id: shelf.wanted_files(self._run.site, target) for shelf in counted}
         wanted = [[each for _, each in named.get(shelf.version.id, ())] for shelf in shelves]
@@ -108,6 +109,14 @@ class Plan:
         usage = self._usage(shelf.version for shelf, files in zip(shelves, fresh, strict=True) if files)
         for shelf, files, missing in zip(shelves, wanted, fresh, strict=True):
             yield from self._once(batch, self._of_version(shelf, target, files, missing, usage))
+
+    def _shelves(self, batch: Batch, model: Model, chosen: Iterable[Version]) -> list[Shelf]:
+        """Return the versions chosen with the folders that they have or will have."""
+        library, settings, homes = batch.library, batch.entry.settings, self._run.homes
+        home = homes.of_model(library, settings.layout, model)
+        memory = recall(library, home, model)
+        folders = [(each, homes.of_version(library, settings.layout, home, each, model)) for each in chosen]
+        return [Shelf(model, each, settings, library, batch.entry.source, memory, folder) for each, folder in folders]
 
     def _of_version(
         self, shelf: Shelf, target: Target, wanted: list[Wanted], missing: list[Wanted], usage: Mapping[int, str]
@@ -200,4 +209,4 @@ def shown_row(row: Row, form: Form) -> str:
 
 def heading(words: Words) -> str:
     """Return the heading of the table."""
-    return f"{words('files'):>5}  {words('bytes'):>9}  {words('pictures'):>8}  {words('version')}"
+    return f"{words('Files'):>5}  {words('Size'):>9}  {words('Pictures'):>8}  {words('Version')}"

@@ -21,18 +21,22 @@ _OUTSIDE = re.compile(r"[/\\]|.?:|(?:.*/)?\.\.(?:/|\Z)", re.S)
 
 @dataclass(frozen=True)
 class Record:
-    """The last line of the state log about one thing; `until` is when the link of a queued one expires (UTC)."""
+    """The last line of the state log about one thing; `until` is when the link of a queued one expires (UTC).
+
+    `layout` is the template that gave a model file its folder ("" another layout).
+    """
 
     status: str
     path: str
     size: int = 0
     sha256: str = ""
     until: str = ""
+    layout: str = ""
 
 
 def read_record(line: Mapping[str, Any]) -> Record | None:
     """Return what a line of the state log says, or None if its path leads out of the folder."""
-    words = {name: text_at(line, name) for name in ("status", "path", "sha256", "until")}
+    words = {name: text_at(line, name) for name in ("status", "path", "sha256", "until", "layout")}
     return None if _OUTSIDE.match(words["path"]) else Record(**words, size=number_at(line, "size"))
 
 

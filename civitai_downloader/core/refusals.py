@@ -15,6 +15,7 @@ from .answers import text_at, unwrap
 KEY_URL = "https://civitai.com/user/account"
 
 
+NOT_FOUND = "Not found: deleted, private or mistyped; check the link."
 ARCHIVED = "The model is archived by its creator; its files can't be downloaded."
 
 
@@ -45,7 +46,7 @@ def explain(refused: Refused, *, has_token: bool) -> Failure:
         (login, "needs-token", f"The site wants a token: make one at {KEY_URL} and give it by --token."),
         (early, "early-access", f"Early access until {until}; it is free afterwards."),
         (status == 403, "forbidden", "The site denies access to this with the given token; check it in a browser."),
-        (status == 404, "gone", "The site has no such thing (deleted, private or never there); check the link."),
+        (status == 404, "gone", NOT_FOUND),
         (True, "refused", f"The site refused the request ({status} {message[:200]}); check the link."),
     )
     return next(Failure(reason, sentence) for applies, reason, sentence in meanings if applies)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from functools import cached_property
 
 from ..util.clock import Clock
 from ..util.progress import Progress
 from .catalogue import Catalogue
 from .deliveries import Deliveries
 from .fetch import Fetcher
+from .homes import Homes
 from .ledger import Ledger
 from .library import Libraries
 from .pictures import Pictures
@@ -36,7 +38,7 @@ class Run:
         fetcher = Fetcher(settings, self.site, clock, self.progress)
         self._deliveries = Deliveries(self.schedule, fetcher, self.libraries, clock)
         pictures = Pictures(self.site, filters, self._deliveries)
-        visits = Visits(self.site, self.catalogue, self.libraries, self._deliveries, pictures)
+        visits = Visits(self.site, self.catalogue, self.libraries, self._deliveries, pictures, self.homes)
         self._tasks = [visits.open(entry) for entry in entries]
 
     def execute(self, watch: Callable[[Run], None]) -> None:
@@ -51,6 +53,11 @@ class Run:
         except KeyboardInterrupt:
             self.ledger.interrupted = True
         watch(self)
+
+    @cached_property
+    def homes(self) -> Homes:
+        """The folders of models and versions that are there already."""
+        return Homes()
 
     @property
     def is_retrying(self) -> bool:

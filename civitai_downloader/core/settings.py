@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
-import string
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from ..util.errors import OptionError
+from ..util.errors import OptionError, UsageError
+from ..util.names import clean_name
 from ..util.text import decode_text, printable, web_link
 from ..util.values import nearest, not_known, plain
+from .ours import is_ours
 
 FIELDS = "creator type base_model model_name model_id version_name version_id year month nsfw tag".split()
 TYPES = (
@@ -21,16 +22,35 @@ TYPES = (
 NAMED_LAYOUTS = ("creator", "sharded", "comfyui", "a1111")
 
 
+# A name and nothing else: no format, conversion, attribute or index.
+_FIELD = re.compile(rf"\{{({'|'.join(FIELDS)})\}}")
+
+
+def fill_template(template: str, values: Mapping[str, str]) -> str:
+    """Return a layout's text with a value in the place of each field."""
+    return _FIELD.sub(lambda found: values[found[1]], template)
+
+
+def split_template(template: str) -> list[str]:
+    """Return the folders of a template, outermost first."""
+    return [part for part in re.split(r"[/\\]", template) if part.strip(". ")]
+
+
 def _check_layout(layout: str) -> None:
-    """Raise OptionError for what is neither a named layout nor a template of known fields."""
-    try:
-        found = [name for _, name, _, _ in string.Formatter().parse(layout) if name is not None]
-    except ValueError:
-        found = ["?"]
-    if unknown := [name for name in found if name not in FIELDS]:
-        raise not_known("--layout", f"{{{unknown[0]}}}", [f"{{{each}}}" for each in FIELDS])
-    if not found and layout not in NAMED_LAYOUTS:
-        raise not_known("--layout", layout, [*NAMED_LAYOUTS, "{creator}/{model_name}"])
+    """Raise UsageError for what is neither a named layout nor a template of known fields below the output folder."""
+    shown = printable(layout)
+    if brace := re.search(r"\{[^{}]*\}|[{}].*", _FIELD.sub("", layout), re.S):
+        raise not_known("--layout", printable(brace[0])[:40], [f"{{{each}}}" for each in FIELDS])
+    if layout in NAMED_LAYOUTS:
+        return
+    if not _FIELD.search(layout):
+        raise not_known("--layout", shown, [*NAMED_LAYOUTS, "{creator}/{model_name}"])
+    if re.match(r"[/\\]|[A-Za-z]:|~", layout) or re.search(r"(?:^|[/\\])\s*\.\.\s*(?:[/\\]|$)|[\0-\x1f]", layout):
+        raise UsageError(f"The layout {shown!r} leads out of the output folder; name that folder with -o.")
+    if own := next((part for part in split_template(layout) if part != "users" and is_ours(clean_name(part))), ""):
+        raise UsageError(
+            f"The layout has a folder {printable(own)!r}, a name that the program needs itself; choose another."
+        )
 
 
 def _check_types(types: Iterable[str]) -> None:

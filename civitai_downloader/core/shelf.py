@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,16 @@ from ..util.files import link_or_copy
 from ..util.names import file_name, split_name
 from ..util.text import printable, scrub_json
 from .answers import File, Image, Model, Version, media_urls, still_urls, text_at
+from .archive import without_lost
 from .choice import best_file, choose_files, form_of_file
+from .chronicle import Memory
+from .homes import folder_for, settled
 from .library import Library
+from .ours import harmless_file
 from .places import Folder, Wanted, file_folder, version_folder
 from .records import Outcome, Result
 from .refusals import ARCHIVED
-from .settings import Settings
+from .settings import NAMED_LAYOUTS, Settings
 from .sidecars import (
     STILL_PREVIEWS,
     Beside,
@@ -66,18 +71,19 @@ class Album:
 
 @dataclass(frozen=True)
 class Shelf:
-    """A version of a model with the places of its things; `source` is the input line that brought it up."""
+    """A version of a model with the places of its things; `source` is the input line that brought it up.
+
+    `model` and `version` are what the site says and gives today, `memory` is all that is known, and `folder` that of
+    the version.
+    """
 
     model: Model
     version: Version
     settings: Settings
     library: Library
     source: str
-
-    @property
-    def folder(self) -> Folder:
-        """The version's folder."""
-        return version_folder(self.settings.layout, self.model, self.version)
+    memory: Memory
+    folder: Folder
 
     @property
     def name(self) -> str:
@@ -97,23 +103,40 @@ class Shelf:
         return [(file, wanted) for file, wanted in named if file.id in chosen]
 
     def _wanted_file(self, site: Site, file: File) -> Wanted:
-        name = self._file_name(file)
-        folder = file_folder(self.settings.layout, self.model, self.version, file)
+        path, layout = self._path(file), self.settings.layout
+        name = path.rpartition("/")[2]
         is_pickle = form_of_file(file) == "pickle"
         scan = text_at(file.raw, "pickleScanResult") or "unknown" if is_pickle else ""
         return Wanted(
             "model", f"{self.version.id}/{file.id}", name=printable(f"{self.name}: {name}"), source=self.source,
-            path=self.library.place(folder, name), urls=site.file_urls(self.version.id, file),
+            path=path, urls=site.file_urls(self.version.id, file),
             size=file.size, sha256=file.sha256, scan=scan, format=text_at(file.traits, "format"),
+            layout="" if layout in NAMED_LAYOUTS else layout,
         )  # fmt: skip
+
+    def _path(self, file: File) -> str:
+        """Return the place of a file: where it lies, whatever it is called by now, or where a new one is put."""
+        if path := self._settled(file):
+            return path
+        layout, known, told = self.settings.layout, self.memory.model, self.memory.version(self.version)
+        new = folder_for(self.library, layout, known, told, file)
+        in_own = new == version_folder(layout, known, told)
+        return self.library.place(self.folder if in_own else new, self._file_name(file))
+
+    def _settled(self, file: File) -> str:
+        """Return where a file lies if it stays there, or ""."""
+        layout, known, told = self.settings.layout, self.memory.model, self.memory.version(self.version)
+        expected = file_folder(layout, known, told, file), file_folder(layout, *self.memory.earlier(told), file)
+        return settled(self.library, layout, self.folder, expected, ("model", f"{told.id}/{file.id}"))
 
     def _file_name(self, file: File) -> str:
         """Return what a file is called; in an app's folders a config is called like the weights it belongs to."""
-        name = file_name(file.name, f"{self.version.id}-{file.id}")
+        name = harmless_file(file_name(file.name, f"{self.version.id}-{file.id}"))
         in_app = file.type == "Config" and self.settings.layout in ("comfyui", "a1111")
         weights = best_file(self.version.files) if in_app else []
-        stem = split_name(file_name(weights[0].name, str(self.version.id)))[0] if weights else ""
-        return stem + split_name(name)[1] if stem else name
+        whole = self._settled(weights[0]) or file_name(weights[0].name, str(self.version.id)) if weights else ""
+        stem = split_name(whole.rpartition("/")[2])[0]
+        return harmless_file(stem + split_name(name)[1]) if stem else name
 
     def missing(self, target: Target, files: Sequence[tuple[File, Wanted]], *, listed: bool = False) -> Result | None:
         """Return a failure if the version has nothing to download, or not the file named; None otherwise.
@@ -141,9 +164,12 @@ class Shelf:
 
     def preview(self) -> Image | None:
         """Return the picture that stands for the version: the first still one, else the first video."""
-        shown = self.previews()
-        kinds = ((kind, image) for kind in ("image", "video") for image in shown)
-        return next((image for kind, image in kinds if image.type == kind), None)
+        return _preview_of(self.previews())
+
+    def _preview_there(self) -> Image | None:
+        """Return the picture that stands for the version, or did so when the site still showed pictures."""
+        known = self.memory.version(self.version).images
+        return self.preview() or _preview_of([image for image in known if self.settings.wants_level(image.level)])
 
     # --- Sidecars ---
 
@@ -194,7 +220,7 @@ class Shelf:
 
     def _picture(self, described: Sequence[tuple[File, Wanted]]) -> Path | None:
         """Return the file that is to be the preview: of a video its still, if it could be had, else the video."""
-        preview = self.preview()
+        preview = self._preview_there()
         if preview is None:
             return None
         is_video = preview.type == "video"
@@ -203,7 +229,10 @@ class Shelf:
 
     def _write_sidecars_of(self, file: File, wanted: Wanted, picture: Path | None, url: str) -> list[str]:
         """Write the preview and the sidecars of one file; return the names of `.new` files that lie beside them."""
-        record, preview = self.library.find(wanted), self.preview()
+        record, preview = self.library.find(wanted), self._preview_there()
+        known, told = self.memory.model, self.memory.version(self.version)
+        file = next((each for each in told.files if each.id == file.id), file)
+        told = replace(told, raw=without_lost(told.raw))
         beside = Beside(
             path=self.library.at(wanted.path),
             sha256=file.sha256 or (record.sha256 if record is not None else ""),
@@ -211,9 +240,9 @@ class Shelf:
             level=preview.level if preview is not None else 0,
         )
         contents = {
-            ".civitai.info": civitai_info(self.model, self.version),
-            ".json": a1111_json(self.model, self.version, url, beside.sha256),
-            ".metadata.json": lora_manager_json(self.model, self.version, file, beside),
+            ".civitai.info": civitai_info(known, told),
+            ".json": a1111_json(known, told, url, beside.sha256),
+            ".metadata.json": lora_manager_json(known, told, file, beside),
         }
         places = {self._beside(wanted, ending): content for ending, content in contents.items()}
         free = {place: content for place, content in places.items() if self._is_free(place)}
@@ -224,7 +253,7 @@ class Shelf:
         """Link a picture beside a file, unless a preview of this name is there, which is written once."""
         place = split_name(wanted.path)[0] + preview_ending(picture.suffix)
         path = self.library.at(place)
-        if self._is_free(place) and not path.exists():
+        if self._is_free(place) and not os.path.lexists(path):
             link_or_copy(picture, path)
         return path
 
@@ -241,6 +270,12 @@ class Shelf:
             return False
         self.library.check_links(place)
         return True
+
+
+def _preview_of(images: Sequence[Image]) -> Image | None:
+    """Return the first still picture, else the first video, else None."""
+    kinds = ((kind, image) for kind in ("image", "video") for image in images)
+    return next((image for kind, image in kinds if image.type == kind), None)
 
 
 def preview_beside(library: Library, described: Sequence[tuple[File, Wanted]], endings: Sequence[str]) -> Path | None:

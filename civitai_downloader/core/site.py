@@ -20,6 +20,7 @@ from ..util.http import MAX_JSON, Call, Http, HttpRules, Refused, read_at_most
 from ..util.logs import KeptAnswers
 from ..util.names import long_path
 from ..util.pace import Pace, Patience
+from ..util.text import host_of
 from .answers import File, Pages, image_of_page, number_at, object_at, objects_at, text_at, unwrap
 from .paging import pages
 from .refusals import explain, is_lost_for_now, is_paging_cap
@@ -54,6 +55,11 @@ class Site:
         self.kept = KeptAnswers(lists, listener, read_only=settings.dry_run, write_only=settings.refresh)
         self.has_token, self.api_requests = bool(settings.token), 0
         self._takes_batches = True
+
+    @property
+    def host(self) -> str:
+        """The host that is asked first."""
+        return host_of(self._doors[0])
 
     def _sign(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         """Give token and cookies to the site's own hosts and to nobody else, whatever a redirect says."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -11,21 +11,23 @@ from itertools import chain
 from typing import Any
 
 from ..util.errors import Failure
-from ..util.files import write_file, write_json
 from ..util.names import folder_name
-from ..util.text import printable, scrub, scrub_json, utf8
-from .answers import File, Model, is_by, number_at, objects_at, text_at
+from ..util.text import printable, scrub
+from .answers import File, is_by, number_at, objects_at, text_at
 from .catalogue import Catalogue, unless_archived, unless_refused
 from .choice import LORA_TYPES, choose_versions, is_named
+from .chronicle import Memory, recall, write_down, write_page
 from .data import read_data
 from .deliveries import Deliveries
+from .homes import Homes, note_layout
 from .ledger import Batch, Countdown, Origin, Steps, Task
 from .library import Libraries
+from .owned import write_for_people
 from .pages import description_page, model_text, post_facts
 from .pictures import Pictures
-from .places import Wanted, page_folder
+from .places import Folder, Wanted
 from .records import Record
-from .settings import Settings
+from .settings import NAMED_LAYOUTS, Settings
 from .shelf import Album, Shelf
 from .site import Site
 from .targets import Entry, Target
@@ -38,9 +40,15 @@ class Visits:
     """Visits targets. All of it happens in the metadata pool, which has one worker."""
 
     def __init__(
-        self, site: Site, catalogue: Catalogue, libraries: Libraries, deliveries: Deliveries, pictures: Pictures
+        self,
+        site: Site,
+        catalogue: Catalogue,
+        libraries: Libraries,
+        deliveries: Deliveries,
+        pictures: Pictures,
+        homes: Homes,
     ) -> None:
-        self._site, self._catalogue, self._libraries = site, catalogue, libraries
+        self._site, self._catalogue, self._libraries, self._homes = site, catalogue, libraries, homes
         self._schedule, self._deliveries, self._pictures = deliveries.schedule, deliveries, pictures
         self._visited: set[tuple[object, Target, Settings]] = set()
 
@@ -102,7 +110,8 @@ class Visits:
         """Write a collection's own page, and bring its pictures if it is one of pictures."""
         collection_id, settings, library = batch.entry.target.id, batch.entry.settings, batch.library
         facts = self._catalogue.collection(collection_id)
-        folder = ("collections", folder_name(text_at(facts, "name"), f" [{collection_id}]"))
+        new = ("collections", folder_name(text_at(facts, "name"), f" [{collection_id}]"))
+        folder = self._homes.of_collection(library, new, collection_id)
         batch.name = printable(f"{text_at(facts, 'name')} [{collection_id}]")
         listed: list[int] = []
         found = wanted_pictures(self._catalogue.pictures_of_collection(collection_id, settings), settings)
@@ -111,9 +120,11 @@ class Visits:
         of_this_line = (each for each in self._schedule.ledger.batches if each.entry.source == batch.entry.source)
         if not (listed or settings.is_choosy or any(each is not batch for each in of_this_line)):
             batch.note = "the site shows nothing in it; a token or --cookies may help"
-        page = {**facts, "items": listed}
-        write_json(library.at(library.place(folder, "collection.json")), scrub_json(page))
+        page, is_whole = {**facts, "id": collection_id, "items": listed}, self._site.has_token and settings.level == 31
         batch.page = f"collection/{collection_id}", "/".join(folder)
+        path = library.place(folder, "collection.json")
+        write = partial(write_page, library, path, batch.page[0], page, "items", seen=(True, is_whole))
+        self._write(batch, "collection.json", write)
 
     # --- Posts and pictures ---
 
@@ -124,7 +135,10 @@ class Visits:
         items, post = self._catalogue.pictures_of_post(post_id, settings)
         page = self._site.page_url(f"/posts/{post_id}")
         facts = post_facts(post, post_id, page, [number_at(each, "id") for each in items])
-        write_json(library.at(library.place(folder, "post.json")), scrub_json(facts))
+        seen = bool(post), bool(post) and settings.level == 31
+        path = library.place(folder, "post.json")
+        write = partial(write_page, library, path, f"post/{post_id}", facts, "images", seen=seen)
+        self._write(batch, "post.json", write)
         self._bring_resources(batch, {number_at(post, "modelVersionId")} - {0})
         batch.page = f"post/{post_id}", "/".join(folder)
         yield
@@ -187,28 +201,46 @@ class Visits:
         if is_excluded(target, settings, model.creator):
             batch.note = "excluded"
             return
-        self._write_pages(batch, model)
+        home = self._homes.of_model(batch.library, settings.layout, model)
+        memory = recall(batch.library, home, model)
+        self._write_pages(batch, home, memory)
+        memory = memory.light(keep_before=settings.layout not in NAMED_LAYOUTS)
         versions = choose_versions(model, target, settings)
         batch.note = "" if versions else why_nothing(model, target, settings)
         if not versions and not batch.note:
             raise Failure("no-files", "The model has no published version with files.")
         for version in versions:
-            self._visit_version(batch, target, Shelf(model, version, settings, batch.library, entry.source))
+            folder = self._homes.of_version(batch.library, settings.layout, home, version, model)
+            shelf = Shelf(model, version, settings, batch.library, entry.source, memory, folder)
+            self._visit_version(batch, target, shelf)
 
     def _is_wanted_resource(self, target: Target, settings: Settings) -> bool:
         """Return whether a version that pictures were made with is a LoRA (or, with --checkpoints, a checkpoint)."""
         kind = self._catalogue.type_of_version(target.version)
         return kind in LORA_TYPES or (settings.checkpoints and kind == "checkpoint")
 
-    def _write_pages(self, batch: Batch, model: Model) -> None:
-        library, folder = batch.library, page_folder(batch.entry.settings.layout, model)
-        library.check_links(library.place(folder, "model.json"))
-        url = self._site.page_url(f"/models/{model.id}", model.level)
-        write_json(library.at(library.place(folder, "model.json")), scrub_json(model.raw))
-        write_file(library.at(library.place(folder, "model.txt")), utf8(scrub(model_text(model, url))))
-        page = description_page(model, url, read_data("description.html"))
-        write_file(library.at(library.place(folder, "description.html")), utf8(page))
-        batch.page = f"model/{model.id}", "/".join(folder)
+    def _write_pages(self, batch: Batch, folder: Folder, memory: Memory) -> None:
+        """Write what is known of a model, what is gone included, for programs and for people."""
+        library, model = batch.library, memory.model
+        url, line = self._site.page_url(f"/models/{model.id}", model.level), f"model/{model.id}"
+        description = description_page(model, url, read_data("description.html"))
+        pages: dict[str, Callable[[str], None]] = {
+            "model.json": lambda _path: write_down(library, memory),
+            "model.txt": lambda path: write_for_people(library, path, scrub(model_text(model, url)), line),
+            "description.html": lambda path: write_for_people(library, path, description, line),
+        }
+        for name, write in pages.items():
+            self._write(batch, name, partial(write, library.place(folder, name)))
+        batch.page = line, "/".join(folder)
+
+    def _write(self, batch: Batch, name: str, write: Callable[[], None]) -> None:
+        """Write a page. One in whose place somebody else's file stays fails by name, and alone."""
+        try:
+            write()
+        except Failure as failure:
+            if failure.reason != "taken":
+                raise
+            self._schedule.do(Task(batch, partial(_fail, failure), f"{batch.name}: {name}"))
 
     def _visit_version(self, batch: Batch, target: Target, shelf: Shelf) -> None:
         """Submit what belongs to one version: its preview first, then its files, pictures and gallery."""
@@ -240,6 +272,7 @@ class Visits:
             self._schedule.do(Task(batch, lambda: missing))
             return
         for _, wanted in files:
+            note_layout(batch.library, wanted)
             self._deliveries.order(batch, wanted, group)
 
     def _write_sidecars(self, batch: Batch, shelf: Shelf, files: list[tuple[File, Wanted]]) -> None:
@@ -289,7 +322,11 @@ class Visits:
         with unless_refused(f"the text of post {post_id}"):
             post = self._catalogue.post(post_id)
             facts = post_facts(post, post_id, self._site.page_url(f"/posts/{post_id}"), images)
-            write_json(batch.library.at(path), scrub_json(facts))
+            write_page(batch.library, path, f"post/{post_id}", facts, "images", seen=(bool(post), False))
+
+
+def _fail(failure: Failure) -> None:
+    raise failure
 
 
 def _without_files(entry: Entry) -> Entry:

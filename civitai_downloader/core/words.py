@@ -8,21 +8,19 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import cache
 
-from ..util.screen import Screen
 from ..util.speech import Sentences
 from ..util.text import human_size
 from .data import read_data
 from .ledger import Batch
 from .lists import Unused
 from .records import Result
+from .refusals import NOT_FOUND
 from .run import Run
 
 log = logging.getLogger(__name__)
 
-TOLD_BY_HEADING = frozenset(
-    "needs-token token-refused disabled archived gone region forbidden quota still hash".split()
-)
-MOST_UNUSED = 10
+TOLD_BY_HEADING = frozenset("needs-token token-refused disabled archived region forbidden quota still hash".split())
+MOST_UNUSED, MOST_ROWS = 10, 20
 
 
 @cache
@@ -39,6 +37,11 @@ class Words(Sentences):
         """`language` is one of those in `messages.json`; what it lacks is said in English."""
         super().__init__(_catalogue(), language)
 
+    def number(self, key: str, count: int) -> str:
+        """Return a number with what it counts, in the singular (`<key>.one`) if that is right."""
+        one = f"{key}.one"
+        return self(one if count == 1 and one in self._words else key, count=f"{count:,}")
+
 
 def clock_time(seconds: float) -> str:
     """Return seconds as `1:02:03` or `2:03`."""
@@ -47,73 +50,51 @@ def clock_time(seconds: float) -> str:
     return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
 
 
-def progress_line(words: Words, run: Run, speed: float) -> str:
-    """Return `42/180 models, 3 failed (retrying…)` with bytes, speed (bytes a second) and time left."""
-    ledger, received = run.ledger, run.progress.received
-    parts = [words("progress", done=ledger.settled, total=len(ledger.batches))]
-    failed = ledger.counts["failed"]
-    if failed or run.is_retrying:
-        parts.append(words("failed", count=failed) + (words("retrying") if run.is_retrying else ""))
-    parts.append(human_size(received))
-    if speed >= 1:
-        parts.append(f"{human_size(speed)}/s")
-        left = run.bytes_left()
-        if left > 0:
-            parts.append(words("eta", time=clock_time(left / speed)))
-    return words("comma").join(parts)
-
-
-class ProgressDisplay:
-    """Shows how far a run is: bars on a terminal (`live`), elsewhere a plain line now and then."""
-
-    PLAIN_EVERY = 10.0
-
-    def __init__(self, words: Words, screen: Screen, *, live: bool) -> None:
-        self._words, self._screen, self._live = words, screen, live
-        self._next_line, self._last_line = 0.0, ""
-        self._speed, self._sampled, self._sample = 0.0, 0.0, 0
-
-    def watch(self, run: Run) -> None:
-        """Show how far the run is; called some ten times a second from the main thread."""
-        now, ledger = run.ledger.seconds(), run.ledger
-        self._measure(now, run.progress.received)
-        line = progress_line(self._words, run, self._speed)
-        if self._live:
-            self._screen.draw(line, run.progress.active())
-        elif (now >= self._next_line or run.schedule.is_over) and line != self._last_line:
-            self._next_line, self._last_line = now + self.PLAIN_EVERY, line
-            done, total, failed = ledger.settled, len(ledger.batches), ledger.counts["failed"]
-            facts = {"event": "progress", "models": done, "total": total, "failed": failed}
-            log.info("%s", line, extra={"facts": {**facts, "bytes": run.progress.received}})
-
-    def _measure(self, now: float, received: int) -> None:
-        """Keep a speed (bytes a second) in which the last seconds count most."""
-        if now - self._sampled >= 1:
-            fresh = (received - self._sample) / (now - self._sampled)
-            self._speed = fresh if not self._speed else 0.7 * self._speed + 0.3 * fresh
-            self._sampled, self._sample = now, received
-
-
 def say_failures(words: Words, failures: Iterable[Result]) -> None:
     """Name every failure, grouped by what the user can do about it."""
-    groups: dict[str, list[Result]] = {}
-    for failure in failures:
-        groups.setdefault(failure.reason, []).append(failure)
-    for reason, members in groups.items():
-        key = f"reason.{reason}"
-        heading = words(key) if words(key) != key else reason
-        log.warning("%s (%d)", heading, len(members), extra={"facts": {"event": "reason", "reason": reason}})
+    for reason, members in _by_reason(failures).items():
+        heading = f"{_heading(words, reason)} ({len(members)})"
+        log.warning("%s", heading, extra={"facts": {"event": "reason", "reason": reason}})
         for each in members:
             facts = {"event": "failure", "reason": reason, "name": each.name, "path": each.path}
-            line = f"  {each.name}" if reason in TOLD_BY_HEADING else f"  {each.name}: {each.message}"
-            log.warning("%s", line, extra={"facts": facts})
+            log.warning("%s", _row(each), extra={"facts": facts})
+
+
+def _say_withheld(words: Words, results: Iterable[Result]) -> None:
+    """Name what the site does not give out, grouped by the reason."""
+    for reason, members in _by_reason(results).items():
+        log.info("%s", words("withheld", reason=_heading(words, reason), count=len(members)))
+        for each in members:
+            facts = {"event": "withheld", "reason": reason, "name": each.name}
+            log.info("%s", _row(each), extra={"facts": facts})
+
+
+def _by_reason(results: Iterable[Result]) -> dict[str, list[Result]]:
+    groups: dict[str, list[Result]] = {}
+    for result in results:
+        groups.setdefault(result.reason, []).append(result)
+    return groups
+
+
+def _heading(words: Words, reason: str) -> str:
+    key = f"reason.{reason}"
+    return words(key) if words(key) != key else reason
+
+
+def _row(result: Result) -> str:
+    """Return the line of a thing; what the heading says already is not said again."""
+    is_told = result.reason in TOLD_BY_HEADING or result.message == NOT_FOUND
+    return f"  {result.name}" if is_told else f"  {result.name}: {result.message}"
 
 
 def _say_list(words: Words, heading: str, rows: Sequence[str]) -> None:
+    """Say the first rows of a list below its heading, and how many there are besides."""
     if rows:
         log.info("%s", words(heading, count=len(rows)))
-    for row in rows:
+    for row in rows[:MOST_ROWS]:
         log.info("  %s", row)
+    if len(rows) > MOST_ROWS:
+        log.info("  %s", words("more", count=len(rows) - MOST_ROWS))
 
 
 def say_unused(words: Words, unused: Unused) -> None:
@@ -134,10 +115,9 @@ def say_summary(words: Words, run: Run, unused: Unused) -> None:
     _say_notes(batches)
     say_failures(words, (failure for batch in batches for failure in batch.failures))
     results = [result for batch in batches for result in batch.notable]
-    withheld = [each for each in results if each.outcome == "skipped" and each.reason]
     done = [each for each in results if each.outcome == "done"]
-    _say_list(words, "withheld", [f"{each.name}: {each.message}" for each in withheld])
-    _say_list(words, "pickles", [f"{each.path}: {each.scan}" for each in done if each.scan])
+    _say_withheld(words, (each for each in results if each.outcome == "skipped" and each.reason))
+    _say_list(words, "pickles", [f"{each.path}: {_scan(words, each.scan)}" for each in done if each.scan])
     _say_list(words, "unverified", [each.path for each in done if not each.verified])
     say_unused(words, unused)
     _say_totals(words, run)
@@ -159,15 +139,34 @@ def say_plan(words: Words, total: int, free: int) -> None:
         log.warning("%s", words("plan.full"))
 
 
+def _scan(words: Words, scan: str) -> str:
+    """Return what the site's scan of a pickle file says, in the user's words if it is one of the usual ones."""
+    key = f"scan.{scan.lower()}"
+    return words(key) if words(key) != key else scan
+
+
 def _say_totals(words: Words, run: Run) -> None:
-    counts, requests, received = run.ledger.counts, run.site.api_requests, run.progress.received
-    size, time = human_size(received), clock_time(run.ledger.seconds())
-    done, skipped, failed = counts["done"], counts["skipped"], counts["failed"]
-    total = words("summary", done=done, size=size, skipped=skipped, failed=failed, time=time)
-    level = logging.WARNING if failed or counts["queued"] or run.ledger.interrupted else logging.INFO
+    """Say what came, from where, how long it took and where it lies."""
+    ledger, received, requests = run.ledger, run.progress.received, run.site.api_requests
+    counts, seconds = ledger.counts, ledger.seconds()
+    pages = sum(bool(batch.page[0]) for batch in ledger.batches)
+    fetched = ((key, ledger.kinds["done", kind]) for key, kind in (("files", "model"), ("pictures", "image")))
+    came = words("and").join(words.number(key, count) for key, count in (*fetched, ("pages", pages)) if count)
+    withheld = sum(
+        each.outcome == "skipped" and bool(each.reason) for batch in ledger.batches for each in batch.notable
+    )
+    others = {"present": counts["skipped"] - withheld, "skipped": withheld, "failed": counts["failed"]}
+    rest = words("comma").join(words(key, count=count) for key, count in others.items() if count or key == "failed")
+    total = words(
+        "summary", what=came or words("nothing"), size=human_size(received), host=run.site.host,
+        time=clock_time(seconds) if seconds >= 60 else f"{max(1, round(seconds))} s", rest=rest,
+    )  # fmt: skip
+    level = logging.WARNING if counts["failed"] or counts["queued"] or ledger.interrupted else logging.INFO
     facts = {"event": "summary", **dict(counts), "bytes": received, "requests": requests}
     log.log(level, "%s", total, extra={"facts": facts})
+    for library in run.libraries:
+        folder = str(library.folder.absolute())
+        log.info("%s", words("saved", folder=folder), extra={"facts": {"event": "saved", "folder": folder}})
     if counts["queued"]:
         log.warning("%s", words("queued", count=counts["queued"]))
-    each = 1000 * requests / run.ledger.pictures if run.ledger.pictures else 0
-    log.debug("%s", words("requests", count=requests, each=round(each)))
+    log.debug("%s", words("requests", count=requests))

@@ -13,9 +13,8 @@ import time
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from functools import lru_cache
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Literal
 
 from .clock import Clock
 from .errors import Failure
@@ -39,6 +38,8 @@ def disk_errors(path: Path) -> Iterator[None]:
         shown = shown_path(path)
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise Failure("disk-full", f"The disk is full at {shown}; free some space and run again.") from error
+        if error.errno == errno.ELOOP:
+            raise Failure("link", f"{shown} is a link, and it is not followed; move it away.") from error
         words = error.strerror or error
         raise Failure("disk", f"{shown} can't be written ({words}); check the folder's permissions.") from error
 
@@ -53,7 +54,8 @@ def write_file(path: Path, data: bytes) -> bool:
             return False
     with disk_errors(path):
         beside = temporary_name(path)
-        with open_making_folders(beside, os.O_TRUNC | NO_FOLLOW) as file:
+        beside.unlink(missing_ok=True)  # a link in its place, a hard one as well, is not written through
+        with open_making_folders(beside, os.O_EXCL) as file:
             write_whole(file, data)
         replace_file(beside, path)
     return True
@@ -65,14 +67,22 @@ def temporary_name(path: Path) -> Path:
 
 
 def open_making_folders(path: Path, flags: int) -> IO[bytes]:
-    """Open an unbuffered file for reading and writing; create it and its folders if needed. Raises OSError."""
-    flags |= os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0)
+    """Open an unbuffered file for reading and writing; create it and its folders if needed. Raises OSError.
+
+    A symlink in its place is an error.
+    """
+    flags |= os.O_RDWR | os.O_CREAT | NO_FOLLOW | getattr(os, "O_BINARY", 0)
     try:
         number = os.open(path, flags, 0o666)
     except FileNotFoundError:
         path.parent.mkdir(parents=True, exist_ok=True)
         number = os.open(path, flags, 0o666)
     return os.fdopen(number, "r+b", buffering=0)
+
+
+def open_to_read(path: Path) -> IO[bytes]:
+    """Open a file for reading, unless it is a symlink. Raises OSError."""
+    return open(path, "rb", opener=lambda name, flags: os.open(name, flags | NO_FOLLOW))
 
 
 def write_whole(file: IO[bytes], data: bytes) -> None:
@@ -188,19 +198,54 @@ class PrefixHash:
 # --- Links -----------------------------------------------------------------------------------------
 
 
-@lru_cache(maxsize=4096)
-def planted_link(root: Path, folder: Path) -> Path | None:
-    """Return the first symlink between `root` and `folder` that a stranger made, None if there is none.
+_JUNCTIONS = (0xA0000003, 0xA000000C)  # what Windows calls mount points and symlinks
+
+
+def is_link(path: Path) -> bool:
+    """Return whether a symlink, or on Windows a junction, is at `path`."""
+    with suppress(OSError, ValueError):
+        found = os.lstat(path)
+        return stat.S_ISLNK(found.st_mode) or getattr(found, "st_reparse_tag", 0) in _JUNCTIONS
+    return False
+
+
+def kind_of(path: Path) -> Literal["", "file", "folder", "pipe", "socket", "device"]:
+    """Return what is at `path`, "" for nothing. A link counts as what it leads to."""
+    with suppress(OSError, ValueError):
+        mode = path.stat().st_mode
+        kinds: dict[int, Literal["file", "folder", "pipe", "socket"]] = {
+            stat.S_IFREG: "file", stat.S_IFDIR: "folder", stat.S_IFIFO: "pipe", stat.S_IFSOCK: "socket",
+        }  # fmt: skip
+        return kinds.get(stat.S_IFMT(mode), "device")
+    return ""
+
+
+def planted_link(root: Path, path: Path) -> Path | None:
+    """Return the first symlink on the way from `root` to `path` that a stranger made, None if there is none.
 
     Symlinks made by this user, the administrator or the owner of `root` may lead out of it, for example to another
     disk; the owner of `root` could do worse anyway. On Windows symlinks need a privilege, so none counts as a
     stranger's.
     """
-    if root not in folder.parents or sys.platform == "win32":
+    above = len(root.parts)
+    if path.parts[:above] != root.parts or sys.platform == "win32":
         return None
-    if above := planted_link(root, folder.parent):
-        return above
     with suppress(OSError):
-        if folder.is_symlink() and folder.lstat().st_uid not in (0, os.geteuid(), root.stat().st_uid):
-            return folder
+        place, trusted = os.fspath(root), (0, os.geteuid(), os.stat(root).st_uid)
+        for part in path.parts[above:]:
+            place = f"{place}{os.sep}{part}"
+            found = os.lstat(place)
+            if stat.S_ISLNK(found.st_mode) and found.st_uid not in trusted:
+                return Path(place)
     return None
+
+
+def unshare(path: Path) -> None:
+    """Give a file that has further names (hard links) bytes of its own under this one. Raises OSError."""
+    with suppress(FileNotFoundError):
+        if path.lstat().st_nlink > 1:
+            beside = temporary_name(path)
+            beside.unlink(missing_ok=True)
+            with path.open("rb") as old, beside.open("xb") as new:
+                shutil.copyfileobj(old, new, BLOCK)
+            replace_file(beside, path)

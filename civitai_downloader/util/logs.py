@@ -15,7 +15,16 @@ from typing import IO, Any
 
 from .clock import DAY, Clock, utc_now, utc_text
 from .errors import UsageError
-from .files import NO_FOLLOW, disk_errors, on_one_line, open_making_folders, replace_file, temporary_name, write_whole
+from .files import (
+    disk_errors,
+    on_one_line,
+    open_making_folders,
+    open_to_read,
+    replace_file,
+    temporary_name,
+    unshare,
+    write_whole,
+)
 from .names import shown_path
 from .text import scrub_json, utf8
 
@@ -97,8 +106,9 @@ class KeyedLog:
         self._count = offset = 0
         self.problems: list[str] = []
         self._reader: IO[bytes] | None = None
-        with suppress(FileNotFoundError):
-            self._reader = self._path.open("rb")
+        if os.path.lexists(self._path):
+            with disk_errors(self._path):
+                self._reader = open_to_read(self._path)
         for number, line in enumerate(self._reader or (), 1):
             if not self._index(json_line(line) or {}, offset) and line.strip():
                 what = "is not a record and was skipped" if line.endswith(b"\n") else "was cut short and was dropped"
@@ -116,13 +126,14 @@ class KeyedLog:
         return True
 
     def _line(self, offset: int) -> bytes:
-        reader = self._reader = self._reader or self._path.open("rb")
+        reader = self._reader = self._reader or open_to_read(self._path)
         reader.seek(offset)
         return reader.readline()
 
     def _open(self) -> IO[bytes]:
         if self._alone and self._count > max(self.COMPACT_FROM, 2 * sum(map(len, self._offsets.values()))):
             self._compact()
+        unshare(self._path)
         file = open_making_folders(self._path, os.O_APPEND)
         if file.seek(0, os.SEEK_END):
             file.seek(-1, os.SEEK_END)
@@ -134,7 +145,8 @@ class KeyedLog:
         """Keep the last records only. If that fails (full disk, a reader on Windows), the file stays as it is."""
         beside = temporary_name(self._path)
         with suppress(OSError):
-            with open_making_folders(beside, os.O_TRUNC | NO_FOLLOW) as new:
+            beside.unlink(missing_ok=True)  # a link in its place, a hard one as well, is not written through
+            with open_making_folders(beside, os.O_EXCL) as new:
                 for offset in sorted(offset for each in self._offsets.values() for offset in each.values()):
                     write_whole(new, self._line(offset).rstrip(b"\n") + b"\n")
                 os.fsync(new.fileno())

@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field
 
 
 @dataclass(eq=False)
 class Meter:
-    """How far one transfer is; `total` is None while it is unknown."""
+    """How far one transfer is; `total` is None while it is unknown.
+
+    `resumed` is what was there when it was `begun` (seconds of the monotonic clock).
+    """
 
     name: str
     total: int | None = None
     done: int = 0
+    resumed: int = 0
+    begun: float = field(default_factory=time.monotonic)
+
+    def begin_at(self, here: int) -> None:
+        """Begin, or begin over, with what is there already."""
+        self.done = self.resumed = here
+        self.begun = time.monotonic()
 
 
 class Progress:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import requests
 
-from .files import NO_FOLLOW, open_making_folders, write_whole
+from .files import open_making_folders, write_whole
 from .text import utf8
 
 # --- Answers ---------------------------------------------------------------------------------------
@@ -111,12 +111,12 @@ class SideRecord:
     def begin(self) -> None:
         """Write a new file with the stamp only. Raises OSError."""
         self._path.unlink(missing_ok=True)
-        with open_making_folders(self._path, NO_FOLLOW) as file:
+        with open_making_folders(self._path, os.O_EXCL) as file:
             write_whole(file, utf8(json.dumps(vars(self.stamp))))
 
     def note(self, stretch: ByteRange) -> None:
         """Record what a stretch has brought since it was noted last. Raises OSError."""
-        with self._lock, open_making_folders(self._path, os.O_APPEND | NO_FOLLOW) as file:
+        with self._lock, open_making_folders(self._path, os.O_APPEND) as file:
             write_whole(file, b"\n[%d, %d]" % (stretch.noted, stretch.at))
         stretch.noted, self.ranged = stretch.at, True
 

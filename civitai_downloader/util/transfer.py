@@ -17,13 +17,13 @@ from .connections import FurtherConnections
 from .errors import Failure, Unreachable
 from .files import (
     BLOCK,
-    NO_FOLLOW,
     READ,
     PrefixHash,
     disk_errors,
     open_making_folders,
     replace_file,
     size_of,
+    unshare,
     write_whole,
 )
 from .http import PASSING_ERRORS
@@ -144,7 +144,7 @@ class Transfer:
         traffic = self._traffic
         self._ranges = Ranges(done, self._record.stamp.total)
         self._further = FurtherConnections(self._ranges, traffic.gate, traffic.clock, self._receive_further)
-        self._meter.done = self._ranges.here
+        self._meter.begin_at(self._ranges.here)
         self._hash = PrefixHash(self.part, traffic.clock, wanted=self._body.hashing)
         self._hash.catch_up(self._ranges.frontier)
 
@@ -301,7 +301,8 @@ class Transfer:
 
     def _opened(self, stretch: ByteRange) -> IO[bytes]:
         """Open the `.part` at the beginning of a stretch. Each connection has a file position of its own."""
-        file = open_making_folders(self.part, NO_FOLLOW)
+        unshare(self.part)
+        file = open_making_folders(self.part, 0)
         if not self._record.ranged:
             file.truncate(stretch.at)
             if not stretch.at:  # only now that the old bytes are gone: a record must never be about others

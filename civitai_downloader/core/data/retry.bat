@@ -1,5 +1,5 @@
 @echo off
-rem Runs the lines of failed.txt again. The token, if one is needed, comes from CIVITAI_API_KEY or token.txt.
+rem Written by civitai-downloader: runs the lines of failed.txt again. The token, if one is needed, comes from CIVITAI_API_KEY or token.txt.
 setlocal EnableExtensions DisableDelayedExpansion
 chcp 65001 >nul
 set "PYTHONUTF8=1"

@@ -1,0 +1,61 @@
+"""The display: how far a run is, while it goes on."""
+
+from __future__ import annotations
+
+import logging
+
+from ..util.screen import Screen
+from ..util.text import human_size
+from .run import Run
+from .words import Words, clock_time
+
+log = logging.getLogger(__name__)
+
+
+def progress_line(words: Words, run: Run, speed: float) -> str:
+    """Return `42/180 models, 3 failed (retrying…)` with pictures, bytes, speed (bytes a second) and time left."""
+    ledger, received, left = run.ledger, run.progress.received, run.bytes_left()
+    parts = [words("progress", done=ledger.settled, total=len(ledger.batches))]
+    failed = ledger.counts["failed"]
+    if failed or run.is_retrying:
+        parts.append(words("failed", count=failed) + (words("retrying") if run.is_retrying else ""))
+    if pictures := ledger.kinds["done", "image"]:
+        parts.append(words.number("pictures", pictures))
+    size = human_size(received)
+    parts.append(words("of", done=size, total=human_size(received + left)) if left > 0 else size)
+    if speed >= 1:
+        parts.append(f"{human_size(speed)}/s")
+        if left > 0:
+            parts.append(words("eta", time=clock_time(left / speed)))
+    return words("comma").join(parts)
+
+
+class ProgressDisplay:
+    """Shows how far a run is: bars on a terminal (`live`), elsewhere a plain line now and then."""
+
+    PLAIN_EVERY = 10.0
+
+    def __init__(self, words: Words, screen: Screen, *, live: bool) -> None:
+        self._words, self._screen, self._live = words, screen, live
+        self._next_line, self._last_line = 0.0, ""
+        self._speed, self._sampled, self._sample = 0.0, 0.0, 0
+
+    def watch(self, run: Run) -> None:
+        """Show how far the run is; called some ten times a second from the main thread."""
+        now, ledger = run.ledger.seconds(), run.ledger
+        self._measure(now, run.progress.received)
+        line = progress_line(self._words, run, self._speed)
+        if self._live:
+            self._screen.draw(run.progress.active(), line)
+        elif (now >= self._next_line or run.schedule.is_over) and line != self._last_line:
+            self._next_line, self._last_line = now + self.PLAIN_EVERY, line
+            done, total, failed = ledger.settled, len(ledger.batches), ledger.counts["failed"]
+            facts = {"event": "progress", "models": done, "total": total, "failed": failed}
+            log.info("%s", line, extra={"facts": {**facts, "bytes": run.progress.received}})
+
+    def _measure(self, now: float, received: int) -> None:
+        """Keep a speed (bytes a second) in which the last seconds count most."""
+        if now - self._sampled >= 1:
+            fresh = (received - self._sample) / (now - self._sampled)
+            self._speed = fresh if not self._speed else 0.7 * self._speed + 0.3 * fresh
+            self._sampled, self._sample = now, received

@@ -1,0 +1,74 @@
+"""README.md says what is true: its sample output, its commands, its options and its links."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from civitai_downloader.__main__ import command_parser
+from tests.conftest import Runner
+from tests.fake_civitai import FakeCivitai
+from tests.helpers import Captured
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text("utf-8")
+PAGES = ["README.md", "REFERENCE.md", "ARCHITECTURE.md", "CONTRIBUTING.md"]
+
+
+def sample_world(site: FakeCivitai) -> None:
+    """Fill the site with what the sample in README.md shows."""
+    for name in ("Paper Lantern Style", "Tiny Sea", "Harbour Mix"):
+        version = site.world.add_model(name).add_version("v1.0", needs_token=name == "Harbour Mix")
+        version.add_file(f"{name.lower().replace(' ', '_')}.safetensors", size=300_000)
+        for _ in range(3):
+            version.add_image()
+
+
+def test_the_sample_output_is_what_the_program_says(
+    run: Runner, site: FakeCivitai, out: Path, capsys: Captured
+) -> None:
+    sample_world(site)
+    assert run("models.txt", lines=[f"{site.url}/models/{model}" for model in site.world.models]) == 1
+    shown = capsys.readouterr().err.replace(str(out), "/home/you/downloads")
+    shown = re.sub(r" in \d+ s;", " in 1 s;", shown.replace(site.url.partition("//")[2], "civitai.com"))
+    lines = [line for line in shown.splitlines() if not re.match(r"[0-2]/3 models", line)]
+    assert "\n".join(["$ civitai-downloader models.txt", *lines]) in README
+
+
+def test_the_readme_is_short() -> None:
+    lines = README.splitlines()
+    assert len(lines) <= 220
+    assert [line for line in lines if len(line) > 100] == []
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_option_that_is_named_exists(page: str) -> None:
+    known = {name for action in command_parser()._actions for name in action.option_strings}
+    text = (ROOT / page).read_text("utf-8")
+    others = re.compile(r"pip install|git |apt|venv|tests\.|ruff|mypy|pytest|rclone|--vfs|--clear|debootstrap")
+    named = {
+        word
+        for line in text.splitlines()
+        if not others.search(line)
+        for word in re.findall(r"(?<![\w-])--[a-z][a-z-]+", line)
+    }
+    assert named - known == set()
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_link_between_the_pages_leads_somewhere(page: str) -> None:
+    text = (ROOT / page).read_text("utf-8")
+    for target, anchor in re.findall(r"\]\(([\w./-]+)?(#[\w-]+)?\)", text):
+        path = ROOT / (target or page)
+        assert path.exists(), target
+        if anchor:
+            heads = re.findall(r"^#+ (.+)$", path.read_text("utf-8"), re.M)
+            assert anchor[1:] in {re.sub(r"[^\w -]", "", head.lower()).replace(" ", "-") for head in heads}, anchor
+
+
+def test_the_reference_names_every_option() -> None:
+    text = (ROOT / "REFERENCE.md").read_text("utf-8")
+    names = {action.option_strings[-1] for action in command_parser()._actions if action.option_strings}
+    assert {name for name in names if not re.search(rf"{re.escape(name)}(?![\w-])", text)} == set()
