@@ -22,6 +22,7 @@ from .util import values
 from .util.complaints import complaint, convert, unknown_option
 from .util.errors import Failure, UsageError
 from .util.speech import Sentences, language_of, system_language
+from .util.values import option_words
 
 if TYPE_CHECKING:  # at run time core is imported where it is first needed, so that `--help` is answered at once
     from . import core
@@ -159,22 +160,6 @@ def read_command(words: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
     paths = [each.dest for each in command_parser()._actions if re.search("DIR|FILE|PATH|ZIP", str(each.metavar))]
     layers, files = core.read_configurations(lambda found: parse(command_parser(in_file=True), found, "file"), paths)
     return core.merged([*layers, given]), [*arguments.files, *files]
-
-
-def option_words(parser: argparse.ArgumentParser, given: Mapping[str, Any], skip: Iterable[str] = ()) -> list[str]:
-    """The options in `given`, spelled as on the command line again."""
-    words: list[str] = []
-    for action in parser._actions:
-        if not action.option_strings or action.dest not in given or action.dest in skip:
-            continue
-        name, value = action.option_strings[-1], given[action.dest]
-        if action.nargs == 0:
-            words.append(name)
-            continue
-        for each in value if isinstance(value, list) else [value]:
-            text = "all" if each is None else ",".join(each) if isinstance(each, tuple) else str(each)
-            words += [f"{name}={text}"] if text.startswith(("@", "-")) else [name, text]
-    return words
 
 
 def read_line(given: Mapping[str, Any], words: Sequence[str]) -> tuple[dict[str, Any], list[str], list[str]]:

@@ -46,7 +46,7 @@ def without_comment(line: str) -> str:
 
 def quoted(word: str) -> str:
     """Return a word so that `split_words` gives it back, whatever is in it."""
-    if word and not re.search(r"\s|^#|[\"']", word):
+    if word and not re.search(r"\s|^#|[\"']|[,;]$", word):
         return word
     if '"' not in word and ("\\" not in word or re.fullmatch(_WINDOWS_PATH, f'"{word}"')):
         return f'"{word}"'

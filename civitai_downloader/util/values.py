@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
@@ -106,6 +106,25 @@ KINDS: dict[str, Callable[[str], Any]] = {
     "path": path, "comma list": comma_list, "count": number, "some": some, "few": few, "positive": positive,
     "count or all": count_or_all, "byte count": byte_count, "day": day,
 }  # fmt: skip
+
+
+# --- Spelled again -------------------------------------------------------------------------------
+
+
+def option_words(parser: Any, given: Mapping[str, Any], skip: Iterable[str] = ()) -> list[str]:
+    """Return the options in `given`, spelled as on the command line again, as the `parser` of argparse knows them."""
+    words: list[str] = []
+    for action in parser._actions:
+        if not action.option_strings or action.dest not in given or action.dest in skip:
+            continue
+        name, value = action.option_strings[-1], given[action.dest]
+        if action.nargs == 0:
+            words.append(name)
+            continue
+        for each in value if isinstance(value, list) else [value]:
+            text = "all" if each is None else ",".join(each) if isinstance(each, tuple) else str(each)
+            words += [f"{name}={text}"] if text.startswith(("@", "-")) else [name, text]
+    return words
 
 
 # --- The nearest name ------------------------------------------------------------------------------
