@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from civitai_downloader import __version__
-from civitai_downloader.__main__ import command_parser, option_words
-from civitai_downloader.util.values import byte_count, count_or_all
+from civitai_downloader.__main__ import command_parser
+from civitai_downloader.util.values import byte_count, count_or_all, option_words
 from tests.conftest import Runner, files_under, one_file
 from tests.fake_civitai import FakeCivitai, Status
 from tests.helpers import Captured
