@@ -219,7 +219,7 @@ def command(given: Mapping[str, Any], words: core.Words, screen: Screen, clock: 
     settings = settings_from(given)
     core.check_output(settings.output)
     if given.get("verify"):
-        return verify(settings, words, clock)
+        return verify(settings, given, words, screen, clock)
     filters = core.find_filters(given)
     say(logging.WARNING, filters.problems)
     if given.get("refilter"):
@@ -277,8 +277,7 @@ def execute(
     run.execute(core.ProgressDisplay(words, screen, live=live).watch)
     screen.finish()
     core.say_summary(words, run, unused)
-    for library in run.libraries:
-        core.write_outcome(run, library, retry_command(given, library.folder), unused)
+    core.write_outcomes(run, partial(retry_command, given), unused)
     if run.ledger.interrupted:
         log.warning("%s", words("interrupted"))
     return run.ledger.counts
@@ -292,7 +291,9 @@ def exit_code(counts: Mapping[str, int], problems: Sequence[object]) -> int:
 
 
 def retry_command(given: Mapping[str, Any], output: Path) -> list[str]:
-    """Return the words of the same command on the targets that failed in an output folder."""
+    """Return the words of the same command, without its secrets, on the targets that failed in an output folder."""
+    from . import core
+
     skip = {action.dest for action in line_parser()._actions}
     skip |= set("token models users output retry_failed force dry_run refilter verify".split())
     paths: dict[str, Any] = {
@@ -300,6 +301,8 @@ def retry_command(given: Mapping[str, Any], output: Path) -> list[str]:
     }
     if "exclude" in given:
         paths["exclude"] = [path.absolute() for path in given["exclude"]]
+    if "site" in given:
+        paths["site"] = core.split_login(given["site"])[0]
     options = option_words(command_parser(), {**given, **paths}, skip=skip)
     return [sys.executable, "-m", "civitai_downloader", "--retry-failed", "-o", str(output.absolute()), *options]
 
@@ -338,19 +341,26 @@ def refilter(settings: core.Settings, filters: core.Filters, words: core.Words) 
     return DONE
 
 
-def verify(settings: core.Settings, words: core.Words, clock: Clock) -> int:
+def verify(settings: core.Settings, given: Mapping[str, Any], words: core.Words, screen: Screen, clock: Clock) -> int:
     """Check the files of the output folder; nothing is fetched. Raises UsageError."""
     from . import core
 
-    library = core.Library(settings.output)
-    say(logging.WARNING, library.problems)
-    counts, failed = Counter[str](), list[core.Result]()
-    for result in core.verify_library(library, clock):
-        counts[result.outcome] += 1
-        if result.outcome == "failed":
-            failed.append(result)
-    library.close()
-    core.say_failures(words, failed)
+    if not (settings.output / "download_state.jsonl").is_file():
+        raise core.UsageError(words("verify.nothing", folder=settings.output))
+    wait = log.info if settings.wait else None
+    library = core.Libraries(clock, wait=wait, read_only=False).open(settings.output)
+    live = sys.stderr.isatty() and not (given.get("quiet") or given.get("json_logs"))
+    check = core.Verification(library, clock, core.CheckDisplay(words, screen, clock).watch if live else bool)
+    try:
+        say(logging.WARNING, library.problems)
+        check.run()
+        core.write_wrong(library.folder, check.sources, retry_command(given, library.folder))
+    finally:
+        screen.finish()
+        core.say_failures(words, check.failures)
+        library.close()
+    counts = check.counts
+    core.say_gone(words, check.gone)
     if not counts:
         raise core.UsageError(words("verify.nothing", folder=settings.output))
     log.info("%s", words("verify.summary", good=counts["done"], bad=counts["failed"]))

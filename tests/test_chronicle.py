@@ -37,7 +37,8 @@ def words_in(files: dict[str, bytes]) -> set[tuple[str, str]]:
     """Return the words in every page, prompt and sidecar; numbers aside, which are counters and dates."""
     endings = (".txt", ".info", ".json", ".html")
     own = [name for name in files if name.endswith(endings) and not name.startswith(("lists/", "report"))]
-    return {(name, word) for name in own for word in re.findall(r"[^\W\d_]{2,}", files[name].decode())}
+    signed = re.compile(rb"Written by civitai-downloader, \w+")
+    return {(name, word) for name in own for word in re.findall(r"[^\W\d_]{2,}", signed.sub(b"", files[name]).decode())}
 
 
 def test_a_version_that_is_removed_stays_in_every_page(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -32,10 +33,14 @@ def test_the_facts_of_a_thing_are_those_of_log_and_disk(tmp_path: Path) -> None:
     other.write_bytes(b"x" * 1000)
     assert library.facts(THING) == Facts(path=THING.path, size=900, source=other)
     there.write_bytes(b"x" * 1000)
-    assert library.facts(THING) == Facts(path=THING.path, size=1000, source=other)
-    there.unlink()
-    there.hardlink_to(other)
-    assert library.facts(THING) == Facts(path=THING.path, size=1000, source=other, is_copy=True)
+    assert library.facts(THING) == Facts(in_place=True, path=THING.path, size=1000)
+    third, copy = replace(THING, path="third/b.safetensors"), tmp_path / "third" / "b.safetensors"
+    copy.parent.mkdir()
+    copy.write_bytes(b"x" * 1000)
+    assert library.facts(third) == Facts(path=third.path, size=1000, source=other)
+    copy.unlink()
+    copy.hardlink_to(other)
+    assert library.facts(third) == Facts(path=third.path, size=1000, source=other, is_copy=True)
     library.close()
 
 

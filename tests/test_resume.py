@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from civitai_downloader.util.http import _SteadyStream
+from civitai_downloader.util.wire import _SteadyStream
 from tests import fake_civitai as fake
 from tests.conftest import QuickClock, Runner, State, one_file
 from tests.fake_civitai import FakeCivitai

@@ -8,7 +8,6 @@ import pytest
 
 from civitai_downloader.core.cookies import read_cookies
 from civitai_downloader.util.errors import UsageError
-from civitai_downloader.util.logs import KeptAnswers
 from tests import fake_civitai as fake
 from tests.conftest import Runner, State, files_under, one_file
 from tests.fake_civitai import FakeCivitai
@@ -62,26 +61,6 @@ def test_secrets_are_neither_said_nor_stored(site: FakeCivitai, run: Runner, out
     assert b"GET 127.0.0.1/" in words
     for secret in ("good-token", "pasted-secret", "Signature=", "Authorization="):
         assert secret.encode() not in words
-
-
-def test_answers_are_kept_for_a_day_without_secrets(tmp_path: Path) -> None:
-    folder = tmp_path / "lists"
-    kept = KeptAnswers(folder, read_only=False)
-    kept.put("v1/models/5?x=1", {"nextPage": "https://x.example/?token=HUSH&cursor=5"})
-    (path,) = folder.iterdir()
-    assert "HUSH" not in path.read_text("utf-8")
-    old = '{"at":"2020-01-01T00:00:00Z","type":"answer","id":"old","status":"success","answer":1}'
-    path.write_text(path.read_text("utf-8") + "\n".join([old, '{"at":"torn', "no json"]), "utf-8")
-    ancient = folder / "answers-2020-01-01.jsonl"
-    ancient.write_text("{}\n")
-    again = KeptAnswers(folder, read_only=True)
-    assert again.get("v1/models/5?x=1") == {"nextPage": "https://x.example/?cursor=5"}
-    assert again.get("old") is None
-    again.put("new", 1)
-    assert again.get("new") is None
-    assert ancient.exists()
-    KeptAnswers(folder, read_only=False)
-    assert not ancient.exists()
 
 
 # --- Cookies -------------------------------------------------------------------------------------

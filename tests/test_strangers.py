@@ -24,7 +24,7 @@ FILES = (
     *("download_state.lock", "download_state.jsonl", "report.json", "failed.txt", "retry.sh", "retry.bat"),
     *("index.html", "exclude.txt", "updates.txt", "user-data.js"),
 )
-FOLDERS = ("lists", "posts", "users", "images", "collections", "corrupted", ".page", ".civitai")
+FOLDERS = ("posts", "users", "images", "collections", "corrupted", ".page", ".civitai")
 WORDS = b"words of somebody else\n"
 
 
@@ -64,7 +64,7 @@ def test_a_link_at_the_top_ends_the_run_before_it_begins(
     assert os.listdir(out) == [name]
 
 
-@pytest.mark.parametrize("name", ["download_state.jsonl", "lists", "report.json"])
+@pytest.mark.parametrize("name", ["download_state.jsonl", "posts", "report.json"])
 def test_a_link_that_leads_nowhere_is_not_followed_either(run: Runner, out: Path, tmp_path: Path, name: str) -> None:
     out.mkdir()
     (out / name).symlink_to(tmp_path / "nothing")
@@ -283,16 +283,3 @@ def test_a_junction_of_windows_is_a_link(tmp_path: Path, monkeypatch: pytest.Mon
 
     monkeypatch.setattr(os, "lstat", lambda _: Junction)
     assert is_link(tmp_path)
-
-
-def test_a_link_among_the_kept_answers_ends_the_run_in_a_sentence(
-    run: Runner, site: FakeCivitai, out: Path, elsewhere: Path, err: Err
-) -> None:
-    add_file(site)
-    assert run(link(site)) == 0
-    kept = one_file(out, "answers-*.jsonl")
-    kept.unlink()
-    kept.symlink_to(elsewhere / "answers-2020-01-01.jsonl")
-    assert run(link(site)) == 1
-    assert "is a link, and it is not followed" in err()
-    assert untouched(elsewhere)

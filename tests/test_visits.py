@@ -30,8 +30,8 @@ def test_a_model_comes_home_whole(run: Runner, out: Path, site: FakeCivitai) -> 
         *(f"{new}/images/{name}" for name in images),
         "download_state.jsonl",
         "download_state.lock",
-        f"lists/answers-{day}.jsonl",
-        "lists/filters.json",
+        f".cache/lists/answers-{day}.jsonl",
+        ".cache/lists/filters.json",
         f"{new}/post-50001.json",
         "report.json",
     }

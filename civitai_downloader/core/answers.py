@@ -17,6 +17,7 @@ from ..util.text import parse_devalue, web_link
 
 Pages = Iterator[list[dict[str, Any]]]
 _T = TypeVar("_T")
+NOTHING = "e3b0c44298fc"  # the beginning of the SHA256 of nothing
 
 
 def _at(source: Any, key: str, kind: type[_T]) -> _T:
@@ -81,7 +82,7 @@ class _Thing:
 
 @dataclass(frozen=True)
 class File(_Thing):
-    """One file of a version; `size` in bytes (0 unknown), `sha256` in lower case (empty if not published)."""
+    """One file of a version; `size` in bytes (0 unknown), hashes in lower case (empty if not published)."""
 
     name: str
     type: str
@@ -89,6 +90,7 @@ class File(_Thing):
     sha256: str
     primary: bool
     traits: Mapping[str, Any]
+    autov3: str = ""
 
 
 @dataclass(frozen=True)
@@ -165,7 +167,14 @@ def read_file(answer: Mapping[str, Any]) -> File:
         type=text_at(answer, "type") or "Model", size=round(kilobytes * 1024) if 0 < kilobytes < 1e12 else 0,
         sha256=sha256 if re.fullmatch(r"[0-9a-f]{64}", sha256) else "",
         primary=answer.get("primary") is True, traits=object_at(answer, "metadata"),
+        autov3=_autov3(text_at(object_at(answer, "hashes"), "AutoV3").lower()),
     )  # fmt: skip
+
+
+def _autov3(told: str) -> str:
+    """Return an AutoV3 in its 12 digits, or "" for what is none, such as the hash of no bytes at all."""
+    is_one = re.fullmatch(r"[0-9a-f]{12,64}", told) and not told.startswith(NOTHING)
+    return told[: len(NOTHING)] if is_one else ""
 
 
 LICENCE = ("allowNoCredit", "allowCommercialUse", "allowDerivatives", "allowDifferentLicense")

@@ -58,9 +58,14 @@ class Deliveries:
         return self._known_to_twins(batch, wanted, result)
 
     def _known_to_twins(self, batch: Batch, wanted: Wanted, result: Result) -> Result:
-        """Remember where the bytes of a good result lie when another place may want them in this run."""
+        """Remember where the bytes of a good result lie when another place may want them in this run.
+
+        Those that an app has edited are nothing for another place.
+        """
         if result.outcome != "queued" and (len(self._libraries) > 1 or batch.entry.settings.force):
-            self._twins[wanted.identity] = batch.library.at(result.path)
+            own = batch.library.own(wanted) if wanted.sha256 else None
+            if (result.sha256 or (own.sha256 if own is not None else "")) in ("", wanted.sha256):
+                self._twins[wanted.identity] = batch.library.at(result.path)
         return result
 
     def start_queue(self, results: Iterable[Result]) -> None:

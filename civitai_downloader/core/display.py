@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 
+from ..util.clock import Clock
 from ..util.screen import Screen
 from ..util.text import human_size
 from .run import Run
+from .verification import Verification
 from .words import Words, clock_time
 
 log = logging.getLogger(__name__)
@@ -59,3 +61,18 @@ class ProgressDisplay:
             fresh = (received - self._sample) / (now - self._sampled)
             self._speed = fresh if not self._speed else 0.7 * self._speed + 0.3 * fresh
             self._sampled, self._sample = now, received
+
+
+class CheckDisplay:
+    """Shows how far --verify is, on a terminal."""
+
+    def __init__(self, words: Words, screen: Screen, clock: Clock) -> None:
+        self._words, self._screen, self._clock = words, screen, clock
+        self._next = 0.0
+
+    def watch(self, check: Verification) -> None:
+        """Show how far the check is, ten times a second at most."""
+        if self._clock.now() >= self._next:
+            self._next = self._clock.now() + 0.1
+            count, size = sum(check.counts.values()), human_size(check.progress.received)
+            self._screen.draw(check.progress.active(), self._words("verify.progress", count=count, size=size))

@@ -8,9 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..util.files import write_file
-from ..util.names import long_path
-from ..util.text import decode_text, printable, scrub, utf8
+from ..util.errors import Failure
+from ..util.files import disk_errors, size_of, write_file
+from ..util.names import long_path, shown_path
+from ..util.text import printable, scrub, text_lines, utf8
 from .data import read_data
 from .ledger import Batch
 from .lists import Problem, Unused
@@ -23,10 +24,30 @@ def write_failed(folder: Path, batches: Sequence[Batch], words: Sequence[str], u
     Targets that failed in an earlier run and were not part of this one stay in it, and so do the lines of lists that
     this run has not read.
     """
-    root = long_path(folder)
     left = _read_failed(folder / "failed.txt").without(batches, unused)
     blocks = {**left.targets, **_failed_blocks(batches)}
     comments = [*left.comments, *(_comment_on(problem) for problem in unused.problems if problem.line)]
+    _write(folder, blocks, comments, words)
+
+
+def write_wrong(folder: Path, sources: Mapping[str, Sequence[str]], words: Sequence[str]) -> None:
+    """Write into `failed.txt` what --verify has found wrong, by the line that brings it home, in place of what the last
+    --verify has found. The lines of runs stay.
+    """
+    left = _read_failed(folder / "failed.txt")
+    blocks = {}
+    for line, why in left.targets.items():
+        others = [comment for comment in why.split("\n") if not comment.startswith(_VERIFIED)]
+        if others or line in sources:
+            blocks[line] = "\n".join(others)
+    for line, reasons in sources.items():
+        found = (printable(f"{_VERIFIED}{reason}") for reason in reasons)
+        blocks[line] = "\n".join(filter(None, (blocks.get(line, ""), *found)))
+    _write(folder, blocks, left.comments, words)
+
+
+def _write(folder: Path, blocks: Mapping[str, str], comments: Sequence[str], words: Sequence[str]) -> None:
+    root = long_path(folder)
     lines = "\n".join([*(f"{why}\n{line}\n" if why else f"{line}\n" for line, why in blocks.items()), *comments])
     _write_or_remove(root, {"failed.txt": f"{FAILED_MARK}\n{lines}" if lines else ""})
     _write_or_remove(root, _retry_scripts(words) if blocks else dict.fromkeys(("retry.sh", "retry.bat"), ""))
@@ -40,12 +61,14 @@ def _write_or_remove(root: Path, contents: Mapping[str, str]) -> None:
             newline = "\r\n" if name.endswith(".bat") else "\n"
             write_file(root / name, utf8(content.replace("\n", newline)))
         else:
-            (root / name).unlink(missing_ok=True)
+            with disk_errors(root / name):
+                (root / name).unlink(missing_ok=True)
 
 
 # A line that could not be used stands in `failed.txt` as two comments: where it was and why, and the line itself.
 _UNUSED = re.compile(r"# Not used: (?P<place>.*?), line [0-9]+: ")
 _BEHIND = "#: "
+_VERIFIED = "# --verify: "
 
 
 @dataclass(frozen=True)
@@ -70,7 +93,7 @@ class _FailedList:
 
 
 def _read_failed(path: Path) -> _FailedList:
-    lines = decode_text(long_path(path).read_bytes()).splitlines() if long_path(path).is_file() else []
+    lines = _lines_of(long_path(path))
     targets: dict[str, str] = {}
     comments, above = list[str](), list[str]()
     for line in lines:
@@ -85,6 +108,17 @@ def _read_failed(path: Path) -> _FailedList:
                 targets[line] = "\n".join(above)
             above = []
     return _FailedList(str(path.absolute()), targets, comments)
+
+
+def _lines_of(path: Path) -> list[str]:
+    """Return the lines of an earlier `failed.txt`. Raises Failure if it can't be read, as it would be lost then."""
+    if size_of(path) is None:
+        return []
+    try:
+        return text_lines(path.read_bytes())
+    except OSError as error:
+        words = f"{shown_path(path)} can't be read ({error.strerror or error}); check its permissions."
+        raise Failure("disk", words) from None
 
 
 def _comment_on(problem: Problem) -> str:

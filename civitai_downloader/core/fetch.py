@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import time
+from collections import Counter
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -16,43 +17,48 @@ from ..util.files import disk_errors, free_space, link_or_copy, sha256_of, size_
 from ..util.http import Call, read_at_most
 from ..util.idm import Idm, expiry_of
 from ..util.media import looks_like_page, sniff_media
-from ..util.names import file_name, plain_path
+from ..util.names import name_key, plain_path
 from ..util.pace import Gate, HostDown, Pace, Patience
 from ..util.progress import Progress
 from ..util.ranges import parse_content_range
 from ..util.text import human_size
 from ..util.transfer import Body, Received, Source, Traffic, Transfer, discard_part
 from .answers import unix_time
-from .arrivals import place_aside, receive_queued
+from .arrivals import make_room, place_aside, place_of_wrong, put_wrong_aside, receive_queued
+from .choice import is_called_safetensors
 from .library import Library
-from .places import Wanted, same_size
-from .proof import Still, has_right_form, no_page, verify
+from .moved import MovedFiles, follow
+from .owners import Somebodys, adopt, prove, refuse, take_refused
+from .places import Wanted
+from .proof import Still, has_right_form, is_an_answer, is_complete, no_page, verify
 from .records import Facts, Outcome, Record, Result
 from .settings import Settings
 from .site import Site
+from .weights import Weights
 
 log = logging.getLogger(__name__)
 
-Action = Literal["keep", "link", "adopt", "fetch"]
+WRONG_HASH = "The site's SHA256 for it is wrong (the same bytes came twice): add --no-verify to take the file."
+UNSEEN = Weights()
+Action = Literal["keep", "prove", "link", "adopt", "fetch"]
 
 
 def decide(wanted: Wanted, facts: Facts, *, force: bool) -> Action:
     """Decide what to do about one thing. This is the only place where that is decided.
 
-    `keep` what is there and known, `adopt` a file that lies at the wanted place if its bytes prove right, `link` the
-    same bytes from another place, or `fetch`. A file of that size at the place of a model is looked at before anything
-    else takes its place.
+    `keep` what is there and known, `prove` what nobody has compared with the published hash, `adopt` a file that lies
+    at the wanted place if its bytes prove right, `link` the same bytes from another place, or `fetch`. Whatever lies at
+    the place of a model is looked at before anything takes its place, unless it is known to be the site's older file.
     """
     if force:
         return "fetch"
     if facts.in_place or facts.is_copy:
-        return "keep"
-    fits = wanted.kind == "image" or same_size(facts.size or 0, wanted)
-    if facts.size and fits and facts.source is None:
+        return "prove" if facts.is_unproven and facts.in_place else "keep"
+    if wanted.kind == "model" and facts.size is not None and not facts.is_old:
         return "adopt"
-    if facts.source is None and facts.twin is None:
-        return "fetch"
-    return "adopt" if wanted.kind == "model" and facts.size is not None else "link"
+    if wanted.kind == "image" and facts.size and facts.source is None:
+        return "adopt"
+    return "fetch" if facts.source is None and facts.twin is None else "link"
 
 
 class Fetcher:
@@ -66,7 +72,7 @@ class Fetcher:
         self._throttle = Pace(settings.limit_rate or math.inf, clock)
         connections = 1 if settings.limit_rate else settings.connections
         self._gate = Gate(settings.workers, connections, clock, site.http.health.factor)
-        self._quota_failures = 0
+        self._quota_failures, self._moved = 0, MovedFiles(clock)
         self.idm = Idm(settings.idm, clock) if settings.idm is not None else None
 
     def bring(self, wanted: Wanted, library: Library, *, force: bool, twin: Path | None) -> Result:
@@ -82,32 +88,94 @@ class Fetcher:
         action = decide(wanted, facts, force=force)
         if action == "keep":
             return good_result(wanted, "skipped", facts.path, facts.size)
-        if action == "adopt" and (adopted := self._adopt(wanted, library, facts.path)):
+        if action == "prove":
+            return self._prove(wanted, library)
+        if action == "adopt" and (adopted := self._adopt(wanted, library, facts)):
             return adopted
         if action == "adopt":
             library.check_known(wanted, facts.path)
+        if facts.is_gone and not force and (found := self._find_moved(wanted, library)):
+            return found
         wanted = library.avoid_strangers(wanted)
-        source = None if action == "fetch" else facts.source or facts.twin
-        return self._fetch(wanted, library) if source is None else self._link(wanted, library, source)
+        unproven = facts.is_unproven and self._settings.check_hashes
+        source = None if action == "fetch" or unproven else facts.source or facts.twin
+        if source is not None:
+            return self._link(wanted, library, source, facts.record)
+        if not force and (taken := self._take_refused(wanted, library)):
+            return taken
+        return self._fetch(wanted, library)
 
-    def _adopt(self, wanted: Wanted, library: Library, place: str) -> Result | None:
+    def _prove(self, wanted: Wanted, library: Library) -> Result:
+        """Compare what was taken with --no-verify with the published hash, unless that is left out again."""
+        result = replace(good_result(wanted, "skipped", wanted.path, library.size(wanted.path)), verified=False)
+        if not self._settings.check_hashes:
+            return result
+        seen = prove(wanted, library.at(wanted.path), self._clock)
+        return replace(result, sha256=seen.sha256, autov3=seen.autov3, verified=seen.sha256 == wanted.sha256)
+
+    def _adopt(self, wanted: Wanted, library: Library, facts: Facts) -> Result | None:
         """Take a file that lies there already for the one wanted if its bytes prove it; return None if they don't."""
-        path = library.at(place)
-        with disk_errors(path):
-            digest = sha256_of(path, self._clock) if wanted.kind == "model" else ""
-        hashed = wanted.sha256 and self._settings.check_hashes
-        if not (digest == wanted.sha256 if hashed else has_right_form(path, wanted.format)):
+        if wanted.kind == "model":
+            try:
+                seen = adopt(wanted, library, self._clock, check=self._settings.check_hashes)
+            except Somebodys:
+                if found := self._find_moved(wanted, library):
+                    return found
+                raise
+        else:
+            seen = self._adopt_picture(wanted, library.at(facts.path), facts)
+        if seen is None:
             return None
         discard_part(library.at(wanted.path + ".part"))
-        return good_result(wanted, "skipped", place, library.size(place), digest)
+        return good_result(wanted, "skipped", facts.path, library.size(facts.path), seen)
 
-    def _link(self, wanted: Wanted, library: Library, source: Path) -> Result:
-        """Put the same bytes at a second place without fetching them again."""
+    def _adopt_picture(self, wanted: Wanted, path: Path, facts: Facts) -> Weights | None:
+        """Return the SHA256 of a picture if it is whole and, where the log knows it, what it was; else None."""
+        with disk_errors(path):
+            digest = sha256_of(path, self._clock)
+        expected = facts.wrong.sha256 if facts.wrong is not None else ""
+        fits = facts.wrong is None or facts.wrong.size in (0, facts.size)
+        is_it = digest == expected if expected else fits and has_right_form(path, wanted.format)
+        return Weights(sha256=digest) if is_it else None
+
+    def _find_moved(self, wanted: Wanted, library: Library) -> Result | None:
+        """Look for a file that is not where the log says; link to it if it lies at another place of ours."""
+        key, own = (wanted.kind, wanted.id), library.own(wanted)
+        if own is None:
+            return None
+        home = own.home or own.path
+        found = self._moved.find(library, key, own, home)
+        if found is None or not found.record.fits(wanted.sha256):
+            return None
+        if found.is_copy:
+            is_free = library.size(wanted.path) is None
+            return self._link(wanted, library, library.at(found.record.path), found.record) if is_free else None
+        follow(library, key, found.record, own, wanted.source)
+        library.record(key, found.record, source=wanted.source)
+        if name_key(home) != name_key(wanted.path):
+            return self._link(wanted, library, library.at(found.record.path), found.record)
+        return good_result(wanted, "skipped", found.record.path, found.record.size)
+
+    def _take_refused(self, wanted: Wanted, library: Library) -> Result | None:
+        """With --no-verify take a file whose published SHA256 is known to be wrong. Raises Failure without it."""
+        own = library.own(wanted)
+        if own is None or not own.refused or own.refused != wanted.sha256:
+            return None
+        if self._settings.check_hashes:
+            raise Failure("wrong-hash", WRONG_HASH)
+        seen = take_refused(library, wanted, self._clock)
+        return replace(good_result(wanted, "done", wanted.path, seen.size, seen), verified=False) if seen else None
+
+    def _link(self, wanted: Wanted, library: Library, source: Path, record: Record | None) -> Result:
+        """Put the same bytes at a second place without fetching them again; `record` says what they are."""
         place = wanted.path + (source.suffix if wanted.kind == "image" else "")
         target = library.at(place)
+        put_wrong_aside(library, wanted)
         if not (target.exists() and target.samefile(source)):
             link_or_copy(source, target)
-        return good_result(wanted, "done", place, library.size(place), wanted.sha256)
+        told = Weights(sha256=wanted.sha256 if self._settings.check_hashes else "", autov3=wanted.autov3)
+        known = told if record is None else Weights(sha256=record.sha256, autov3=record.autov3)
+        return good_result(wanted, "done", place, library.size(place), known)
 
     def _fetch(self, wanted: Wanted, library: Library) -> Result:
         """Try the links one after the other: the next one when this one has nothing, denies it, or has only a still."""
@@ -158,7 +226,9 @@ class Fetcher:
             size=wanted.size or None,
             limit=self.MOST_OF_STILL if wanted.media == "still" else wanted.size + 1024 if wanted.size else 16 << 30,
             trusted=bool(wanted.sha256) and self._settings.check_hashes,
-            hashing=wanted.kind == "model" and self._settings.check_hashes,
+            hashing=self._settings.check_hashes,
+            weights=not (wanted.autov3 and wanted.sha256) and is_called_safetensors(wanted.path, wanted.format),
+            is_complete=is_complete if wanted.kind == "image" else Path.is_file,
         )
         source = Source(
             open=lambda headers: no_page(self._site.open(url, headers, patience), wanted),
@@ -170,13 +240,20 @@ class Fetcher:
         try:
             with self._gate:
                 received, extension = self._receive_right(transfer, wanted, library)
+            wanted = library.avoid_strangers(wanted)  # somebody may have come in the meantime
+            put_wrong_aside(library, wanted)
             transfer.move_to(library.at(wanted.path + extension))
         finally:
             self._progress.end(meter)
-        return good_result(wanted, "done", wanted.path + extension, received.size, received.sha256)
+        seen = Weights(received.size, received.sha256, received.autov3)
+        return good_result(wanted, "done", wanted.path + extension, received.size, seen)
 
     def _receive_right(self, transfer: Transfer, wanted: Wanted, library: Library) -> tuple[Received, str]:
-        """Return the body and the extension that its bytes call for. Wrong bytes are fetched three times in all."""
+        """Return the body and the extension that its bytes call for.
+
+        Wrong bytes are fetched three times in all, but a whole file that comes twice is the site's answer.
+        """
+        came = Counter[str]()
         for attempt in range(1, self.TRIES + 1):
             received = transfer.run(resume=self._settings.resume and attempt == 1, alone=attempt > 1)
             try:
@@ -187,8 +264,12 @@ class Fetcher:
             except Failure as failure:
                 log.debug("%s: %s (%d of %d)", wanted.name, failure, attempt, self.TRIES)
                 trouble = failure
-        name = file_name(wanted.path, "file", f" [{wanted.id.replace('/', '-')}]")
-        transfer.move_to(place_aside(library, name))
+            came[received.sha256] += 1
+            if came[received.sha256] > 1 and is_an_answer(wanted, transfer.part, received):
+                refuse(library, wanted, received.sha256)
+                trouble = Failure("wrong-hash", WRONG_HASH)
+                break
+        transfer.move_to(place_aside(library, place_of_wrong(library, wanted).rpartition("/")[2]))
         raise trouble
 
     def _queue_from(self, url: str, wanted: Wanted, library: Library) -> Result:
@@ -206,26 +287,24 @@ class Fetcher:
         if wanted.size and abs(size - wanted.size) >= 1024:
             raise Failure("size", f"The site offers {size} bytes where {wanted.size} are published; try again later.")
         target = library.at(wanted.path + extension)
-        with disk_errors(target):
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.unlink(missing_ok=True)
+        make_room(library, wanted, wanted.path + extension)
         secret = self._settings.idm_token_url and wanted.kind == "model" and self._settings.token
         if self.idm is not None:
             handed = f"{url}&token={self._settings.token}" if secret else link
             self.idm.add(handed, plain_path(target.parent), target.name)
+        expected = Weights(sha256=wanted.sha256 if self._settings.check_hashes else "")
         until = DAY + time.time() if secret else expiry_of(link, time.time())
-        return replace(
-            good_result(wanted, "queued", wanted.path + extension, size, wanted.sha256), until=utc_text(until)
-        )
+        return replace(good_result(wanted, "queued", wanted.path + extension, size, expected), until=utc_text(until))
 
     def _receive(self, wanted: Wanted, library: Library, record: Record, *, force: bool) -> Result | None:
         """Return what became of a thing in IDM's queue: done, still queued, or None if it is to be queued again."""
         arrived = receive_queued(library, (wanted.kind, wanted.id), record, self._clock, wanted.format)
         if arrived is not None:
-            return good_result(wanted, "done", arrived.path, arrived.size, arrived.sha256)
+            seen = Weights(arrived.size, arrived.sha256, arrived.autov3)
+            return good_result(wanted, "done", arrived.path, arrived.size, seen)
         if force or unix_time(record.until) < time.time():
             return None
-        return good_result(wanted, "queued", record.path, record.size, record.sha256)
+        return good_result(wanted, "queued", record.path, record.size, Weights(sha256=record.sha256))
 
     def _check_space(self, wanted: Wanted, part: Path) -> None:
         if not wanted.size:
@@ -236,10 +315,10 @@ class Fetcher:
             raise Failure("disk-full", f"The disk has no room for {wanted.name}: {sizes}.")
 
 
-def good_result(wanted: Wanted, outcome: Outcome, path: str, size: int | None, sha256: str = "") -> Result:
+def good_result(wanted: Wanted, outcome: Outcome, path: str, size: int | None, seen: Weights = UNSEEN) -> Result:
     """Return a good result. A picture is verified by its form, a model by a published hash alone."""
-    proven = wanted.kind == "image" or bool(wanted.sha256 and (sha256 or outcome == "skipped"))
+    proven = wanted.kind == "image" or bool(wanted.sha256 and (seen.sha256 or outcome == "skipped"))
     return Result(
-        outcome, wanted.kind, wanted.id, wanted.name, path=path, size=size or 0, sha256=sha256,
-        verified=proven and outcome != "queued", scan=wanted.scan,
+        outcome, wanted.kind, wanted.id, wanted.name, path=path, size=size or 0, sha256=seen.sha256,
+        verified=proven and outcome != "queued", scan=wanted.scan, autov3=seen.autov3,
     )  # fmt: skip

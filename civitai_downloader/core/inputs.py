@@ -61,7 +61,7 @@ class Inputs:
         is_list = is_file or word == STANDARD_INPUT
         meaning = None if is_list else read_word(word, self._settings.site)
         links = [] if is_list else list(links_in(word, self._settings.site))
-        problem = Problem("", 0, word, "This is not a link to a model, user, post or picture; check it.")
+        problem = Problem("", 0, self._cut(word), "This is not a link to a model, user, post or picture; check it.")
         if isinstance(meaning, Target) and len(links) < 2:
             self._add(Reading(((word, meaning),)), problem)
         elif links or isinstance(meaning, Refusal):
@@ -92,13 +92,14 @@ class Inputs:
 
     def _add_line(self, line: Problem, *, users: bool) -> None:
         """Add a line of a list. A line that begins with an @FILE is what stands in it; others may get options there."""
-        words = split_words(line.text) if "@" in line.text else []
+        text, line = line.text, replace(line, text=self._cut(line.text))
+        words = split_words(text) if "@" in text else []
         places = file_words(words)
         if users and places == [0] and len(words) == 1 and not os.path.exists(words[0][1:]):
-            line, places = replace(line, text=words[0][1:]), []  # a name as people write it elsewhere
+            text, places = words[0][1:], []  # a name as people write it elsewhere
         try:
             if not places:
-                reading = read_line(line.text, self._settings.site, users=users)
+                reading = read_line(text, self._settings.site, users=users)
             elif places[0] > 0:
                 whole = [each for at, word in enumerate(words) for each in self._expanded(word, at in places)]
                 reading = read_line(" ".join(map(quoted, whole)), self._settings.site, users=users)
@@ -116,8 +117,11 @@ class Inputs:
     def _expanded(self, word: str, is_file: bool) -> list[str]:
         return self._arguments.expand([word]) if is_file else [word]
 
+    def _cut(self, text: str) -> str:
+        return self._settings.secrets.cut(text)
+
     def _skip(self, line: Problem, error: UsageError) -> None:
-        reason = f"the options are wrong and the line was skipped: {self._tell(error)}"
+        reason = f"the options are wrong and the line was skipped: {self._cut(self._tell(error))}"
         self.problems.append(replace(line, reason=reason))
 
     def _add(self, reading: Reading, line: Problem, *, users: bool = False, options: Options | None = None) -> None:
@@ -126,7 +130,7 @@ class Inputs:
         `options` are those of the line if they have been read.
         """
         refused = reading.refused or (() if reading.found else (_no_link_in(line.text),))
-        self.problems += [replace(line, reason=reason) for reason in refused]
+        self.problems += [replace(line, reason=self._cut(reason)) for reason in refused]
         if not reading.found:
             return
         try:
@@ -141,7 +145,7 @@ class Inputs:
             if (target, settings) not in self._seen:
                 self._seen.add((target, settings))
                 link = user_link(target.name) if users and target.kind == "user" else word
-                self.entries.append(Entry(target, settings, written(link, again)))
+                self.entries.append(Entry(target, settings, self._cut(written(link, again))))
 
     def tell_files(self) -> None:
         """Say, with every detail, which files the lines of lists have named."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -13,22 +13,26 @@ from typing import Any
 from uuid import uuid4
 
 from ..util.clock import Clock, utc_now
-from ..util.files import disk_errors, size_of, write_file, write_json
-from ..util.logs import FolderLock, KeyedLog
-from ..util.media import MEDIA_EXTENSIONS
+from ..util.files import disk_errors, move_unless_taken, size_of, write_file, write_json
+from ..util.kept import cache_folder, move_old_answers
+from ..util.logs import FolderLock
+from ..util.media import MEDIA_EXTENSIONS, is_safetensors
 from ..util.names import fit_path, long_path, name_key, path_limit, real_path, split_name
 from .answers import text_at
 from .ours import check_free, check_names, check_own, check_way, is_earlier_place, is_ours, mark_earlier
 from .pages import read_prompt, refilter
 from .places import Wanted, same_size
 from .prompts import Filters
-from .records import Facts, Key, Record, Result, read_record
+from .records import OPTIONAL, Facts, Key, Record, Result, after_failure, last_words, place_key, read_record, record_of
 from .sidecars import Renewed, renew
+from .state import StateLog, word_on
 
 log = logging.getLogger(__name__)
 
+_SELDOM = frozenset(("until", "prompt"))  # what a line of the state log has only where there is something to say
 
-class Library:
+
+class Library(StateLog):
     """One output folder: its state log, who owns which name, and what is already there."""
 
     def __init__(self, root: Path, lock: FolderLock | None = None) -> None:
@@ -36,15 +40,16 @@ class Library:
 
         `problems` are sentences about lines of the log that can't be read.
         """
-        self.folder, self.root, self._lock = root, long_path(root), lock
-        self._log = KeyedLog(self.root / "download_state.jsonl", alone=lock is not None)
+        super().__init__(root, alone=lock is not None)
+        self.folder, self._lock = root, lock
         self.problems = self._log.problems
         self._limit, self._prefix = path_limit(), str(root.absolute())
         self._by_hash: dict[str, Key] = {}
         self._owners: dict[str, Key] = {}
         self._listings: dict[str, dict[str, str]] = {}
-        for line in self._log.live("model"):
-            self._index(("model", text_at(line, "id")), read_record(line))
+        for name, lines in self._log.each("model"):
+            for record in last_words("model", lines):
+                self._index(("model", name), record)
 
     def close(self) -> None:
         """Close the log and release the folder."""
@@ -53,17 +58,6 @@ class Library:
             self._lock.release()
 
     # --- Paths ---
-
-    def at(self, path: str) -> Path:
-        """Return the place of a relative path on this disk."""
-        return Path(self._spelled(path))
-
-    def _spelled(self, path: str) -> str:
-        return f"{self.root}{os.sep}{path.replace('/', os.sep)}"
-
-    def size(self, path: str) -> int | None:
-        """Return the size in bytes of the file at a relative path, or None if there is none."""
-        return size_of(self._spelled(path))
 
     def place(self, folder: Iterable[str], name: str) -> str:
         """Return the relative path of a name in a folder, cut where this machine's paths are short."""
@@ -102,13 +96,14 @@ class Library:
 
     # --- What the log says ---
 
-    def _index(self, key: Key, record: Record | None) -> None:
-        if record is None or key[0] != "model":
+    def _index(self, key: Key, record: Record) -> None:
+        if key[0] != "model":
             return
         if record.path:
             self._owners[name_key(record.path)] = key
-        if record.sha256 and record.status == "success":
-            self._by_hash[record.sha256] = key
+        sha256 = record.sha256 or record.published
+        if sha256 and record.status == "success":
+            self._by_hash[sha256] = key
 
     def recorded(self, key: Key) -> Record | None:
         """Return what the last line about a thing says, or None."""
@@ -118,19 +113,20 @@ class Library:
         line = self._log.get(*key)
         return read_record(line) if line is not None else None
 
-    def records(self) -> Iterator[tuple[Key, Record]]:
-        """Yield the models and pictures that the log knows, one at a time."""
-        for line in self._log.live("model", "image"):
-            if record := read_record(line):
-                yield (text_at(line, "type"), text_at(line, "id")), record
-
     def find(self, wanted: Wanted) -> Record | None:
         """Return what the log says of a thing, or of the same bytes under another name."""
-        record = self._record((wanted.kind, wanted.id))
-        if record is not None and record.status == "success":
-            return record
+        return self._find(wanted, self.places((wanted.kind, wanted.id)))
+
+    def _find(self, wanted: Wanted, records: Sequence[Record]) -> Record | None:
+        mine = word_on(wanted, records)
+        is_good = mine is not None and mine.status == "success" and mine.fits(wanted.sha256)
+        if mine is not None and is_good and self.size(mine.path) == mine.size:
+            return mine
+        if good := self.best(wanted, [record for record in records if record.fits(wanted.sha256)]):
+            return good
         key = self._by_hash.get(wanted.sha256) if wanted.sha256 else None
-        return self._record(key) if key else record
+        other = self.places(key) if key else []
+        return self.best(wanted, other) or next(reversed(other or records), None)
 
     def queued(self, wanted: Wanted) -> Record | None:
         """Return the record of a thing that was handed to IDM and has not come yet, or None."""
@@ -145,7 +141,7 @@ class Library:
     def record(self, key: Key, record: Record, *, source: str, reason: str = "") -> None:
         """Append to the state log what became of a thing."""
         facts = {"at": utc_now(), "type": key[0], "id": key[1], **vars(record), "reason": reason, "source": source}
-        self._log.append({name: value for name, value in facts.items() if name not in ("until", "layout") or value})
+        self._log.append({name: value for name, value in facts.items() if name not in OPTIONAL or value})
         self._index(key, record)
 
     def note(self, wanted: Wanted, result: Result) -> None:
@@ -153,49 +149,87 @@ class Library:
         key = (wanted.kind, wanted.id)
         if result.outcome == "queued":
             if result.until:
-                record = Record("queued", result.path, result.size, result.sha256, result.until, wanted.layout)
+                record = Record("queued", result.path, result.size, result.sha256, result.until, layout=wanted.layout)
                 self.record(key, record, source=wanted.source)
-        elif result.reason:
-            self.record(
-                key, Record("failed", wanted.path, layout=wanted.layout), source=wanted.source, reason=result.message
-            )
-        elif result.outcome == "done" or result.sha256 or not self.succeeded(key):
-            sha256 = result.sha256 or wanted.sha256
-            record = Record("success", result.path, result.size, sha256, layout=wanted.layout)
+            return
+        last = self.last_word(replace(wanted, path=result.path or wanted.path))
+        if result.reason:
+            if failed := after_failure(wanted, last, self.size(last.path) if last is not None else None):
+                self.record(key, failed, source=wanted.source, reason=result.message)
+        elif result.outcome == "done" or result.sha256 or last is None or last.status != "success":
+            if result.outcome == "skipped" and not result.sha256:
+                result = replace(result, sha256=self.known_hash(key, result.size))
+            record = record_of(wanted, result, last or self.own(wanted))
+            record = replace(record, prompt=self.prompt_beside(key, result.path))
             self.record(key, record, source=wanted.source)
+            if not record.prompt:
+                self.note_prompt(key, result.path)
+
+    def note_prompt(self, key: Key, path: str) -> None:
+        """Append to the state log that a picture has its `.txt` now, if it is there and the log does not know."""
+        place = place_key(key[0], path)
+        for record in self.places(key) if self.prompt_beside(key, path) else ():
+            if place_key(key[0], record.path) == place and record.status == "success" and not record.prompt:
+                self.record(key, replace(record, prompt="success"), source=record.source)
+
+    def is_held(self, path: str, key: Key) -> bool:
+        """Return whether the log says that a model other than this one lies at a path now."""
+        holder = self._owners.get(name_key(path), key)
+        places = self.places(holder) if holder != key else []
+        return any(each.status != "failed" and name_key(each.path) == name_key(path) for each in places)
 
     # --- Who owns a name ---
 
     def claim(self, wanted: Wanted) -> Wanted:
         """Return the thing with a path of its own: where another file has the name, the id goes into it.
 
-        A file that lies under a name with its id, of this or an earlier version of the program, keeps it.
+        A file that lies under a name with its id, of this or an earlier version of the program, keeps it; so does one
+        that somebody has moved.
         """
         key = (wanted.kind, wanted.id)
-        record = self._record(key)
-        recorded = record.path if record is not None else ""
-        if record is not None and (self._is_spare(wanted, record) or self._is_earlier(wanted, record)):
-            self._owners[name_key(recorded)] = key
-            return replace(wanted, path=recorded)
+        records = self.places(key)
+        for record in reversed(records):
+            if self._is_elsewhere(wanted, record) or self._is_earlier(wanted, record):
+                self._owners[name_key(record.path)] = key
+                return replace(wanted, path=record.path)
         owner = self._owners.setdefault(name_key(wanted.path), key)
-        return wanted if owner == key and self._is_free(wanted, recorded) else self._claim_spare(wanted)
+        return wanted if owner == key and self._is_free(wanted, records) else self._claim_spare(wanted)
 
-    def _is_spare(self, wanted: Wanted, record: Record) -> bool:
-        """Return whether a file lies, or will be put by IDM, under the wanted name with its id in it."""
+    def where(self, wanted: Wanted) -> Wanted:
+        """Return the thing at the path where a worker has put or found it in the meantime."""
+        records = [record for record in self.places((wanted.kind, wanted.id)) if record.status == "success"]
+        if word_on(wanted, records) is not None:
+            return wanted
+        found = (record.path for record in reversed(records) if self._is_elsewhere(wanted, record))
+        return replace(wanted, path=next(found, wanted.path))
+
+    def _is_elsewhere(self, wanted: Wanted, record: Record) -> bool:
+        """Return whether a file lies where somebody has moved it from here, or under the wanted name with its id in it.
+
+        IDM may still be about to put it there.
+        """
         if name_key(record.path) == name_key(wanted.path):
             return False
         names = {name_key(path) for path in (wanted.older_spare_path, *islice(wanted.spare_paths(), 3))}
-        return name_key(record.path) in names and (record.status == "queued" or self.size(record.path) is not None)
+        is_moved = bool(record.home) and name_key(record.home) in {name_key(wanted.path), *names}
+        is_ours = is_moved or name_key(record.path) in names
+        return is_ours and (record.status == "queued" or self.size(record.path) is not None)
 
     def _is_earlier(self, wanted: Wanted, record: Record) -> bool:
         """Return whether a file lies where an earlier version put it, which let the site use our names."""
         is_at_top = "/" not in record.path and is_ours(record.path)
         return not is_at_top and is_earlier_place(record.path, wanted.path) and self.size(record.path) == record.size
 
-    def _is_free(self, wanted: Wanted, recorded: str) -> bool:
-        """Return whether no file lies at the wanted path but this one, by the log or by its size."""
-        there = None if name_key(recorded) == name_key(wanted.path) else self.size(wanted.path)
-        return there is None or same_size(there, wanted)
+    def _is_free(self, wanted: Wanted, records: Iterable[Record]) -> bool:
+        """Return whether no file lies at the wanted path but this one, by the log or by its size.
+
+        One with a sound header may be this one, edited by an app: it will be looked at.
+        """
+        is_ours = any(name_key(record.path) == name_key(wanted.path) for record in records)
+        there = None if is_ours else self.size(wanted.path)
+        if there is None or same_size(there, wanted):
+            return True
+        return bool(wanted.autov3) and is_safetensors(self.at(wanted.path))
 
     def _claim_spare(self, wanted: Wanted) -> Wanted:
         key = (wanted.kind, wanted.id)
@@ -206,11 +240,19 @@ class Library:
 
     def avoid_strangers(self, wanted: Wanted) -> Wanted:
         """Return the thing at a path where no file lies that is somebody else's."""
-        if wanted.kind != "model" or self.size(wanted.path) is None:
+        if wanted.kind != "model" or self._may_take(wanted):
             return wanted
-        record = self._record((wanted.kind, wanted.id))
-        is_ours = record is not None and name_key(record.path) == name_key(wanted.path)
-        return wanted if is_ours else self._claim_spare(wanted)
+        stem, extension = split_name(wanted.path)
+        plain = replace(wanted, path=stem.removesuffix(f"-{wanted.id.rpartition('/')[2]}") + extension)
+        spare = (replace(wanted, path=path) for path in plain.spare_paths())
+        key = (wanted.kind, wanted.id)
+        return next(
+            each for each in spare if self._owners.setdefault(name_key(each.path), key) == key and self._may_take(each)
+        )
+
+    def _may_take(self, wanted: Wanted) -> bool:
+        """Return whether nothing lies at the wanted path, or what was put there by us."""
+        return self.size(wanted.path) is None or self.own_at(wanted) is not None
 
     def check_known(self, wanted: Wanted, path: str) -> None:
         """Raise Failure for a file where a picture belongs that the log does not know and that is no such picture."""
@@ -225,19 +267,34 @@ class Library:
 
     def facts(self, wanted: Wanted, twin: Path | None = None) -> Facts:
         """Look at the log and at the disk for a wanted thing; nothing is touched."""
-        record = self.find(wanted)
+        records = self.places((wanted.kind, wanted.id))
+        record, wrong = self._find(wanted, records), word_on(wanted, records)
         recorded = self.size(record.path) if record is not None and record.path else None
-        if record is None or record.status != "success" or recorded != record.size:
+        if wrong is not None and wrong.is_wrong:
+            good = record if record is not None and record.status == "success" and recorded == record.size else None
+            source, size = self.at(good.path) if good is not None else None, self.size(wrong.path)
+            is_gone = size is None and wanted.kind == "model" and wrong.size > 0
+            return Facts(
+                path=wrong.path, size=size, source=source, twin=twin, wrong=wrong, record=good, is_gone=is_gone
+            )
+        is_whole = record is not None and record.status == "success" and recorded == record.size
+        if record is None or not is_whole or not record.fits(wanted.sha256):
             path = self._existing(wanted) if recorded is None else wanted.path
             found = twin if twin is not None and twin.is_file() else None
-            return Facts(path=path, size=self.size(path) if path else None, twin=found)
+            size = self.size(path) if path else None
+            return Facts(path=path, size=size, twin=found, is_gone=self._is_gone(wanted), is_old=is_whole)
         extension = split_name(record.path)[1] if wanted.kind == "image" else ""
-        path = wanted.path + extension
+        path, is_unproven = wanted.path + extension, bool(wanted.sha256) and not record.sha256
         if record.path == path:
-            return Facts(in_place=True, path=path, size=record.size)
+            return Facts(in_place=True, path=path, size=record.size, record=record, is_unproven=is_unproven)
         size, source = self.size(path), self.at(record.path)
         is_copy = size == record.size and (wanted.kind == "image" or self.at(path).samefile(source))
-        return Facts(path=path, size=size, source=source, is_copy=is_copy)
+        return Facts(path=path, size=size, source=source, is_copy=is_copy, record=record, is_unproven=is_unproven)
+
+    def _is_gone(self, wanted: Wanted) -> bool:
+        """Return whether a model file that was whole once is not where the log says, so that it may have been moved."""
+        record = self.own(wanted) if wanted.kind == "model" else None
+        return record is not None and record.size > 0 and self.size(record.path) is None
 
     def _existing(self, wanted: Wanted) -> str:
         """Return where the thing may be: at the wanted path; a picture there with whichever extension it has, or ""."""
@@ -288,6 +345,20 @@ class Library:
             self._log.append({**facts, **written, "reason": "", "source": wanted.source})
         return "keys" not in line and size_of(path.with_name(path.name + ".new")) is not None
 
+    def move_sidecar(self, old: str, new: str, model: str) -> bool:
+        """Let a sidecar follow a model file that was moved, and what we know of it as well.
+
+        Return whether there was one of this model at the old place.
+        """
+        line = self._log.get("sidecar", old)
+        if line is None or text_at(line, "model") != model:
+            return False
+        move_unless_taken(self.at(old), self.at(new))
+        gone = {"id": old, "status": "failed", "path": "", "model": "", "keys": {}, "size": 0, "sha256": ""}
+        self._log.append({**line, "at": utc_now(), **gone, "reason": f"It was moved to {new}."})
+        self._log.append({**line, "at": utc_now(), "id": new, "path": new})
+        return True
+
     def _version_of_sidecar(self, line: Mapping[str, Any]) -> str:
         """Return the id of the version that a sidecar describes, or "" if it is not known.
 
@@ -301,14 +372,18 @@ class Library:
 
     def refilter_if_changed(self, filters: Filters) -> None:
         """Apply the word lists to the prompts on disk if they are not those of the last run."""
-        last = read_prompt(self.root / "lists" / "filters.json").get("fingerprint")
+        move_old_answers(self.root)
+        folder = cache_folder(self.root)
+        last = read_prompt(folder / "filters.json").get("fingerprint") if folder else None
         if last != filters.fingerprint and (changed := self.refilter(filters)):
             log.info("The word lists have changed: %d prompts were rewritten.", changed)
 
     def refilter(self, filters: Filters) -> int:
         """Apply the word lists to the prompts on disk and return the number of files that changed."""
-        changed = refilter(self.root, filters)
-        write_json(self.root / "lists" / "filters.json", {"fingerprint": filters.fingerprint})
+        move_old_answers(self.root)
+        changed, folder = refilter(self.root, filters), cache_folder(self.root)
+        if folder:
+            write_json(folder / "filters.json", {"fingerprint": filters.fingerprint})
         return changed
 
 

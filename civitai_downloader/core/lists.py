@@ -12,7 +12,7 @@ from typing import BinaryIO
 from ..util.errors import UsageError
 from ..util.media import not_text
 from ..util.shell import quoted, split_words, without_comment
-from ..util.text import decode_text, printable, scrub
+from ..util.text import printable, scrub, text_lines
 from .links import Found, Refusal, begins_with_link, links_in, read_word, texts_between, trimmed
 from .parameters import names_version, unescaped
 from .targets import Target
@@ -120,7 +120,7 @@ def parse_list(data: bytes) -> list[Line]:
 
     A line without a letter or a digit, as JSON and tables have them, is blank.
     """
-    lines = enumerate(re.split(r"\r\n|\r|\n", decode_text(data)), 1)
+    lines = enumerate(text_lines(data), 1)
     bare = ((number, without_comment(line.lstrip(_INVISIBLE)).strip(_INVISIBLE)) for number, line in lines)
     return [Line(number, line) for number, line in bare if re.search(r"[^\W_]", line)]
 
@@ -204,4 +204,4 @@ def _has_torn_version(texts: Sequence[str]) -> bool:
 
 def written(word: str, options: Sequence[str] = ()) -> str:
     """Return a target and its options as a line of a list, without a token that was pasted with a link."""
-    return scrub(" ".join(map(quoted, (word, *options))))
+    return scrub(" ".join(quoted(re.sub(r"[\r\n\0]", " ", each)) for each in (word, *options)))

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import json
+import logging
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from .. import __version__
-from ..util.files import disk_errors, on_one_line, replace_file, temporary_name
+from ..util.errors import Failure
+from ..util.files import disk_errors, indented, on_one_line, replace_file, temporary_name
 from ..util.names import real_path
 from ..util.text import printable, scrub
 from .failed import write_failed
@@ -20,17 +22,34 @@ from .lists import Problem, Unused
 from .ours import check_mark
 from .run import Run
 
+log = logging.getLogger(__name__)
 
-def write_outcome(run: Run, library: Library, words: Sequence[str], unused: Unused) -> None:
-    """Write `report.json`, and `failed.txt` with its retry scripts, which run the command `words`.
 
-    What was `unused` of the inputs is told in the main output folder, or in the first one if nothing went to that.
+def write_outcomes(run: Run, command: Callable[[Path], Sequence[str]], unused: Unused) -> None:
+    """Write `report.json` into each output folder, and `failed.txt` with the scripts that run `command(folder)`.
+
+    What was `unused` of the inputs is told in the main output folder, or in the first one if nothing went to that. What
+    can't be written keeps nothing else from being written. Raises the first Failure, after logging all others.
     """
-    mine = [batch for batch in run.ledger.batches if batch.library is library]
-    if library is not _main_library(run):
-        unused = Unused(lists=unused.lists)
-    write_report(library.root / "report.json", _report(run, mine, unused), mine)
-    write_failed(library.folder, mine, words, unused)
+    troubles = list[Failure]()
+    for library in run.libraries:
+        mine = [batch for batch in run.ledger.batches if batch.library is library]
+        told = unused if library is _main_library(run) else Unused(lists=unused.lists)
+        report, failed = library.root / "report.json", library.root / "failed.txt"
+        steps = {
+            report: partial(write_report, report, _report(run, mine, told), mine),
+            failed: partial(write_failed, library.folder, mine, command(library.folder), told),
+        }
+        for place, write in steps.items():
+            try:
+                with disk_errors(place):
+                    write()
+            except Failure as failure:
+                troubles.append(failure)
+    for trouble in troubles[1:]:
+        log.error("%s", trouble)
+    if troubles:
+        raise troubles[0]
 
 
 def _main_library(run: Run) -> Library:
@@ -73,7 +92,7 @@ def write_report(path: Path, head: Mapping[str, Any], batches: Sequence[Batch]) 
     with disk_errors(path):
         beside.unlink(missing_ok=True)  # a link in its place is not written through
         with beside.open("x", encoding="utf-8", errors="replace", newline="\n") as file:
-            file.write(json.dumps(head, ensure_ascii=False, indent=2)[:-2] + ',\n  "files": [')
+            file.write(indented(head).decode()[:-3] + ',\n  "files": [')
             file.writelines(f"{',' if number else ''}\n    {line}" for number, line in enumerate(lines))
             file.write("\n  ]\n}\n")
         replace_file(beside, path)

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from ..util.files import is_link, write_json
 from ..util.logs import json_line
-from ..util.text import human_size, utf8
+from ..util.text import human_size, scrub, unescape_html, utf8
 from .answers import (
     Image,
     Model,
@@ -31,6 +31,7 @@ from .answers import (
     texts_at,
 )
 from .data import read_data
+from .markup import offline
 from .prompts import Filters
 
 _BLOCK = re.compile(r"(?i)</?(?:p|br|div|h[1-6]|tr|pre|blockquote|ul|ol|hr)\b[^<>]*>")
@@ -39,7 +40,7 @@ _BLOCK = re.compile(r"(?i)</?(?:p|br|div|h[1-6]|tr|pre|blockquote|ul|ol|hr)\b[^<
 def plain_text(markup: str) -> str:
     """Return the words of an HTML description, a line for each block."""
     words = re.sub(r"<[^<>]*>", "", re.sub(r"(?i)<li\b[^<>]*>", "\n- ", _BLOCK.sub("\n", markup)))
-    lines = (re.sub(r"[ \t\xa0]+", " ", line).strip() for line in html.unescape(words).splitlines())
+    lines = (re.sub(r"[ \t\xa0]+", " ", line).strip() for line in unescape_html(words).splitlines())
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()
 
 
@@ -88,11 +89,12 @@ def model_text(model: Model, url: str) -> str:
 
 
 def description_page(model: Model, url: str, template: str) -> str:
-    """Return `description.html`: the author's own words; the page's policy lets none of their scripts run."""
-    parts = [text_at(model.raw, "description")]
+    """Return `description.html`: the author's own words, which load and run nothing."""
+    parts = [offline(scrub(text_at(model.raw, "description")))]
     for version in model.versions:
         if words := text_at(version.raw, "description"):
-            parts.append(f"<h2>{html.escape(version.name + _gone_text(version.raw))}</h2>\n{words}")
+            name = html.escape(version.name + _gone_text(version.raw))
+            parts.append(f"<h2>{name}</h2>\n{offline(scrub(words))}")
     facts = {"title": model.name, "creator": model.creator or "unknown", "type": model.type, "url": url}
     escaped = {key: html.escape(value) for key, value in facts.items()}
     return string.Template(template).substitute(escaped, body="\n".join(parts))

@@ -13,7 +13,8 @@ from typing import Any
 from ..util.errors import Failure
 from ..util.files import write_json
 from ..util.text import scrub_json
-from .answers import Image, flat_meta, read_image
+from .answers import Image, flat_meta, number_at, read_image
+from .arrivals import put_broken_aside
 from .catalogue import REFUSALS
 from .choice import versions_used
 from .deliveries import Deliveries
@@ -74,7 +75,7 @@ class Pictures:
         if not settings.wants_level(image.level) or is_hidden(item, settings):
             return
         path = album.prompt_path(image.id, batch.library)
-        if settings.refresh or settings.force or batch.library.size(path) is None:
+        if settings.refresh or settings.force or batch.library.lacks_prompt(image.id, path):
             self._schedule.do(
                 Task(batch, partial(self.write_prompt, batch, album, image), f"{album.name}: {image.id}.txt")
             )
@@ -93,10 +94,13 @@ class Pictures:
     def write_prompt(self, batch: Batch, album: Album, image: Image) -> None:
         """Write a picture's `.txt` by what its list tells; what is on disk and hidden now is kept."""
         place = album.prompt_path(image.id, batch.library)
+        put_broken_aside(batch.library, ("meta", str(image.id)), place, place)
         path = own_place(batch.library, place, image.id)
         page = self._site.page_url(f"/images/{image.id}", image.level)
         facts = scrub_json(image_facts(image, page, self._filters))
-        write_json(path, keep_known(facts, read_prompt(path)))
+        old = read_prompt(path)
+        write_json(path, keep_known(facts, old if number_at(old, "id") == image.id else {}))
+        batch.library.note_prompt(("image", str(image.id)), place)
 
     # --- How a picture was made ---
 

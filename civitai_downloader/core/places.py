@@ -74,7 +74,8 @@ class Wanted:
 
     `media` is the kind of a picture (`image`, `video`, `audio`, or `still` for a still of a video), `scan` what the
     site's scan says of a pickle file, and `format` what the site says of a model file's form. `layout` is the template
-    that gave a model file its folder ("" another layout).
+    that gave a model file its folder ("" another layout). `autov3` is that of a safetensors, in lower case, empty if
+    the site tells none.
     """
 
     kind: Literal["model", "image"]
@@ -89,6 +90,7 @@ class Wanted:
     scan: str = ""
     format: str = ""
     layout: str = ""
+    autov3: str = ""
 
     @property
     def identity(self) -> str:

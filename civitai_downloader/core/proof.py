@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import json
+from contextlib import suppress
 from pathlib import Path
 
 import requests
 
 from ..util.errors import Failure
-from ..util.files import disk_errors
+from ..util.files import disk_errors, size_of
 from ..util.media import MEDIA_EXTENSIONS, is_safetensors, looks_like_page, sniff_media
 from ..util.transfer import Received
+from ..util.whole import has_index, is_whole
+from .answers import number_at
 from .choice import is_called_safetensors
-from .places import Wanted
+from .places import Wanted, same_size
 from .sidecars import STILL_PREVIEWS
+from .weights import is_entire
 
 
 class Still(Exception):
@@ -26,7 +31,7 @@ def has_right_form(path: Path, told: str = "") -> bool:
     """
     extension = path.suffix.lower()
     if extension in MEDIA_EXTENSIONS:
-        return sniff_file(path)[0] == extension
+        return sniff_file(path)[0] == extension and ends_well(path, extension)
     return not is_called_safetensors(path.name, told) or is_safetensors(path)
 
 
@@ -55,6 +60,8 @@ def verify(wanted: Wanted, part: Path, received: Received) -> str:
             raise Still
         if not extension:
             raise Failure("broken", "What the site sent is no picture, video or sound; try again later.")
+        if not ends_well(part, extension):
+            raise Failure("broken", "What the site sent breaks off before its end; it lies in corrupted/.")
         return extension
     if wanted.sha256 and received.sha256:
         if received.sha256 != wanted.sha256:
@@ -69,6 +76,40 @@ def verify(wanted: Wanted, part: Path, received: Received) -> str:
     if is_called_safetensors(wanted.path, wanted.format) and not is_safetensors(part):
         raise Failure("broken", "Its safetensors header is broken, three times; it lies in corrupted/.")
     return ""
+
+
+def is_an_answer(wanted: Wanted, part: Path, received: Received) -> bool:
+    """Return whether bytes with another SHA256 than the published one are whole, and so what the site has."""
+    right_size = not wanted.size or same_size(received.size, wanted)
+    return bool(wanted.sha256 and received.sha256) and right_size and is_entire(part, wanted.path, told=wanted.format)
+
+
+def ends_well(path: Path, extension: str) -> bool:
+    """Return whether a picture, video or sound ends as its form says. Raises Failure."""
+    with disk_errors(path):
+        return is_whole(path, extension)
+
+
+def is_complete(path: Path) -> bool:
+    """Return whether a picture, video or sound whose length nobody told is all there, as far as its form tells."""
+    extension, _ = sniff_file(path)
+    with disk_errors(path):
+        return not extension or (is_whole(path, extension) and has_index(path, extension))
+
+
+def check_json(path: Path, number: str) -> None:
+    """Raise Failure if a JSON file of ours is not there, can't be read, or is about something else."""
+    if size_of(path) is None:
+        raise Failure("missing", "It is not on disk any more; run again to have it written.")
+    with disk_errors(path):
+        data = path.read_bytes()
+    facts = None
+    with suppress(ValueError, RecursionError):
+        facts = json.loads(data)
+    if not isinstance(facts, dict):
+        raise Failure("broken", "It can't be read any more; run again to have it written.")
+    if str(number_at(facts, "id")) != number:
+        raise Failure("changed", f"It is not about {number}; run again to have it written.")
 
 
 def sniff_file(path: Path) -> tuple[str, str]:

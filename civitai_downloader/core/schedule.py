@@ -173,6 +173,8 @@ class Schedule:
 
     def _failed(self, task: Task, error: Exception) -> Result:
         """Return the result that an exception stands for, and put that of a wanted thing on record."""
+        if isinstance(error, RecursionError):
+            error = Failure("answer", "The site sent data that is nested too deeply to be stored; try again later.")
         if not isinstance(error, Failure):
             if self._clock.stopped:
                 raise Stopped from None

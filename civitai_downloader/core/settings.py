@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal
+from urllib.parse import unquote
 
 from ..util.errors import OptionError, UsageError
 from ..util.names import clean_name
-from ..util.text import decode_text, printable, web_link
+from ..util.proxies import passwords_of_proxies
+from ..util.text import Secrets, decode_text, printable, split_login, web_link
 from ..util.values import nearest, not_known, plain
 from .ours import is_ours
 
@@ -78,7 +81,8 @@ class Settings:
 
     `max_images` holds for each gallery (None: all of it), `max_rate_model` and `max_rate_image` are requests a second,
     `limit_rate` is bytes a second (0: unlimited), `timeout` is in seconds, `since` and `until` are days of UTC, and
-    `excluded` has pairs of a kind and an id or name.
+    `excluded` has pairs of a kind and an id or name. A login in the address of the site is kept apart from it
+    (`site_login`, as NAME:PASSWORD).
     """
 
     output: Path = Path("downloads")
@@ -102,6 +106,7 @@ class Settings:
     token: str = field(default="", repr=False)
     cookies: str = field(default="", repr=False)
     site: str = ""
+    site_login: str = field(default="", repr=False)
     workers: int = 4
     max_rate_model: float = 0.5
     max_rate_image: float = 2.0
@@ -121,6 +126,10 @@ class Settings:
 
     def __post_init__(self) -> None:
         """Raise OptionError for a layout, site or token that can't work."""
+        site, login = split_login(self.site)
+        if login:
+            object.__setattr__(self, "site", site)
+            object.__setattr__(self, "site_login", unquote(login))
         _check_layout(self.layout)
         _check_types(self.types)
         if self.since and self.until and self.since > self.until:
@@ -129,6 +138,11 @@ class Settings:
             _check_token(self.token)
         if self.site and not web_link(self.site):
             raise OptionError("The site {value!r} is no web address; write https://HOST.", value=printable(self.site))
+
+    @property
+    def secrets(self) -> Secrets:
+        """What must never be shown or stored: token, cookies, and the passwords of the site and of the proxies."""
+        return _secrets(self.token, self.cookies, self.site_login)
 
     @property
     def wants_files(self) -> bool:
@@ -168,6 +182,26 @@ class Settings:
     def level(self) -> int:
         """The browsing levels wanted, as the site's bitmask (1 PG, 2 PG-13, 4 R, 8 X, 16 XXX)."""
         return 3 if self.sfw else 31
+
+
+_SECRET_COOKIE = re.compile(r"(?i)token|sess|auth|secret|key|csrf|clearance|sid|jwt|login|pass")
+_HARMLESS = re.compile(r"[a-z]+|[A-Z]?[a-z]*|[0-9.]+")
+
+
+@lru_cache(maxsize=8)
+def _secrets(token: str, cookies: str, login: str) -> Secrets:
+    """Return the secrets; of cookies those that are secret by their names, or long and neither a word nor a number.
+
+    A cookie such as `theme=dark` would cut that word out of every prompt.
+    """
+    found = [token, *passwords_of_proxies(), login.partition(":")[2]]
+    for cookie in cookies.split(";"):
+        name, _, value = cookie.strip().partition("=")
+        value = value.strip('"')
+        named = len(value) >= 4 and _SECRET_COOKIE.search(name)
+        if named or (len(value) >= Secrets.SHORT and not _HARMLESS.fullmatch(value)):
+            found.append(value)
+    return Secrets(found)
 
 
 def find_token(named: Iterable[str | None]) -> str:

@@ -112,6 +112,7 @@ class Shelf:
             path=path, urls=site.file_urls(self.version.id, file),
             size=file.size, sha256=file.sha256, scan=scan, format=text_at(file.traits, "format"),
             layout="" if layout in NAMED_LAYOUTS else layout,
+            autov3=file.autov3 if form_of_file(file) == "safetensors" else "",
         )  # fmt: skip
 
     def _path(self, file: File) -> str:
@@ -137,6 +138,10 @@ class Shelf:
         whole = self._settled(weights[0]) or file_name(weights[0].name, str(self.version.id)) if weights else ""
         stem = split_name(whole.rpartition("/")[2])[0]
         return harmless_file(stem + split_name(name)[1]) if stem else name
+
+    def settled(self, files: Sequence[tuple[File, Wanted]]) -> list[tuple[File, Wanted]]:
+        """Return the files at the places where they lie now."""
+        return [(file, self.library.where(wanted)) for file, wanted in files]
 
     def missing(self, target: Target, files: Sequence[tuple[File, Wanted]], *, listed: bool = False) -> Result | None:
         """Return a failure if the version has nothing to download, or not the file named; None otherwise.

@@ -124,6 +124,8 @@ def is_read_by(layout: str, ending: str) -> bool:
 
 
 STILL_PREVIEWS = (".preview.png", ".preview.jpg", ".preview.webp")
+SIDECAR_ENDINGS = (".civitai.info", ".json", ".metadata.json")
+PREVIEW_ENDINGS = (*STILL_PREVIEWS, ".gif", ".avif", ".mp4", ".webm")
 
 
 def preview_ending(extension: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import re
+from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from functools import cached_property
@@ -14,12 +15,13 @@ from urllib.parse import urlencode, urlsplit
 import requests
 
 from .. import __version__
+from ..util.addresses import Reach
 from ..util.clock import Clock
 from ..util.errors import Busy, Failure, Unreachable
-from ..util.http import MAX_JSON, Call, Http, HttpRules, Refused, read_at_most
-from ..util.logs import KeptAnswers
+from ..util.http import Call, Http, HttpRules, Refused
+from ..util.kept import KeptAnswers
 from ..util.names import long_path
-from ..util.pace import Pace, Patience
+from ..util.pace import Pace, Patience, Surrender
 from ..util.text import host_of
 from .answers import File, Pages, image_of_page, number_at, object_at, objects_at, text_at, unwrap
 from .paging import pages
@@ -36,23 +38,32 @@ BATCH, LONGEST_LINK = 20, 2083
 log = logging.getLogger(__name__)
 
 
+def _basic(login: str) -> str:
+    """Return the `Authorization` header for a NAME:PASSWORD, or ""."""
+    return f"Basic {b64encode(login.encode()).decode()}" if login else ""
+
+
 class Site:
     """The site's REST interface and its files: paced, patient, and the only one who knows the token."""
 
     def __init__(self, settings: Settings, clock: Clock) -> None:
         """`settings` are those of the run, not of a line; answers are kept for a day in its output folder."""
         self._doors = (settings.site.rstrip("/"),) if settings.site else (SITE, MATURE_SITE)
-        login = {"Authorization": f"Bearer {settings.token}" if settings.token else "", "Cookie": settings.cookies}
-        self._login = {name: value for name, value in login.items() if value}
+        key = f"Bearer {settings.token}" if settings.token else _basic(settings.site_login)
+        self._login = {name: each for name, each in (("Authorization", key), ("Cookie", settings.cookies)) if each}
         own = self._doors if settings.site else [f"https://{host}" for host in HOSTS]
         self._own = {urlsplit(link)[:2] for link in own}
-        rules = HttpRules(agent=AGENT, sign=self._sign, final=is_paging_cap, passing=is_lost_for_now)
+        homes = [urlsplit(door).hostname or "" for door in self._doors]
+        rules = HttpRules(
+            agent=AGENT, sign=self._sign, final=is_paging_cap, passing=is_lost_for_now,
+            reach=Reach(homes, named=bool(settings.site)), secrets=settings.secrets,
+        )  # fmt: skip
         self.http = Http(rules, clock, timeout=settings.timeout, retries=settings.retries, log=log.debug)
-        self._model_pace = Pace(settings.max_rate_model, clock, self.http.health.factor)
-        self._image_pace = Pace(settings.max_rate_image, clock, self.http.health.factor)
-        listener = "" if self._login else "anonymous "
-        lists = long_path(settings.output) / "lists"
-        self.kept = KeptAnswers(lists, listener, read_only=settings.dry_run, write_only=settings.refresh)
+        rates = {"models": settings.max_rate_model, "images": settings.max_rate_image}
+        self._paces = {kind: Pace(rate, clock, self.http.health.factor) for kind, rate in rates.items()}
+        self._surrender, root = Surrender(), long_path(settings.output)
+        asker = "\n".join((*self._doors, key, settings.cookies))
+        self.kept = KeptAnswers(root, asker, read_only=settings.dry_run, write_only=settings.refresh)
         self.has_token, self.api_requests = bool(settings.token), 0
         self._takes_batches = True
 
@@ -147,7 +158,7 @@ class Site:
             except Failure:
                 link = self.page_url(f"/images/{image_id}")
                 with suppress(Failure), closing(self.open(link, {}, Patience())) as page:
-                    found = image_of_page(read_at_most(page, MAX_JSON).decode("utf-8", "replace"), image_id)
+                    found = image_of_page(self.http.text(page), image_id)
                 if found is None:
                     raise
         return self.with_link(found)
@@ -282,7 +293,8 @@ class Site:
     def _request(self, path: str, *, door: str, body: Any = None) -> Any:
         """Return the JSON answer to a GET, or to a POST of `body`, each try of which waits for its turn."""
         is_inner = path.startswith("trpc/")
-        pace = self._image_pace if is_inner or path.startswith("v1/images") else self._model_pace
+        pace = self._paces["images" if is_inner or path.startswith("v1/images") else "models"]
+        interface = "/".join(path.partition("?")[0].split("/")[:2])
 
         def take_turn() -> None:
             """Wait until a request may be made, and count it."""
@@ -290,7 +302,8 @@ class Site:
             self.api_requests += 1
 
         headers = {"Referer": f"{door}/"} if is_inner else {}
-        return self.http.json(Call(f"{door}/api/{path}", headers, body=body, turn=take_turn), Patience())
+        with self._surrender.watching(interface):
+            return self.http.json(Call(f"{door}/api/{path}", headers, body=body, turn=take_turn), Patience())
 
     def file_urls(self, version_id: int, file: File) -> tuple[str, ...]:
         """Return where a file may be had: by its id, at both front doors; a VAE lent by a version also by its type."""
@@ -304,14 +317,16 @@ class Site:
 
     def open(self, url: str, headers: Mapping[str, str], patience: Patience) -> requests.Response:
         """Open a file or picture at a byte; 416 comes back as an answer. Raises Failure, Stopped."""
+        host = "" if "/api/download/" in url else host_of(url)
         try:
-            response = self.http.open(Call(url, headers, accept=(416,)), patience)
+            with self._surrender.watching(host):
+                response = self.http.open(Call(url, headers, accept=(416,)), patience)
         except Refused as refused:
             if refused.status in (401, 403) and urlsplit(refused.url)[:2] not in self._own:
                 raise Unreachable("The storage link had expired or was refused; try again later.") from None
             raise explain(refused, has_token=self.has_token) from None
         except Busy:
-            if "/api/download/" not in url:
+            if host:
                 raise
             raise Failure("quota", "The site's download quota seems used up; run again in some hours.") from None
         if urlsplit(response.url).path == "/login":

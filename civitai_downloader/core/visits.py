@@ -223,7 +223,7 @@ class Visits:
         """Write what is known of a model, what is gone included, for programs and for people."""
         library, model = batch.library, memory.model
         url, line = self._site.page_url(f"/models/{model.id}", model.level), f"model/{model.id}"
-        description = description_page(model, url, read_data("description.html"))
+        description = scrub(description_page(model, url, read_data("description.html")))
         pages: dict[str, Callable[[str], None]] = {
             "model.json": lambda _path: write_down(library, memory),
             "model.txt": lambda path: write_for_people(library, path, scrub(model_text(model, url)), line),
@@ -277,7 +277,7 @@ class Visits:
 
     def _write_sidecars(self, batch: Batch, shelf: Shelf, files: list[tuple[File, Wanted]]) -> None:
         """Write what stands beside a version's files, once the still is there that its preview may need."""
-        path = f"/models/{shelf.model.id}?modelVersionId={shelf.version.id}"
+        path, files = f"/models/{shelf.model.id}?modelVersionId={shelf.version.id}", shelf.settled(files)
         write = partial(shelf.write_sidecars, files, self._site.page_url(path, shelf.model.level))
         still = shelf.still(files)
         if still is None:
@@ -305,7 +305,7 @@ class Visits:
             yield from self._pictures.bring_album(batch, album, note)
         album = shelf.album()
         for image in shelf.previews():
-            if image.id not in listed and library.size(album.prompt_path(image.id, library)) is None:
+            if image.id not in listed and library.lacks_prompt(image.id, album.prompt_path(image.id, library)):
                 self._pictures.write_prompt(batch, album, image)
         self._submit_posts(batch, shelf, [listed[image.id] for image in shelf.previews() if image.id in listed])
 

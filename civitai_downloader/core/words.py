@@ -6,6 +6,7 @@ import json
 import logging
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import cache
 
 from ..util.speech import Sentences
@@ -19,7 +20,10 @@ from .run import Run
 
 log = logging.getLogger(__name__)
 
-TOLD_BY_HEADING = frozenset("needs-token token-refused disabled archived region forbidden quota still hash".split())
+TOLD_BY_HEADING = frozenset(
+    "needs-token token-refused disabled archived region forbidden quota still hash wrong-hash foreign".split()
+)
+TOLD_ONCE = frozenset(("offline", "proxy"))  # the same sentence for everything that was asked for
 MOST_UNUSED, MOST_ROWS = 10, 20
 
 
@@ -55,6 +59,8 @@ def say_failures(words: Words, failures: Iterable[Result]) -> None:
     for reason, members in _by_reason(failures).items():
         heading = f"{_heading(words, reason)} ({len(members)})"
         log.warning("%s", heading, extra={"facts": {"event": "reason", "reason": reason}})
+        if reason in TOLD_ONCE:
+            members = list({each.message: replace(each, name="") for each in members}.values())
         for each in members:
             facts = {"event": "failure", "reason": reason, "name": each.name, "path": each.path}
             log.warning("%s", _row(each), extra={"facts": facts})
@@ -84,7 +90,12 @@ def _heading(words: Words, reason: str) -> str:
 def _row(result: Result) -> str:
     """Return the line of a thing; what the heading says already is not said again."""
     is_told = result.reason in TOLD_BY_HEADING or result.message == NOT_FOUND
-    return f"  {result.name}" if is_told else f"  {result.name}: {result.message}"
+    return f"  {': '.join(filter(None, [result.name] if is_told else [result.name, result.message]))}"
+
+
+def say_gone(words: Words, paths: Sequence[str]) -> None:
+    """Name what --verify did not find and the next run makes again."""
+    _say_list(words, "verify.gone", paths)
 
 
 def _say_list(words: Words, heading: str, rows: Sequence[str]) -> None:

@@ -44,6 +44,14 @@ class Unreachable(Failure):
         super().__init__("unreachable", message)
 
 
+class Unconnected(Unreachable):
+    """No connection to `host` could be made: nobody knows its name, or nobody answers at its address."""
+
+    def __init__(self, host: str, message: str) -> None:
+        super().__init__(message)
+        self.host = host
+
+
 class Busy(Failure):
     """The server asks us to wait (429 or 503).
 

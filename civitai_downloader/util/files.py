@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import math
 import os
 import shutil
 import stat
@@ -19,6 +20,7 @@ from typing import IO, Any, Literal
 from .clock import Clock
 from .errors import Failure
 from .names import shown_path
+from .tensors import WeightsHash
 from .text import utf8
 
 BLOCK = 1 << 20
@@ -91,7 +93,25 @@ def write_whole(file: IO[bytes], data: bytes) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
-on_one_line = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+_on_one_line = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+_indented = json.JSONEncoder(ensure_ascii=False, allow_nan=False, indent=2).encode
+
+
+def on_one_line(value: Any) -> str:
+    """Return a value as JSON on one line. Numbers that JSON does not have become null."""
+    try:
+        return _on_one_line(value)
+    except ValueError:
+        return _on_one_line(_finite(value))
+
+
+def _finite(value: Any) -> Any:
+    """Return a JSON value with null in place of NaN and the infinities, which Python reads and no JSON may have."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _finite(each) for key, each in value.items()}
+    return [_finite(each) for each in value] if isinstance(value, list | tuple) else value
 
 
 def write_json(path: Path, value: Any) -> bool:
@@ -100,8 +120,12 @@ def write_json(path: Path, value: Any) -> bool:
 
 
 def indented(value: Any) -> bytes:
-    """Return a value as indented UTF-8 JSON. A lone surrogate becomes a question mark."""
-    return utf8(json.dumps(value, ensure_ascii=False, indent=2) + "\n")
+    """Return a value as indented UTF-8 JSON. A lone surrogate becomes a question mark, NaN becomes null."""
+    try:
+        text = _indented(value)
+    except ValueError:
+        text = _indented(_finite(value))
+    return utf8(text + "\n")
 
 
 def replace_file(source: Path, target: Path) -> None:
@@ -135,6 +159,22 @@ def link_or_copy(source: Path, target: Path) -> None:
         beside.unlink(missing_ok=True)
 
 
+def move_unless_taken(source: Path, target: Path) -> bool:
+    """Move a file, also to another disk, unless it is none or something has the name. Raises Failure."""
+    if size_of(source) is None or source.is_symlink() or os.path.lexists(target):
+        return False
+    with disk_errors(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            os.rename(source, target)
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+            link_or_copy(source, target)
+            source.unlink()
+    return True
+
+
 # --- Reading ---------------------------------------------------------------------------------------
 
 
@@ -155,26 +195,34 @@ def free_space(path: Path) -> int:
 
 def sha256_of(path: Path, clock: Clock) -> str:
     """Return the SHA256 of a file in lower case. Raises OSError and Stopped."""
-    prefix = PrefixHash(path, clock, wanted=True)
+    return hashes_of(path, clock, weights=False)[0]
+
+
+def hashes_of(path: Path, clock: Clock, *, weights: bool) -> tuple[str, str]:
+    """Return the SHA256 of a file and, if `weights` are asked for, its AutoV3, else "". Raises OSError and Stopped."""
+    prefix = PrefixHash(path, clock, wanted=True, weights=weights)
     prefix.catch_up(path.stat().st_size)
-    return prefix.hexdigest()
+    return prefix.hexdigest(), prefix.autov3()
 
 
 class PrefixHash:
-    """The SHA256 of the beginning of a file that is still growing; without `wanted` nothing is done."""
+    """The SHA256 of the beginning of a file that is still growing; without `wanted` nothing is done.
+
+    With `weights` the AutoV3 is computed from the same bytes, so that the file is read once.
+    """
 
     STEP = 16 << 20
 
-    def __init__(self, path: Path, clock: Clock, *, wanted: bool) -> None:
+    def __init__(self, path: Path, clock: Clock, *, wanted: bool, weights: bool = False) -> None:
         self._path, self._clock = path, clock
+        self._weights = WeightsHash() if wanted and weights else None
         self._digest = hashlib.sha256() if wanted else None
         self._end = 0
 
     def add(self, chunk: bytes, start: int, frontier: int) -> None:
         """Hash a chunk that stands at `start`. If that is not its turn, read some of the bytes before `frontier`."""
         if self._digest is not None and start == self._end:
-            self._digest.update(chunk)
-            self._end += len(chunk)
+            self._take(chunk)
         else:
             self.catch_up(frontier, self.STEP)
 
@@ -187,12 +235,21 @@ class PrefixHash:
             file.seek(self._end)
             while block := file.read(min(BLOCK, end - self._end)):
                 self._clock.check()
-                self._digest.update(block)
-                self._end += len(block)
+                self._take(block)
+
+    def _take(self, data: bytes) -> None:
+        for digest in (self._digest, self._weights):
+            if digest is not None:
+                digest.update(data)
+        self._end += len(data)
 
     def hexdigest(self) -> str:
         """Return the hash of what has been read, an empty text if it is not wanted."""
         return self._digest.hexdigest() if self._digest is not None else ""
+
+    def autov3(self) -> str:
+        """Return the AutoV3 of what has been read, an empty text if it is not wanted or there are no weights."""
+        return self._weights.hexdigest() if self._weights is not None else ""
 
 
 # --- Links -----------------------------------------------------------------------------------------

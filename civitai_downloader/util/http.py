@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-import http.client
-import io
-import ipaddress
-import json
 import re
-import socket
-import time
 from collections.abc import Callable, Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
@@ -20,11 +14,14 @@ import backoff
 import requests
 import urllib3
 
+from .addresses import Reach
 from .clock import Clock
-from .errors import Busy, Failure, Unreachable
+from .errors import Busy, Failure, Unconnected, Unreachable
 from .files import READ
 from .pace import Health, Patience
-from .text import bare_url, host_of, web_link
+from .proxies import Proxy, proxy_for
+from .text import Secrets, bare_url, host_of, web_link
+from .wire import Adapter, Dialer
 
 T = TypeVar("T")
 MAX_JSON = 64 << 20
@@ -32,7 +29,6 @@ MAX_ERROR_BODY = 1 << 16
 MAX_REDIRECTS = 5
 PASSING_ERRORS = (requests.RequestException, urllib3.exceptions.HTTPError, OSError)
 _SERVER_FAULTS = frozenset((408, 500, 502, 504, *range(520, 531)))
-_MADE_UP = (ipaddress.ip_network("198.18.0.0/15"), ipaddress.ip_network("fc00::/7"))
 
 
 # --- Requests --------------------------------------------------------------------------------------
@@ -51,13 +47,16 @@ class HttpRules:
     """What one site adds to HTTP.
 
     `agent` is the User-Agent; `sign` adds the key to the requests that may carry it; `final` returns whether a refusal
-    must never be retried, `passing` whether it is worth a retry although its status does not say so.
+    must never be retried, `passing` whether it is worth a retry although its status does not say so. `reach` says where
+    connections may lead, and `secrets` are cut out of everything that a server says of itself: headers, JSON, errors.
     """
 
     agent: str
     sign: Callable[[requests.PreparedRequest], requests.PreparedRequest]
     final: Callable[[Refused], bool] = lambda refused: False
     passing: Callable[[Refused], bool] = lambda refused: False
+    reach: Reach = field(default_factory=Reach)
+    secrets: Secrets = field(default_factory=Secrets)
 
 
 @dataclass(frozen=True)
@@ -91,10 +90,10 @@ class Http:
         self._rules, self._clock, self._log = rules, clock, log
         self._timeout, self._retries = (min(10.0, timeout), timeout), retries
         self.health = Health(clock, log)
-        self._session, adapter = requests.Session(), _Adapter(pool_connections=32, pool_maxsize=128)
+        self._session, adapter = requests.Session(), Adapter(Dialer(rules.reach))
         self._session.mount("http://", adapter)
         self._session.mount("https://", adapter)
-        self._depth, self._environment = lru_cache(maxsize=None)(_depth_of), lru_cache(maxsize=None)(self._look_around)
+        self._environment = lru_cache(maxsize=None)(self._look_around)
         self.waiting: list[int] = []
 
     def open(self, call: Call, patience: Patience) -> requests.Response:
@@ -104,6 +103,10 @@ class Http:
     def json(self, call: Call, patience: Patience) -> Any:
         """Return the JSON answer, of at most 64 MB, after redirects and retries. Raises Failure and Stopped."""
         return self._persist(lambda: self._read_json(call), patience)
+
+    def text(self, response: requests.Response) -> str:
+        """Return the text of a page, of at most 64 MB. Raises Failure."""
+        return self._rules.secrets.cut(read_at_most(response, MAX_JSON).decode("utf-8", "replace"))
 
     def wait_to_retry(self, tries: int) -> None:
         """Wait up to 2 seconds after the first try, twice as long after each further one, up to 64. Raises Stopped.
@@ -125,11 +128,10 @@ class Http:
             if call.turn is not None:
                 call.turn()
             response = self._send(url, call)
-            target = self._session.get_redirect_target(response)
-            if target is None:
+            if not response.is_redirect:
                 return self._judge(response, call.accept)
             _drain(response)
-            url = self._allowed(url, _redirect_target(url, target))
+            url = _redirect_target(url, response.headers["Location"])
         raise Failure("redirect", f"{bare_url(url)} redirects more than {MAX_REDIRECTS} times; try again later.")
 
     def _persist(self, action: Callable[[], T], patience: Patience) -> T:
@@ -155,8 +157,10 @@ class Http:
         return persist()
 
     def _rest(self, details: Any) -> None:
-        """Log the fault after which `backoff` is about to retry, and wait."""
+        """Log the fault after which `backoff` is about to retry, and wait. Raises Failure where there is no network."""
         self._log(f"{details['exception']} (try {details['tries']})")
+        if isinstance(details["exception"], Unconnected):
+            self.health.check_network(details["exception"].host)
         self.wait_to_retry(details["tries"])
 
     def _read_json(self, call: Call) -> Any:
@@ -168,7 +172,7 @@ class Http:
         if len(answer) > MAX_JSON:
             raise Failure("answer", f"{host} sent more than 64 MB of JSON for one page; refusing to read it.")
         try:
-            return json.loads(answer)
+            return self._rules.secrets.read_json(answer)
         except (ValueError, RecursionError) as error:
             raise Unreachable(f"{host} sent invalid JSON; try again later.") from error
 
@@ -176,24 +180,57 @@ class Http:
         self._clock.check()
         host, begun, method = host_of(url), self._clock.now(), "GET" if call.body is None else "POST"
         headers = {"User-Agent": self._rules.agent, "Accept": "*/*", "Accept-Encoding": "identity", **call.headers}
+        proxy: Proxy | None = None
         try:
             request = requests.Request(method, url, headers, json=call.body, auth=self._rules.sign).prepare()
-            settings = self._environment(*urlsplit(url)[:2])
+            self._check(url, request.url or "")
+            settings, proxy = self._environment(*urlsplit(url)[:2])
             response = self._session.get_adapter(url).send(request, timeout=self._timeout, **settings)
         except requests.exceptions.SSLError as error:
             raise Failure("certificate", f"{host} has no valid certificate; check clock and proxy.") from error
+        except requests.exceptions.InvalidHeader as error:
+            raise Unreachable(f"{host} sent an answer that is not valid HTTP; try again later.") from error
         except ValueError as error:  # the base class of every complaint about a link
             raise Failure("redirect", f"{bare_url(url)} is not a valid link.") from error
         except PASSING_ERRORS as error:
-            self.health.note(host, 0)
-            raise Unreachable(f"{host} can't be reached ({type(error).__name__}); check the connection.") from error
+            raise self._unreachable(host, proxy, error) from error
         self.health.note(host, response.status_code)
+        for name, value in response.headers.items():
+            response.headers[name] = self._rules.secrets.cut(value)
         self._log(f"{method} {bare_url(url)} {response.status_code} {self._clock.now() - begun:.2f}s")
         return response
 
-    def _look_around(self, scheme: str, host: str) -> Mapping[str, Any]:
-        """Return proxies and CA bundle that the environment names for a host; this takes too long for each request."""
-        return self._session.merge_environment_settings(f"{scheme}://{host}", {}, True, None, None)
+    def _check(self, url: str, prepared: str) -> None:
+        """Raise Failure for a link that different programs read differently, or that leads into a private network."""
+        if not web_link(url):
+            raise ValueError
+        if not self._rules.reach.allows_name(urlsplit(prepared).hostname or ""):
+            words = f"{bare_url(url)} leads into a private network, which was not asked for; refusing to open it."
+            raise Failure("redirect", words)
+
+    def _unreachable(self, host: str, proxy: Proxy | None, error: Exception) -> Unreachable:
+        """Take note of a request that was not answered, and return the fault."""
+        self.health.note(host, 0)
+        words = f"{host} can't be reached ({type(error).__name__}); check the connection."
+        if not _is_unconnected(error):
+            return Unreachable(words)
+        if proxy is not None:
+            refusal = re.search(r"Tunnel connection failed: ([0-9]{3})", str(error))
+            how = f"refuses to connect to {host} ({refusal[1]})" if refusal else "does not answer"
+            words = f"{proxy} {how}; check the proxy and that variable."
+        self.health.note_unconnected(host, words)
+        return Unconnected(host, words)
+
+    def _look_around(self, scheme: str, host: str) -> tuple[Mapping[str, Any], Proxy | None]:
+        """Return proxies and CA bundle that the environment names for a host, and its proxy. Raises Failure.
+
+        This takes too long for each request.
+        """
+        settings = self._session.merge_environment_settings(f"{scheme}://{host}", {}, True, None, None)
+        proxy = proxy_for(f"{scheme}://{host}", settings["proxies"])
+        if proxy is not None:
+            proxy.check()
+        return settings, proxy
 
     def _judge(self, response: requests.Response, accept: tuple[int, ...]) -> requests.Response:
         """Return the response if its status is 2xx or in `accept`. Raises Refused, Busy or Unreachable otherwise."""
@@ -201,7 +238,7 @@ class Http:
         if 200 <= status < 300 or status in accept:
             return response
         with closing(response):
-            body = read_at_most(response, MAX_ERROR_BODY)
+            body = self._rules.secrets.cut_body(read_at_most(response, MAX_ERROR_BODY))
         refused = Refused(status, response.headers, body, response.url)
         if self._rules.final(refused):
             raise refused
@@ -211,13 +248,6 @@ class Http:
         if status in _SERVER_FAULTS or self._rules.passing(refused):
             raise Unreachable(f"{host} reported a server error ({status}); try again later.")
         raise refused
-
-    def _allowed(self, url: str, target: str) -> str:
-        """Return the target of a redirect. Raises Failure if it leads from the internet into a private network."""
-        depth = self._depth(urlsplit(target).hostname or "")
-        if depth and depth > self._depth(urlsplit(url).hostname or ""):
-            raise Failure("redirect", f"{bare_url(url)} redirects into a private network; refusing to follow.")
-        return target
 
 
 def read_at_most(response: requests.Response, limit: int) -> bytes:
@@ -240,108 +270,34 @@ def parse_retry_after(text: str | None) -> float | None:
     return None
 
 
+def length_of(response: requests.Response) -> int | None:
+    """Return the size of the body by its `Content-Length` header, None if that is no number of bytes."""
+    length = response.headers.get("Content-Length", "")
+    return int(length) if re.fullmatch(r"[0-9]{1,18}", length) else None
+
+
+def _is_unconnected(error: Exception) -> bool:
+    """Return whether no connection was made: a name that is not known, nobody at the address, a proxy that is dead."""
+    cause = getattr(error.args[0] if error.args else None, "reason", None)
+    kinds = (urllib3.exceptions.NewConnectionError, urllib3.exceptions.ConnectTimeoutError)
+    return isinstance(error, (requests.ConnectTimeout, requests.exceptions.ProxyError)) or isinstance(cause, kinds)
+
+
 # --- Redirects -------------------------------------------------------------------------------------
 
 
 def _drain(response: requests.Response) -> None:
     """Close a redirect. A short body is read first, so that the connection can be used again."""
-    length = response.headers.get("Content-Length", "")
+    length = length_of(response)
     with closing(response), suppress(*PASSING_ERRORS):
-        if length.isdigit() and int(length) <= READ:
+        if length is not None and length <= READ:
             response.raw.read(READ)
 
 
 def _redirect_target(url: str, location: str) -> str:
     """Return the link to which a `Location` header leads. Raises Failure if it is not a web link."""
     with suppress(ValueError):
-        if target := web_link(urljoin(url, location)):
+        spelled = location.encode("latin-1", "replace").decode("utf-8", "replace")  # headers are read as Latin-1
+        if target := web_link(urljoin(url, spelled)):
             return target
     raise Failure("redirect", f"{bare_url(url)} redirects to something that is not a web link.")
-
-
-def _depth_of(host: str) -> int:
-    """Return 0 for a host of the internet, 2 for one that is private by its name or by one of its addresses.
-
-    1 is for the addresses that VPN programs make up for every name. A name that can't be looked up here, for example
-    because a proxy does that, counts as one of the internet.
-    """
-    with suppress(ValueError):
-        return 0 if ipaddress.ip_address(host).is_global else 2
-    if not re.search(r"\.(?!(?:local|localhost|internal)$)[^\W\d][\w-]*$", host):
-        return 2
-    with suppress(OSError, ValueError):
-        found = [ipaddress.ip_address(each[4][0]) for each in socket.getaddrinfo(host, None)]
-        return max(0 if each.is_global else 2 - any(each in network for network in _MADE_UP) for each in found)
-    return 0
-
-
-# --- Connections -----------------------------------------------------------------------------------
-
-
-class _Adapter(requests.adapters.HTTPAdapter):
-    """Makes connections, with or without a proxy, whose responses are `_Response`."""
-
-    def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> Any:
-        """Return the pool of connections for a request."""
-        return _with_our_response(super().get_connection_with_tls_context(*args, **kwargs))
-
-    def get_connection(self, *args: Any, **kwargs: Any) -> Any:
-        """Return the pool of connections for a request: the name of the same in requests 2.31."""
-        return _with_our_response(super().get_connection(*args, **kwargs))
-
-
-def _with_our_response(pool: Any) -> Any:
-    """Return a pool of connections after making `_Response` the class of their responses."""
-    if pool.ConnectionCls.response_class is not _Response:
-        pool.ConnectionCls = type("_Connection", (pool.ConnectionCls,), {"response_class": _Response})
-    return pool
-
-
-class _Response(http.client.HTTPResponse):
-    """A response that ends with TimeoutError if its headers or body trickle, which a timeout for each read misses."""
-
-    def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
-        super().__init__(sock, *args, **kwargs)
-        self._steady = _SteadyStream(self.fp.detach(), max(2 * (sock.gettimeout() or 0.0), 4.0))
-        self.fp = io.BufferedReader(self._steady, READ)
-
-    def begin(self) -> None:
-        """Read status and headers, then expect the body."""
-        super().begin()
-        self._steady.begin_body()
-
-
-class _SteadyStream(io.RawIOBase):
-    """Reads headers from a socket for `patience` seconds, then a body as long as it gives `SLOWEST` bytes a second.
-
-    A body may give nothing for `WINDOW` seconds; each second that is used up of them is won back by `SLOWEST` bytes.
-    Only the time spent waiting for the socket counts, so our own speed limit is not held against the server.
-    """
-
-    SLOWEST, WINDOW = 1024, 120.0
-
-    def __init__(self, source: Any, patience: float) -> None:
-        self._source, self._left, self._gain = source, patience, 0.0
-
-    def begin_body(self) -> None:
-        """Apply the rule for bodies from now on."""
-        self._left, self._gain = self.WINDOW, 1 / self.SLOWEST
-
-    def readable(self) -> bool:
-        """Return True."""
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        """Read what has arrived and return how many bytes that is. Raises TimeoutError if it is too slow."""
-        begun = time.monotonic()
-        count = self._source.readinto(buffer) or 0
-        waited = time.monotonic() - begun
-        self._left = min(self.WINDOW, self._left + self._gain * count - waited)
-        if self._left < 0:
-            raise TimeoutError("too slow")
-        return int(count)
-
-    def close(self) -> None:
-        """Close the socket's file."""
-        self._source.close()
-        super().close()

@@ -92,6 +92,7 @@ def expiry_of(url: str, now: float) -> float:
     try:
         query = parse_qs(urlsplit(url).query)
         signed, seconds = (query.get(name, [""])[0] for name in ("X-Amz-Date", "X-Amz-Expires"))
-        return calendar.timegm(time.strptime(signed, "%Y%m%dT%H%M%SZ")) + max(0.0, min(7 * DAY, float(seconds)))
+        began = calendar.timegm(time.strptime(signed, "%Y%m%dT%H%M%SZ"))
+        return min(began + max(0.0, min(7 * DAY, float(seconds))), now + 8 * DAY)
     except (ValueError, OverflowError):
         return now + DAY

@@ -8,12 +8,13 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
-from .clock import DAY, Clock, utc_now, utc_text
+from .clock import Clock, utc_now
 from .errors import UsageError
 from .files import (
     disk_errors,
@@ -26,7 +27,7 @@ from .files import (
     write_whole,
 )
 from .names import shown_path
-from .text import scrub_json, utf8
+from .text import utf8
 
 # --- Records ---------------------------------------------------------------------------------------
 
@@ -39,14 +40,19 @@ def json_line(line: bytes) -> dict[str, Any] | None:
     return None
 
 
+_PATH, _CHECKSUM = 32, (1 << 32) - 1  # how many bits the checksum of a path has, and which
+
+
 class KeyedLog:
     """A file of records, JSON objects one a line, of which the last one with the same `type` and `id` counts.
+
+    A thing may lie at several places: of each `path` the last record is kept as well, see `places`.
 
     It survives being cut anywhere. When `append` returns, the system has the line, so a killed process loses none. It
     is on the disk at most `SYNC` seconds and one further line later, or after `close`: syncing every line would take
     milliseconds each, and what a power cut takes is found again by the files themselves.
 
-    Only the offset of each such record is held in memory; the record itself is read from the file when it is asked for.
+    Only the offsets of records are held in memory; the record itself is read from the file when it is asked for.
     When more than half of the lines are superseded, the first `append` of the only writer (`alone`) copies the others
     into a new file, which replaces the old one once it is complete on the disk.
     """
@@ -75,9 +81,21 @@ class KeyedLog:
     def get(self, kind: str, name: str) -> dict[str, Any] | None:
         """Return the last record with this `type` and `id`, or None."""
         with self._lock:
-            offset = self._offsets.get(kind, {}).get(name)
-            record = None if offset is None else json_line(self._line(offset))
+            last = self._last.get(kind, {}).get(name)
+            record = None if last is None else json_line(self._line(last >> _PATH))
         return record if record and (record.get("type"), record.get("id")) == (kind, name) else None
+
+    def places(self, kind: str, name: str) -> list[dict[str, Any]]:
+        """Return the last record of each `path` with this `type` and `id`, oldest first: the last of all counts."""
+        with self._lock:
+            return [record for _, record in self._last_of_each_path(kind, name)]
+
+    def each(self, *kinds: str) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+        """Yield the id and the places of every key of these types, in the order of their last records."""
+        with self._lock:
+            keys = sorted((last, kind, name) for kind in {*kinds} for name, last in self._last.get(kind, {}).items())
+        for _, kind, name in keys:
+            yield name, self.places(kind, name)
 
     def live(self, *kinds: str) -> Iterator[dict[str, Any]]:
         """Yield the last record of every key of these types, oldest first.
@@ -85,10 +103,10 @@ class KeyedLog:
         Must not be running when the only writer appends for the first time.
         """
         with self._lock:
-            offsets = sorted(offset for kind in {*kinds} for offset in self._offsets.get(kind, {}).values())
-        for offset in offsets:
+            lines = sorted(last for kind in {*kinds} for last in self._last.get(kind, {}).values())
+        for last in lines:
             with self._lock:
-                record = json_line(self._line(offset))
+                record = json_line(self._line(last >> _PATH))
             if record and record.get("type") in kinds:
                 yield record
 
@@ -102,14 +120,25 @@ class KeyedLog:
                     os.fsync(file.fileno())
 
     def _load(self) -> None:
-        self._offsets: dict[str, dict[str, int]] = {}  # by type and id
-        self._count = offset = 0
+        # By type and id: the offset of the last record with a checksum of its path behind it, and the offsets of older
+        # records that may be the last one of another path.
+        self._last: dict[str, dict[str, int]] = {}
+        self._older: dict[str, dict[str, list[int]]] = {}
+        self._count = 0
         self.problems: list[str] = []
         self._reader: IO[bytes] | None = None
-        if os.path.lexists(self._path):
-            with disk_errors(self._path):
-                self._reader = open_to_read(self._path)
-        for number, line in enumerate(self._reader or (), 1):
+        try:
+            self._read_all()
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            words = f"{shown_path(self._path)} can't be read ({error.strerror or error}); check its permissions."
+            raise UsageError(words) from None
+
+    def _read_all(self) -> None:
+        offset = 0
+        self._reader = open_to_read(self._path)
+        for number, line in enumerate(self._reader, 1):
             if not self._index(json_line(line) or {}, offset) and line.strip():
                 what = "is not a record and was skipped" if line.endswith(b"\n") else "was cut short and was dropped"
                 where = f"{self._path.name}, line {number}"
@@ -121,9 +150,33 @@ class KeyedLog:
         kind, name = record.get("type"), record.get("id")
         if not (isinstance(kind, str) and isinstance(name, str)):
             return False
-        self._offsets.setdefault(kind, {})[name] = offset
+        names, path = self._last.setdefault(kind, {}), zlib.crc32(utf8(str(record.get("path"))))
+        before = names.get(name)
+        if before is not None and before & _CHECKSUM != path:
+            self._older.setdefault(kind, {}).setdefault(name, []).append(before >> _PATH)
+        names[name] = offset << _PATH | path
         self._count += 1
         return True
+
+    def _last_of_each_path(self, kind: str, name: str) -> list[tuple[int, dict[str, Any]]]:
+        """Return offset and record of the last word on each path, oldest first, and forget where older ones stand."""
+        last, older = self._last.get(kind, {}).get(name), self._older.get(kind, {}).get(name, [])
+        found: dict[object, tuple[int, dict[str, Any]]] = {}
+        for offset in [] if last is None else [last >> _PATH, *reversed(older)]:
+            record = json_line(self._line(offset))
+            if record and (record.get("type"), record.get("id")) == (kind, name):
+                found.setdefault(str(record.get("path")), (offset, record))
+        older[:] = sorted(offset for offset, _ in found.values() if offset != (last or 0) >> _PATH)
+        return sorted(found.values(), key=lambda each: each[0])
+
+    def _last_lines(self) -> list[int]:
+        """Return the offsets of all records that count for a key or a path."""
+        lines = [last >> _PATH for each in self._last.values() for last in each.values()]
+        for kind, names in self._older.items():
+            for name, older in names.items():
+                self._last_of_each_path(kind, name)
+                lines += older
+        return sorted(lines)
 
     def _line(self, offset: int) -> bytes:
         reader = self._reader = self._reader or open_to_read(self._path)
@@ -131,8 +184,10 @@ class KeyedLog:
         return reader.readline()
 
     def _open(self) -> IO[bytes]:
-        if self._alone and self._count > max(self.COMPACT_FROM, 2 * sum(map(len, self._offsets.values()))):
-            self._compact()
+        if self._alone and self._count > max(self.COMPACT_FROM, 2 * sum(map(len, self._last.values()))):
+            lines = self._last_lines()
+            if self._count > 2 * len(lines):
+                self._compact(lines)
         unshare(self._path)
         file = open_making_folders(self._path, os.O_APPEND)
         if file.seek(0, os.SEEK_END):
@@ -141,13 +196,13 @@ class KeyedLog:
                 file.write(b"\n")
         return file
 
-    def _compact(self) -> None:
-        """Keep the last records only. If that fails (full disk, a reader on Windows), the file stays as it is."""
+    def _compact(self, lines: Iterable[int]) -> None:
+        """Keep these lines only. If that fails (full disk, a reader on Windows), the file stays as it is."""
         beside = temporary_name(self._path)
         with suppress(OSError):
             beside.unlink(missing_ok=True)  # a link in its place, a hard one as well, is not written through
             with open_making_folders(beside, os.O_EXCL) as new:
-                for offset in sorted(offset for each in self._offsets.values() for offset in each.values()):
+                for offset in lines:
                     write_whole(new, self._line(offset).rstrip(b"\n") + b"\n")
                 os.fsync(new.fileno())
             self._close_reader()
@@ -161,45 +216,6 @@ class KeyedLog:
         if self._reader is not None:
             self._reader.close()
         self._reader = None
-
-
-class KeptAnswers:
-    """JSON answers of the last 24 hours in a folder, in one log a day (UTC), without secrets.
-
-    What was asked is not asked again when a run is started anew, even in the middle of a long list.
-    """
-
-    def __init__(self, folder: Path, listener: str = "", *, read_only: bool = False, write_only: bool = False) -> None:
-        """Read the logs of yesterday and today and delete older ones.
-
-        Answers for different values of `listener` are kept apart. With `read_only` nothing is written or deleted, with
-        `write_only` no earlier answer is used.
-        """
-        self._listener, self._read_only, self._write_only = listener, read_only, write_only
-        paths = [folder / f"answers-{utc_text(time.time() - ago)[:10]}.jsonl" for ago in (DAY, 0)]
-        self._logs = [KeyedLog(path) for path in paths]
-        for path in [] if read_only else folder.glob("answers-????-??-??.jsonl"):
-            if path not in paths:
-                with suppress(OSError):  # another run may be reading it
-                    path.unlink()
-
-    def get(self, key: str) -> Any:
-        """Return the answer kept for a key, or None."""
-        records = filter(None, (log.get("answer", self._listener + key) for log in reversed(self._logs)))
-        record = next(records, {})
-        fresh = utc_text(time.time() - DAY) <= str(record.get("at")) <= utc_now()
-        return record.get("answer") if fresh and not self._write_only else None
-
-    def put(self, key: str, answer: Any) -> None:
-        """Keep an answer. Raises Failure if the disk does not take it."""
-        if not self._read_only:
-            record = {"at": utc_now(), "type": "answer", "id": self._listener + key, "status": "success"}
-            self._logs[-1].append({**record, "answer": scrub_json(answer)})
-
-    def close(self) -> None:
-        """Close the logs. Raises Failure."""
-        for log in self._logs:
-            log.close()
 
 
 # --- A single writer in a folder -------------------------------------------------------------------

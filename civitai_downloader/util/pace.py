@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 
 from .clock import Clock, utc_now
-from .errors import Busy, Failure
+from .errors import Busy, Failure, Unreachable
 
 OUTAGE = 600.0
 
@@ -27,12 +29,17 @@ class HostDown(Failure):
 
 @dataclass
 class _HostState:
-    """The failures of one host in a row, since when, until when it is left alone, and when it last answered well."""
+    """The failures of one host in a row, since when, until when it is left alone, and when it last answered well.
+
+    `answers` counts everything that came from it, `unconnected` has a sentence for each connection that failed.
+    """
 
     failures: int = 0
     since: float = 0.0
     until: float = 0.0
     good: float = -math.inf
+    answers: int = 0
+    unconnected: list[str] = field(default_factory=list)
 
 
 class Health:
@@ -40,11 +47,13 @@ class Health:
 
     If more than a tenth of the answers within a minute are 429 or 5xx, the share is halved, down to an eighth; a
     minute with fewer doubles it again. While a pause lasts nobody sends a request. A host that fails twenty times in a
-    row (no answer, 5xx) is left alone for 30 seconds, then a single request tries it.
+    row (no answer, 5xx) is left alone for 30 seconds, then a single request tries it. While no host at all has answered
+    since the beginning, there is no network, and one to which two connections failed is not asked again.
     """
 
     MINUTE, FEWEST, LEAST = 60.0, 10, 0.125
     PATIENCE, REST = 20, 30.0
+    ROUNDS = 2
 
     def __init__(self, clock: Clock, log: Callable[[str], None]) -> None:
         self._clock, self._log, self._lock = clock, log, threading.Lock()
@@ -65,6 +74,7 @@ class Health:
             now, state = self._clock.now(), self._hosts.setdefault(host, _HostState())
             self._review(now)
             self._answers += status > 0
+            state.answers += status > 0
             self._troubles += status == 429 or status >= 500
             if 0 < status < 500:
                 if state.failures >= self.PATIENCE:
@@ -78,6 +88,19 @@ class Health:
                 self._say(f"{host} has failed {state.failures} times in a row and is left alone for {self.REST:.0f} s.")
             state.until = now + self.REST
 
+    def note_unconnected(self, host: str, words: str) -> None:
+        """Count a connection that could not be made; the sentence says so."""
+        with self._lock:
+            self._hosts.setdefault(host, _HostState()).unconnected.append(words)
+
+    def check_network(self, host: str) -> None:
+        """Raise Failure if no host has answered so far, and two connections to this one have failed."""
+        with self._lock:
+            troubles = self._hosts.setdefault(host, _HostState()).unconnected
+            if len(troubles) < self.ROUNDS or any(each.answers for each in self._hosts.values()):
+                return
+        raise Failure("offline", troubles[-1])
+
     def pause(self, seconds: float) -> None:
         """Begin a pause of so many seconds for everybody, or extend the present one."""
         with self._lock:
@@ -90,6 +113,7 @@ class Health:
         hosts answer in the meantime, so that these need not wait. If none does, the network is down, and everybody
         waits until it is back.
         """
+        self.check_network(host)
         while left := self._left(host, patient=patient):
             self._clock.sleep(min(5.0, left))
         while (left := self._pause - self._clock.now()) > 0:
@@ -208,3 +232,29 @@ class Patience:
             return 0.0
         self.left -= wait
         return wait
+
+
+class Surrender:
+    """Gives up what stays busy: after three items in a row that waited in vain, the next ones fail at once."""
+
+    TRIES = 3
+
+    def __init__(self) -> None:
+        self._in_vain = Counter[str]()
+
+    @contextmanager
+    def watching(self, what: str) -> Iterator[None]:
+        """Watch one item's request; `what` is asked: an interface or a host, "" for what is watched elsewhere."""
+        if what and self._in_vain[what] >= self.TRIES:
+            raise Failure("busy", f"{what} stayed busy for {self.TRIES} items in a row; run again later.")
+        try:
+            yield
+        except Busy:
+            self._in_vain[what] += 1
+            raise
+        except Unreachable:
+            raise
+        except Failure:
+            self._in_vain[what] = 0
+            raise
+        self._in_vain[what] = 0

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import html
 import json
 import locale
 import re
+from base64 import b64encode
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, quote_plus, unquote, urlsplit
 
 from .errors import UsageError
 
@@ -17,6 +20,7 @@ _SECRET_KEY = r"(?:\w+_)?token|sig|signature|authorization|api_?key|x-(?:amz|goo
 _SECRET = rf"(?:{_SECRET_KEY})(?:=|%3d)[^&;#\s\"'<>\\]*"
 _FIRST_SECRET = re.compile(rf"(?i)([?#]|%3f){_SECRET}(&(?:amp;)?)?")
 _NEXT_SECRET = re.compile(rf"(?i)(?:&(?:amp;)?|;|%26|\\u0026){_SECRET}")
+_LOGIN = re.compile(r"(?i)(?<=://)[^\s/?#\"'<>]*@(?=[\w\[])")
 _BEARER = re.compile(r"(?i)(bearer\s+)(?=[a-z_.~+/-]*\d)[\w.~+/-]{8,}=*")
 
 
@@ -52,9 +56,19 @@ def decode_text(data: bytes) -> str:
     return data.decode("latin-1")
 
 
+def text_lines(data: bytes) -> list[str]:
+    """Return the lines of a file written by hand."""
+    return re.split(r"\r\n|\r|\n", decode_text(data))
+
+
 def utf8(text: str) -> bytes:
     """Return the text as UTF-8. A lone surrogate becomes a question mark."""
     return text.encode("utf-8", "replace")
+
+
+def unescape_html(text: str) -> str:
+    """Return the text with the characters that HTML writes as `&...;`; a number without end stands for none."""
+    return html.unescape(re.sub(r"(?i)&#x?[0-9a-f]{9,};?", "\ufffd", text))
 
 
 # --- Showing ---------------------------------------------------------------------------------------
@@ -75,7 +89,8 @@ def human_size(size: float) -> str:
 
 
 def scrub(text: str) -> str:
-    """Return the text without secrets: query parameters with tokens or signatures, and bearer keys."""
+    """Return the text without secrets: logins and query parameters of links (tokens, signatures), and bearer keys."""
+    text = _LOGIN.sub("", text)
     text = _FIRST_SECRET.sub(lambda found: found[1] if found[2] else "", _NEXT_SECRET.sub("", text))
     return _BEARER.sub(r"\1(cut)", text)
 
@@ -89,6 +104,66 @@ def scrub_json(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: scrub_json(each) for key, each in value.items()}
     return value
+
+
+class Secrets:
+    """What must never be shown or stored, and how it is cut out of whatever repeats it.
+
+    A server may repeat a secret as it is, percent-encoded, or in Base64, alone or as a part of something longer. Short
+    secrets are cut out as whole words only.
+    """
+
+    SHORT, CUT = 8, "(cut)"
+
+    def __init__(self, texts: Iterable[str] = ()) -> None:
+        known = {form for text in texts for form in (text, unquote(text)) if form}
+        self._forms = sorted({form for text in known for form in self._forms_of(text)}, key=len, reverse=True)
+
+    def _forms_of(self, text: str) -> Iterator[str]:
+        """Yield the ways in which a secret may be written."""
+        data = text.encode("utf-8", "replace")
+        yield from (text, text.lower(), text.upper())
+        for encoded in (quote(text, safe=""), quote_plus(text), "".join(f"%{byte:02X}" for byte in data)):
+            twice = quote(encoded, safe="")
+            yield from (encoded, twice)
+            yield from (re.sub("%(?:25)?[0-9A-F]{2}", lambda code: code[0].lower(), each) for each in (encoded, twice))
+        for shift, skipped in enumerate((0, 2, 3)):  # what stands before it decides where the letters begin
+            core = b64encode(bytes(shift) + data).decode()[skipped : (shift + len(data)) * 8 // 6]
+            if len(core) >= self.SHORT:
+                yield from {core, core.replace("+", "-").replace("/", "_"), quote(core, safe="")}
+
+    def cut(self, text: str) -> str:
+        """Return the text without the secrets."""
+        for form in self._forms:
+            if form not in text:
+                continue
+            if len(form) >= self.SHORT:
+                text = text.replace(form, self.CUT)
+            else:
+                text = re.sub(rf"(?<![A-Za-z0-9]){re.escape(form)}(?![A-Za-z0-9])", self.CUT, text)
+        return text
+
+    def cut_json(self, value: Any) -> Any:
+        """Return a JSON value without the secrets. Raises RecursionError for absurd depth."""
+        if isinstance(value, str):
+            return self.cut(value)
+        if isinstance(value, list):
+            return [self.cut_json(each) for each in value]
+        if isinstance(value, dict):
+            return {self.cut(key): self.cut_json(each) for key, each in value.items()}
+        return value
+
+    def read_json(self, data: bytes) -> Any:
+        """Return the value of a JSON text without the secrets. Raises ValueError and RecursionError."""
+        value = json.loads(data)
+        might = b"\\u" in data or b"\\/" in data or any(form.encode("utf-8", "replace") in data for form in self._forms)
+        return self.cut_json(value) if might else value
+
+    def cut_body(self, data: bytes) -> bytes:
+        """Return a short body, JSON or any other text, without the secrets."""
+        with suppress(ValueError, RecursionError):
+            return json.dumps(self.read_json(data)).encode()
+        return self.cut(data.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
 
 
 # --- Links -----------------------------------------------------------------------------------------
@@ -110,12 +185,24 @@ def host_of(url: str) -> str:
 
 
 def web_link(text: str) -> str:
-    """Return the text if it is a complete http or https link, else an empty text."""
+    """Return the text if it is a complete http or https link, else an empty text.
+
+    One with a login, a backslash or a control character is none: programs do not agree where it leads.
+    """
     with suppress(ValueError):
         parts = urlsplit(text)
         named = re.fullmatch(r"\S+", parts.hostname or "") and parts.port != 0
-        return text if parts.scheme in ("http", "https") and named else ""
+        plain = "@" not in parts.netloc and not re.search(r"[\\\x00-\x1f\x7f]", text)
+        return text if parts.scheme in ("http", "https") and named and plain else ""
     return ""
+
+
+def split_login(url: str) -> tuple[str, str]:
+    """Return a link without the `NAME:PASSWORD@` before its host, and these."""
+    scheme, mark, rest = url.partition("://")
+    place = re.match(r"[^/?#]*", rest)
+    login, at, host = (place[0] if place else "").rpartition("@")
+    return (scheme + mark + host + rest[len(login + at + host) :], login) if mark else (url, "")
 
 
 # --- Devalue, the form in which web pages carry their data -------------------------------------------

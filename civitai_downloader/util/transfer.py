@@ -26,7 +26,7 @@ from .files import (
     unshare,
     write_whole,
 )
-from .http import PASSING_ERRORS
+from .http import PASSING_ERRORS, length_of
 from .pace import OUTAGE, Gate, Pace
 from .progress import Meter, Progress
 from .ranges import ByteRange, Ranges, Restart, SideRecord, Stamp, parse_content_range, record_path, stamp_of
@@ -40,7 +40,9 @@ class Body:
 
     It is put together in `part`. `identity` names the bytes (a hash or an id); `size` is the published one, None if
     unknown; `limit` is the most that is accepted. `trusted` means that a hash will prove the whole, so that resuming
-    without a validator and several connections are safe. With `hashing` the SHA256 is computed on the way.
+    without a validator and several connections are safe. With `hashing` the SHA256 is computed on the way, and with
+    `weights` that of a safetensors file's weights alone (AutoV3). Where the server tells no length, `is_complete` says
+    of the `.part` file whether the end of the answer is that of the body.
     """
 
     part: Path
@@ -49,6 +51,8 @@ class Body:
     limit: int
     trusted: bool
     hashing: bool
+    weights: bool = False
+    is_complete: Callable[[Path], bool] = Path.is_file
 
 
 @dataclass(frozen=True)
@@ -77,10 +81,11 @@ class Traffic:
 
 @dataclass(frozen=True)
 class Received:
-    """A body that is complete in its `.part` file: its size and its SHA256 in lower case, empty if not asked for."""
+    """A body that is complete in its `.part` file: its size, and SHA256 and AutoV3, empty if not asked for."""
 
     size: int
     sha256: str
+    autov3: str = ""
 
 
 class Transfer:
@@ -145,7 +150,8 @@ class Transfer:
         self._ranges = Ranges(done, self._record.stamp.total)
         self._further = FurtherConnections(self._ranges, traffic.gate, traffic.clock, self._receive_further)
         self._meter.begin_at(self._ranges.here)
-        self._hash = PrefixHash(self.part, traffic.clock, wanted=self._body.hashing)
+        body = self._body
+        self._hash = PrefixHash(self.part, traffic.clock, wanted=body.hashing, weights=body.weights)
         self._hash.catch_up(self._ranges.frontier)
 
     # Attempts
@@ -193,7 +199,7 @@ class Transfer:
         if self._ranges.here > BLOCK:
             with self.part.open("rb+") as file:
                 os.fsync(file.fileno())
-        return Received(self._ranges.here, self._hash.hexdigest())
+        return Received(self._ranges.here, self._hash.hexdigest(), self._hash.autov3())
 
     def _receive_first(self, stretch: ByteRange) -> None:
         """Receive a stretch by the first connection, whose answer decides what the body is."""
@@ -268,8 +274,7 @@ class Transfer:
 
     def _begin_body(self, response: requests.Response) -> None:
         """Plan for a new body from byte 0. Raises Failure if it is too big to be what is wanted."""
-        length = response.headers.get("Content-Length", "")
-        stamp = stamp_of(response, self._body.identity, int(length) if length.isdigit() else None)
+        stamp = stamp_of(response, self._body.identity, length_of(response))
         if stamp.total is not None and stamp.total > self._body.limit:
             words = f"The server offers {stamp.total} bytes, the page says {self._body.size}; refusing to download it."
             raise Failure("size", words)
@@ -294,7 +299,7 @@ class Transfer:
                 self._traffic.progress.add(self._meter, count)
                 throttle.wait(count)
                 yield chunk[:count]
-        if stretch.end == Ranges.BOUNDLESS and stretch.at:
+        if stretch.end == Ranges.BOUNDLESS and stretch.at and self._body.is_complete(self.part):
             stretch.end = stretch.at
         if stretch.at < stretch.end:
             raise Unreachable(f"The server broke off at {stretch.at} bytes; run again.")

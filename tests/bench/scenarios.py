@@ -252,7 +252,7 @@ def nothing(bench: Bench) -> Iterator[Row]:
     costs: dict[str, list[Cost]] = {"a day later": [], "at once": []}
     beyond: dict[str, list[float]] = {name: [] for name in costs}
     for _ in range(bench.rounds):
-        for path in out.glob("lists/answers-*"):
+        for path in out.glob(".cache/lists/answers-*"):
             path.unlink()
         none = run(words["none"], codes=(0, 1)).seconds
         for name, taken in costs.items():

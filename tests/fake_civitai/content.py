@@ -145,8 +145,10 @@ def png_bytes(seed: int | str, width: int = 8, height: int = 8, text: str = "") 
 
 
 def jpeg_bytes(seed: int | str, size: int = 300) -> bytes:
-    """Return bytes that begin and end like a JPEG."""
-    return b"\xff\xd8\xff\xe0\x00\x10JFIF\x00\x01\x01" + _noise(seed, size) + b"\xff\xd9"
+    """Return the parts of a JPEG: a header, a scan of noise, and the end."""
+    head = b"\xff\xd8\xff\xe0\x00\x10JFIF\x00\x01\x01\x00\x00\x01\x00\x01\x00\x00"
+    scan = b"\xff\xda\x00\x08\x01\x01\x00\x00\x3f\x00" + _noise(seed, size).replace(b"\xff", b"\xfe")
+    return head + scan + b"\xff\xd9"
 
 
 def webp_bytes(seed: int | str, size: int = 300) -> bytes:
@@ -155,20 +157,24 @@ def webp_bytes(seed: int | str, size: int = 300) -> bytes:
 
 
 def gif_bytes(seed: int | str, size: int = 300) -> bytes:
-    """Return bytes that begin and end like a GIF."""
-    return b"GIF89a\x01\x00\x01\x00\x00\x00\x00" + _noise(seed, size) + b";"
+    """Return the blocks of a GIF: a picture of noise, and the trailer."""
+    noise = _noise(seed, size)
+    blocks = [noise[at : at + 255] for at in range(0, size, 255)]
+    picture = b"".join(bytes([len(block)]) + block for block in blocks)
+    return b"GIF89a\x01\x00\x01\x00\x00\x00\x00" + b"," + bytes(9) + b"\x02" + picture + b"\0;"
 
 
 def mp4_bytes(seed: int | str, size: int = 600) -> bytes:
-    """Return bytes that begin like an MP4: an ftyp box, then one mdat box."""
-    return (
-        b"\x00\x00\x00\x18ftypisom\x00\x00\x02\x00isommp42" + struct.pack(">I", size + 8) + b"mdat" + _noise(seed, size)
-    )
+    """Return the boxes of an MP4: ftyp, mdat with noise, and the index, which is empty."""
+    start = b"\x00\x00\x00\x18ftypisom\x00\x00\x02\x00isommp42"
+    return start + struct.pack(">I", size + 8) + b"mdat" + _noise(seed, size) + b"\x00\x00\x00\x08moov"
 
 
 def webm_bytes(seed: int | str, size: int = 600) -> bytes:
-    """Return bytes that begin like a WebM."""
-    return b"\x1aE\xdf\xa3\x9fB\x86\x81\x01B\xf7\x81\x01B\xf2\x81\x04B\xf3\x81\x08B\x82\x84webm" + _noise(seed, size)
+    """Return the elements of a WebM: its header, and a segment of noise."""
+    head = b"\x1aE\xdf\xa3\x9fB\x86\x81\x01B\xf7\x81\x01B\xf2\x81\x04B\xf3\x81\x08B\x82\x84webm\xec\x86" + bytes(6)
+    segment = b"\x18S\x80g\x01" + size.to_bytes(7, "big")
+    return head + segment + _noise(seed, size)
 
 
 def _noise(seed: int | str, size: int) -> bytes:

@@ -155,6 +155,55 @@ class Longer(Action):
 
 
 @dataclass(frozen=True)
+class Interim(Action):
+    """Answers that are not final (`1xx`) come before the real one."""
+
+    codes: tuple[int, ...] = (102, 103)
+    head: str = "Link: </style.css>; rel=preload\r\n"
+
+    def send(self, wire: Wire, reply: Reply) -> None:
+        for code in self.codes:
+            wire.write(f"HTTP/1.1 {code} Wait\r\n{self.head}\r\n".encode())
+        wire.send(reply)
+
+
+@dataclass(frozen=True)
+class EndlessLines(Action):
+    """Lines without an end: instead of the final headers (`head`), or behind the last chunk of a good body.
+
+    They come as fast as they are taken, or one after each `seconds`.
+    """
+
+    line: bytes = b"X-More: and more\r\n"
+    head: bytes | None = None
+    seconds: float = 0.0
+
+    def send(self, wire: Wire, reply: Reply) -> None:
+        wire.hang_up()
+        if self.head is None:
+            wire.head(reply, "Transfer-Encoding: chunked")
+            wire.chunked([reply.sent], last=False)
+            wire.write(b"0\r\n")
+        else:
+            wire.write(self.head)
+        while True:
+            wire.write(self.line if self.seconds else self.line * 500)
+            wire.pause(self.seconds)
+
+
+@dataclass(frozen=True)
+class Length(Action):
+    """The header says something odd of the length; the body is what it should be, and the connection ends."""
+
+    header: str = "Content-Length: \u00b2\u00b3"
+
+    def send(self, wire: Wire, reply: Reply) -> None:
+        wire.hang_up()
+        wire.write(wire.head_bytes(reply, self.header).replace(self.header.encode(), self.header.encode("latin-1")))
+        wire.body(reply)
+
+
+@dataclass(frozen=True)
 class EndlessRedirectBody(RedirectTo):
     """A redirect has a body that never ends."""
 
