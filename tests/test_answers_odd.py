@@ -130,8 +130,7 @@ def test_an_answer_of_another_shape_is_a_sentence(site: FakeCivitai, run: Runner
 @pytest.mark.parametrize(
     "answer",
     [
-        "{}",
-        '{"items":null}',
+        '{"items":[]}',
         '{"items":[null,7,{"id":"x"},{}],"metadata":7}',
         f'{{"items":[{{"id":{10**30},"url":"http://127.0.0.1:9/x.png","type":"image"}}]}}',
     ],

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 import requests
 
 from civitai_downloader.__main__ import main
-from civitai_downloader.core.paging import pages
 from civitai_downloader.core.refusals import explain
 from civitai_downloader.core.settings import Settings
 from civitai_downloader.core.site import Site
@@ -28,25 +25,6 @@ def refused(status: int, body: object = b"", **headers: str) -> Refused:
     return Refused(
         status, {key.replace("_", "-"): value for key, value in headers.items()}, data, "https://civitai.com/"
     )
-
-
-class Book:
-    """Answers a fixed list of pages and keeps the queries."""
-
-    def __init__(self, *pages: dict[str, Any]) -> None:
-        self._pages, self.queries = list(pages), list[dict[str, Any]]()
-
-    def __call__(self, query: dict[str, Any]) -> dict[str, Any]:
-        self.queries.append(query)
-        return self._pages.pop(0)
-
-
-def page(ids: list[Any], cursor: object = None) -> dict[str, Any]:
-    return {"items": [{"id": each} for each in ids], "metadata": {"nextCursor": cursor}}
-
-
-def ids_of(book: Book, limit: int | None = None) -> list[int]:
-    return [item["id"] for items in pages(book, 3, limit) for item in items]
 
 
 # --- Refusals ------------------------------------------------------------------------------------
@@ -109,57 +87,6 @@ def test_the_region_and_the_gate_keeper_are_named_at_once(
     assert run("10001") == 1
     assert words in err()
     assert fault.hits == 1
-
-
-# --- Paging --------------------------------------------------------------------------------------
-
-
-def test_paging_ends_at_the_absent_cursor_and_drops_duplicates() -> None:
-    book = Book(page([1, 2, 2], "a"), page([2, 3], 17), page([4]))
-    assert ids_of(book) == [1, 2, 3, 4]
-    assert [query.get("cursor") for query in book.queries] == [None, "a", 17]
-
-
-def test_paging_ends_at_a_repeated_cursor() -> None:
-    assert ids_of(Book(page([1], "a"), page([2], "a"))) == [1, 2]
-
-
-def test_paging_goes_on_after_an_empty_page_but_ends_after_three_without_a_new_id() -> None:
-    assert ids_of(
-        Book(page([1], "a"), page([], "b"), page([2], "c"), page([], "d"), page([1], "e"), page([], "f"))
-    ) == [1, 2]
-
-
-def test_paging_does_not_end_after_two_pages_without_a_new_id() -> None:
-    barren = [page([], "b"), page([1], "c")]
-    assert ids_of(Book(page([1], "a"), *barren, page([2], "d"), page([], "e"), page([2], "f"), page([3]))) == [1, 2, 3]
-
-
-def test_paging_stops_at_the_limit_and_asks_for_no_more_than_it_needs() -> None:
-    book = Book(page([1, 2, 3], "a"), page([4, 5], "b"))
-    assert ids_of(book, 5) == [1, 2, 3, 4, 5]
-    assert [query["limit"] for query in book.queries] == [3, 2]
-
-
-def test_paging_takes_no_longer_for_the_last_page_than_for_the_first() -> None:
-    def seconds(count: int) -> float:
-        def ask(query: dict[str, Any]) -> dict[str, Any]:
-            start = query.get("cursor", 1)
-            return page([*range(start, start + 200)], start + 200 if start + 200 < count else None)
-
-        begun = time.process_time()
-        assert sum(map(len, pages(ask, 200, None))) == count
-        return time.process_time() - begun
-
-    # Sixteen times as many take sixteen times as long; 256 times as long if every page is compared with all before it.
-    assert seconds(80_000) < 80 * max(seconds(5000), 0.005)
-
-
-@pytest.mark.parametrize(
-    "answer", [{}, {"items": None}, {"items": [None, 3, {"id": "x"}, {}]}, {"items": {}, "metadata": []}]
-)
-def test_paging_survives_wrong_types(answer: dict[str, Any]) -> None:
-    assert ids_of(Book(answer)) == []
 
 
 @pytest.mark.usefixtures("lora")
@@ -242,6 +169,7 @@ def test_a_busy_site_is_waited_for_as_long_as_it_says(run: Runner, site: FakeCiv
 
 @pytest.mark.usefixtures("lora")
 def test_a_second_run_asks_for_nothing_that_was_asked_this_day(run: Runner, site: FakeCivitai, out: Path) -> None:
+    site.world.add_image([20001])  # an empty gallery would be asked for again
     run("10001")
     before = files_under(out / "users")
     site.forget()

@@ -74,6 +74,7 @@ def test_max_images_bounds_a_gallery(run: Runner, out: Path, site: FakeCivitai, 
 def test_galleries_are_asked_for_again_when_told_or_when_a_prompt_is_missing(
     run: Runner, site: FakeCivitai, out: Path
 ) -> None:
+    site.world.add_image([20001])  # an empty gallery would be asked for again
     run("10001")
     site.forget()
     run("10001", "--refresh")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 import time
 from collections.abc import Iterator, Mapping
@@ -13,11 +14,14 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
 from ..util.errors import Failure
+from ..util.jsontext import as_tree, left_out
 from ..util.text import parse_devalue, web_link
 
 Pages = Iterator[list[dict[str, Any]]]
 _T = TypeVar("_T")
 NOTHING = "e3b0c44298fc"  # the beginning of the SHA256 of nothing
+
+log = logging.getLogger(__name__)
 
 
 def _at(source: Any, key: str, kind: type[_T]) -> _T:
@@ -42,7 +46,7 @@ def whole_number(value: object) -> int:
         return int(value) if re.fullmatch(r"[0-9]{1,18}", value) else 0
     if isinstance(value, float):
         return int(value) if abs(value) < 1e15 else 0
-    return value if isinstance(value, int) and not isinstance(value, bool) else 0
+    return value if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 1 << 63 else 0
 
 
 def object_at(source: Any, key: str) -> dict[str, Any]:
@@ -131,11 +135,13 @@ class Model(_Thing):
 
 
 def read_model(answer: Mapping[str, Any]) -> Model:
-    """Return a model from an answer of any year. Raises Failure when it has no id."""
+    """Return a model from an answer of any year, without versions of other models. Raises Failure without an id."""
     if number_at(answer, "id") <= 0:
         raise Failure("answer", "The site's answer names no model; try again later.")
     tags = texts_at(answer, "tags") or [text_at(tag, "name") for tag in objects_at(answer, "tags")]
-    versions = (read_version(each) for each in objects_at(answer, "modelVersions") if number_at(each, "id") > 0)
+    owners = (0, number_at(answer, "id"))
+    listed = (each for each in objects_at(answer, "modelVersions") if number_at(each, "modelId") in owners)
+    versions = (read_version(each) for each in listed if number_at(each, "id") > 0)
     return Model(
         id=number_at(answer, "id"), raw=answer, name=text_at(answer, "name").strip(),
         type=text_at(answer, "type") or "Other", mode=text_at(answer, "mode"), level=number_at(answer, "nsfwLevel"),
@@ -271,7 +277,10 @@ def unwrap(data: Any) -> Any:
         return data["json"]
     with suppress(ValueError, RecursionError):
         if isinstance(data, str):
-            return parse_devalue(data)
+            value = as_tree(parse_devalue(data))
+            if cut := sorted(set(left_out(value))):
+                log.warning("The site nested something too deeply in %s; that alone was left out.", ", ".join(cut))
+            return value
     raise Failure("answer", "The site's inner interface sent data of another shape than expected; try again later.")
 
 

@@ -13,8 +13,10 @@ from typing import Any
 
 from ..util.errors import Failure
 from ..util.text import printable, scrub
-from .answers import Model, Pages, is_by, number_at, object_at, objects_at, read_model, read_version, text_at
+from .answers import Model, Pages, number_at, object_at, objects_at, read_model, read_version, text_at
+from .comparing import check_hash
 from .links import archive_link
+from .paging import Strangers
 from .settings import Settings
 from .site import Site
 from .targets import Kind, Target
@@ -57,15 +59,27 @@ class Catalogue:
                 if failure.reason != "gone":
                     raise
                 target = Target("version", version=target.id)
-        if target.kind == "hash":
-            target = self._of_hash(target.name)
+        digest = target.name if target.kind == "hash" else ""
+        if digest:
+            target = self._of_hash(digest)
         model = self._model(target.id) if target.id else None
         if model is None or (target.version and all(version.id != target.version for version in model.versions)):
             late = self._version(target.version)
-            model = self._model(number_at(late, "modelId") or target.id)
+            owner = number_at(late, "modelId") or target.id
+            if target.id not in (0, owner):
+                words = f"The version {target.version} belongs to model {owner}, not to {target.id}; check the link."
+                raise Failure("answer", words)
+            model = model or self._model(owner)
             if all(version.id != target.version for version in model.versions):
                 model = replace(model, versions=(*model.versions, read_version(late)))
+        if digest:
+            check_hash(next((each.raw for each in model.versions if each.id == target.version), {}), digest)
         return model, replace(target, kind="model", id=model.id)
+
+    def doubt(self, target: Target, page: str) -> None:
+        """Ask anew, next time, for what is known of a target that failed; `page` is `model/<id>` if it has a model."""
+        named = re.fullmatch(r"model/([0-9]+)", page)
+        self._site.doubt(target, int(named[1]) if named else target.id if target.kind in ("model", "id") else 0)
 
     def type_of_version(self, version_id: int) -> str:
         """Return the type of a version's model in lower case, for example `lora`. Raises Failure."""
@@ -161,32 +175,39 @@ class Catalogue:
         """
         seen: set[int] = set()
         lists = [self._site.models({"username": name, **nsfw}) for nsfw in ({"nsfw": "true"}, {})]
+        faults: list[Failure] = []
         with _no_such_user(name):
-            for items in chain(*lists, self._own_list_of_user(name)):
-                fresh = [item for item in items if number_at(item, "id") not in seen and is_by(item, name)]
+            for items in chain.from_iterable(until_fault(each, faults) for each in (*lists, self._own_list(name))):
+                fresh = [item for item in items if number_at(item, "id") not in seen]
                 seen.update(number_at(item, "id") for item in fresh)
                 yield self._targets("model", fresh)
+            raise_first(faults)
 
-    def _own_list_of_user(self, name: str) -> Pages:
+    def _own_list(self, name: str) -> Pages:
         """Yield pages of the list that the site itself shows; it is left out if this login may not see it."""
         with unless_refused(f"its own list of the models of {name}"):
             yield from self._site.trpc_pages("model.getAll", {"username": name}, 31)
 
     def _posts_of_user(self, name: str, settings: Settings) -> Listing:
         """Yield a user's posts; for an unknown name the site answers with everybody's, which are not taken."""
-        for items in self._site.trpc_pages("post.getInfinite", {"username": name}, settings.level):
-            own = [item for item in items if is_by(item, name)]
-            if items and not own:
-                raise _unknown_user(name)
-            yield self._targets("post", own)
+        try:
+            for items in self._site.trpc_pages("post.getInfinite", {"username": name}, settings.level):
+                yield self._targets("post", items)
+        except Strangers as fault:
+            if fault.nobodys:
+                self._user_id(name)
+            raise
 
     def _models_with_tag(self, name: str, settings: Settings) -> Listing:
         """Yield the models with a tag; for an unknown tag the site answers with every model, which are not taken."""
-        for items in self._site.models({"tag": name, **({} if settings.sfw else {"nsfw": "true"})}):
-            tagged = [item for item in items if name.casefold() in (each.casefold() for each in read_model(item).tags)]
-            if items and not tagged:
-                raise Failure("gone", f"The site has no models with the tag {printable(name)}; check its spelling.")
-            yield self._targets("model", tagged)
+        try:
+            for items in self._site.models({"tag": name, **({} if settings.sfw else {"nsfw": "true"})}):
+                yield self._targets("model", items)
+        except Strangers as fault:
+            if not fault.nobodys:
+                raise
+            words = f"The site has no models with the tag {printable(name)}, it lists others; check its spelling."
+            raise Failure("gone", words) from None
 
     def _members_of_collection(self, collection_id: int, settings: Settings) -> Listing:
         """Yield the models or posts of a collection; of one of pictures nothing."""
@@ -197,13 +218,15 @@ class Catalogue:
 
     def _members(self, collection_id: int, kind: Kind, procedure: str, settings: Settings) -> Pages:
         """Yield pages of the members of a collection if they are of this kind."""
-        if text_at(self.collection(collection_id), "type").lower() == kind:
-            yield from self._site.trpc_pages(procedure, {"collectionId": collection_id}, settings.level)
+        facts = self.collection(collection_id)
+        if text_at(facts, "type").lower() == kind:
+            total = self._site.total_of_collection(collection_id, facts)
+            yield from self._site.trpc_pages(procedure, {"collectionId": collection_id}, settings.level, total)
 
     def _targets(self, kind: Kind, items: Sequence[dict[str, Any]]) -> list[Target]:
         """Return listed things as targets; a whole model is remembered, others are asked for together later."""
         for item in items:
-            if item.get("modelVersions"):
+            if item.get("modelVersions") and not self._site.is_doubted(number_at(item, "id")):
                 self._remember(kind, number_at(item, "id"), item)
             elif kind == "model":
                 self._expected[number_at(item, "id")] = None
@@ -218,9 +241,10 @@ class Catalogue:
 
     def _ask_collection(self, collection_id: int) -> dict[str, Any]:
         """Ask for a collection's own data. The site answers with null for one that is private."""
-        found = object_at(self._site.trpc("collection.getById", {"id": collection_id}), "collection")
-        if not found:
-            raise Failure("gone", PRIVATE)
+        try:
+            found = self._site.one("collection.getById", collection_id, "collection", "collection")
+        except Failure as failure:
+            raise Failure("gone", PRIVATE) if failure.reason == "gone" else failure from None
         if not self._site.has_token:
             log.warning("Without a token the site shows only PG content in collections.")
         return found
@@ -233,7 +257,7 @@ class Catalogue:
         query = {"browsingLevel": settings.level, **({"type": kind} if kind else {})}
         has_plain_name = re.fullmatch(r"[A-Za-z0-9_]+", target.name)
         user = {"username": target.name} if has_plain_name else {"userId": self._user_id(target.name)}
-        found = self._site.images({**user, **query})
+        found = self._site.images({**user, **query}, user=target.name)
         first = next(found, [])
         if not first and has_plain_name:
             self._user_id(target.name)
@@ -243,7 +267,7 @@ class Catalogue:
     def _user_id(self, name: str) -> int:
         """Return a user's id. Raises Failure when there is no such user."""
         with _no_such_user(name):
-            if user_id := number_at(self._site.trpc("user.getCreator", {"username": name}), "id"):
+            if user_id := self._site.user_id(name):
                 return user_id
         raise _unknown_user(name)
 
@@ -251,26 +275,53 @@ class Catalogue:
         """Yield pages of the pictures of a collection; of one of models or posts nothing."""
         return self._members(collection_id, "image", "image.getInfinite", settings)
 
-    def pictures_of_post(self, post_id: int, settings: Settings) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-        """Return a post's pictures in the author's order, and the post itself.
+    def pictures_of_post(self, post_id: int, settings: Settings) -> tuple[Pages, dict[str, Any], list[int], bool]:
+        """Return a post's pictures in the author's order, the post, the ids of the pictures, and whether that is all.
 
-        REST has the prompts; the inner interface has text and order, and the pictures that the REST index lacks.
+        REST has the prompts; the inner interface has text and order, and the pictures that the REST index lacks. What
+        is wrong with either list is raised behind the pictures.
         """
-        listed = self._site.images({"postId": post_id, "browsingLevel": settings.level})
+        faults: list[Failure] = []
+        query = {"postId": post_id, "browsingLevel": settings.level}
+        listed = until_fault(self._site.images(query), faults)
         known = {number_at(item, "id"): item for page in listed for item in page}
         post: dict[str, Any] = {}
-        laid_out: list[dict[str, Any]] = []
         with unless_refused(f"the text of post {post_id}", needed=not known):
             post = self.post(post_id)
-        query = {"postId": post_id, "browsingLevel": settings.level, "limit": 200}
+        order = until_fault(self._own_order_of_post(post_id, settings), faults)
+        items = [known.pop(number_at(item, "id"), {}) or item for page in order for item in page]
+        items += [known[image_id] for image_id in sorted(known)]
+        if not items and number_at(post, "imageCount") > 0:
+            faults.append(Failure("answer", f"The site lists no picture of post {post_id}, which has some; try again."))
+        return _then_fault(items, faults), post, [number_at(item, "id") for item in items], not faults
+
+    def _own_order_of_post(self, post_id: int, settings: Settings) -> Pages:
+        """Yield pages of a post's pictures as the site lays them out; nothing if this login may not see them."""
         with unless_refused(f"the order of the pictures of post {post_id}"):
-            laid_out = objects_at(self._site.trpc("image.getInfinite", query), "items")
-        order = [known.pop(number_at(item, "id"), {}) or self._site.with_link(item) for item in laid_out]
-        return [*order, *(known[image_id] for image_id in sorted(known))], post
+            yield from self._site.trpc_pages("image.getInfinite", {"postId": post_id}, settings.level)
 
     def post(self, post_id: int) -> dict[str, Any]:
         """Return a post's own data. Raises Failure when there is no such post."""
-        return self._site.trpc("post.get", {"id": post_id})
+        return self._site.one("post.get", post_id, "post")
+
+
+def until_fault(found: Pages, faults: list[Failure]) -> Pages:
+    """Yield pages; what goes wrong ends them and is added to `faults`."""
+    try:
+        yield from found
+    except Failure as failure:
+        faults.append(failure)
+
+
+def raise_first(faults: Sequence[Exception]) -> None:
+    """Raise the first fault, if there is one."""
+    if faults:
+        raise faults[0]
+
+
+def _then_fault(items: list[dict[str, Any]], faults: Sequence[Failure]) -> Pages:
+    yield items
+    raise_first(faults)
 
 
 def _unknown_user(name: str) -> Failure:

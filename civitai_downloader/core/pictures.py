@@ -13,9 +13,9 @@ from typing import Any
 from ..util.errors import Failure
 from ..util.files import write_json
 from ..util.text import scrub_json
-from .answers import Image, flat_meta, number_at, read_image
+from .answers import Image, flat_meta, number_at, objects_at, read_image
 from .arrivals import put_broken_aside
-from .catalogue import REFUSALS
+from .catalogue import REFUSALS, raise_first, until_fault
 from .choice import versions_used
 from .deliveries import Deliveries
 from .ledger import Batch, Steps, Task
@@ -58,13 +58,27 @@ class Pictures:
     def bring_album(
         self, batch: Batch, album: Album, note: Callable[[dict[str, Any]], object] = lambda item: None
     ) -> Steps:
-        """Bring home every picture of an album with its prompt, page by page; `note` is called with each."""
-        silent = Silent(batch, album)
-        for page in album.pages:
+        """Bring home every picture of an album with its prompt, page by page; `note` is called with each.
+
+        What is wrong with its list becomes a result, so that what follows the album is done as well.
+        """
+        silent, faults = Silent(batch, album), list[Failure]()
+        for page in until_fault(iter(album.pages), faults):
             for item in page:
-                self._bring_picture(batch, album, item, silent)
+                self._bring_alone(batch, album, item, silent)
                 note(item)
             yield
+        self._schedule.do(Task(batch, partial(raise_first, faults)))
+
+    def _bring_alone(self, batch: Batch, album: Album, item: Mapping[str, Any], silent: Silent) -> None:
+        """Bring one picture. What is wrong with it is its own result, unless the disk takes nothing more."""
+        try:
+            self._bring_picture(batch, album, item, silent)
+        except Exception as error:
+            if isinstance(error, Failure) and error.reason.startswith("disk"):
+                raise
+            name = f"{album.name}: picture {number_at(item, 'id')}"
+            self._schedule.do(Task(batch, partial(raise_first, [error]), name))
 
     def _bring_picture(self, batch: Batch, album: Album, item: Mapping[str, Any], silent: Silent) -> None:
         """Bring one picture: its prompt, its bytes, what it was made with, and later what its list does not say."""
@@ -147,6 +161,10 @@ class Pictures:
                 library.record(key, Record("failed", path), source=batch.entry.source, reason=str(answer))
                 raise answer
             answer = {}
+        if {number_at(each, "imageId") for each in objects_at(answer, "resources")} - {0, image_id}:
+            raise Failure(
+                "answer", f"The site's answer to picture {image_id} is about another; nothing of it was taken."
+            )
         self._refusals = 0
         facts = with_generation(read_prompt(own_place(library, path, image_id)), answer, self._filters)
         write_about(library, path, image_id, facts)

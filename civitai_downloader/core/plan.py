@@ -179,8 +179,10 @@ class Plan:
         """Return the site's word for how each version may be used, as far as it says so; all are asked for together."""
         asked = list(versions)
         found: dict[int, str] = {}
+        first = (next((file.sha256 for file in version.files if file.sha256), "") for version in asked)
+        digests = [digest.upper() for digest in first if digest]
         with suppress(Failure):
-            found = self._run.site.usage_of([next(filter(None, (f.sha256 for f in v.files)), "") for v in asked])
+            found = self._run.site.usage_of(digests) if digests else {}
         for version in asked:
             if version.id not in found:
                 with suppress(Failure):

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import logging
-import re
 from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, suppress
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlsplit
 
 import requests
 
@@ -23,8 +22,10 @@ from ..util.kept import KeptAnswers
 from ..util.names import long_path
 from ..util.pace import Pace, Patience, Surrender
 from ..util.text import host_of
-from .answers import File, Pages, image_of_page, number_at, object_at, objects_at, text_at, unwrap
-from .paging import pages
+from .answers import File, Pages, image_of_page, list_at, number_at, object_at, objects_at, text_at, unwrap
+from .comparing import Expected, check_hash, check_id, has_hash, is_model, names_of, never, total_of
+from .interfaces import batch_path, image_path, inner_path, paths_about, rest_path, told_by, whole_picture
+from .paging import Question, Worth, pages
 from .refusals import explain, is_lost_for_now, is_paging_cap
 from .settings import Settings
 from .targets import HOSTS, MATURE_SITE, SITE, Target
@@ -56,7 +57,7 @@ class Site:
         homes = [urlsplit(door).hostname or "" for door in self._doors]
         rules = HttpRules(
             agent=AGENT, sign=self._sign, final=is_paging_cap, passing=is_lost_for_now,
-            reach=Reach(homes, named=bool(settings.site)), secrets=settings.secrets,
+            reach=Reach(homes, named=bool(settings.site)), secrets=settings.secrets, warn=log.warning,
         )  # fmt: skip
         self.http = Http(rules, clock, timeout=settings.timeout, retries=settings.retries, log=log.debug)
         rates = {"models": settings.max_rate_model, "images": settings.max_rate_image}
@@ -80,81 +81,104 @@ class Site:
 
     def model(self, model_id: int) -> dict[str, Any]:
         """Return a whole model with all published versions (`/models/{id}`)."""
-        return self._get(f"/models/{model_id}")
+        answer = self._get(f"/models/{model_id}", worth=lambda answer: is_model(answer, model_id))
+        check_id(answer, model_id, "model")
+        return answer
 
     def models_by_id(self, ids: Sequence[int]) -> list[dict[str, Any]]:
         """Return up to 100 models by one request, or by none if all are kept; the list leaves some kinds out."""
         answers = {each: self.kept.get(f"v1/models/{each}") for each in ids}
-        if missing := [str(each) for each, answer in answers.items() if answer is None]:
+        if missing := [str(each) for each, answer in answers.items() if not answer]:
             query = {"ids": ",".join(missing), "nsfw": "true", "archived": "true", "limit": 100}
-            for answer in objects_at(self._get("/models", query, keep=False), "items"):
-                self.kept.put(f"v1/models/{number_at(answer, 'id')}", answer)
-                answers[number_at(answer, "id")] = answer
+            for answer in objects_at(self._get("/models", query, worth=never), "items"):
+                if number_at(answer, "id") in answers:
+                    answers[number_at(answer, "id")] = answer
+                    if list_at(answer, "modelVersions"):
+                        self.kept.put(f"v1/models/{number_at(answer, 'id')}", answer)
         return [answer for answer in answers.values() if isinstance(answer, dict)]
+
+    def doubt(self, target: Target, model_id: int) -> None:
+        """Ask anew next time for what is known of a target that failed, and of its model, even where a list has it."""
+        if model_id:
+            self.kept.put(f"v1/models/{model_id}", False)
+        for path in paths_about(target):
+            if self.kept.get(path):
+                self.kept.put(path, False)
+
+    def is_doubted(self, model_id: int) -> bool:
+        """Return whether a model failed within a day, so that what a kept list has of it is not to be relied on."""
+        return self.kept.get(f"v1/models/{model_id}") is False
 
     def models(self, query: Mapping[str, Any]) -> Pages:
         """Yield pages of `/models?…` in an order that loses nothing between two pages (`Newest` does)."""
-        wanted = {**query, "archived": "true", "sort": "Oldest"}
-        return pages(lambda more: self._get("/models", {**wanted, **more}), 100)
+        at = partial(rest_path, "/models", {**query, "archived": "true"})
+        return pages(Question("models", at, self._rest, self._forget, 100, Expected.of(query)))
 
     def version(self, version_id: int) -> dict[str, Any]:
         """Return one version, which names its model in `modelId` (`/model-versions/{id}`)."""
-        return self._get(f"/model-versions/{version_id}")
+        path = f"/model-versions/{version_id}"
+        answer = self._get(path, worth=lambda answer: number_at(answer, "id") == version_id)
+        check_id(answer, version_id, "version")
+        return answer
 
     def version_by_hash(self, digest: str) -> dict[str, Any]:
         """Return the earliest published version with a file of this hash (`/model-versions/by-hash/{hash}`)."""
-        return self._get(f"/model-versions/by-hash/{digest}")
+        path = f"/model-versions/by-hash/{digest}"
+        answer = self._get(path, worth=lambda answer: number_at(answer, "id") > 0 and has_hash(answer, digest))
+        check_hash(answer, digest)
+        return answer
 
     def versions_by_sha256(self, digests: Sequence[str]) -> dict[str, Target]:
-        """Return the versions with files of these SHA256, by one request, or by none if all are kept.
+        """Return the versions with files of these SHA256, by one request, or by none if at most one is not kept.
 
         The hashes are in upper case, at most 10,000. Those that are nowhere, or in several versions, are left out.
         """
         kept = {digest: self.kept.get(f"v1/sha256/{digest}") for digest in digests}
-        if missing := [digest for digest, answer in kept.items() if answer is None]:
+        missing = [digest for digest, answer in kept.items() if not answer]
+        if len(missing) > 1:
             rows = self._request("v1/model-versions/by-hash/ids", door=self._doors[0], body=missing)
             found: dict[str, list[Any]] = {}
             for row in rows if isinstance(rows, list) else ():
                 found.setdefault(text_at(row, "hash").upper(), []).append(row)
-            for digest in missing:
-                kept[digest] = found.get(digest, [])
+            for digest in found.keys() & set(missing):
+                kept[digest] = found[digest]
                 self.kept.put(f"v1/sha256/{digest}", kept[digest])
-        return {
-            digest: Target("version", id=number_at(rows[0], "modelId"), version=number_at(rows[0], "modelVersionId"))
-            for digest, rows in kept.items()
-            if isinstance(rows, list) and len(rows) == 1
-        }
+        lone = {digest: rows[0] for digest, rows in kept.items() if isinstance(rows, list) and len(rows) == 1}
+        named = ((digest, number_at(row, "modelId"), number_at(row, "modelVersionId")) for digest, row in lone.items())
+        return {digest: Target("version", id=model, version=late) for digest, model, late in named if late > 0}
 
     def usage_of(self, digests: Sequence[str]) -> dict[int, str]:
         """Return how versions with files of these SHA256 may be used (`Download`, `Generation`, …), by their ids."""
-        body = [digest.upper() for digest in digests if digest][:100]
-        answer = self._request("v1/model-versions/by-hash", door=self._doors[0], body=body) if body else []
-        rows = answer if isinstance(answer, list) else []
-        return {number_at(row, "id"): text_at(row, "usageControl") or "Download" for row in rows}
+        rows = {"rows": self._request("v1/model-versions/by-hash", door=self._doors[0], body=list(digests)[:100])}
+        return {number_at(row, "id"): text_at(row, "usageControl") or "Download" for row in objects_at(rows, "rows")}
 
     def needs_token(self, version_id: int) -> bool:
         """Return whether the version's files ask for a login (`/model-versions/mini/{id}`)."""
         return self._get(f"/model-versions/mini/{version_id}").get("requireAuth") is True
 
-    def images(self, query: Mapping[str, Any], limit: int | None = None) -> Pages:
+    def images(self, query: Mapping[str, Any], limit: int | None = None, user: str = "") -> Pages:
         """Yield pages of `/images?…` with prompts: the most liked first, or, without a limit, all of them by age.
 
-        Oldest first keeps the offsets of the following pages stable while new pictures arrive.
+        Oldest first keeps the offsets of the following pages stable while new pictures arrive. `user` is whose
+        pictures are asked for by number.
         """
-        wanted = {**query, "withMeta": "true", "sort": "Oldest" if limit is None else "Most Reactions"}
-        return pages(lambda more: self._get("/images", {**wanted, **more}), 200, limit)
+        expected, order = Expected.of({"username": user, **query}), "Oldest" if limit is None else "Most Reactions"
+        at = partial(rest_path, "/images", {**query, "withMeta": "true"})
+        return pages(Question("pictures", at, self._rest, self._forget, 200, expected, limit, order))
 
     def image(self, image_id: int) -> dict[str, Any]:
         """Return one picture with its prompt, from `/images?imageId=`, else tRPC `image.get`, else its page.
 
         Older deployments ignored `imageId`, so the id is compared. Raises Failure when nobody knows it.
         """
-        query = {"imageId": image_id, "browsingLevel": 31, "withMeta": "true", "flatMeta": "true"}
-        listed = objects_at(self._get("/images", query), "items")
-        found = next((item for item in listed if number_at(item, "id") == image_id), None)
+
+        def sought(answer: Any) -> dict[str, Any] | None:
+            return next((item for item in objects_at(answer, "items") if number_at(item, "id") == image_id), None)
+
+        found = sought(self._ask(image_path(image_id), self._doors, worth=lambda answer: bool(sought(answer))))
         if found is None:
             try:
-                found = self.trpc("image.get", {"id": image_id})
+                found = self.one("image.get", image_id, "picture")
             except Failure:
                 link = self.page_url(f"/images/{image_id}")
                 with suppress(Failure), closing(self.open(link, {}, Patience())) as page:
@@ -163,16 +187,59 @@ class Site:
                     raise
         return self.with_link(found)
 
-    def trpc(self, procedure: str, query: Mapping[str, Any], *, keep: bool = True) -> dict[str, Any]:
+    def one(self, procedure: str, thing_id: int, what: str, key: str = "") -> dict[str, Any]:
+        """Return what the inner interface tells of one thing, at a key of its answer or as the answer itself."""
+
+        def named(answer: Any) -> dict[str, Any]:
+            return object_at(answer, key) if key else answer
+
+        answer = self.trpc(procedure, {"id": thing_id}, worth=lambda data: number_at(named(data), "id") == thing_id)
+        found = named(answer)
+        if not found:
+            raise Failure("gone", f"The site shows no {what} {thing_id}; check the link.")
+        check_id(found, thing_id, what)
+        return found
+
+    def user_id(self, name: str) -> int:
+        """Return a user's id, 0 if the site tells none. Raises Failure."""
+
+        def is_it(user: Any) -> bool:
+            return number_at(user, "id") > 0 and all(each.casefold() == name.casefold() for each in names_of(user))
+
+        user = self.trpc("user.getCreator", {"username": name}, worth=is_it)
+        return number_at(user, "id") if is_it(user) else 0
+
+    def total_of_collection(self, collection_id: int, facts: Mapping[str, Any]) -> int | None:
+        """Return how many things are in a collection, as its own data or the REST interface tell; None if not."""
+
+        path, total = f"/collections/{collection_id}", total_of(facts, collection_id)
+        if total is None:
+            try:
+                facts = self._get(path, worth=lambda answer: total_of(answer, collection_id) is not None)
+            except Failure as failure:
+                if failure.reason == "gone":  # it is shown by the inner interface alone, which is remembered
+                    self.kept.put(rest_path(path, {}), {"id": collection_id})
+            total = total_of(facts, collection_id)
+        return total
+
+    def trpc(self, procedure: str, query: Mapping[str, Any], worth: Worth = bool) -> dict[str, Any]:
         """Return the answer of the site's inner interface, for what REST does not give; {} if it is no object.
 
         It wants a key or a Referer of its own host. Without a login lists show PG only; with one everything, but only
         on the host that shows mature things.
         """
-        path = f"trpc/{procedure}?{urlencode({'input': json.dumps({'json': dict(query)})})}"
-        answer = self._ask(path, self._doors[-1:], keep=keep)
-        data = unwrap(object_at(answer, "result").get("data"))
-        return data if isinstance(data, dict) else {}
+        return self._inner(inner_path(procedure, query), worth)
+
+    def _inner(self, path: str, worth: Worth) -> dict[str, Any]:
+        """Return what an answer of the inner interface holds, which is unpacked only once."""
+        told: list[dict[str, Any]] = []
+
+        def judge(answer: Any) -> bool:
+            told.append(told_by(answer))
+            return worth(told[0])
+
+        answer = self._ask(path, self._doors[-1:], worth=judge)
+        return told[0] if told else told_by(answer)
 
     def trpc_batch(self, procedure: str, queries: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any] | Failure]:
         """Yield, in order, the answers to calls of one procedure, or what went wrong with each; nothing is kept.
@@ -181,22 +248,13 @@ class Site:
         """
         at = 0
         while at < len(queries):
-            path, size = self._batch(procedure, queries[at : at + BATCH])
+            path, size = batch_path(procedure, queries[at : at + BATCH], LONGEST_LINK - len(f"{self._doors[-1]}/api/"))
             answers = self._ask_together(path, size) if self._takes_batches and size > 1 else None
             if answers is None:
                 answers, size = [None], 1
             for query, answer in zip(queries[at : at + size], answers, strict=True):
                 yield self._ask_alone(procedure, query) if answer is None else answer
             at += size
-
-    def _batch(self, procedure: str, queries: Sequence[Mapping[str, Any]]) -> tuple[str, int]:
-        """Return the path that asks several calls at once, and how many: as many as a link may carry."""
-        inputs = {str(at): {"json": dict(query)} for at, query in enumerate(queries)}
-        asked = urlencode({"batch": 1, "input": json.dumps(inputs, separators=(",", ":"))})
-        path = f"trpc/{','.join([procedure] * len(queries))}?{asked}"
-        if len(f"{self._doors[-1]}/api/{path}") < LONGEST_LINK or len(queries) == 1:
-            return path, len(queries)
-        return self._batch(procedure, queries[:-1])
 
     def _ask_together(self, path: str, size: int) -> list[dict[str, Any] | Failure | None] | None:
         """Return the answer to each call of a batch, None for one to be asked alone; None if the server knows none."""
@@ -231,29 +289,29 @@ class Site:
 
     def _ask_alone(self, procedure: str, query: Mapping[str, Any]) -> dict[str, Any] | Failure:
         try:
-            return self.trpc(procedure, query, keep=False)
+            return self.trpc(procedure, query, never)
         except Failure as failure:
             return failure
 
-    def trpc_pages(self, procedure: str, query: Mapping[str, Any], level: int) -> Pages:
+    def trpc_pages(self, procedure: str, query: Mapping[str, Any], level: int, total: int | None = None) -> Pages:
         """Yield pages of a tRPC list, oldest first; links of pictures are completed."""
+        what = {"image": "pictures", "post": "posts"}.get(procedure.partition(".")[0], "models")
         wanted = {**query, "browsingLevel": level, "sort": "Oldest", "period": "AllTime"}
+        at, size = partial(inner_path, procedure, wanted), 200 if what == "pictures" else 100
+        expected = Expected.of(query)
+        return pages(Question(what, at, self._inner_page, self._forget, size, expected, total=total))
 
-        def ask(more: dict[str, Any]) -> dict[str, Any]:
-            """Return a page as the REST interface would give it."""
-            answer = self.trpc(procedure, {**wanted, **more})
-            return {"items": list(map(self.with_link, objects_at(answer, "items"))), "metadata": answer}
+    def _inner_page(self, path: str, worth: Worth) -> dict[str, Any]:
+        """Return a page of the inner interface as the REST interface would give it."""
+        answer = self._inner(path, worth)
+        return {**answer, "items": list(map(self.with_link, objects_at(answer, "items"))), "metadata": answer}
 
-        return pages(ask, 200 if procedure.startswith("image.") else 100)
+    def _forget(self, path: str) -> None:
+        self.kept.put(path, None)
 
     def with_link(self, item: Mapping[str, Any]) -> dict[str, Any]:
         """Return a picture of the inner interface, which gives a uuid for a link, with a whole link and a user name."""
-        if re.fullmatch(r"[0-9a-fA-F-]{32,36}", text_at(item, "url")):
-            ending = {"video": "mp4", "audio": "mp3"}.get(text_at(item, "type"), "jpeg")
-            url = f"{self._delivery}/{item['url']}/original=true/{number_at(item, 'id')}.{ending}"
-            item = {**item, "url": url, "browsingLevel": number_at(item, "nsfwLevel")}
-        named = {"username": text_at(object_at(item, "user"), "username")} if "user" in item else {}
-        return {**item, **named}
+        return whole_picture(item, lambda: self._delivery)
 
     @cached_property
     def _delivery(self) -> str:
@@ -263,30 +321,37 @@ class Site:
         folders = url.split("/")
         return "/".join(folders[:4]) if len(folders) > 6 and url.startswith("http") else DELIVERY
 
-    def _get(self, path: str, query: Mapping[str, Any] | None = None, *, keep: bool = True) -> dict[str, Any]:
+    def _get(
+        self, path: str, query: Mapping[str, Any] | None = None, *, worth: Worth = lambda answer: bool(answer)
+    ) -> dict[str, Any]:
         """Return a JSON object of the REST interface. Raises Failure when the site has none."""
-        answer = self._ask(f"v1{path}" + (f"?{urlencode(query)}" if query else ""), self._doors, keep=keep)
+        return self._rest(rest_path(path, query or {}), worth)
+
+    def _rest(self, path: str, worth: Worth) -> dict[str, Any]:
+        answer = self._ask(path, self._doors, worth=worth)
         if not isinstance(answer, dict):
             raise Failure("answer", "The site sent data of another shape than expected; try again later.")
         return answer
 
-    def _ask(self, path: str, doors: Sequence[str], *, keep: bool) -> Any:
+    def _ask(self, path: str, doors: Sequence[str], *, worth: Worth) -> Any:
         """Return the JSON answer, from the site or as it was kept less than a day ago. Raises Failure.
 
-        What the first front door refuses is asked again at the last one, which may not.
+        What the first front door refuses is asked again at the last one, which may not. `worth` says whether an answer
+        is kept: one that holds nothing, or is not an answer to the question, never is.
         """
         answer = self.kept.get(path)
-        if answer is not None:
+        if answer:
             return answer
         try:
             answer = self._request(path, door=doors[0])
         except Refused as refused:
+            answer = None
             if len(doors) > 1 and refused.status in (401, 403, 404):
                 with suppress(Refused):
                     answer = self._request(path, door=doors[-1])
             if answer is None:
                 raise explain(refused, has_token=self.has_token) from None
-        if keep:
+        if worth(answer):
             self.kept.put(path, answer)
         return answer
 

@@ -17,6 +17,7 @@ from .answers import File, is_by, number_at, objects_at, text_at
 from .catalogue import Catalogue, unless_archived, unless_refused
 from .choice import LORA_TYPES, choose_versions, is_named
 from .chronicle import Memory, recall, write_down, write_page
+from .comparing import names_of
 from .data import read_data
 from .deliveries import Deliveries
 from .homes import Homes, note_layout
@@ -63,6 +64,9 @@ class Visits:
         """Everything behind a target has ended: start what was queued, and put the target's page on record."""
         self._deliveries.start_queue(batch.notable)
         name, path = batch.page
+        if any(each.kind != "image" for each in batch.failures):
+            with suppress(Failure):  # the folder can't be written, which the failures say
+                self._catalogue.doubt(batch.entry.target, name)
         if path and not batch.failures:
             with suppress(Failure):  # the next write will fail as well, and say so
                 batch.library.record(("page", name), Record("success", path), source=batch.entry.source)
@@ -101,7 +105,8 @@ class Visits:
         target, settings = batch.entry.target, batch.entry.settings
         found = wanted_pictures(self._catalogue.pictures_of_user(target, settings), settings)
         first = next(found, [])
-        name = (text_at(first[0], "username") if first else "") or target.name
+        own = (name for item in first for name in names_of(item) if name.casefold() == target.name.casefold())
+        name = next(own, target.name)
         yield
         album = Album(printable(name), ("users", folder_name(name), "images"), chain([first], found))
         yield from self._pictures.bring_album(batch, album)
@@ -121,6 +126,7 @@ class Visits:
         if not (listed or settings.is_choosy or any(each is not batch for each in of_this_line)):
             batch.note = "the site shows nothing in it; a token or --cookies may help"
         page, is_whole = {**facts, "id": collection_id, "items": listed}, self._site.has_token and settings.level == 31
+        is_whole = is_whole and not batch.failures
         batch.page = f"collection/{collection_id}", "/".join(folder)
         path = library.place(folder, "collection.json")
         write = partial(write_page, library, path, batch.page[0], page, "items", seen=(True, is_whole))
@@ -132,17 +138,17 @@ class Visits:
         """Bring a post home as its author laid it out."""
         post_id, settings, library = batch.entry.target.id, batch.entry.settings, batch.library
         folder, batch.name = ("posts", str(post_id)), f"post {post_id}"
-        items, post = self._catalogue.pictures_of_post(post_id, settings)
+        pages, post, ids, is_whole = self._catalogue.pictures_of_post(post_id, settings)
         page = self._site.page_url(f"/posts/{post_id}")
-        facts = post_facts(post, post_id, page, [number_at(each, "id") for each in items])
-        seen = bool(post), bool(post) and settings.level == 31
+        facts = post_facts(post, post_id, page, ids)
+        seen = bool(post), bool(post) and is_whole and settings.level == 31
         path = library.place(folder, "post.json")
         write = partial(write_page, library, path, f"post/{post_id}", facts, "images", seen=seen)
         self._write(batch, "post.json", write)
         self._bring_resources(batch, {number_at(post, "modelVersionId")} - {0})
         batch.page = f"post/{post_id}", "/".join(folder)
         yield
-        album = Album(batch.name, folder, [items], partial(self._bring_resources, batch))
+        album = Album(batch.name, folder, pages, partial(self._bring_resources, batch))
         yield from self._pictures.bring_album(batch, album)
 
     def _visit_image(self, batch: Batch) -> Steps:
@@ -212,7 +218,7 @@ class Visits:
         for version in versions:
             folder = self._homes.of_version(batch.library, settings.layout, home, version, model)
             shelf = Shelf(model, version, settings, batch.library, entry.source, memory, folder)
-            self._visit_version(batch, target, shelf)
+            self._schedule.do(Task(batch, partial(self._visit_version, batch, target, shelf), shelf.name))
 
     def _is_wanted_resource(self, target: Target, settings: Settings) -> bool:
         """Return whether a version that pictures were made with is a LoRA (or, with --checkpoints, a checkpoint)."""

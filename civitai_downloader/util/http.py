@@ -49,6 +49,7 @@ class HttpRules:
     `agent` is the User-Agent; `sign` adds the key to the requests that may carry it; `final` returns whether a refusal
     must never be retried, `passing` whether it is worth a retry although its status does not say so. `reach` says where
     connections may lead, and `secrets` are cut out of everything that a server says of itself: headers, JSON, errors.
+    `warn` is called with a sentence about an answer of which something was left out.
     """
 
     agent: str
@@ -57,6 +58,7 @@ class HttpRules:
     passing: Callable[[Refused], bool] = lambda refused: False
     reach: Reach = field(default_factory=Reach)
     secrets: Secrets = field(default_factory=Secrets)
+    warn: Callable[[str], object] = lambda sentence: None
 
 
 @dataclass(frozen=True)
@@ -172,9 +174,12 @@ class Http:
         if len(answer) > MAX_JSON:
             raise Failure("answer", f"{host} sent more than 64 MB of JSON for one page; refusing to read it.")
         try:
-            return self._rules.secrets.read_json(answer)
+            value, cut = self._rules.secrets.read_json(answer)
         except (ValueError, RecursionError) as error:
             raise Unreachable(f"{host} sent invalid JSON; try again later.") from error
+        if cut:
+            self._rules.warn(f"{host} nested something too deeply in {', '.join(cut)}; that alone was left out.")
+        return value
 
     def _send(self, url: str, call: Call) -> requests.Response:
         self._clock.check()

@@ -82,8 +82,8 @@ def fit_path(root: str, parts: list[str], limit: int) -> list[str]:
 
 def _trim(text: str, units: int, octets: int) -> str:
     """Return the longest beginning of `text` with at most `units` UTF-16 units and `octets` bytes of UTF-8."""
-    kept = text[:units]
-    while _units(kept) > units or len(kept.encode()) > octets:
+    kept = text[: max(0, units)]
+    while kept and (_units(kept) > units or len(kept.encode()) > octets):
         kept = kept[:-1]
     return kept
 

@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import quote, quote_plus, unquote, urlsplit
 
 from .errors import UsageError
+from .jsontext import LEFT_OUT, MAX_DEPTH, parse_json
 
 CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 _SECRET_KEY = r"(?:\w+_)?token|sig|signature|authorization|api_?key|x-(?:amz|goog)-[a-z-]+|key-pair-id|policy"
@@ -153,16 +154,16 @@ class Secrets:
             return {self.cut(key): self.cut_json(each) for key, each in value.items()}
         return value
 
-    def read_json(self, data: bytes) -> Any:
-        """Return the value of a JSON text without the secrets. Raises ValueError and RecursionError."""
-        value = json.loads(data)
+    def read_json(self, data: bytes) -> tuple[Any, list[str]]:
+        """Return the value of a JSON text without the secrets, and what else `parse_json` does. Raises ValueError."""
+        value, cut = parse_json(data)
         might = b"\\u" in data or b"\\/" in data or any(form.encode("utf-8", "replace") in data for form in self._forms)
-        return self.cut_json(value) if might else value
+        return self.cut_json(value) if might else value, cut
 
     def cut_body(self, data: bytes) -> bytes:
         """Return a short body, JSON or any other text, without the secrets."""
         with suppress(ValueError, RecursionError):
-            return json.dumps(self.read_json(data)).encode()
+            return json.dumps(self.read_json(data)[0]).encode()
         return self.cut(data.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
 
 
@@ -212,14 +213,14 @@ def parse_devalue(text: str) -> Any:
     """Return the value that a devalue text stands for.
 
     The text is a flat JSON list in which every member of a list or object is the index of its value. Dates stay text,
-    undefined and not-a-number become None, sets become lists; values that are shared stay shared, cycles too. Raises
-    ValueError for anything else, RecursionError for absurd depth.
+    undefined and not-a-number become None, sets become lists; values that are shared stay shared, cycles too. What is
+    nested too deeply becomes `LEFT_OUT`. Raises ValueError for anything else.
     """
-    flat = json.loads(text)
+    flat, _ = parse_json(text)
     return _devalue(flat, 0, {}) if isinstance(flat, list) else _devalue([], flat, {})
 
 
-def _devalue(flat: list[Any], index: Any, built: dict[int, Any]) -> Any:
+def _devalue(flat: list[Any], index: Any, built: dict[int, Any], depth: int = 0) -> Any:
     """Return the value at an index. It is put into `built` before its members, as these may lead back to it."""
     if isinstance(index, bool) or not isinstance(index, int) or index >= len(flat):
         raise ValueError("a devalue index leads nowhere")
@@ -227,17 +228,20 @@ def _devalue(flat: list[Any], index: Any, built: dict[int, Any]) -> Any:
         return 0 if index == -6 else None
     if index in built:
         return built[index]
+    if depth > MAX_DEPTH:
+        return LEFT_OUT
+    depth += 1
     match flat[index]:
         case ["null", *rest]:
             entry: Any = dict(zip(map(str, rest[::2]), rest[1::2], strict=False))
         case ["Map", *rest]:
-            entry = dict(zip((str(_devalue(flat, key, built)) for key in rest[::2]), rest[1::2], strict=False))
+            entry = dict(zip((str(_devalue(flat, key, built, depth)) for key in rest[::2]), rest[1::2], strict=False))
         case ["Set", *entry]:
             pass
         case [-7, _, *rest]:
             entry = rest[1::2]
         case ["Object", int(inner)]:
-            return _devalue(flat, inner, built)
+            return _devalue(flat, inner, built, depth)
         case ["BigInt", digits]:
             return int(str(digits))
         case [str(), *rest]:
@@ -246,8 +250,8 @@ def _devalue(flat: list[Any], index: Any, built: dict[int, Any]) -> Any:
             pass
     if isinstance(entry, dict):
         built[index] = {}
-        built[index].update((key, _devalue(flat, each, built)) for key, each in entry.items())
+        built[index].update((key, _devalue(flat, each, built, depth)) for key, each in entry.items())
     elif isinstance(entry, list):
         built[index] = []
-        built[index].extend(_devalue(flat, each, built) for each in entry)
+        built[index].extend(_devalue(flat, each, built, depth) for each in entry)
     return built.get(index, entry)

@@ -59,6 +59,7 @@ from .faults_answer import (
     busy,
     http_date,
 )
+from .faults_lists import BadRow, DropFilter, Metadata, Nested
 from .faults_send import (
     GARBAGE,
     HUGE_HEADERS,
@@ -108,6 +109,7 @@ __all__ = [
     "UNDEFINED",
     "Action",
     "Always416",
+    "BadRow",
     "BigJson",
     "Body",
     "BrokenJson",
@@ -119,6 +121,7 @@ __all__ = [
     "Date",
     "Delay",
     "DripHeaders",
+    "DropFilter",
     "EndlessLines",
     "EndlessRedirectBody",
     "FakeCivitai",
@@ -137,7 +140,9 @@ __all__ = [
     "Interim",
     "Length",
     "Longer",
+    "Metadata",
     "MultipartRanges",
+    "Nested",
     "NoContentRange",
     "Raw",
     "RedirectTo",

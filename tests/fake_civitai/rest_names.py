@@ -41,3 +41,13 @@ def list_enums(_world: World, _call: Call) -> Reply:
     """Answer `GET /api/v1/enums`."""
     bases = {"ActiveBaseModel": BASE_MODELS, "BaseModel": BASE_MODELS, "BaseModelType": ["Standard", "Inpainting"]}
     return json_reply({"ModelType": MODEL_TYPES, "ModelFileType": FILE_TYPES} | bases)
+
+
+def show_collection(world: World, _call: Call, number: str) -> Reply:
+    """Answer `GET /api/v1/collections/{id}`, which tells how many things are in it but not which."""
+    found = world.collections.get(int(number))
+    if found is None or found.read == "Private":
+        return json_reply({"error": "Not found"}, 404)
+    about = {"id": found.id, "name": found.name, "description": found.description, "type": found.type}
+    owner = {"id": world.user_id(found.username), "username": found.username}
+    return json_reply(about | {"read": found.read, "isPublic": True, "itemCount": len(found.items), "user": owner})

@@ -14,7 +14,7 @@ from .replies import Reply, json_reply
 from .rest_hashes import list_by_hash, list_ids_by_hash, show_by_hash
 from .rest_images import list_images
 from .rest_models import list_models, show_mini, show_model, show_version
-from .rest_names import list_creators, list_enums, list_tags, show_me
+from .rest_names import list_creators, list_enums, list_tags, show_collection, show_me
 from .storage import answer_storage
 from .trpc import answer_trpc
 from .world import World
@@ -65,6 +65,7 @@ ROUTES: list[Route] = [
     ("GET", r"/api/v1/creators", list_creators),
     ("GET", r"/api/v1/tags", list_tags),
     ("GET", r"/api/v1/enums", list_enums),
+    ("GET", r"/api/v1/collections/(\d+)", show_collection),
     ("GET", r"/api/download/models/([^/]+)", download),
     ("GET", r"/api/download/training-data/([^/]+)", training_data),
     ("GET", r"/api/download/(.+)", download_other),

@@ -1,0 +1,113 @@
+"""Claims: which thing owns which name in an output folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+
+from ..util.media import is_safetensors
+from ..util.names import name_key, split_name
+from .ours import check_own, is_earlier_place, is_ours
+from .places import Wanted, same_size
+from .records import Key, Record
+from .state import StateLog, word_on
+
+
+class Claims(StateLog):
+    """Who owns which name, by the state log and by what this run has claimed."""
+
+    def __init__(self, root: Path, *, alone: bool) -> None:
+        """Read the state log; `alone` says that no other process writes to it."""
+        super().__init__(root, alone=alone)
+        self._owners: dict[str, Key] = {}
+
+    def is_held(self, path: str, key: Key) -> bool:
+        """Return whether the log says that a model other than this one lies at a path now."""
+        holder = self._owners.get(name_key(path), key)
+        places = self.places(holder) if holder != key else []
+        return any(each.status != "failed" and name_key(each.path) == name_key(path) for each in places)
+
+    def claim(self, wanted: Wanted) -> Wanted:
+        """Return the thing with a path of its own: where another file has the name, the id goes into it.
+
+        A file that lies under a name with its id, of this or an earlier version of the program, keeps it; so does one
+        that somebody has moved.
+        """
+        key = (wanted.kind, wanted.id)
+        records = self.places(key)
+        for record in reversed(records):
+            if self._is_elsewhere(wanted, record) or self._is_earlier(wanted, record):
+                self._owners[name_key(record.path)] = key
+                return replace(wanted, path=record.path)
+        owner = self._owners.setdefault(name_key(wanted.path), key)
+        return wanted if owner == key and self._is_free(wanted, records) else self._claim_spare(wanted)
+
+    def where(self, wanted: Wanted) -> Wanted:
+        """Return the thing at the path where a worker has put or found it in the meantime."""
+        records = [record for record in self.places((wanted.kind, wanted.id)) if record.status == "success"]
+        if word_on(wanted, records) is not None:
+            return wanted
+        found = (record.path for record in reversed(records) if self._is_elsewhere(wanted, record))
+        return replace(wanted, path=next(found, wanted.path))
+
+    def _is_elsewhere(self, wanted: Wanted, record: Record) -> bool:
+        """Return whether a file lies where somebody has moved it from here, or under the wanted name with its id in it.
+
+        IDM may still be about to put it there.
+        """
+        if name_key(record.path) == name_key(wanted.path):
+            return False
+        names = {name_key(path) for path in (wanted.older_spare_path, *islice(wanted.spare_paths(), 3))}
+        is_moved = bool(record.home) and name_key(record.home) in {name_key(wanted.path), *names}
+        is_ours = is_moved or name_key(record.path) in names
+        return is_ours and (record.status == "queued" or self.size(record.path) is not None)
+
+    def _is_earlier(self, wanted: Wanted, record: Record) -> bool:
+        """Return whether a file lies where an earlier version put it, which let the site use our names."""
+        is_at_top = "/" not in record.path and is_ours(record.path)
+        return not is_at_top and is_earlier_place(record.path, wanted.path) and self.size(record.path) == record.size
+
+    def _is_free(self, wanted: Wanted, records: Iterable[Record]) -> bool:
+        """Return whether no file lies at the wanted path but this one, by the log or by its size.
+
+        One with a sound header may be this one, edited by an app: it will be looked at.
+        """
+        is_ours = any(name_key(record.path) == name_key(wanted.path) for record in records)
+        there = None if is_ours else self.size(wanted.path)
+        if there is None or same_size(there, wanted):
+            return True
+        return bool(wanted.autov3) and is_safetensors(self.at(wanted.path))
+
+    def _claim_spare(self, wanted: Wanted) -> Wanted:
+        key = (wanted.kind, wanted.id)
+        for path in wanted.spare_paths():
+            if self._owners.setdefault(name_key(path), key) == key:
+                break
+        return replace(wanted, path=path)
+
+    def avoid_strangers(self, wanted: Wanted) -> Wanted:
+        """Return the thing at a path where no file lies that is somebody else's."""
+        if wanted.kind != "model" or self._may_take(wanted):
+            return wanted
+        stem, extension = split_name(wanted.path)
+        plain = replace(wanted, path=stem.removesuffix(f"-{wanted.id.rpartition('/')[2]}") + extension)
+        spare = (replace(wanted, path=path) for path in plain.spare_paths())
+        key = (wanted.kind, wanted.id)
+        return next(
+            each for each in spare if self._owners.setdefault(name_key(each.path), key) == key and self._may_take(each)
+        )
+
+    def _may_take(self, wanted: Wanted) -> bool:
+        """Return whether nothing lies at the wanted path, or what was put there by us."""
+        return self.size(wanted.path) is None or self.own_at(wanted) is not None
+
+    def check_known(self, wanted: Wanted, path: str) -> None:
+        """Raise Failure for a file where a picture belongs that the log does not know and that is no such picture."""
+        if wanted.kind == "image" and self._log.get(wanted.kind, wanted.id) is None:
+            check_own(self.at(path), lambda _: False)
+
+    def is_claimed(self, path: str) -> bool:
+        """Return whether a model file has this path."""
+        return name_key(path) in self._owners
