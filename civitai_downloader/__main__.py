@@ -7,9 +7,7 @@ import json
 import logging
 import os
 import re
-import signal
 import sys
-import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields
@@ -18,7 +16,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from . import __version__
-from .util.process import ensure_utf8, flush_output, former_encoding, open_streams
+from .util import values
+from .util.complaints import complaint, convert, unknown_option
+from .util.errors import Failure, UsageError
+from .util.process import former_encoding, run_as_process
+from .util.speech import Sentences, language_of, system_language
+from .util.values import option_words
 
 if TYPE_CHECKING:  # at run time core is imported where it is first needed, so that `--help` is answered at once
     from . import core
@@ -28,119 +31,141 @@ if TYPE_CHECKING:  # at run time core is imported where it is first needed, so t
 log = logging.getLogger(__package__)
 
 DONE, FAILED, USAGE, QUEUED, INTERRUPTED = 0, 1, 2, 3, 130
+PAGE = "https://github.com/civitai-downloader/civitai-downloader"
 TOKEN_VARIABLES = ("CIVITAI_API_KEY", "CIVITAI_TOKEN", "CIVITAI_API_TOKEN")
 
 
 # --- Options -------------------------------------------------------------------------------------
 # Nothing has a default here: what was not given is absent, and the Settings of core know the defaults.
 
+GROUPS = ("input", "where", "what", "access", "pace", "which", "library", "page", "copies", "how", "output")
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are raised and not printed."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise OptionError for a complaint of argparse."""
+        raise complaint(message)
+
+
+class ShortHelp(argparse._HelpAction):
+    """Prints one screen: what the program does, and the options that most people need."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_words: object) -> NoReturn:
+        """Print the screen and end."""
+        print(short_parser(parser).format_help().rstrip())
+        parser.exit()
+
 
 @cache
-def line_parser() -> argparse.ArgumentParser:
-    """Return the parser of options on a list line, where a wrong one does not end the program."""
-    parser = argparse.ArgumentParser(
-        add_help=False, allow_abbrev=False, argument_default=argparse.SUPPRESS, exit_on_error=False
-    )
-    add_options(parser, "line")
-    return parser
+def option_table() -> dict[str, dict[str, Any]]:
+    """Return `options.json`."""
+    found: dict[str, dict[str, Any]] = json.loads(Path(__file__).with_name("options.json").read_text("utf-8"))
+    return found
 
 
-def command_parser() -> argparse.ArgumentParser:
-    """Return the parser of every option of the command."""
-    parser = argparse.ArgumentParser(
+def new_parser(**more: Any) -> Parser:
+    """Return a parser without options."""
+    return Parser(
         prog="civitai-downloader",
-        parents=[line_parser()],
+        usage="civitai-downloader [INPUT ...] [options]",
+        add_help=False,
         allow_abbrev=False,
         argument_default=argparse.SUPPRESS,
         description="Brings home every file, picture and prompt behind a list of Civitai links.",
-        epilog="Exit codes: 0 everything is there, 1 something failed, 2 usage, 3 queued in IDM, 130 interrupted.",
+        **more,
     )
-    add_options(parser, "command")
-    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+
+
+@cache
+def line_parser() -> Parser:
+    """Return the parser of options on a list line."""
+    return add_options(new_parser(), ("line",))
+
+
+@cache
+def command_parser(*, in_file: bool = False) -> Parser:
+    """Return the parser of every option; those that print something and end are none of a configuration file."""
+    parser = new_parser(
+        epilog="@FILE stands for the options and INPUTs in it; civitai-downloader.conf holds your defaults. "
+        "Exit codes: 0 everything is there, 1 something failed, 2 usage, 3 queued in IDM, 130 interrupted."
+    )
+    parser.register("action", "short help", ShortHelp)
+    return add_options(parser, ("line", "command"), skip=("help", "short help", "version") if in_file else ())
+
+
+def add_options(parser: Parser, sections: Sequence[str], skip: Sequence[str] = ()) -> Parser:
+    """Add the options of sections of `options.json` in their groups, but not those with actions to `skip`."""
+    tables = [option_table()[section] for section in sections]
+    for title in GROUPS:
+        group = parser.add_argument_group(title)
+        for table in tables:
+            for names, facts in table.get(title, {}).items():
+                if facts.get("action") not in skip or not skip:
+                    group.add_argument(*names.split(), **understood(names.split()[-1], facts))
     return parser
 
 
-def add_options(parser: argparse.ArgumentParser, section: str) -> None:
-    """Add the options of a section of `options.json`, in their groups; those of the group "" belong to none."""
-    sections = json.loads(Path(__file__).with_name("options.json").read_text("utf-8"))
-    for title, options in sections[section].items():
-        group = parser.add_argument_group(title) if title else parser
-        for names, facts in options.items():
-            if "type" in facts:
-                facts["type"] = TYPES[facts["type"]]
-            group.add_argument(*names.split(), **facts)
+def understood(name: str, facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the facts of an option as argparse takes them."""
+    known = {key: value for key, value in facts.items() if key != "one of"}
+    if "one of" in facts:
+        known["type"] = partial(convert, name, partial(values.one_of, facts["one of"]))
+    if "type" in facts:
+        known["type"] = partial(convert, name, values.KINDS[facts["type"]])
+    if facts.get("action") == "version":
+        known["version"] = f"%(prog)s {__version__}"
+    return known
 
 
-def comma_list(text: str) -> tuple[str, ...]:
-    """`A,B` as a tuple."""
-    if text.rstrip().endswith(","):
-        raise argparse.ArgumentTypeError(f"{text!r} ends with a comma; write A,B without a blank behind the comma")
-    return tuple(part.strip() for part in text.split(",") if part.strip())
+def short_parser(whole: argparse.ArgumentParser) -> Parser:
+    """Return a parser that knows no more than what `-h` shows."""
+    table = option_table()["short"]
+    examples = [line for command, meaning in table["examples"].items() for line in (f"  {command}", f"      {meaning}")]
+    parser = new_parser(
+        formatter_class=partial(argparse.RawDescriptionHelpFormatter, max_help_position=26, width=100),
+        epilog="\n".join(["examples:", *examples, "", "All options: civitai-downloader --help", f"More: {PAGE}"]),
+    )
+    group = parser.add_argument_group("options that most people need")
+    for action in whole._actions:
+        if action.dest == "inputs" or set(action.option_strings) & {*table["options"]}:
+            group._group_actions.append(action)
+    return parser
 
 
-def number(text: str, kind: Callable[[str], float] = int, least: float = 0, most: float = 10**9) -> Any:
-    """A number in a range."""
-    try:
-        value = kind(text)
-    except ValueError:
-        value = least - 1
-    if not least <= value <= most:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number between {least} and {most}")
-    return value
+def parse(parser: Parser, words: Sequence[str], place: str = "command") -> dict[str, Any]:
+    """Return the values of the options among words, and the other words as `inputs`. Raises OptionError."""
+    at = words.index("--") if "--" in words else len(words)
+    known = parser._option_string_actions
+    found, rest = parser.parse_known_args([values.plain_dash(word, known) for word in words[:at]])
+    for word in rest:
+        if re.match(r"--?[^\W\d]", word):
+            raise unknown_option(word.partition("=")[0], [*known], place, command_parser()._option_string_actions)
+    given = vars(found)
+    inputs = [*given.pop("inputs", ()), *rest, *words[at + 1 :]]
+    return {**given, "inputs": inputs} if inputs else given
 
 
-few = partial(number, least=1, most=64)
-positive = partial(number, kind=float, least=0.001, most=1000000)
-
-
-def count_or_all(text: str) -> int | None:
-    """A whole number, or None for `all`."""
-    return None if text == "all" else number(text)
-
-
-def byte_rate(text: str) -> int:
-    """Bytes a second from `500K`, `10M`, `1.5G` or a plain number."""
-    units = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
-    unit = units.get(text[-1:].upper(), 1)
-    return max(1, int(positive(text if unit == 1 else text[:-1]) * unit))
-
-
-TYPES: dict[str, Callable[[str], Any]] = {
-    "folder": Path, "comma list": comma_list, "count": number, "few": few, "positive": positive,
-    "count or all": count_or_all, "byte rate": byte_rate,
-}  # fmt: skip
-
-
-def option_words(parser: argparse.ArgumentParser, given: Mapping[str, Any], skip: Iterable[str] = ()) -> list[str]:
-    """The options in `given`, spelled as on the command line again."""
-    words: list[str] = []
-    for action in parser._actions:
-        if not action.option_strings or action.dest not in given or action.dest in skip:
-            continue
-        name, value = action.option_strings[-1], given[action.dest]
-        if action.nargs == 0:
-            words.append(name)
-            continue
-        text = "all" if value is None else ",".join(value) if isinstance(value, tuple) else str(value)
-        words += [f"{name}={text}"] if text.startswith("-") else [name, text]
-    return words
-
-
-def read_line(given: Mapping[str, Any], words: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
-    """Return the options behind a link, and the words that say the same together with those given to the command.
-
-    What stands between or behind the options and is none is a title. Raises UsageError.
-    """
+def read_command(words: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
+    """Return what configuration files and the command give, and which files were read. Raises UsageError."""
+    has_files = any(word.startswith("@") for word in words)
+    given = {} if has_files else parse(command_parser(), words)  # --help is answered before core is imported
     from . import core
 
-    parser = line_parser()
-    try:
-        known, rest = parser.parse_known_args(words)
-    except argparse.ArgumentError as error:
-        raise core.UsageError(str(error)) from None
-    if wrong := [word for word in rest if re.match("--?[A-Za-z]", word)]:
-        raise core.UsageError(f"unrecognized arguments: {' '.join(wrong)}")
-    return vars(known), option_words(parser, {**given, **vars(known)}, skip=("output",))
+    arguments = core.Arguments()
+    if has_files:
+        given = parse(command_parser(), arguments.expand(words))
+    paths = [each.dest for each in command_parser()._actions if re.search("DIR|FILE|PATH|ZIP", str(each.metavar))]
+    layers, files = core.read_configurations(lambda found: parse(command_parser(in_file=True), found, "file"), paths)
+    return core.merged([*layers, given]), [*arguments.files, *files]
+
+
+def read_line(given: Mapping[str, Any], words: Sequence[str]) -> tuple[dict[str, Any], list[str], list[str]]:
+    """Return the options of a line, words that say the same with those of the command, and the rest of the line."""
+    own = parse(line_parser(), words, "line")
+    rest = own.pop("inputs", [])
+    return own, option_words(line_parser(), {**given, **own}, skip=("output",)), rest
 
 
 # --- The command ----------------------------------------------------------------------------------
@@ -151,22 +176,33 @@ def main(argv: Sequence[str] | None = None, clock: Clock | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
+    line = list(sys.argv[1:] if argv is None else argv)
+    catalogue = json.loads(Path(__file__).with_name("core").joinpath("data", "messages.json").read_text("utf-8"))
+    speak = Sentences(catalogue, language_of(line, catalogue))
     try:
-        given = vars(command_parser().parse_args(argv))
+        given, files = read_command(line)
     except SystemExit as leaving:
         return leaving.code if isinstance(leaving.code, int) else USAGE
+    except UsageError as error:
+        as_json = json.dumps({"level": "error", "message": speak.tell(error)}, ensure_ascii=False)
+        print(as_json if "--json-logs" in line else f"civitai-downloader: {speak.tell(error)}", file=sys.stderr)
+        return USAGE
     from . import core
     from .util.clock import Clock
     from .util.screen import Screen
 
-    words = core.Words(given.get("lang") or core.system_language())
+    words = core.Words(given.get("lang") or system_language(catalogue))
     screen = Screen(sys.stderr)
     level = "DEBUG" if given.get("verbose") else "WARNING" if given.get("quiet") else "INFO"
     screen.show_log(log, level, as_json=bool(given.get("json_logs")))
     if encoding := former_encoding():
         log.debug("%s can't write every name; the program was started over in UTF-8 mode.", encoding)
     try:
-        return code_of(lambda: command(given, words, screen, clock or Clock()))
+        if "log" in given:
+            screen.write_log(log, core.LogFile(given["log"]), [token_of(given)])
+        for name in files:
+            log.debug("Options were read from %s.", name)
+        return code_of(lambda: command(given, words, screen, clock or Clock()), words)
     except KeyboardInterrupt:
         log.warning("%s", words("interrupted"))
         return INTERRUPTED
@@ -174,17 +210,16 @@ def main(argv: Sequence[str] | None = None, clock: Clock | None = None) -> int:
         screen.finish()
 
 
-def code_of(do: Callable[[], int]) -> int:
+def code_of(do: Callable[[], int], words: core.Words) -> int:
     """Return the exit code of a command; what ends it early is told in one sentence."""
     from .util.disks import failure_of
-    from .util.errors import Failure, UsageError
 
     try:
         return do()
     except BrokenPipeError:  # nobody reads any further
         return DONE
     except Failure as failure:
-        log.error("%s", failure)
+        log.error("%s", words.tell(failure))
         return USAGE if isinstance(failure, UsageError) else FAILED
     except OSError as error:
         log.error("%s", failure_of(error, Path(str(error.filename or os.curdir))))
@@ -206,7 +241,7 @@ def command(given: Mapping[str, Any], words: core.Words, screen: Screen, clock: 
     say(logging.WARNING, filters.problems)
     if given.get("refilter"):
         return refilter(settings, filters, words)
-    inputs = core.collect(given, settings, partial(read_line, given))
+    inputs = core.collect(given, settings, partial(read_line, given), words.tell)
     inputs.check_outputs(writes=not settings.dry_run)
     say(logging.ERROR, (problem.sentence for problem in inputs.problems if not problem.line))
     if settings.dry_run or not inputs.entries:
@@ -216,7 +251,7 @@ def command(given: Mapping[str, Any], words: core.Words, screen: Screen, clock: 
     run = core.Run(settings, inputs.entries, clock, filters)
     try:
         say(logging.WARNING, (problem for library in run.libraries for problem in library.problems))
-        counts = dry_run(run, words) if settings.dry_run else execute(run, given, words, screen, inputs.unused)
+        counts = dry_run(run, given, words) if settings.dry_run else execute(run, given, words, screen, inputs.unused)
     finally:
         run.close()
     return INTERRUPTED if run.ledger.interrupted else exit_code(counts, inputs.problems)
@@ -239,8 +274,14 @@ def settings_from(given: Mapping[str, Any]) -> core.Settings:
         chosen["idm"] = core.find_idm(given["idm"])
     if given.get("idm_token_url"):
         log.warning("IDM keeps links as they are: the token will stand in its list in clear.")
-    token = core.find_token((given.get("token"), *map(os.environ.get, TOKEN_VARIABLES)))
-    return core.Settings(**{**chosen, "token": token})
+    return core.Settings(**{**chosen, "token": token_of(given)})
+
+
+def token_of(given: Mapping[str, Any]) -> str:
+    """Return the token of the options, the environment or `token.txt`."""
+    from . import core
+
+    return core.find_token((given.get("token"), *map(os.environ.get, TOKEN_VARIABLES)))
 
 
 def execute(
@@ -274,31 +315,36 @@ def retry_command(given: Mapping[str, Any], output: Path) -> list[str]:
 
     skip = {action.dest for action in line_parser()._actions}
     skip |= set("token models users output retry_failed force dry_run refilter verify".split())
-    changed: dict[str, Any] = {name: Path(given[name]).absolute() for name in ("cookies", "filters") if name in given}
+    paths: dict[str, Any] = {
+        name: Path(given[name]).absolute() for name in ("cookies", "filters", "log") if name in given
+    }
+    if "exclude" in given:
+        paths["exclude"] = [path.absolute() for path in given["exclude"]]
     if "site" in given:
-        changed["site"] = core.split_login(given["site"])[0]
-    options = option_words(command_parser(), {**given, **changed}, skip=skip)
+        paths["site"] = core.split_login(given["site"])[0]
+    options = option_words(command_parser(), {**given, **paths}, skip=skip)
     return [sys.executable, "-m", "civitai_downloader", "--retry-failed", "-o", str(output.absolute()), *options]
 
 
-def dry_run(run: core.Run, words: core.Words) -> Mapping[str, int]:
+def dry_run(run: core.Run, given: Mapping[str, Any], words: core.Words) -> Mapping[str, int]:
     """Print the plan to stdout and write nothing; return how many targets can't be planned."""
     from . import core
 
-    total, counts = 0, Counter[str]()
+    plan, counts = core.Plan(run, words), Counter[str]()
+    form: Any = "json" if given.get("json_logs") else "table" if sys.stdout and sys.stdout.isatty() else "tabs"
+    if form == "table":
+        print(core.heading(words))
     for batch in run.ledger.batches:
         try:
-            for row in core.plan(run, batch):
-                total += row.size if row.fetch else 0
-                size = core.human_size(row.size) if row.size else "?"
-                print(f"{size:>10}  {row.path}" + (f"  ({row.note})" if row.note else ""))
+            for row in plan.rows(batch):
+                print(core.shown_row(row, form), flush=True)
         except core.Failure as failure:
             counts["failed"] += 1
             log.error("%s: %s", batch.entry.source, failure)
-    free = core.free_space(run.settings.output)
-    print(words("plan", size=core.human_size(total), free=core.human_size(free)))
-    if total > free:
-        print(words("plan.full"))
+        except BrokenPipeError:  # whoever reads has seen enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            break
+    core.say_plan(words, plan.total, core.free_space(run.settings.output))
     return counts
 
 
@@ -318,56 +364,14 @@ def verify(settings: core.Settings, given: Mapping[str, Any], words: core.Words,
     """Check the files of the output folder; nothing is fetched. Raises UsageError."""
     from . import core
 
-    if not (settings.output / "download_state.jsonl").is_file():
-        raise core.UsageError(words("verify.nothing", folder=settings.output))
-    wait = log.info if settings.wait else None
-    library = core.Libraries(clock, wait=wait, read_only=False).open(settings.output)
-    live = sys.stderr.isatty() and not (given.get("quiet") or given.get("json_logs"))
-    check = core.Verification(library, clock, core.CheckDisplay(words, screen, clock).watch if live else bool)
-    try:
-        say(logging.WARNING, library.problems)
-        check.run()
-        core.write_wrong(library.folder, check.sources, retry_command(given, library.folder))
-    finally:
-        screen.finish()
-        core.say_failures(words, check.failures)
-        library.close()
-    counts = check.counts
-    core.say_gone(words, check.gone)
-    if not counts:
-        raise core.UsageError(words("verify.nothing", folder=settings.output))
-    log.info("%s", words("verify.summary", good=counts["done"], bad=counts["failed"]))
-    if counts["queued"]:
-        log.warning("%s", words("queued", count=counts["queued"]))
-    return exit_code(counts, ())
+    live = screen.is_live and not (given.get("quiet") or given.get("json_logs"))
+    display = core.CheckDisplay(words, screen if live else None, clock)
+    return exit_code(core.check_folder(settings, words, clock, display, partial(retry_command, given)), ())
 
 
 def cli() -> NoReturn:
     """Run `main` as the console command: SIGTERM is Ctrl-C, and workers that hang in a read are not waited for."""
-    ensure_utf8()
-    open_streams()
-
-    def leave(number: int, _frame: object) -> None:
-        """Do as Ctrl-C does, once: a terminal that is closed is told by several."""
-        signal.signal(number, signal.SIG_IGN)
-        raise KeyboardInterrupt
-
-    # SIGBREAK is Ctrl-Break, and on Windows also the closing of the window and the end of the session; SIGHUP is a
-    # terminal that was closed, which `nohup` lets us ignore.
-    signals = [getattr(signal, name) for name in ("SIGTERM", "SIGBREAK", "SIGHUP") if hasattr(signal, name)]
-    for number in signals:
-        if signal.getsignal(number) != signal.SIG_IGN:
-            signal.signal(number, leave)
-    code = main()
-    for number in (signal.SIGINT, *signals):
-        signal.signal(number, signal.SIG_IGN)  # nothing is left to be interrupted but the exit code
-    if (trouble := flush_output()) and code == DONE:
-        log.error("%s", trouble)
-        code = FAILED
-    sys.stderr.flush()
-    if any(thread.name.startswith(("lora", "metadata")) for thread in threading.enumerate()):
-        os._exit(code)
-    sys.exit(code)
+    run_as_process(main, failed=FAILED, workers=("lora", "metadata"))
 
 
 if __name__ == "__main__":

@@ -84,7 +84,9 @@ class Runner:
 
 @pytest.fixture(autouse=True)
 def plain_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep the keys, proxies and lists of whoever runs the tests out of them."""
+    """Keep the keys, proxies, lists and configuration of whoever runs the tests out of them."""
+    for name in ("XDG_CONFIG_HOME", "APPDATA"):
+        monkeypatch.setenv(name, str(tmp_path / ".config"))
     for name in (*TOKEN_VARIABLES, *PROXIES, *map(str.upper, PROXIES)):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)

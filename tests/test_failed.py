@@ -16,7 +16,7 @@ from civitai_downloader.core.inputs import collect
 from civitai_downloader.core.settings import Settings
 from civitai_downloader.core.targets import Entry, Target
 from civitai_downloader.util.errors import UsageError
-from civitai_downloader.util.text import quoted, split_words, without_comment
+from civitai_downloader.util.shell import quoted, split_words, without_comment
 from tests.conftest import Runner, one_file
 from tests.fake_civitai import FakeCivitai, FakeModel
 from tests.helpers import Err

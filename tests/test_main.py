@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from civitai_downloader import __version__
-from civitai_downloader.__main__ import byte_rate, command_parser, count_or_all, option_words
+from civitai_downloader.__main__ import command_parser
+from civitai_downloader.util.values import byte_count, count_or_all, option_words
 from tests.conftest import Runner, files_under, one_file
 from tests.fake_civitai import FakeCivitai, Status
 from tests.helpers import Captured
@@ -93,7 +94,7 @@ def test_help_and_version_come_without_the_network_stack() -> None:
 
 @pytest.mark.parametrize(("text", "rate"), [("10M", 10 << 20), ("500k", 500 << 10), ("1.5G", 3 << 29), ("100", 100)])
 def test_a_rate_is_read(text: str, rate: int) -> None:
-    assert byte_rate(text) == rate
+    assert byte_count(text) == rate
 
 
 def test_options_are_spelled_again_as_they_were_given() -> None:

@@ -12,7 +12,7 @@ import pytest
 from tests import fake_civitai as fake
 from tests.conftest import Runner, one_file
 from tests.fake_civitai import FakeCivitai, FakeModel, from_now, safetensors_bytes
-from tests.helpers import DOWNLOAD, LORA_PAGE, MANY, TOKEN, Captured, add_file, link, newest
+from tests.helpers import DOWNLOAD, MANY, TOKEN, Captured, add_file, link, newest
 
 # --- Report and failed lines ---------------------------------------------------------------------
 
@@ -60,24 +60,23 @@ def test_a_dry_run_says_everything_and_writes_nothing(
     archived = site.world.add_model("Old", mode="Archived").add_version()
     archived.add_file("old.safetensors")
     assert run("--dry-run", "10001", "10002", "10003") == 0
-    shown = capsys.readouterr().out
+    shown = capsys.readouterr()
     assert not out.exists()
     assert not site.seen("storage") + site.seen("image")
-    for words in (
-        f"{LORA_PAGE}/v2.0 [20002]/paper_xl.safetensors\n",
-        f"(early access until {from_now(9e5)[:10]})",
-        "locked.safetensors  (needs a token)",
-        "archived",
-        "to fetch,",
-        " free.",
-    ):
-        assert words in shown
+    rows = {row[0]: row[1:] for row in (line.split("\t") for line in shown.out.splitlines())}
+    files = lora.versions[1].files
+    assert rows["10001@20002"] == ["1", str(len(files[0].data)), "2", "", "Paper Lantern Style [10001] v2.0"]
+    assert rows["10001@20003"][3] == f"early access until {from_now(9e5)[:10]}"
+    assert rows["10002@20004"][3] == "needs a token"
+    assert rows["10003@20005"][3] == "archived"
+    assert "to fetch," in shown.err
+    assert " free." in shown.err
     run("10001@20002")
     capsys.readouterr()
-    run("--dry-run", "10001@20002", "404404")
-    shown = capsys.readouterr().out
-    assert "paper_xl.safetensors  (already there)" in shown
-    assert "0 B to fetch" in shown
+    assert run("--dry-run", "10001@20002", "404404") == 1
+    shown = capsys.readouterr()
+    assert "10001@20002\t0\t0\t0\tthere already\t" in shown.out
+    assert "0 B to fetch" in shown.err
 
 
 @pytest.mark.parametrize("kind", ["user", "tag", "collection", "post", "image"])
@@ -94,7 +93,8 @@ def test_a_dry_run_plans_every_kind_of_target(
     }
     assert run(f"{site.url}/{links[kind]}", "--dry-run", *TOKEN) == 0
     shown = capsys.readouterr().out
-    assert ("tool.safetensors" if kind in ("user", "tag", "collection") else "pictures, not counted") in shown
+    rows = {"post": f"posts/{post}\t0\t0\t?\t", "image": "images/40001\t0\t0\t1\t"}
+    assert rows.get(kind, "tool [10001]") in shown
     assert not out.exists()
 
 

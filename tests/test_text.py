@@ -8,16 +8,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from civitai_downloader.util.text import (
-    bare_url,
-    decode_text,
-    human_size,
-    printable,
-    scrub,
-    scrub_json,
-    split_words,
-    web_link,
-)
+from civitai_downloader.util.shell import split_words
+from civitai_downloader.util.text import bare_url, decode_text, human_size, printable, scrub, scrub_json, web_link
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),

@@ -22,7 +22,7 @@ import pytest
 
 from civitai_downloader.__main__ import main
 from civitai_downloader.core.links import parse_target
-from civitai_downloader.util.files import size_of
+from civitai_downloader.util.files import size_of, write_file
 from civitai_downloader.util.names import MAX_PATH, clean_name, long_path, name_key, plain_path
 from tests.conftest import QuickClock, Runner, State, files_under, one_file
 from tests.fake_civitai import FakeCivitai, Stall, Status
@@ -289,6 +289,7 @@ def test_the_retry_batch_file_quotes_every_path(
     folder = tmp_path / name.replace(" ", "")
     folder.mkdir()
     monkeypatch.chdir(folder)
+    write_file(folder / "my & filters/Filter_sex.txt", b"")
     site.world.add_model().add_version().add_file("paper.safetensors")
     site.fail("storage:/", Status(500), times=None)
     assert run("10001", "-o", "out", "--retries", "0", "--filters", "my & filters") == 1

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
 from civitai_downloader.core.data import read_data
-from civitai_downloader.core.words import clock_time, system_language
+from civitai_downloader.core.words import clock_time
+from civitai_downloader.util.speech import system_language
 from tests.conftest import Runner
 from tests.helpers import Captured
 
@@ -31,7 +33,10 @@ def test_progress_and_summary_speak_the_users_language(
 
 def test_every_language_has_every_sentence() -> None:
     catalogue = json.loads(read_data("messages.json"))
-    assert set(catalogue["en"]) == set(catalogue["ja"]) == set(catalogue["ko"])
+    assert set(catalogue["en"]) <= set(catalogue["ja"]) == set(catalogue["ko"])  # others have the sentence as key
+    for key in set(catalogue["ja"]) - set(catalogue["en"]):
+        assert {*re.findall("{.*?}", key)} == {*re.findall("{.*?}", catalogue["ja"][key])}
+        assert {*re.findall("{.*?}", key)} == {*re.findall("{.*?}", catalogue["ko"][key])}
     for key, sentence in catalogue["en"].items():
         for language in ("ja", "ko"):
             assert sorted(set(sentence.split("{")[1:])) == [] or sentence.count("{") == catalogue[language][key].count(
@@ -48,7 +53,7 @@ def test_the_systems_language_is_understood(monkeypatch: pytest.MonkeyPatch, nam
     monkeypatch.setattr("locale.getlocale", lambda: (None, None))
     for unset in ("LC_MESSAGES", "LANG"):
         monkeypatch.delenv(unset, raising=False)
-    assert system_language() == language
+    assert system_language(("en", "ja", "ko")) == language
 
 
 def test_a_time_is_told_like_a_clock() -> None:

@@ -3,26 +3,26 @@
 from ..util.errors import Failure, UsageError
 from ..util.files import free_space
 from ..util.idm import find_idm
-from ..util.text import human_size, split_login
+from ..util.logfile import LogFile
+from ..util.text import split_login
+from .arguments import Arguments, merged, read_configurations
 from .cookies import read_cookies
-from .display import CheckDisplay, ProgressDisplay
-from .failed import write_wrong
+from .display import CheckDisplay, ProgressDisplay, check_folder
 from .inputs import collect
 from .library import Libraries, Library
 from .lists import Unused
 from .ours import check_output
 from .outcome import write_outcome
-from .plan import plan
+from .plan import Plan, heading, shown_row
 from .prompts import Filters, find_filters
 from .records import Result
 from .run import Run
 from .settings import Settings, find_token
-from .verification import Verification
-from .words import Words, say_failures, say_gone, say_summary, say_unused, system_language
+from .words import Words, say_plan, say_summary, say_unused
 
 __all__ = [
-    "CheckDisplay", "Failure", "Filters", "Libraries", "Library", "ProgressDisplay", "Result", "Run", "Settings",
-    "Unused", "UsageError", "Verification", "Words", "check_output", "collect", "find_filters", "find_idm",
-    "find_token", "free_space", "human_size", "plan", "read_cookies", "say_failures", "say_gone", "say_summary",
-    "say_unused", "split_login", "system_language", "write_outcome", "write_wrong",
+    "Arguments", "CheckDisplay", "Failure", "Filters", "Libraries", "Library", "LogFile", "Plan", "ProgressDisplay",
+    "Result", "Run", "Settings", "Unused", "UsageError", "Words", "check_folder", "check_output", "collect",
+    "find_filters", "find_idm", "find_token", "free_space", "heading", "merged", "read_configurations", "read_cookies",
+    "say_plan", "say_summary", "say_unused", "shown_row", "split_login", "write_outcome",
 ]  # fmt: skip

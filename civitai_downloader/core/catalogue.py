@@ -20,6 +20,7 @@ from .paging import Strangers
 from .settings import Settings
 from .site import Site
 from .targets import Kind, Target
+from .which import Merit, merit_of, select
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +43,7 @@ class Catalogue:
         digests = dict.fromkeys(each.name.upper() for each in targets if each.kind == "hash" and len(each.name) == 64)
         self._digests = list(digests)[:10_000]
         self._hashes: dict[str, Target] = {}
+        self._merits: dict[Target, Merit] = {}
 
     # --- Models and versions ---
 
@@ -143,7 +145,20 @@ class Catalogue:
     # --- Listings of targets ---
 
     def listing(self, target: Target, settings: Settings) -> Listing:
-        """Yield pages of the targets behind a user, tag or collection. Raises Failure when there is no such thing."""
+        """Yield pages of the wanted targets behind a user, tag or collection.
+
+        Raises Failure when there is no such thing.
+        """
+        return select(self._whole_listing(target, settings), settings, self._merit)
+
+    def _merit(self, target: Target) -> Merit:
+        """Return what is known of a listed thing; a model of which its list told too little is asked for."""
+        if target not in self._merits and target.kind == "model":
+            with suppress(Failure):  # its visit will say so
+                self._merits[target] = merit_of(self._model(target.id).raw)
+        return self._merits.get(target, Merit())
+
+    def _whole_listing(self, target: Target, settings: Settings) -> Listing:
         if target.kind == "tag":
             return self._models_with_tag(target.name, settings)
         if target.kind == "collection":
@@ -215,7 +230,10 @@ class Catalogue:
                 self._remember(kind, number_at(item, "id"), item)
             elif kind == "model":
                 self._expected[number_at(item, "id")] = None
-        return [Target(kind, number_at(item, "id")) for item in items]
+        targets = [Target(kind, number_at(item, "id")) for item in items]
+        told = zip(targets, items, strict=True)
+        self._merits |= {each: merit_of(item) for each, item in told if kind != "model" or item.get("modelVersions")}
+        return targets
 
     def collection(self, collection_id: int) -> dict[str, Any]:
         """Return a collection's own data. Raises Failure when it is private or does not exist."""

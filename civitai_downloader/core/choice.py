@@ -7,7 +7,9 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Any
 
-from .answers import File, Model, Version, list_at, number_at, objects_at, text_at, unix_time, whole_number
+from ..util.text import printable
+from ..util.values import nearest, plain
+from .answers import File, Model, Version, list_at, number_at, object_at, objects_at, text_at, unix_time, whole_number
 from .data import read_data
 from .settings import Settings
 from .targets import Target
@@ -58,24 +60,52 @@ def has_sidecars(file: File, version: Version) -> bool:
 
 
 def choose_versions(model: Model, target: Target, settings: Settings) -> list[Version]:
-    """Return the versions wanted: the one named, or those of the wanted base models, or the newest of these."""
+    """Return the versions wanted: the one named, or those of the wanted base models and days, or the newest of these.
+
+    What is excluded is never wanted.
+    """
+    there = [version for version in model.versions if not _is_excluded(version, settings)]
     if target.version:
-        return [version for version in model.versions if version.id == target.version]
-    wanted = {name.casefold() for name in settings.base_models}
-    versions = [each for each in model.versions if not wanted or each.base_model.casefold() in wanted]
+        return [version for version in there if version.id == target.version]
+    wanted = settings.base_models
+    versions = [each for each in there if not wanted or is_named(each.base_model, wanted)]
+    versions = [each for each in versions if settings.wants_day(each.published)]
     if settings.latest and versions:
         return [max(versions, key=lambda version: (unix_time(version.published), version.id))]
     return versions
 
 
+def _is_excluded(version: Version, settings: Settings) -> bool:
+    """Return whether a version is excluded by its id, or by the hash of one of its files."""
+    if not settings.excluded:
+        return False
+    hashes = (object_at(file.raw, "hashes").values() for file in version.files)
+    asked = {("hash", str(digest).lower()) for found in hashes for digest in found} | {("version", str(version.id))}
+    return bool(asked & settings.excluded)
+
+
+def is_named(name: str, wanted: Iterable[str]) -> bool:
+    """Return whether a type or base model is among those wanted, however they are spelled: `sdxl1.0` is `SDXL 1.0`."""
+    return plain(name) in map(plain, wanted)
+
+
+def base_models_told(model: Model, settings: Settings) -> str:
+    """Return why no version of a model is wanted: which base models they are for, and the nearest of those."""
+    names = list(dict.fromkeys(each.base_model or "Other" for each in model.versions))
+    near = next(filter(None, (nearest(each, names) for each in settings.base_models)), "")
+    told = f"left out: no version for {', '.join(settings.base_models)}; there are versions for {', '.join(names)}"
+    return printable(told) + (f". Did you mean {printable(near)}?" if near else "")
+
+
 def choose_files(version: Version, target: Target, settings: Settings) -> list[File]:
     """Return the files wanted: the one that a download link names, the primary weights, or all."""
+    files = [file for file in version.files if ("file", str(file.id)) not in settings.excluded]
     if target.file:
-        return [file for file in version.files if file.id == target.file]
+        return [file for file in files if file.id == target.file]
     if target.traits:
         asked = {(key, value.casefold()) for key, value in target.traits}
-        return [file for file in version.files if asked <= _traits_of(file)][:1]
-    return best_file(version.files) if settings.primary else list(version.files)
+        return [file for file in files if asked <= _traits_of(file)][:1]
+    return best_file(files) if settings.primary else files
 
 
 def _traits_of(file: File) -> set[tuple[str, str]]:

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 from ..util.clock import Clock
+from ..util.errors import UsageError
 from ..util.screen import Screen
 from ..util.text import human_size
+from .failed import write_wrong
+from .library import Libraries
 from .run import Run
+from .settings import Settings
 from .verification import Verification
-from .words import Words, clock_time
+from .words import Words, clock_time, say_failures, say_gone
 
 log = logging.getLogger(__name__)
 
@@ -64,15 +70,50 @@ class ProgressDisplay:
 
 
 class CheckDisplay:
-    """Shows how far --verify is, on a terminal."""
+    """Shows how far --verify is, on a terminal; without a `screen` nothing is shown."""
 
-    def __init__(self, words: Words, screen: Screen, clock: Clock) -> None:
+    def __init__(self, words: Words, screen: Screen | None, clock: Clock) -> None:
         self._words, self._screen, self._clock = words, screen, clock
         self._next = 0.0
 
     def watch(self, check: Verification) -> None:
         """Show how far the check is, ten times a second at most."""
-        if self._clock.now() >= self._next:
+        if self._screen is not None and self._clock.now() >= self._next:
             self._next = self._clock.now() + 0.1
             count, size = sum(check.counts.values()), human_size(check.progress.received)
             self._screen.draw(check.progress.active(), self._words("verify.progress", count=count, size=size))
+
+    def finish(self) -> None:
+        """Take away what is shown."""
+        if self._screen is not None:
+            self._screen.finish()
+
+
+def check_folder(
+    settings: Settings, words: Words, clock: Clock, display: CheckDisplay, command: Callable[[Path], Sequence[str]]
+) -> Mapping[str, int]:
+    """Check the files of the output folder, say what is wrong and keep it in `failed.txt`; return counts by outcome.
+
+    `command` gives the words that try again what is wrong in a folder. Raises UsageError.
+    """
+    if not (settings.output / "download_state.jsonl").is_file():
+        raise UsageError(words("verify.nothing", folder=settings.output))
+    wait = log.info if settings.wait else None
+    library = Libraries(clock, wait=wait, read_only=False).open(settings.output)
+    check = Verification(library, clock, display.watch)
+    try:
+        for problem in library.problems:
+            log.warning("%s", problem)
+        check.run()
+        write_wrong(library.folder, check.sources, command(library.folder))
+    finally:
+        display.finish()
+        say_failures(words, check.failures)
+        library.close()
+    say_gone(words, check.gone)
+    if not check.counts:
+        raise UsageError(words("verify.nothing", folder=settings.output))
+    log.info("%s", words("verify.summary", good=check.counts["done"], bad=check.counts["failed"]))
+    if check.counts["queued"]:
+        log.warning("%s", words("queued", count=check.counts["queued"]))
+    return check.counts

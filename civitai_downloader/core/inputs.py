@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -10,28 +11,43 @@ from pathlib import Path
 from typing import Any
 
 from ..util.disks import is_special
-from ..util.errors import UsageError
+from ..util.errors import Failure, UsageError
+from ..util.shell import quoted, split_words
 from ..util.text import host_of
+from .arguments import Arguments, file_words
 from .links import Refusal, links_in, read_word
 from .lists import STANDARD_INPUT, Problem, Reading, Unused, parse_list, read_line, read_list, written
 from .ours import check_output, check_writable
 from .settings import Settings
 from .targets import Entry, Target, user_link
+from .which import of_target, read_excluded
 
-ReadOptions = Callable[[Sequence[str]], tuple[dict[str, Any], list[str]]]
+log = logging.getLogger(__name__)
+
+Options = tuple[dict[str, Any], list[str], list[str]]
+ReadOptions = Callable[[Sequence[str]], Options]
 
 
 class Inputs:
     """Collects entries from words and list files; what can't be used becomes a problem.
 
-    `read_options` turns the words behind a link into values, and into the words that say the same together with the
-    options of the command; it raises UsageError.
+    `read_options` turns the words behind a link into values, into the words that say the same together with the
+    options of the command, and into what is no option; it raises UsageError. `tell` says what an error means.
     """
 
-    def __init__(self, settings: Settings, read_options: ReadOptions) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        read_options: ReadOptions,
+        tell: Callable[[Failure], str] = str,
+        exclude: Sequence[Path] = (),
+    ) -> None:
+        """What the lists `exclude` name is never fetched. Raises UsageError when one of them can't be read."""
         self.entries: list[Entry] = []
         self.problems: list[Problem] = []
-        self._settings, self._read_options, self._cut = settings, read_options, settings.secrets.cut
+        self._settings, self._read_options, self._tell = settings, read_options, tell
+        self._arguments, self._exclude = Arguments(regular=True), tuple(exclude)
+        self._excluded: dict[Path, frozenset[tuple[str, str]]] = {}
         self._seen: set[tuple[Target, Settings]] = set()
         self._lists: set[str] = set()
 
@@ -53,6 +69,9 @@ class Inputs:
             self._add(read_line(word, self._settings.site), problem)
         elif "://" in word:
             self.problems.append(problem)
+        elif not is_list and _is_no_path(word):
+            reason = "This is neither a link, an id nor a list; a user is written https://civitai.com/user/NAME."
+            self.problems.append(replace(problem, reason=reason))
         else:
             self.add_list(word)
 
@@ -62,35 +81,87 @@ class Inputs:
         try:
             lines = parse_list(read_list(name))
         except UsageError as error:
-            self.problems.append(Problem(shown, 0, "", str(error)))
+            hint = f" A user is written https://civitai.com/user/{name}." if users and _is_no_path(name) else ""
+            self.problems.append(Problem(shown, 0, "", f"{error}{hint}"))
             return
         where = shown if name == STANDARD_INPUT else str(Path(name).absolute())
         self._lists.add(where)
         if not lines:
             self.problems.append(Problem(shown, 0, "", f"{shown} contains no links; write one on each line."))
         for line in lines:
-            reading = read_line(line.text, self._settings.site, users=users)
-            self._add(reading, Problem(shown, line.number, self._cut(line.text), "", where), users=users)
+            self._add_line(Problem(shown, line.number, line.text, "", where), users=users)
 
-    def _add(self, reading: Reading, line: Problem, *, users: bool = False) -> None:
-        """Add what a line asks for; `line` lacks but the reason why it can't be used."""
+    def _add_line(self, line: Problem, *, users: bool) -> None:
+        """Add a line of a list. A line that begins with an @FILE is what stands in it; others may get options there."""
+        text, line = line.text, replace(line, text=self._cut(line.text))
+        words = split_words(text) if "@" in text else []
+        places = file_words(words)
+        if users and places == [0] and len(words) == 1 and not os.path.exists(words[0][1:]):
+            text, places = words[0][1:], []  # a name as people write it elsewhere
+        try:
+            if not places:
+                reading = read_line(text, self._settings.site, users=users)
+            elif places[0] > 0:
+                whole = [each for at, word in enumerate(words) for each in self._expanded(word, at in places)]
+                reading = read_line(" ".join(map(quoted, whole)), self._settings.site, users=users)
+            else:
+                options = self._read_options(self._arguments.expand(words))
+                found = [read_line(quoted(word), self._settings.site, users=users) for word in options[2]]
+                for reading in found or [Reading(refused=("The @file on the line names no link.",))]:
+                    self._add(reading, line, users=users, options=options)
+                return
+        except UsageError as error:
+            self._skip(line, error)
+            return
+        self._add(reading, line, users=users)
+
+    def _expanded(self, word: str, is_file: bool) -> list[str]:
+        return self._arguments.expand([word]) if is_file else [word]
+
+    def _cut(self, text: str) -> str:
+        return self._settings.secrets.cut(text)
+
+    def _skip(self, line: Problem, error: UsageError) -> None:
+        reason = f"the options are wrong and the line was skipped: {self._cut(self._tell(error))}"
+        self.problems.append(replace(line, reason=reason))
+
+    def _add(self, reading: Reading, line: Problem, *, users: bool = False, options: Options | None = None) -> None:
+        """Add what a line asks for; `line` lacks but the reason why it can't be used.
+
+        `options` are those of the line if they have been read.
+        """
         refused = reading.refused or (() if reading.found else (_no_link_in(line.text),))
         self.problems += [replace(line, reason=self._cut(reason)) for reason in refused]
         if not reading.found:
             return
         try:
-            own, again = self._read_options(reading.options)
+            own, again, _ = options or self._read_options(reading.options)
             settings = replace(self._settings, **own)
         except UsageError as error:
-            self.problems.append(
-                replace(line, reason=f"the options are wrong and the line was skipped: {self._cut(str(error))}")
-            )
+            self._skip(line, error)
             return
+        excluded = self._excluded_in(settings.output)
         for word, target in reading.found:
+            settings = replace(of_target(target, settings), excluded=excluded)
             if (target, settings) not in self._seen:
                 self._seen.add((target, settings))
                 link = user_link(target.name) if users and target.kind == "user" else word
                 self.entries.append(Entry(target, settings, self._cut(written(link, again))))
+
+    def tell_files(self) -> None:
+        """Say, with every detail, which files the lines of lists have named."""
+        for name in self._arguments.files:
+            log.debug("Options were read from %s.", name)
+
+    def _excluded_in(self, output: Path) -> frozenset[tuple[str, str]]:
+        """Return what is excluded in an output folder: by --exclude, and by its `exclude.txt`."""
+        if output not in self._excluded:
+            own = output / "exclude.txt"
+            paths = [*self._exclude, *([own] if own.exists() else [])]
+            self._excluded[output], problems = read_excluded(paths, self._settings.site)
+            for problem in problems:
+                log.warning("%s", problem)
+        return self._excluded[output]
 
     def check_outputs(self, *, writes: bool) -> None:
         """Leave out entries whose output folder can't be written. Raises UsageError where a name of ours is taken."""
@@ -104,6 +175,11 @@ class Inputs:
                 self.entries = [entry for entry in self.entries if entry.settings.output != output]
 
 
+def _is_no_path(word: str) -> bool:
+    """Return whether a word neither names a file that is there, nor looks as if it meant one."""
+    return not re.search(r"[./\\]", word) and not os.path.lexists(word.replace("\0", ""))
+
+
 def _no_link_in(text: str) -> str:
     """Return why a line without a link of the site can't be used."""
     if found := re.search(r"https?://[^\s\"'<>|]+", text, re.I):
@@ -111,9 +187,11 @@ def _no_link_in(text: str) -> str:
     return "This is not a link that can be fetched; it was skipped."
 
 
-def collect(given: Mapping[str, Any], settings: Settings, read_options: ReadOptions) -> Inputs:
+def collect(
+    given: Mapping[str, Any], settings: Settings, read_options: ReadOptions, tell: Callable[[Failure], str] = str
+) -> Inputs:
     """Return the entries of all inputs; without any, those of models.txt and users.txt in the current folder."""
-    inputs = Inputs(settings, read_options)
+    inputs = Inputs(settings, read_options, tell, given.get("exclude", ()))
     for word in given.get("inputs", []):
         inputs.add_word(word)
     failed = [str(settings.output / "failed.txt")] if given.get("retry_failed") else []
@@ -128,4 +206,5 @@ def collect(given: Mapping[str, Any], settings: Settings, read_options: ReadOpti
     for kind, names in lists.items():
         for name in names:
             inputs.add_list(str(name), users=kind == "users")
+    inputs.tell_files()
     return inputs

@@ -224,8 +224,9 @@ def _read_named(rest: str) -> Target:
             return _read_pictures(given)
         case ["api", "v1", "models"]:
             return _read_models(given)
-    shown = printable("/" + "/".join(parts[:2]))[:60]
-    raise UsageError(f"This is not a link to a model, user, post or picture; pages such as {shown} are not fetched.")
+    first = parts[0].lower() if parts else ""
+    shown = first if first in _TABLE["not_fetched"] else f"pages such as {printable('/' + '/'.join(parts[:2]))[:60]}"
+    raise UsageError(f"This is not a link to a model, user, post or picture; {shown} are not fetched.")
 
 
 def _without_end(text: str) -> str:

@@ -11,7 +11,8 @@ from typing import BinaryIO
 
 from ..util.errors import UsageError
 from ..util.media import not_text
-from ..util.text import printable, quoted, scrub, split_words, text_lines, without_comment
+from ..util.shell import quoted, split_words, without_comment
+from ..util.text import printable, scrub, text_lines
 from .links import Found, Refusal, begins_with_link, links_in, read_word, texts_between, trimmed
 from .parameters import names_version, unescaped
 from .targets import Target
@@ -197,7 +198,7 @@ def _reading(
 
 def _has_torn_version(texts: Sequence[str]) -> bool:
     """Return whether what stands around the links of a line names a version, or is the rest of a torn link."""
-    glued = (re.match(r"[^\s=]{1,60}=[^\s\w]{0,2}[0-9]|\s*[?&@]\w", text) for text in texts[1:])
+    glued = (re.match(r"[^\s=]{1,60}=[^\s\w]{0,2}[0-9]|\s*(?:[?&]\w|@[0-9])", text) for text in texts[1:])
     return any(map(names_version, texts)) or any(glued)
 
 

@@ -25,6 +25,7 @@ from .prompts import Filters
 from .records import Record
 from .shelf import Album
 from .site import BATCH, Site
+from .which import is_hidden
 
 log = logging.getLogger(__name__)
 
@@ -85,7 +86,7 @@ class Pictures:
         if image is None:
             log.warning("%s: a picture without a usable link was left out.", album.name)
             return
-        if not settings.wants_level(image.level):
+        if not settings.wants_level(image.level) or is_hidden(item, settings):
             return
         path = album.prompt_path(image.id, batch.library)
         if settings.refresh or settings.force or batch.library.lacks_prompt(image.id, path):

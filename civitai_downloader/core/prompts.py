@@ -13,7 +13,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-from ..util.errors import UsageError
+from ..util.errors import OptionError
 from ..util.text import decode_text, read_named
 from .rejoin import BARS, CLOSING, COLONS, OPENING, PAIRS, Place, rejoin
 from .sentences import MOST_IN_A_TAG, is_sentence, without_phrases
@@ -206,13 +206,18 @@ class Filters:
 
     @classmethod
     def read(cls, folder: Path) -> Filters:
-        """Return the lists in a folder; one that can't be read is empty."""
-        lists, problems = {}, []
-        for name in WORD_LISTS:
-            try:
-                lists[name] = parse_word_list(decode_text(read_named(folder / f"Filter_{name}.txt")))
-            except UsageError as error:
-                problems.append(f"{error} Nothing is filtered by it.")
+        """Return the lists in a folder; one that is not there is empty.
+
+        Raises UsageError for a folder without any, and for a list that can't be read: prompts would stay as they are.
+        """
+        paths = {name: folder / f"Filter_{name}.txt" for name in WORD_LISTS}
+        there = {name: path for name, path in paths.items() if path.exists()}
+        if not there:
+            raise OptionError(
+                "{folder} holds no word lists (Filter_sex.txt and others); check --filters.", folder=folder
+            )
+        problems = [f"{paths[name]} is not there. Nothing is filtered by it." for name in paths if name not in there]
+        lists = {name: parse_word_list(decode_text(read_named(path))) for name, path in there.items()}
         return cls(**lists, problems=tuple(problems))
 
     @property
@@ -264,5 +269,5 @@ def find_filters(given: Mapping[str, Any]) -> Filters:
     near = [path.parent / "filters" for path in lists if path.is_file()]
     own = Path(__file__).parents[1]
     folders = [*near, Path("filters"), own / "filters", own.parent / "filters"]  # the last one in a checkout
-    found = next(folder for folder in folders if folder.is_dir() or folder == folders[-1])
+    found = next((folder for folder in folders if any(folder.glob("Filter_*.txt"))), folders[-1])
     return Filters.read(given.get("filters", found))

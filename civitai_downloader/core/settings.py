@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 from urllib.parse import unquote
 
-from ..util.errors import UsageError
+from ..util.errors import OptionError, UsageError
 from ..util.names import clean_name
 from ..util.proxies import passwords_of_proxies
 from ..util.text import Secrets, decode_text, printable, split_login, web_link
+from ..util.values import nearest, not_known, plain
 from .ours import is_ours
 
 FIELDS = "creator type base_model model_name model_id version_name version_id year month nsfw tag".split()
+TYPES = (
+    "Checkpoint TextualInversion Hypernetwork AestheticGradient LORA LoCon DoRA Controlnet Upscaler MotionModule VAE "
+    "TextEncoder UNet CLIPVision Poses Wildcards Workflows ComfyWorkflows Detection VisionLanguage CLIP LLM Other"
+).split()
 NAMED_LAYOUTS = ("creator", "sharded", "comfyui", "a1111")
 
 
@@ -38,12 +43,11 @@ def _check_layout(layout: str) -> None:
     """Raise UsageError for what is neither a named layout nor a template of known fields below the output folder."""
     shown = printable(layout)
     if brace := re.search(r"\{[^{}]*\}|[{}].*", _FIELD.sub("", layout), re.S):
-        fields = ", ".join(FIELDS)
-        raise UsageError(f"The layout has no field {printable(brace[0])[:40]}; in braces stand {fields}, alone.")
+        raise not_known("--layout", printable(brace[0])[:40], [f"{{{each}}}" for each in FIELDS])
     if layout in NAMED_LAYOUTS:
         return
     if not _FIELD.search(layout):
-        raise UsageError(f"{shown!r} is no layout; use {', '.join(NAMED_LAYOUTS)} or a template with {{fields}}.")
+        raise not_known("--layout", shown, [*NAMED_LAYOUTS, "{creator}/{model_name}"])
     if re.match(r"[/\\]|[A-Za-z]:|~", layout) or re.search(r"(?:^|[/\\])\s*\.\.\s*(?:[/\\]|$)|[\0-\x1f]", layout):
         raise UsageError(f"The layout {shown!r} leads out of the output folder; name that folder with -o.")
     if own := next((part for part in split_template(layout) if part != "users" and is_ours(clean_name(part))), ""):
@@ -52,13 +56,33 @@ def _check_layout(layout: str) -> None:
         )
 
 
+def _check_types(types: Iterable[str]) -> None:
+    """Raise OptionError for a type that is a misspelt one; types that the site may have added since are taken."""
+    for name in types:
+        if plain(name) not in map(plain, TYPES) and nearest(name, TYPES, 0.7):
+            raise not_known("--types", name, TYPES)
+
+
+def _check_token(token: str) -> None:
+    """Raise OptionError for what can't be a token. The message does not show it."""
+    if re.search(r"\s", token):
+        raise OptionError("The token is malformed: there is a blank in it; pass it as one word, as the site shows it.")
+    if not re.fullmatch(r"[\x21-\x7e]+", token):
+        raise OptionError("The token is malformed: it has a character that no token has; copy it again from the site.")
+    if not 8 <= len(token) <= 512:
+        raise OptionError(
+            "The token is malformed: it has {count} characters, but a token has 8 to 512.", count=len(token)
+        )
+
+
 @dataclass(frozen=True)
 class Settings:
     """Every option, checked; the options of a list line are a copy with replaced fields.
 
     `max_images` holds for each gallery (None: all of it), `max_rate_model` and `max_rate_image` are requests a second,
-    `limit_rate` is bytes a second (0: unlimited), `timeout` is in seconds. A login in the address of the site is kept
-    apart from it (`site_login`, as NAME:PASSWORD).
+    `limit_rate` is bytes a second (0: unlimited), `timeout` is in seconds, `since` and `until` are days of UTC, and
+    `excluded` has pairs of a kind and an id or name. A login in the address of the site is kept apart from it
+    (`site_login`, as NAME:PASSWORD).
     """
 
     output: Path = Path("downloads")
@@ -74,6 +98,11 @@ class Settings:
     loras: bool = True
     checkpoints: bool = False
     full_metadata: bool = False
+    since: str = ""
+    until: str = ""
+    sort: Literal["", "newest", "oldest", "downloads", "likes"] = ""
+    max_models: int | None = None
+    excluded: frozenset[tuple[str, str]] = field(default=frozenset(), repr=False)
     token: str = field(default="", repr=False)
     cookies: str = field(default="", repr=False)
     site: str = ""
@@ -96,16 +125,19 @@ class Settings:
     dry_run: bool = False
 
     def __post_init__(self) -> None:
-        """Raise UsageError for a layout, site or token that can't work."""
+        """Raise OptionError for a layout, site or token that can't work."""
         site, login = split_login(self.site)
         if login:
             object.__setattr__(self, "site", site)
             object.__setattr__(self, "site_login", unquote(login))
         _check_layout(self.layout)
-        if self.token and not re.fullmatch(r"[\x21-\x7e]{8,512}", self.token):
-            raise UsageError("The token is malformed: it must be one word of letters and digits, as the site gave it.")
+        _check_types(self.types)
+        if self.since and self.until and self.since > self.until:
+            raise OptionError("--since {since} is later than --until {until}.", since=self.since, until=self.until)
+        if self.token:
+            _check_token(self.token)
         if self.site and not web_link(self.site):
-            raise UsageError(f"The site {printable(self.site)!r} is no web address; write https://HOST.")
+            raise OptionError("The site {value!r} is no web address; write https://HOST.", value=printable(self.site))
 
     @property
     def secrets(self) -> Secrets:
@@ -125,6 +157,26 @@ class Settings:
     def wants_level(self, level: int) -> bool:
         """Whether a picture of this browsing level is wanted; with --sfw an unrated one is not."""
         return not self.sfw or level in (1, 2)
+
+    @property
+    def has_days(self) -> bool:
+        """Whether things of a list are wanted by their day."""
+        return bool(self.since or self.until)
+
+    @property
+    def is_choosy(self) -> bool:
+        """Whether not everything of a list is wanted, or in an order of its own."""
+        return bool(self.has_days or self.sort or self.max_models is not None or self.excluded)
+
+    @property
+    def whole(self) -> Settings:
+        """The settings without what cuts lists."""
+        return replace(self, since="", until="", sort="", max_models=None)
+
+    def wants_day(self, date: str) -> bool:
+        """Whether a date of the site lies in the days wanted, both included; an unknown one lies in none."""
+        day = date[:10]
+        return not self.has_days or bool(day and (self.since or day) <= day <= (self.until or day))
 
     @property
     def level(self) -> int:
@@ -156,4 +208,4 @@ def find_token(named: Iterable[str | None]) -> str:
     """Return the first of the tokens named by options and environment, else that in `token.txt`, else ""."""
     file = Path("token.txt")
     token = next(filter(None, named), None) or decode_text(file.read_bytes() if file.is_file() else b"")
-    return token.strip()
+    return re.sub(r"^(?:authorization:\s*)?bearer\s+", "", token.strip().strip("\"'<>"), flags=re.I).strip()

@@ -164,7 +164,8 @@ class Shelf:
 
     def previews(self) -> list[Image]:
         """Return the showcase pictures of the wanted levels."""
-        return [image for image in self.version.images if self.settings.wants_level(image.level)]
+        wanted = (image for image in self.version.images if self.settings.wants_level(image.level))
+        return [image for image in wanted if ("image", str(image.id)) not in self.settings.excluded]
 
     def preview(self) -> Image | None:
         """Return the picture that stands for the version: the first still one, else the first video."""

@@ -143,11 +143,14 @@ class Site:
             for digest in found.keys() & set(missing):
                 kept[digest] = found[digest]
                 self.kept.put(f"v1/sha256/{digest}", kept[digest])
-        return {
-            digest: Target("version", id=number_at(rows[0], "modelId"), version=number_at(rows[0], "modelVersionId"))
-            for digest, rows in kept.items()
-            if isinstance(rows, list) and len(rows) == 1 and number_at(rows[0], "modelVersionId") > 0
-        }
+        lone = {digest: rows[0] for digest, rows in kept.items() if isinstance(rows, list) and len(rows) == 1}
+        named = ((digest, number_at(row, "modelId"), number_at(row, "modelVersionId")) for digest, row in lone.items())
+        return {digest: Target("version", id=model, version=late) for digest, model, late in named if late > 0}
+
+    def usage_of(self, digests: Sequence[str]) -> dict[int, str]:
+        """Return how versions with files of these SHA256 may be used (`Download`, `Generation`, …), by their ids."""
+        rows = {"rows": self._request("v1/model-versions/by-hash", door=self._doors[0], body=list(digests)[:100])}
+        return {number_at(row, "id"): text_at(row, "usageControl") or "Download" for row in objects_at(rows, "rows")}
 
     def needs_token(self, version_id: int) -> bool:
         """Return whether the version's files ask for a login (`/model-versions/mini/{id}`)."""

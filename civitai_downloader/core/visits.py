@@ -15,7 +15,7 @@ from ..util.names import folder_name
 from ..util.text import printable, scrub
 from .answers import File, is_by, number_at, objects_at, text_at
 from .catalogue import Catalogue, unless_archived, unless_refused
-from .choice import LORA_TYPES, choose_versions
+from .choice import LORA_TYPES, choose_versions, is_named
 from .chronicle import Memory, recall, write_down, write_page
 from .comparing import names_of
 from .data import read_data
@@ -32,6 +32,7 @@ from .settings import NAMED_LAYOUTS, Settings
 from .shelf import Album, Shelf
 from .site import Site
 from .targets import Entry, Target
+from .which import is_excluded, wanted_pictures, why_nothing
 
 log = logging.getLogger(__name__)
 
@@ -72,6 +73,9 @@ class Visits:
 
     def _visit(self, batch: Batch) -> Steps | None:
         target = batch.entry.target
+        if is_excluded(target, batch.entry.settings):
+            batch.note = "excluded"
+            return None
         if target.kind == "user" and target.part not in ("models", "posts"):
             self._schedule.submit(Task(batch, partial(self._visit_pictures_of_user, batch)))
         if target.kind in ("user", "tag", "collection"):
@@ -99,7 +103,7 @@ class Visits:
 
     def _visit_pictures_of_user(self, batch: Batch) -> Steps:
         target, settings = batch.entry.target, batch.entry.settings
-        found = self._catalogue.pictures_of_user(target, settings)
+        found = wanted_pictures(self._catalogue.pictures_of_user(target, settings), settings)
         first = next(found, [])
         own = (name for item in first for name in names_of(item) if name.casefold() == target.name.casefold())
         name = next(own, target.name)
@@ -115,10 +119,11 @@ class Visits:
         folder = self._homes.of_collection(library, new, collection_id)
         batch.name = printable(f"{text_at(facts, 'name')} [{collection_id}]")
         listed: list[int] = []
-        album = Album(batch.name, folder, self._catalogue.pictures_of_collection(collection_id, settings))
+        found = wanted_pictures(self._catalogue.pictures_of_collection(collection_id, settings), settings)
+        album = Album(batch.name, folder, found)
         yield from self._pictures.bring_album(batch, album, lambda item: listed.append(number_at(item, "id")))
         of_this_line = (each for each in self._schedule.ledger.batches if each.entry.source == batch.entry.source)
-        if not listed and not any(each is not batch for each in of_this_line):
+        if not (listed or settings.is_choosy or any(each is not batch for each in of_this_line)):
             batch.note = "the site shows nothing in it; a token or --cookies may help"
         page, is_whole = {**facts, "id": collection_id, "items": listed}, self._site.has_token and settings.level == 31
         is_whole = is_whole and not batch.failures
@@ -168,7 +173,7 @@ class Visits:
         settings = batch.entry.settings
         if not settings.loras or settings.only in ("images", "metadata"):
             return
-        plain = replace(settings, only="models", latest=False, types=(), base_models=())
+        plain = replace(settings.whole, only="models", latest=False, types=(), base_models=())
         for version in sorted(versions):
             target = Target("version", version=version)
             if self._is_first_visit(target, plain):
@@ -194,19 +199,21 @@ class Visits:
         if entry.target.kind in ("id", "hash") and batch.origin == "line":
             log.info("%s is %s", entry.target.id or entry.target.name, batch.name)
         if not self._is_first_visit(target, settings):
-            batch.note = "the same as an earlier line"
+            batch.note = "the same as an earlier line" if batch.origin == "line" else ""
             return
-        if settings.types and model.type.casefold() not in {each.casefold() for each in settings.types}:
+        if settings.types and not is_named(model.type, settings.types):
             batch.note = f"left out: its type is {model.type}"
+            return
+        if is_excluded(target, settings, model.creator):
+            batch.note = "excluded"
             return
         home = self._homes.of_model(batch.library, settings.layout, model)
         memory = recall(batch.library, home, model)
         self._write_pages(batch, home, memory)
         memory = memory.light(keep_before=settings.layout not in NAMED_LAYOUTS)
         versions = choose_versions(model, target, settings)
-        if not versions and model.versions:
-            batch.note = "left out: no version of the wanted base models"
-        elif not versions:
+        batch.note = "" if versions else why_nothing(model, target, settings)
+        if not versions and not batch.note:
             raise Failure("no-files", "The model has no published version with files.")
         for version in versions:
             folder = self._homes.of_version(batch.library, settings.layout, home, version, model)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-import locale
 import logging
-import os
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import cache
 
+from ..util.speech import Sentences
 from ..util.text import human_size
 from .data import read_data
+from .ledger import Batch
 from .lists import Unused
 from .records import Result
 from .refusals import NOT_FOUND
@@ -33,28 +34,17 @@ def _catalogue() -> dict[str, dict[str, str]]:
     return found
 
 
-class Words:
+class Words(Sentences):
     """The sentences of one language."""
 
     def __init__(self, language: str) -> None:
         """`language` is one of those in `messages.json`; what it lacks is said in English."""
-        self._words = {**_catalogue()["en"], **_catalogue()[language]}
-
-    def __call__(self, key: str, **values: object) -> str:
-        """Return a sentence with its values filled in; without one, the key."""
-        return (self._words.get(key) or key).format(**values)
+        super().__init__(_catalogue(), language)
 
     def number(self, key: str, count: int) -> str:
         """Return a number with what it counts, in the singular (`<key>.one`) if that is right."""
         one = f"{key}.one"
         return self(one if count == 1 and one in self._words else key, count=f"{count:,}")
-
-
-def system_language() -> str:
-    """Return the language of the locale that the environment or the system names, or English if we do not speak it."""
-    named = filter(None, map(os.environ.get, ("LC_ALL", "LC_MESSAGES", "LANG")))
-    language = (next(named, None) or locale.getlocale()[0] or "")[:2].lower()  # Windows says "Japanese_Japan"
-    return language if language in _catalogue() else "en"
 
 
 def clock_time(seconds: float) -> str:
@@ -133,9 +123,7 @@ def say_unused(words: Words, unused: Unused) -> None:
 def say_summary(words: Words, run: Run, unused: Unused) -> None:
     """Say what the run brought, what is missing, and what was `unused` of the inputs."""
     batches = run.ledger.batches
-    for batch in batches:
-        if batch.note:
-            log.info("%s: %s", batch.name, batch.note)
+    _say_notes(batches)
     say_failures(words, (failure for batch in batches for failure in batch.failures))
     results = [result for batch in batches for result in batch.notable]
     done = [each for each in results if each.outcome == "done"]
@@ -144,6 +132,22 @@ def say_summary(words: Words, run: Run, unused: Unused) -> None:
     _say_list(words, "unverified", [each.path for each in done if not each.verified])
     say_unused(words, unused)
     _say_totals(words, run)
+
+
+def _say_notes(batches: Iterable[Batch]) -> None:
+    """Say what became of targets that brought nothing; those that a list brought up are told together."""
+    found = Counter((batch.name if batch.origin == "line" else batch.entry.source, batch.note) for batch in batches)
+    for (name, note), count in found.items():
+        if note:
+            log.info("%s: %s%s", name, note, f" ({count})" if count > 1 else "")
+
+
+def say_plan(words: Words, total: int, free: int) -> None:
+    """Say how much a dry run would fetch, and whether it fits on the disk."""
+    facts = {"event": "plan", "bytes": total, "free": free}
+    log.info("%s", words("plan", size=human_size(total), free=human_size(free)), extra={"facts": facts})
+    if total > free:
+        log.warning("%s", words("plan.full"))
 
 
 def _scan(words: Words, scan: str) -> str:

@@ -21,6 +21,22 @@ class UsageError(Failure):
         super().__init__("usage", message)
 
 
+class OptionError(UsageError):
+    """A wrong option: an English sentence with {places} for its values, which other languages are looked up by.
+
+    `place` is the file in which the option stands, "" for the command.
+    """
+
+    def __init__(self, sentence: str, **values: object) -> None:
+        self.place = ""
+        self.sentence, self.values = sentence, {"option": "", **values}
+        super().__init__(sentence.format(**self.values))
+
+    def of(self, option: str) -> OptionError:
+        """Return the same error with the name of the option that it is about."""
+        return OptionError(self.sentence, **{**self.values, "option": option})
+
+
 class Unreachable(Failure):
     """A fault that may pass: no connection, an incomplete answer, a server error, a web page instead of data."""
 

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import codecs
+import logging
 import os
+import signal
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, TextIO, cast
+from typing import Any, NoReturn, TextIO, cast
 
 from .errors import Failure
+
+log = logging.getLogger(__name__)
 
 FORMER = "CIVITAI_DOWNLOADER_ENCODING"  # the variable that tells a process which encoding it was started over for
 
@@ -119,3 +124,35 @@ def flush_output() -> str:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return str(error) if isinstance(error, Failure) else ""
     return ""
+
+
+def run_as_process(main: Callable[[], int], *, failed: int, workers: tuple[str, ...]) -> NoReturn:
+    """Run `main` as the whole of a process and leave with its exit code.
+
+    SIGTERM, a closed terminal and the end of a session are Ctrl-C. Threads whose names begin like those of `workers`
+    may hang in a read, and are not waited for. If the last words can't be written, the code is `failed` in place of 0.
+    """
+    ensure_utf8()
+    open_streams()
+
+    def leave(number: int, _frame: object) -> None:
+        """Do as Ctrl-C does, once: a terminal that is closed is told by several."""
+        signal.signal(number, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    # SIGBREAK is Ctrl-Break, and on Windows also the closing of the window and the end of the session; SIGHUP is a
+    # terminal that was closed, which `nohup` lets us ignore.
+    signals = [getattr(signal, name) for name in ("SIGTERM", "SIGBREAK", "SIGHUP") if hasattr(signal, name)]
+    for number in signals:
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, leave)
+    code = main()
+    for number in (signal.SIGINT, *signals):
+        signal.signal(number, signal.SIG_IGN)  # nothing is left to be interrupted but the exit code
+    if (trouble := flush_output()) and code == 0:
+        log.error("%s", trouble)
+        code = failed
+    sys.stderr.flush()
+    if any(thread.name.startswith(workers) for thread in threading.enumerate()):
+        os._exit(code)
+    sys.exit(code)

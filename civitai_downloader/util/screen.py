@@ -10,10 +10,11 @@ import sys
 import threading
 import time
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TextIO, cast
 
 from .clock import utc_text
+from .logfile import LogFile
 from .process import Steady
 from .progress import Meter
 
@@ -59,6 +60,14 @@ class Screen:
             handler.setFormatter(_Coloured())
         log.handlers, log.propagate = [handler], False
         log.setLevel(FILES if as_json and level == "INFO" else level)
+
+    def write_log(self, log: logging.Logger, file: LogFile, secrets: Iterable[str | None]) -> None:
+        """Write the messages of a logger to a file, too, with every detail; the texts that are `secrets` are cut."""
+        file.hide(filter(None, secrets))
+        for shown in log.handlers:
+            shown.setLevel(log.level)
+        log.handlers.insert(0, file)
+        log.setLevel("DEBUG")
 
     def draw(self, meters: Sequence[Meter], line: str) -> None:
         """Show a bar for each transfer, as many as the window has room for, and a line below them."""

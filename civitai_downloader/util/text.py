@@ -23,9 +23,6 @@ _FIRST_SECRET = re.compile(rf"(?i)([?#]|%3f){_SECRET}(&(?:amp;)?)?")
 _NEXT_SECRET = re.compile(rf"(?i)(?:&(?:amp;)?|;|%26|\\u0026){_SECRET}")
 _LOGIN = re.compile(r"(?i)(?<=://)[^\s/?#\"'<>]*@(?=[\w\[])")
 _BEARER = re.compile(r"(?i)(bearer\s+)(?=[a-z_.~+/-]*\d)[\w.~+/-]{8,}=*")
-_WORD = re.compile(r"(?:\"[^\"]*\"|'[^']*'|\S)+")
-_COMMENT = re.compile(r"(?:^|(?<=\s))#.*", re.S)
-_QUOTED = re.compile(r"(?:^|(?<=\s))(?:'[^']*'|[^\s\"']*\"[^\"]*\")(?:'[^']*'|\"[^\"]*\")*")
 
 
 # --- Reading and writing ---------------------------------------------------------------------------
@@ -68,28 +65,6 @@ def text_lines(data: bytes) -> list[str]:
 def utf8(text: str) -> bytes:
     """Return the text as UTF-8. A lone surrogate becomes a question mark."""
     return text.encode("utf-8", "replace")
-
-
-def split_words(line: str) -> list[str]:
-    """Return the words of a line. Quotes keep blanks together; a backslash is an ordinary character (Windows paths)."""
-    return [re.sub(r"\"([^\"]*)\"|'([^']*)'", r"\1\2", word) for word in _WORD.findall(line)]
-
-
-def quoted(word: str) -> str:
-    """Return a word as `split_words` reads it back, in quotes where it needs them."""
-    if not re.search(r"[\s\"']|^$|^#|[,;]$", word):
-        return word
-    if '"' not in word:
-        return f'"{word}"'
-    return "".join(f"'{part}'" if '"' in part else f'"{part}"' for part in re.findall(r'"+|[^"]+', word))
-
-
-def without_comment(line: str) -> str:
-    """Return a line up to a `#` at the start of a word; in quotes it begins no comment."""
-    if "#" not in line:
-        return line
-    covered = _QUOTED.sub(lambda found: "x" * len(found[0]), line)
-    return line[: len(_COMMENT.sub("", covered))]
 
 
 def unescape_html(text: str) -> str:
