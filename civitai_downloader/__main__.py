@@ -194,7 +194,7 @@ def main(argv: Sequence[str] | None = None, clock: Clock | None = None) -> int:
     words = core.Words(given.get("lang") or system_language(catalogue))
     screen = Screen(sys.stderr)
     level = "DEBUG" if given.get("verbose") else "WARNING" if given.get("quiet") else "INFO"
-    screen.show_log(log, level, as_json=bool(given.get("json_logs")))
+    screen.show_log(log, level, words.translate, as_json=bool(given.get("json_logs")))
     if encoding := former_encoding():
         log.debug("%s can't write every name; the program was started over in UTF-8 mode.", encoding)
     try:
@@ -202,7 +202,7 @@ def main(argv: Sequence[str] | None = None, clock: Clock | None = None) -> int:
             screen.write_log(log, core.LogFile(given["log"]), [token_of(given)])
         for name in files:
             log.debug("Options were read from %s.", name)
-        return code_of(lambda: command(given, words, screen, clock or Clock()), words)
+        return code_of(lambda: command(given, words, screen, clock or Clock()))
     except KeyboardInterrupt:
         log.warning("%s", words("interrupted"))
         return INTERRUPTED
@@ -210,7 +210,7 @@ def main(argv: Sequence[str] | None = None, clock: Clock | None = None) -> int:
         screen.finish()
 
 
-def code_of(do: Callable[[], int], words: core.Words) -> int:
+def code_of(do: Callable[[], int]) -> int:
     """Return the exit code of a command; what ends it early is told in one sentence."""
     from .util.disks import failure_of
 
@@ -219,7 +219,7 @@ def code_of(do: Callable[[], int], words: core.Words) -> int:
     except BrokenPipeError:  # nobody reads any further
         return DONE
     except Failure as failure:
-        log.error("%s", words.tell(failure))
+        log.error("%s", failure)
         return USAGE if isinstance(failure, UsageError) else FAILED
     except OSError as error:
         log.error("%s", failure_of(error, Path(str(error.filename or os.curdir))))

@@ -154,14 +154,14 @@ def test_a_terminal_that_wants_no_escape_sequences_or_colours_gets_none(
     monkeypatch.setenv(variable, value)
     terminal = Terminal()
     screen, log = Screen(terminal), logging.getLogger("tests.colours")
-    screen.show_log(log, "INFO", as_json=False)
+    screen.show_log(log, "INFO", lambda record: True, as_json=False)
     log.warning("Wrong SHA256")
     assert terminal.getvalue() == "Wrong SHA256\n"
 
 
 def test_warnings_have_a_colour_on_a_terminal(terminal: Terminal) -> None:
     log = logging.getLogger("tests.colours")
-    Screen(terminal).show_log(log, "INFO", as_json=False)
+    Screen(terminal).show_log(log, "INFO", lambda record: True, as_json=False)
     log.warning("Wrong SHA256")
     assert terminal.getvalue() == "\x1b[33mWrong SHA256\x1b[0m\n"
 

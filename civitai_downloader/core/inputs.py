@@ -171,7 +171,7 @@ class Inputs:
                 if writes:
                     check_writable(output)
             except UsageError as error:
-                self.problems.append(Problem("", 0, "", str(error)))
+                self.problems.append(Problem("", 0, "", error.sentence))
                 self.entries = [entry for entry in self.entries if entry.settings.output != output]
 
 

@@ -127,9 +127,9 @@ def read_word(text: str, site: str = "", *, users: bool = False) -> Found | None
         begin = _start(site).match(word)
         return _read_link(begin["host"].lower(), word[begin.end() :]) if begin else _read_short(word)
     except _Damaged as error:
-        return Refusal(str(error), "damaged")
+        return Refusal(error.sentence, "damaged")
     except UsageError as error:
-        return Refusal(str(error))
+        return Refusal(error.sentence)
 
 
 def archive_link(source: str) -> str:
@@ -187,7 +187,7 @@ def _narrowed(kind: Kind, number: int, tail: str, download: str = "") -> Target:
     try:
         found = read_parameters(tail, wanted, "modelversionid" if kind == "model" else "fileid")
     except UsageError as error:
-        raise _Damaged(str(error)) from None
+        raise _Damaged(error.sentence) from None
     if kind == "version":
         if found.version not in (0, number):
             raise _Damaged(f"The link names two versions, {number} and {found.version}; write one of them.")

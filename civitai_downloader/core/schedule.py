@@ -215,7 +215,7 @@ class Schedule:
         outcome: Outcome = "skipped" if task.batch.origin != "line" and error.reason in given else "failed"
         result = Result(
             outcome, wanted.kind if wanted else "page", wanted.id if wanted else "", name,
-            path=wanted.path if wanted else "", reason=error.reason, message=str(error),
+            path=wanted.path if wanted else "", reason=error.reason, message=error.sentence,
         )  # fmt: skip
         if wanted is not None:
             with suppress(Failure):  # a log that can't be written ends what is brought home, and is named there

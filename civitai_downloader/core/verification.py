@@ -87,7 +87,7 @@ class Verification:
 
     def _fail(self, key: Key, path: str, failure: Failure, source: str) -> None:
         self.counts["failed"] += 1
-        message = str(failure)
+        message = failure.sentence
         self.failures.append(Result("failed", *key, path, path=path, reason=failure.reason, message=message))
         self.sources.setdefault(source, []).append(f"{path}: {message}")
 
@@ -99,7 +99,7 @@ class Verification:
             try:
                 return receive_queued(self._library, key, record, self._clock)
             except Failure as failure:
-                raise _wrong_delivery(record, str(failure)) from None
+                raise _wrong_delivery(record, failure.sentence) from None
         try:
             return self._check_bytes(key, record)
         except Failure:

@@ -12,7 +12,7 @@ from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 
-from .errors import Failure
+from .errors import Failure, Sentence
 from .names import MAX_COMPONENT_BYTES, shown_path
 from .text import human_size
 
@@ -31,16 +31,16 @@ SHORT_NAMES = 143  # bytes; what eCryptfs leaves of a name
 class DiskFailure(Failure):
     """A disk refuses something. `alone` means that other things may well be taken: only this one is too big or so."""
 
-    def __init__(self, reason: str, message: str, *, alone: bool = False) -> None:
-        super().__init__(reason, message)
+    def __init__(self, reason: str, message: str, /, *, alone: bool = False, **values: object) -> None:
+        super().__init__(reason, message, **values)
         self.alone = alone
 
 
 class DiskLost(DiskFailure):
     """The output folder is gone, or takes nothing more. All work on it ends."""
 
-    def __init__(self, message: str) -> None:
-        super().__init__("disk", message)
+    def __init__(self, message: str, /, **values: object) -> None:
+        super().__init__("disk", Sentence(message, **values))
 
 
 class NoRegularFile(OSError):
@@ -295,7 +295,7 @@ class Disk:
             if refusal is not None:
                 self._lose(str(failure_of(refusal, self.folder)))
             elif self._refusals >= self.REFUSALS:
-                self._lose(str(failure))
+                self._lose(failure.sentence)
 
     def took(self) -> None:
         """Note that something was taken."""

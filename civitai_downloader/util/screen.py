@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TextIO, cast
 
 from .clock import utc_text
@@ -21,6 +21,9 @@ from .progress import Meter
 FILES = 15  # the level of a line about one finished file: below INFO, above DEBUG
 _COLOURS = {logging.WARNING: "\x1b[33m", logging.ERROR: "\x1b[31m"}
 _PLAIN = "\x1b[0m"
+
+
+Speak = Callable[[logging.LogRecord], bool]
 
 
 class Screen:
@@ -48,12 +51,14 @@ class Screen:
         """Hand over what was written."""
         self._stream.flush()
 
-    def show_log(self, log: logging.Logger, level: str, *, as_json: bool) -> None:
+    def show_log(self, log: logging.Logger, level: str, speak: Speak, *, as_json: bool) -> None:
         """Show the messages of a logger from this level on, as text or as one JSON object on each line.
 
+        `speak` says each message in the user's language.
         The JSON form of the usual level names each finished file as well.
         """
         handler = logging.StreamHandler(self)
+        handler.addFilter(speak)
         if as_json:
             handler.addFilter(_as_json)
         elif self.is_live and not os.environ.get("NO_COLOR"):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import locale
+import logging
 import os
 import re
 from collections.abc import Collection, Mapping, Sequence
 
-from .errors import Failure, OptionError
+from .errors import Failure, OptionError, Sentence
 from .text import printable
 
 Catalogue = Mapping[str, Mapping[str, str]]
@@ -24,12 +25,26 @@ class Sentences:
         """Return a sentence with its values filled in; without one, the key, which may be the English sentence."""
         return (self._words.get(key) or key).format(**values)
 
-    def tell(self, failure: Failure) -> str:
-        """Return what a failure says; of a wrong option in this language."""
-        if not isinstance(failure, OptionError):
-            return str(failure)
-        place = f"{failure.place}: " if failure.place else ""
-        return printable(place + self(failure.sentence, **failure.values))
+    def tell(self, thing: Failure | str) -> str:
+        """Return what a failure or a sentence says in this language; any other text as it is."""
+        if isinstance(thing, OptionError):
+            place = f"{thing.place}: " if thing.place else ""
+            return printable(place + self.tell(thing.sentence))
+        if isinstance(thing, Failure):
+            return self.tell(thing.sentence)
+        if isinstance(thing, Sentence) and thing.values:
+            return self(thing.template, **{name: self._said(value) for name, value in thing.values.items()})
+        return self._words.get(thing, str(thing))
+
+    def _said(self, value: object) -> object:
+        return self.tell(value) if isinstance(value, (Failure, Sentence)) else value
+
+    def translate(self, record: logging.LogRecord) -> bool:
+        """Say a message of the log in this language; for `logging.Handler.addFilter`."""
+        record.msg = self._words.get(record.msg, record.msg)
+        if isinstance(record.args, tuple):
+            record.args = tuple(map(self._said, record.args))
+        return True
 
 
 def system_language(known: Collection[str]) -> str:

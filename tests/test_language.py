@@ -1,0 +1,112 @@
+"""Everything that is said can be said in every language."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from string import Formatter
+
+import pytest
+
+from civitai_downloader.core.data import read_data
+from civitai_downloader.util.errors import Failure, Sentence
+from civitai_downloader.util.speech import Sentences
+
+PACKAGE = Path(__file__).parents[1] / "civitai_downloader"
+CATALOGUE = json.loads(read_data("messages.json"))
+TREES = {path: ast.parse(path.read_text("utf-8")) for path in sorted(PACKAGE.rglob("*.py"))}
+LEVELS = {"info", "warning", "error"}
+LONGEST = 160  # characters of a message, besides the values in it
+
+
+def bases() -> dict[str, set[str]]:
+    classes = [node for tree in TREES.values() for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
+    return {node.name: {ast.unparse(base).rpartition(".")[2] for base in node.bases} for node in classes}
+
+
+def speaking_classes() -> set[str]:
+    """Return the names of Failure, of what extends it, and of Sentence."""
+    found, parents = {"Failure"}, bases()
+    while more := {name for name, each in parents.items() if each & found} - found:
+        found |= more
+    return found | {"Sentence"}
+
+
+SPEAKING = speaking_classes()
+
+
+def position_of_sentence(call: ast.Call) -> int | None:
+    """Return which argument of a call is said to the user, or None."""
+    name = ast.unparse(call.func)
+    if name.startswith("log.") and name[4:] in LEVELS:
+        return 0
+    name = name.rpartition(".")[2]
+    if name in SPEAKING:
+        return {"Failure": 1, "DiskFailure": 1, "Unconnected": 1}.get(name, 0)
+    return None
+
+
+def sentences() -> Iterator[tuple[str, ast.expr]]:
+    """Yield where something is said, and the expression that says it."""
+    for path, tree in TREES.items():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and (at := position_of_sentence(node)) is not None and len(node.args) > at:
+                for said in alternatives(node.args[at]):
+                    yield f"{path.relative_to(PACKAGE)}:{said.lineno}", said
+
+
+def alternatives(said: ast.expr) -> Iterator[ast.expr]:
+    """Yield the expressions that an argument may be."""
+    if isinstance(said, ast.IfExp):
+        yield from alternatives(said.body)
+        yield from alternatives(said.orelse)
+    else:
+        yield said
+
+
+SAID = list(sentences())
+CONSTANTS = {where: str(said.value) for where, said in SAID if isinstance(said, ast.Constant)}
+TEXTS = {where: text for where, text in CONSTANTS.items() if re.search("[a-z]{2}", text)}
+
+
+def places_in(sentence: str) -> set[str]:
+    """Return the names of the values in a sentence, and of those in the form of the log how many there are."""
+    percents = re.findall(r"%[sd]", sentence)
+    return {str(name) for _, name, _, _ in Formatter().parse(sentence) if name is not None} | {str(len(percents))}
+
+
+def test_sentences_are_found() -> None:
+    assert len(TEXTS) > 100
+
+
+@pytest.mark.parametrize(("where", "said"), SAID, ids=[where for where, _ in SAID])
+def test_what_is_said_is_not_put_together_before_it_is_translated(where: str, said: ast.expr) -> None:
+    assert not isinstance(said, (ast.JoinedStr, ast.BinOp)), where
+
+
+@pytest.mark.parametrize("language", ["ja", "ko"])
+def test_everything_that_is_said_is_translated(language: str) -> None:
+    known = CATALOGUE[language]
+    assert {where: text for where, text in TEXTS.items() if text not in known} == {}
+
+
+@pytest.mark.parametrize("language", ["ja", "ko"])
+def test_translations_have_the_same_values_and_are_of_something_that_is_said(language: str) -> None:
+    originals = {**CATALOGUE["en"], **{text: text for text in TEXTS.values()}}
+    wrong = {key for key, text in CATALOGUE[language].items() if places_in(text) != places_in(originals.get(key, key))}
+    assert wrong == set()
+
+
+def test_messages_are_short() -> None:
+    lengths = {text: len(re.sub(r"\{[^}]*\}|%[sd]", "", text)) for text in {*TEXTS.values(), *CATALOGUE["en"].values()}}
+    assert {text: length for text, length in lengths.items() if length > LONGEST} == {}
+
+
+def test_a_sentence_within_a_sentence_is_translated_too() -> None:
+    words = Sentences({"en": {}, "ja": {"{a} broke: {b}": "{b}で{a}が壊れた", "the {c}": "その{c}"}}, "ja")
+    failure = Failure("bug", "{a} broke: {b}", a="x", b=Sentence("the {c}", c="{y}"))
+    assert str(failure) == "x broke: the {y}"
+    assert words.tell(failure) == "その{y}でxが壊れた"
