@@ -79,7 +79,7 @@ class Verification:
                 wrong = replace(record, status="failed")
                 self._library.record(key, wrong, source=source, reason=str(failure))
             page = _PAGES.get(key[1].partition("/")[0], "") if key[0] == "page" else ""
-            self._fail(key, f"{record.path}/{page}" if page else record.path, failure, source)
+            self._fail(key, self._page(record, page) if page else record.path, failure, source)
             return
         if good is not None and good != record:
             self._library.record(key, good, source=source)
@@ -165,11 +165,15 @@ class Verification:
         """Return the record of a page that is right. Raises Failure; pages for people that are gone are only named."""
         kind, _, number = key[1].partition("/")
         if kind in _PAGES:
-            check_json(self._library.at(f"{record.path}/{_PAGES[kind]}"), number)
+            check_json(self._library.at(self._page(record, _PAGES[kind])), number)
         if kind == "model":
-            beside = (f"{record.path}/{name}" for name in _BESIDE)
+            beside = (self._page(record, name) for name in _BESIDE)
             self.gone += [path for path in beside if self._library.size(path) is None]
         return replace(record, status="success")
+
+    def _page(self, record: Record, name: str) -> str:
+        """Return the path of a page, which may have been cut where this machine's paths are short."""
+        return self._library.place(record.path.split("/"), name)
 
 
 def _wrong_delivery(record: Record, words: str) -> Failure:
