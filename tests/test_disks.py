@@ -38,7 +38,7 @@ on_posix = pytest.mark.skipif(os.name == "nt", reason="these errors are those of
         ("ENOTDIR", "lies where a folder should be"),
         ("EEXIST", "lies where a folder should be"),
         ("EISDIR", "a folder lies where the file should be"),
-        ("ELOOP", "a symlink is in the way"),
+        ("ELOOP", "is a link, and it is not followed"),
         *((name, "the disk does not answer") for name in ("EIO", "ENOTCONN", "ESTALE", "ENODEV", "ENXIO")),
         ("EMFILE", "Too many files are open"),
         ("ENOMEM", "no memory left"),

@@ -87,7 +87,7 @@ def failure_of(error: OSError, path: Path, size: int = 0) -> Failure:
     if code == errno.EFBIG:
         return too_big(size)
     if code == errno.ELOOP:
-        return Failure("link", f"{shown} is a link, and it is not followed; move it away.")
+        return DiskFailure("link", f"{shown} is a link, and it is not followed; move it away.", alone=True)
     if code in _ALONE:
         return DiskFailure("disk", f"{shown} can't be written: {_ALONE[code]}.", alone=True)
     if isinstance(error, NoRegularFile):
