@@ -15,7 +15,7 @@ from pathlib import Path
 Skip = Callable[[float], None]
 Meanwhile = Callable[[Callable[[int], None]], None]
 
-# A "#!" line can't name a Python whose path contains blanks, but the shell can start it. To Python these lines are a text.
+# A "#!" line can't name a Python whose path contains blanks, but the shell can start it. To Python this is a string.
 START = """#!/bin/sh
 '''exec' "{python}" -IS "$0" "$@"
 ' '''
