@@ -59,6 +59,13 @@ def test_every_option_that_is_named_exists(page: str) -> None:
     assert named - known == set()
 
 
+def test_the_checks_run_the_tests_by_the_commands_of_the_readme() -> None:
+    commands = re.findall(r"^(\.venv\S+pip install .*pytest)$", README, re.M)
+    workflow = (ROOT / ".github" / "workflows" / "ci.yml").read_text("utf-8")
+    assert [command in workflow for command in commands] == [True, True]
+    assert "README.md" in (ROOT / ".ci" / "run").read_text("utf-8")
+
+
 def test_every_step_of_the_walks_through_the_code_exists() -> None:
     text = (ROOT / "ARCHITECTURE.md").read_text("utf-8")
     for package, room, name in re.findall(r"(core/|util/|)(\w+):(\w+(?:\.\w+)*)", text):
