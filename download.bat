@@ -1,7 +1,7 @@
 @echo off
-rem Double-click this file to fetch everything in models.txt and users.txt, or drop a list file on it.
+rem Double-click this file to download everything in models.txt and users.txt, or drop a list file on it.
 rem The first run makes the folder .venv beside it, with what the program needs; later runs need no installing.
-rem For scripts: set CIVITAI_NO_PAUSE=1; words behind the name of this file go to the program.
+rem For scripts: set CIVITAI_NO_PAUSE=1. Words behind the name of this file are passed to the program.
 setlocal EnableExtensions DisableDelayedExpansion
 chcp 65001 >nul
 set "PYTHONUTF8=1"
@@ -64,7 +64,7 @@ set "WORDS=The program ended with code %RC%, which is not one of its own: see ab
 if "%RC%"=="0" set "WORDS=Finished without errors."
 if "%RC%"=="1" set "WORDS=Finished, but something failed: see above. Start this file again to try again."
 if "%RC%"=="2" set "WORDS=Nothing was done: see above for the reason."
-if "%RC%"=="3" set "WORDS=Finished, but files are still queued in IDM. Start this file again when IDM has fetched them."
+if "%RC%"=="3" set "WORDS=Finished, but files are still queued in IDM. Start this file again when IDM has finished."
 if "%RC%"=="130" set "WORDS=Interrupted. Start this file again to go on."
 echo %WORDS%
 goto leave
@@ -75,22 +75,23 @@ echo If you see this from inside a zip file: unpack all of it first, then start 
 goto leave
 :no_list
 echo There is no file "%~1".
-echo If its name holds one of the characters ^& ^^ %% , ; or =, Windows hands it over cut: rename it and drop it again.
+echo If its name contains one of the characters ^& ^^ %% , ; or =, Windows passes only a part of it: rename it and drop it again.
 goto leave
 :no_models
->models.txt echo # One link a line. Lines that begin with # are comments.
+>models.txt echo # One link per line. Lines that begin with # are comments.
 >>models.txt echo #
->>models.txt echo # A model (every version), one version, a download link, or just the number of a model:
+>>models.txt echo # Every version of a model, one version, a user, or just the number of a model:
 >>models.txt echo #   https://civitai.com/models/10001
 >>models.txt echo #   https://civitai.com/models/10001?modelVersionId=20001
+>>models.txt echo #   https://civitai.com/user/lantern_maker
 >>models.txt echo #   10001
 >>models.txt echo #
->>models.txt echo # Behind a link you may write options that hold for this line only:
+>>models.txt echo # Behind a link you may write options that apply to this line only:
 >>models.txt echo #   https://civitai.com/models/10001 --latest --max-images 0 --layout comfyui -o D:\ComfyUI
 >>models.txt echo.
 if not exist models.txt goto no_writing
 echo There was no models.txt, so an empty one was made.
-echo Write your links into it, one a line, save it, and start this file again.
+echo Write your links into it, one per line, save it, and start this file again.
 if not defined CIVITAI_NO_PAUSE start "" notepad models.txt
 goto leave
 :no_writing

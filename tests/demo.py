@@ -25,7 +25,7 @@ def main() -> int:
         words = [str(links), "--site", site.url, "-o", str(FOLDER), "--token", "good-token", *pace]
         print("$ python -m civitai_downloader", *words, flush=True)
         code = subprocess.run([sys.executable, "-m", "civitai_downloader", *words], check=False).returncode
-    print(f"Exit code {code}. Look into {FOLDER / 'users'}; run the demo again to see that nothing is fetched twice.")
+    print(f"Exit code {code}. Look into {FOLDER / 'users'}; a second run downloads nothing twice.")
     return code
 
 

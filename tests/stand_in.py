@@ -15,8 +15,12 @@ from pathlib import Path
 Skip = Callable[[float], None]
 Meanwhile = Callable[[Callable[[int], None]], None]
 
-STAND_IN = """#!{python} -IS
-import json, os, sys, time
+# A "#!" line can't name a Python whose path contains blanks, but the shell can start it. To Python this is a string.
+START = """#!/bin/sh
+'''exec' "{python}" -IS "$0" "$@"
+' '''
+"""
+STAND_IN = """import json, os, sys, time
 call = os.path.join({log!r}, "%020d-%d" % (time.time_ns(), os.getpid()))
 with open(call, "w", encoding="utf-8") as log:
     json.dump(sys.argv[1:], log)
@@ -47,13 +51,13 @@ class StandIn:
         self.does("")
 
     def does(self, then: str) -> None:
-        script = STAND_IN.format(python=sys.executable, log=str(self._log), then=then)
+        script = STAND_IN.format(log=str(self._log), then=then)
         if os.name == "nt":
             import pip
 
             self.path.write_bytes(windows_program(script, sys.executable, Path(pip.__file__).parent))
             return
-        self.path.write_text(script, "utf-8")
+        self.path.write_text(START.format(python=sys.executable) + script, "utf-8")
         self.path.chmod(self.path.stat().st_mode | stat.S_IXUSR)
 
     def is_quick(self) -> None:

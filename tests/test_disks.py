@@ -202,7 +202,7 @@ def test_a_mount_that_opens_no_file_for_reading_and_writing_at_once_is_enough(
 
     monkeypatch.setattr(os, "open", narrow)
     for _ in range(2):
-        assert run("10001") == 0
+        assert run("10001", "--connections", "1") == 0
     assert len(site.seen("storage")) == 1
     with (out / "download_state.jsonl").open("ab") as log:
         log.write(b'{"torn')

@@ -135,7 +135,7 @@ def test_a_default_list_says_each_thing_once(name: str) -> None:
 def test_a_default_list_is_explained_in_three_languages(name: str) -> None:
     head = (DEFAULTS / f"Filter_{name}.txt").read_text("utf-8").partition("\n\n")[0]
     assert all(line.startswith("#") for line in head.splitlines())
-    for sign in ("One entry a line", "한 줄에 항목 하나", "1 行に 1 項目"):
+    for sign in ("One entry per line", "한 줄에 항목 하나", "1 行に 1 項目"):
         assert sign in head
     assert head.count("=dress") == head.count("<lora:name") == head.count("8K resolution") // 2 == 3
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from functools import reduce
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -47,7 +49,7 @@ def test_the_readme_is_short() -> None:
 def test_every_option_that_is_named_exists(page: str) -> None:
     known = {name for action in command_parser()._actions for name in action.option_strings}
     text = (ROOT / page).read_text("utf-8")
-    others = re.compile(r"pip install|git |apt|venv|tests\.|ruff|mypy|pytest|rclone|--vfs|--clear|debootstrap")
+    others = re.compile(r"pip install|git |apt|venv|tests\.|ruff|mypy|pytest|rclone|--vfs|--clear|debootstrap|twine")
     named = {
         word
         for line in text.splitlines()
@@ -55,6 +57,20 @@ def test_every_option_that_is_named_exists(page: str) -> None:
         for word in re.findall(r"(?<![\w-])--[a-z][a-z-]+", line)
     }
     assert named - known == set()
+
+
+def test_the_checks_run_the_tests_by_the_commands_of_the_readme() -> None:
+    commands = re.findall(r"^(\.venv\S+pip install .*pytest)$", README, re.M)
+    workflow = (ROOT / ".github" / "workflows" / "ci.yml").read_text("utf-8")
+    assert [command in workflow for command in commands] == [True, True]
+    assert "README.md" in (ROOT / ".ci" / "run").read_text("utf-8")
+
+
+def test_every_step_of_the_walks_through_the_code_exists() -> None:
+    text = (ROOT / "ARCHITECTURE.md").read_text("utf-8")
+    for package, room, name in re.findall(r"(core/|util/|)(\w+):(\w+(?:\.\w+)*)", text):
+        module = import_module(".".join(["civitai_downloader", *filter(None, [package.rstrip("/"), room])]))
+        assert reduce(getattr, name.split("."), module) is not None
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -81,6 +82,12 @@ def attributes(node: ast.ClassDef) -> set[str]:
 def test_every_room_has_its_place() -> None:
     faces = {"", "util"}
     assert set(MODULES) - faces == set(ROOMS)
+
+
+def test_the_map_names_every_room_in_its_order() -> None:
+    tools, rooms = (PACKAGE.parent / "ARCHITECTURE.md").read_text("utf-8").split("\n### ")[1:]
+    for part, names in ((tools, UTIL), (rooms.partition("\n## ")[0], CORE)):
+        assert re.findall(r"^\| `(\w+)` \|", part, re.M) == names
 
 
 @pytest.mark.parametrize("room", ROOMS)

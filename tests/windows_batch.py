@@ -200,7 +200,7 @@ def test_without_a_list_a_template_is_made_and_opened(bare: Place) -> None:
     assert ran.code == 2
     assert "an empty one was made" in ran.said
     assert "Press any key" in ran.said
-    assert (bare.folder / "models.txt").read_bytes().startswith(b"# One link a line.")
+    assert (bare.folder / "models.txt").read_bytes().startswith(b"# One link per line.")
     assert b"\r\nhttp" not in (bare.folder / "models.txt").read_bytes()
     noted, deadline = bare.folder / "noted.txt", time.monotonic() + 60
     while not (noted.exists() and noted.read_text().endswith("\n")):
