@@ -291,7 +291,7 @@ class Library(Claims):
         folder = cache_folder(self.root)
         last = read_prompt(folder / "filters.json").get("fingerprint") if folder else None
         if last != filters.fingerprint and (changed := self.refilter(filters)):
-            log.info("The word lists have changed: %d prompts were rewritten.", changed)
+            log.info("The word lists have changed; prompt files rewritten: %d.", changed)
 
     def refilter(self, filters: Filters) -> int:
         """Apply the word lists to the prompts on disk and return the number of files that changed."""

@@ -91,7 +91,7 @@ def follow(library: Library, key: Key, found: Record, old: Record, source: str) 
     carried = [library.move_sidecar(before + each, after + each, key[1]) for each in SIDECAR_ENDINGS]
     for ending in PREVIEW_ENDINGS if any(carried) else ():
         move_unless_taken(library.at(before + ending), library.at(after + ending))
-    log.info("%s was moved to %s, and is kept there.", old.path, found.path)
+    log.info("%s was moved to %s and stays there.", old.path, found.path)
 
 
 def model_files(root: Path) -> Iterator[tuple[str, int]]:
