@@ -67,8 +67,32 @@ def alternatives(said: ast.expr) -> Iterator[ast.expr]:
         yield said
 
 
-SAID = list(sentences())
-CONSTANTS = {where: str(said.value) for where, said in SAID if isinstance(said, ast.Constant)}
+def looks_like_a_sentence(said: ast.expr) -> bool:
+    """Return whether a text begins and ends as a sentence does: in a table or a variable it is said, too."""
+    shown = "".join(str(part.value) if isinstance(part, ast.Constant) else "X" for part in parts_of(said))
+    return bool(re.fullmatch(r"[A-Z][^\n]* [^\n]*[.!?]", shown)) and not shown.startswith(NOT_SAID)
+
+
+def parts_of(said: ast.expr) -> list[ast.expr]:
+    """Return the parts of a text."""
+    if isinstance(said, ast.JoinedStr):
+        return said.values
+    return [said] if isinstance(said, ast.Constant) and isinstance(said.value, str) else []
+
+
+def all_texts() -> Iterator[tuple[str, ast.expr]]:
+    """Yield every text that looks like a sentence and is neither a docstring nor a part of another text."""
+    for path, tree in TREES.items():
+        within = {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in node.values}
+        within |= {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.expr) and id(node) not in within and looks_like_a_sentence(node):
+                yield f"{path.relative_to(PACKAGE)}:{node.lineno}", node
+
+
+NOT_SAID = ("Fetch every file", "@FILE")  # the help, which argparse puts together
+SAID = list({(where, ast.unparse(said)): (where, said) for where, said in (*sentences(), *all_texts())}.values())
+CONSTANTS = {f"{where}:{said.col_offset}": str(said.value) for where, said in SAID if isinstance(said, ast.Constant)}
 TEXTS = {where: text for where, text in CONSTANTS.items() if re.search("[a-z]{2}", text)}
 
 

@@ -29,6 +29,13 @@ log = logging.getLogger(__name__)
 Worth = Callable[[Any], bool]
 
 
+LISTS = {
+    "models": "The list of models of {owner}",
+    "pictures": "The list of pictures of {owner}",
+    "posts": "The list of posts of {owner}",
+}
+
+
 @dataclass(frozen=True)
 class Question:
     """A list that is asked for.
@@ -52,7 +59,7 @@ class Question:
     @property
     def name(self) -> Sentence:
         """What the list is called in a message."""
-        return Sentence("The list of the {what} of {owner}", what=Sentence(self.what), owner=str(self.expected))
+        return Sentence(LISTS[self.what], owner=str(self.expected))
 
 
 class Strangers(Failure):

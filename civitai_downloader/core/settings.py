@@ -69,9 +69,7 @@ def _check_token(token: str) -> None:
     if re.search(r"\s", token):
         raise OptionError("The token is malformed: it contains a space; pass it as one word, as the site shows it.")
     if not re.fullmatch(r"[\x21-\x7e]+", token):
-        raise OptionError(
-            "The token is malformed: it contains a character that no token has; copy it from the site again."
-        )
+        raise OptionError("The token is malformed: it contains an invalid character; copy it again from the site.")
     if not 8 <= len(token) <= 512:
         raise OptionError(
             "The token is malformed: it has {count} characters, but a token has 8 to 512.", count=len(token)
