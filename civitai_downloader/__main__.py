@@ -50,7 +50,7 @@ class Parser(argparse.ArgumentParser):
 
 
 class ShortHelp(argparse._HelpAction):
-    """Prints one screen: what the program does, and the options that most people need."""
+    """Prints one screen: what the program does, and the most common options."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_words: object) -> NoReturn:
         """Print the screen and end."""
@@ -127,7 +127,7 @@ def short_parser(whole: argparse.ArgumentParser) -> Parser:
         formatter_class=partial(argparse.RawDescriptionHelpFormatter, max_help_position=26, width=100),
         epilog="\n".join(["examples:", *examples, "", "All options: civitai-downloader --help", f"More: {PAGE}"]),
     )
-    group = parser.add_argument_group("options that most people need")
+    group = parser.add_argument_group("common options")
     for action in whole._actions:
         if action.dest == "inputs" or set(action.option_strings) & {*table["options"]}:
             group._group_actions.append(action)

@@ -340,7 +340,7 @@ def test_what_is_no_file_at_our_names_never_hangs_and_leaves_no_traceback(
     said = err()
     assert code in (1, 2)
     assert "Traceback" not in said
-    assert "fault of the program" not in said
+    assert "A bug in this program" not in said
     assert run("--retry-failed") in (0, 1, 2)
     assert "Traceback" not in err()
 

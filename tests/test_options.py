@@ -280,7 +280,7 @@ def test_a_word_that_is_neither_a_link_nor_a_file_is_told_so(run: Runner, capsys
 
 def test_an_article_is_told_not_to_be_fetched(run: Runner, capsys: Captured) -> None:
     assert run("https://civitai.com/articles/5/a-title") == 2
-    assert "articles are not fetched" in capsys.readouterr().err
+    assert "articles can't be fetched" in capsys.readouterr().err
 
 
 # --- Word lists ----------------------------------------------------------------------------------
