@@ -241,7 +241,7 @@ def command(given: Mapping[str, Any], words: core.Words, screen: Screen, clock: 
     say(logging.WARNING, filters.problems)
     if given.get("refilter"):
         return refilter(settings, filters, words)
-    inputs = core.collect(given, settings, partial(read_line, given), words.tell)
+    inputs = core.collect(given, settings, partial(read_line, given))
     inputs.check_outputs(writes=not settings.dry_run)
     say(logging.ERROR, (problem.sentence for problem in inputs.problems if not problem.line))
     if settings.dry_run or not inputs.entries:

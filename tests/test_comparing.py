@@ -99,7 +99,7 @@ def test_a_gallery_of_strangers_is_stopped_and_a_single_one_left_out(
     site.fail(IMAGES, Rewrite(with_one), times=MANY)
     assert run(f"10002@{version.id}", "--refresh") == 0
     assert len(pictures_of(out)) >= 5
-    assert "has 1 entries that belong to others" in err()
+    assert "has entries that belong to others; left out: 1." in err()
 
 
 @pytest.mark.parametrize("where", [IMAGES, f"{TRPC}image.getInfinite", "(v1/images|image.getInfinite)"])

@@ -6,6 +6,7 @@ import ast
 import json
 import re
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from string import Formatter
 
@@ -38,46 +39,87 @@ def speaking_classes() -> set[str]:
 SPEAKING = speaking_classes()
 
 
+# Which argument of a call is said to the user, where it is not the first one of a failure.
+POSITIONS = {"Failure": 1, "DiskFailure": 1, "Unconnected": 1, "Problem": 3, "Refusal": 0}
+
+
 def position_of_sentence(call: ast.Call) -> int | None:
     """Return which argument of a call is said to the user, or None."""
     name = ast.unparse(call.func)
     if name.startswith("log.") and name[4:] in LEVELS:
         return 0
+    if name == "super().__init__" and call.args and isinstance(call.args[0], ast.Constant):
+        return 1  # a failure with its reason
     name = name.rpartition(".")[2]
-    if name in SPEAKING:
-        return {"Failure": 1, "DiskFailure": 1, "Unconnected": 1}.get(name, 0)
-    return None
+    return POSITIONS.get(name, 0 if name in SPEAKING else None)
+
+
+def said_by(node: ast.AST) -> ast.expr | None:
+    """Return the expression that a call, or the setting of a `note`, says to the user, or None."""
+    if isinstance(node, ast.Call) and (at := position_of_sentence(node)) is not None and len(node.args) > at:
+        return node.args[at]
+    is_note = isinstance(node, ast.Assign) and ast.unparse(node.targets[0]).endswith(".note")
+    return node.value if isinstance(node, ast.Assign) and is_note else None
 
 
 def sentences() -> Iterator[tuple[str, ast.expr]]:
     """Yield where something is said, and the expression that says it."""
     for path, tree in TREES.items():
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Call) and (at := position_of_sentence(node)) is not None and len(node.args) > at:
-                for said in alternatives(node.args[at]):
-                    yield f"{path.relative_to(PACKAGE)}:{said.lineno}", said
+        tables = names(tree)
+        for scope in ast.walk(tree):
+            if isinstance(scope, (ast.Module, ast.FunctionDef)):
+                known = {**tables, **names(scope)}
+                found = filter(None, map(said_by, own_nodes(scope)))
+                for each in chain.from_iterable(alternatives(said, known) for said in found):
+                    yield f"{path.relative_to(PACKAGE)}:{each.lineno}:{each.col_offset}", each
 
 
-def alternatives(said: ast.expr) -> Iterator[ast.expr]:
-    """Yield the expressions that an argument may be."""
+def own_nodes(scope: ast.AST) -> Iterator[ast.AST]:
+    """Yield what is in a module or a function, apart from the functions in it."""
+    for node in ast.iter_child_nodes(scope):
+        if not isinstance(node, ast.FunctionDef):
+            yield node
+            yield from own_nodes(node)
+
+
+def names(scope: ast.AST) -> dict[str, list[ast.expr]]:
+    """Return the values that are given to each name in a module or a function."""
+    found: dict[str, list[ast.expr]] = {}
+    for node in own_nodes(scope):
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            found.setdefault(node.targets[0].id, []).append(node.value)
+    return found
+
+
+def alternatives(said: ast.expr, known: dict[str, list[ast.expr]]) -> Iterator[ast.expr]:
+    """Yield the expressions that an argument may be: itself, what a name stands for, or the values of a table."""
     if isinstance(said, ast.IfExp):
-        yield from alternatives(said.body)
-        yield from alternatives(said.orelse)
+        yield from alternatives(said.body, known)
+        yield from alternatives(said.orelse, known)
+    elif isinstance(said, ast.Name) and said.id in known:
+        for value in known[said.id]:
+            yield from alternatives(value, {name: each for name, each in known.items() if name != said.id})
+    elif isinstance(said, ast.Subscript) and isinstance(said.value, ast.Name):
+        tables = known.get(said.value.id, [])
+        texts = (
+            node for table in tables for node in ast.walk(table) if isinstance(node, (ast.Constant, ast.JoinedStr))
+        )
+        yield from (each for each in texts if isinstance(each, ast.JoinedStr) or " " in str(each.value))
     else:
         yield said
 
 
-def looks_like_a_sentence(said: ast.expr) -> bool:
+def looks_like_a_sentence(said: ast.AST) -> bool:
     """Return whether a text begins and ends as a sentence does: in a table or a variable it is said, too."""
     shown = "".join(str(part.value) if isinstance(part, ast.Constant) else "X" for part in parts_of(said))
     return bool(re.fullmatch(r"[A-Z][^\n]* [^\n]*[.!?]", shown)) and not shown.startswith(NOT_SAID)
 
 
-def parts_of(said: ast.expr) -> list[ast.expr]:
-    """Return the parts of a text."""
-    if isinstance(said, ast.JoinedStr):
-        return said.values
-    return [said] if isinstance(said, ast.Constant) and isinstance(said.value, str) else []
+def parts_of(text: ast.AST) -> list[ast.expr]:
+    """Return the parts of a text; nothing for what is none."""
+    if isinstance(text, ast.JoinedStr):
+        return text.values
+    return [text] if isinstance(text, ast.Constant) and isinstance(text.value, str) else []
 
 
 def all_texts() -> Iterator[tuple[str, ast.expr]]:
@@ -87,12 +129,12 @@ def all_texts() -> Iterator[tuple[str, ast.expr]]:
         within |= {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
         for node in ast.walk(tree):
             if isinstance(node, ast.expr) and id(node) not in within and looks_like_a_sentence(node):
-                yield f"{path.relative_to(PACKAGE)}:{node.lineno}", node
+                yield f"{path.relative_to(PACKAGE)}:{node.lineno}:{node.col_offset}", node
 
 
 NOT_SAID = ("Fetch every file", "@FILE")  # the help, which argparse puts together
-SAID = list({(where, ast.unparse(said)): (where, said) for where, said in (*sentences(), *all_texts())}.values())
-CONSTANTS = {f"{where}:{said.col_offset}": str(said.value) for where, said in SAID if isinstance(said, ast.Constant)}
+SAID = list(dict(chain(sentences(), all_texts())).items())
+CONSTANTS = {where: str(said.value) for where, said in SAID if isinstance(said, ast.Constant)}
 TEXTS = {where: text for where, text in CONSTANTS.items() if re.search("[a-z]{2}", text)}
 
 

@@ -193,7 +193,7 @@ def test_a_stored_picture_is_fetched_only_if_its_number_is_its_id(
     image = site.world.images[40003]
     link = f"https://image.civitai.com/{ACCOUNT}/{{}}/original=true/40003.jpeg"
     assert run(link.format("00000000-0000-4000-8000-00000000ffff")) == 1
-    assert "isn't the id of the picture" in capsys.readouterr().err
+    assert "isn't the ID of the picture" in capsys.readouterr().err
     assert not list(out.glob("images/*"))
     assert run(link.format(image.uuid)) == 0
     assert (out / "images/40003.txt").is_file()

@@ -169,14 +169,14 @@ def _read_numbered(kind: Kind, download: str, text: str) -> Target:
     """Return the target of a link with an id; `text` begins with the id. Raises UsageError."""
     whole = read_id(text)
     if whole is None:
-        raise _Damaged("The link is damaged: its id is incomplete; copy the link again.")
+        raise _Damaged("The link is damaged: its ID is incomplete; copy the link again.")
     number, tail = whole
     if kind not in ("model", "version"):
         return Target(kind, id=number)
     if kind == "model" and (inner := re.match(r"/+(?:model-?)?versions?/+(.*)", tail, re.I | re.S)):
         named = read_id(inner[1])
         if named is None:
-            raise _Damaged("The link is damaged: its version id is incomplete; copy the link again.")
+            raise _Damaged("The link is damaged: its version ID is incomplete; copy the link again.")
         tail = f"{named[1]}&modelVersionId={named[0]}"
     return _narrowed(kind, number, tail, download)
 
@@ -280,7 +280,7 @@ def _read_models(given: dict[str, str]) -> Target:
     named = [name for name in ("username", "tag", "tagname", "ids") if name in given]
     if len(named) != 1 or not is_unfiltered(given, named):
         raise UsageError(
-            "A link to a model list must name one user, tag or id; narrow it with options such as --types."
+            "A link to a model list must name one user, tag or ID; narrow it with options such as --types."
         )
     value = given[named[0]]
     if named != ["ids"]:
@@ -290,7 +290,7 @@ def _read_models(given: dict[str, str]) -> Target:
         return Target("user", name=name, part="models") if named == ["username"] else Target("tag", name=name)
     found = read_id(value)
     if found is None or re.search("[0-9]", found[1]):
-        raise _Damaged("The link has several ids, or one that can't be read; put each id on a line of its own.")
+        raise _Damaged("The link has several IDs, or one that can't be read; put each ID on a line of its own.")
     return Target("model", id=found[0])
 
 
@@ -340,11 +340,11 @@ def _read_air(word: str) -> Target:
         re.I | re.S,
     )
     if not found or (found[3] and not found[2]):
-        raise _Damaged("The AIR is damaged: its ids can't be read; copy it again.")
+        raise _Damaged("The AIR is damaged: its IDs can't be read; copy it again.")
     number, version, file = (int((each or "0")[:12]) for each in found.groups())
     target = _checked(Target("model", id=number, version=version, file=file))
     if target is None or (found[2] and not version):
-        raise _Damaged("The AIR is damaged: its ids can't be read; copy it again.")
+        raise _Damaged("The AIR is damaged: its IDs can't be read; copy it again.")
     return target
 
 

@@ -26,7 +26,7 @@ _EMBEDDED = re.compile(r"!\[[^\[\]]{0,500}\]\([^()\s]{0,2000}\)|<(?:img|source|v
 _MARKDOWN = re.compile(r"\[[^\[\]]{0,2000}\]\(\s?<?(?=\S{0,30}civ(?:it|arch)[a-z]*\.)", re.I)
 _ANCHOR_TEXT = re.compile(r"(?<=>)[^<>]*(?=</a>)", re.I)
 _LABELLED_HASH = re.compile(r"\W*(sha-?256|auto-?v[123]|blake3|crc32|hash)\W{1,3}([0-9a-f]{8,64})\W*", re.I)
-_NOT_ALONE = "There are words after a bare id or name; put it on a line of its own, or quote a name with spaces."
+_NOT_ALONE = "There are words after a bare ID or name; put it on a line of its own, or quote a name with spaces."
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ def read_list(name: str) -> bytes:
         return _read_text("standard input", sys.stdin.buffer, 0)
     except OSError as error:
         raise UsageError(
-            "{file} can't be read ({error}); check its name and permissions.", file=name, error=error.strerror
+            "{path} can't be read ({reason}); check its name and permissions.", path=name, reason=error.strerror
         ) from None
     except ValueError:
         raise UsageError("{file!r} can't be read; check its name.", file=printable(name)) from None

@@ -107,7 +107,7 @@ def check_free(root: Path) -> None:
             if not is_marked(path):
                 raise _taken(path, Sentence("wasn't written by this program"))
         except OSError as error:
-            raise _taken(path, Sentence("can't be read ({error})", error=error.strerror or error)) from error
+            raise _taken(path, Sentence("can't be read ({reason})", reason=error.strerror or error)) from error
 
 
 def is_marked(path: Path) -> bool:

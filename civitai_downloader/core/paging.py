@@ -251,9 +251,9 @@ class _Reader:
     def _say_what_was_left_out(self) -> None:
         name = self._question.name
         if self._strangers:
-            log.warning("%s has %d entries that belong to others; they were left out.", name, self._strangers)
+            log.warning("%s has entries that belong to others; left out: %d.", name, self._strangers)
         if self._unreadable:
-            log.warning("%s has %d entries that can't be read; they were left out.", name, self._unreadable)
+            log.warning("%s has entries that can't be read; left out: %d.", name, self._unreadable)
 
     def _conclude(self, ways: Sequence[_Way]) -> None:
         """Raise Failure if the list is at fault or was not read whole; say if it was read from both ends."""
@@ -267,7 +267,7 @@ class _Reader:
         is_best_lost = first.failure is not None and first.order not in ENDS
         if self._missing or is_best_lost or not last.is_sure:
             where, least = first.rows if self._broken_at is None else self._broken_at, max(1, self._missing)
-            sentence = "{list} breaks off after entry {where}, and at least {least} are missing; run again later."
+            sentence = "{list} breaks off after entry {where} (at least {least} missing); run again later."
             raise Failure("incomplete", sentence, list=name, where=where, least=least)
         if last.is_back and (last.taken or first.failure is not None):
             log.warning("%s broke off after entry %d; the rest was read from its other end.", name, first.rows)

@@ -229,7 +229,7 @@ class Schedule:
         if self._clock.stopped:
             raise Stopped from None
         if isinstance(error, RecursionError):
-            return Failure("answer", "The site sent data that is nested too deeply to store; try again later.")
+            return Failure("answer", "The site sent data that is nested too deeply to be stored; try again later.")
         if isinstance(error, MemoryError):
             return Failure("system", "The system has no memory left; close other programs, or lower --workers.")
         if isinstance(error, OSError) and error.errno:

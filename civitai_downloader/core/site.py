@@ -393,7 +393,7 @@ class Site:
         except Busy:
             if host:
                 raise
-            raise Failure("quota", "The site's download quota seems to be used up; run again in a few hours.") from None
+            raise Failure("quota", "The site's download quota is used up; wait a few hours and run again.") from None
         if urlsplit(response.url).path == "/login":
             response.close()
             raise explain(Refused(401, {}, b"", url), has_token=self.has_token)

@@ -159,7 +159,7 @@ class Visits:
         if target.name not in text_at(item, "url").lower():
             raise Failure(
                 "no-files",
-                "The number in the link isn't the id of the picture that it shows; link the picture's page instead.",
+                "The number in the link isn't the ID of the picture that it shows; link the picture's page instead.",
             )
         album = Album(batch.name, ("images",), [[item]], partial(self._bring_resources, batch))
         yield from self._pictures.bring_album(batch, album)
@@ -326,7 +326,7 @@ class Visits:
 
     def _write_post(self, batch: Batch, path: str, post_id: int, images: list[int]) -> None:
         """Write `post-<id>.json` beside a version whose showcase is a post of its creator."""
-        with unless_refused(Sentence("the text of post {id}", id=post_id)):
+        with unless_refused(Sentence("the text of post {post}", post=post_id)):
             post = self._catalogue.post(post_id)
             facts = post_facts(post, post_id, self._site.page_url(f"/posts/{post_id}"), images)
             write_page(batch.library, path, f"post/{post_id}", facts, "images", seen=(bool(post), False))

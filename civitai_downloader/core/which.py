@@ -39,7 +39,7 @@ def read_excluded(paths: Iterable[Path], site: str = "") -> tuple[frozenset[tupl
             found = read_line(line.text, site).found
             keys.update(key for _, target in found for key in _keys_named(target))
             if not found:
-                sentence = "{file}, line {line}: there is no link or id, so nothing is excluded by it."
+                sentence = "{file}, line {line}: there is no link or ID, so nothing is excluded by it."
                 problems.append(Sentence(sentence, file=path, line=line.number))
     return frozenset(keys), problems
 

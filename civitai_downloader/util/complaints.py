@@ -12,8 +12,8 @@ from .values import nearest
 # What argparse complains of, and what is said in its place.
 _COMPLAINTS = {"expected ": "{option} needs a value; see -h.", "ignored explicit": "{option} takes no value; see -h."}
 _ELSEWHERE = {
-    "line": "{option} is for the command, not for a line of a list.",
-    "file": "{option} is for the command line, not for a configuration file.",
+    "line": "{option} can't be used on a line of a list; pass it on the command line.",
+    "file": "{option} can't be used in a configuration file; pass it on the command line.",
 }
 
 
