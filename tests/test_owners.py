@@ -174,7 +174,7 @@ def test_a_damaged_file_is_set_aside_and_fetched_again(
     assert run(link(site), "--layout", layout) == 0
     assert path.read_bytes() == file.data
     assert aside(out) == [damaged]
-    assert "is damaged on disk" in err()
+    assert "is damaged; it will be moved to corrupted/" in err()
     assert storage_requests(site) == 1
     assert run("--verify") == 0
     assert run(link(site), "--layout", layout) == 0

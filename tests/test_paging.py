@@ -231,7 +231,7 @@ def test_a_list_of_strangers_is_stopped_and_its_own_items_are_kept() -> None:
     maker = Expected(user="maker")
     ids, wrong = read(question(lambda query: {"items": items, "metadata": {"nextCursor": "a"}}, 100, expected=maker))
     assert ids == [91]
-    sentence = "The list of pictures of user maker has 90 entries of others among 92, so no more of it was read"
+    sentence = "The list of pictures of user maker is wrong: 90 of its 92 entries belong to others"
     assert wrong == f"strangers: {sentence}; try again later."
 
 

@@ -57,7 +57,7 @@ def test_a_link_at_the_top_ends_the_run_before_it_begins(
     (out / name).symlink_to(target)
     assert run(*words) == 2
     said = err()
-    assert f"{name} is a link where the program needs a" in said
+    assert f"{name} is a link, but the program needs a" in said
     assert "choose another folder with -o" in said
     assert not site.requests
     assert untouched(elsewhere)

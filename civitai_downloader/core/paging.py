@@ -193,7 +193,7 @@ class _Reader:
         if is_at_fault(fits.values()) and (strangers > 2 or not self._seen):
             nobodys = not self._seen and True not in fits.values()
             sentence = Sentence(
-                "{list} has {strangers} entries of others among {count}, so no more of it was read; try again later.",
+                "{list} is wrong: {strangers} of its {count} entries belong to others; try again later.",
                 list=question.name, strangers=strangers, count=len(fresh),
             )  # fmt: skip
             way.end, way.failure = "strangers", Strangers(sentence, nobodys=nobodys)
