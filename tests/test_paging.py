@@ -131,7 +131,7 @@ def test_paging_takes_no_longer_for_the_last_page_than_for_the_first() -> None:
 )
 def test_what_has_no_usable_id_is_left_out_and_said(items: list[Any], caplog: pytest.LogCaptureFixture) -> None:
     assert read(question(lambda query: {"items": [*items, {"id": 5}]}, 100)) == ([5], "")
-    assert f"{len(items)} entries that can't be read" in caplog.text
+    assert f"entries that can't be read; left out: {len(items)}" in caplog.text
 
 
 @pytest.mark.parametrize("answer", [{}, {"items": None}, {"items": {}, "metadata": []}, {"error": "x"}])
