@@ -97,7 +97,7 @@ def test_answers_that_stay_empty_fail(site: FakeCivitai, run: Runner, out: Path,
     add_file(site, hashed=False)
     site.fail(STORAGE, fake.EMPTY, times=MANY)
     assert run(link(site)) == 1
-    assert "broke off at 0 bytes" in err()
+    assert "closed the connection after 0 bytes" in err()
     assert not files_under(out, "*.safetensors")
 
 

@@ -70,14 +70,14 @@ def test_a_refusal_is_explained(answer: Refused, token: bool, reason: str, words
     [
         ("site:/", fake.REGION_BLOCKED, "Closed in this region by law"),
         (MODELS, Status(451, '{"error":"law","code":"REGION_BLOCKED"}'), "Closed in this region by law"),
-        ("site:/", fake.CHALLENGE, "Blocked by the site's gate keeper"),
+        ("site:/", fake.CHALLENGE, "Blocked by the site's bot protection"),
         (
             MODELS,
             Status(403, "<html>Just a moment...</html>", {"cf-mitigated": "challenge"}, "text/html"),
-            "Blocked by the site's gate keeper",
+            "Blocked by the site's bot protection",
         ),
     ],
-    ids=["region", "region, models only", "gate keeper", "gate keeper, models only"],
+    ids=["region", "region, models only", "bot protection", "bot protection, models only"],
 )
 @pytest.mark.usefixtures("lora")
 def test_the_region_and_the_gate_keeper_are_named_at_once(
@@ -125,7 +125,7 @@ def test_a_token_opens_what_needs_one_and_is_written_nowhere(
 ) -> None:
     site.world.add_model().add_version(needs_token=True).add_file("a.safetensors")
     assert run("10001", "--token", "wrong-token") == 1
-    assert "The token was not accepted" in capsys.readouterr().err
+    assert "Token not accepted" in capsys.readouterr().err
     monkeypatch.setenv("CIVITAI_TOKEN", " good-token\n")
     assert run("--retry-failed", "-v") == 0
     assert not {"failed.txt", "retry.sh", "retry.bat"} & set(files_under(out))

@@ -130,9 +130,7 @@ def too_big(size: int) -> DiskFailure:
             size=human_size(size),
         )
     else:
-        sentence = Sentence(
-            "This disk can't hold a file as large as this (FAT32?); choose a folder on another with -o."
-        )
+        sentence = Sentence("This disk can't hold a file this large (FAT32?); choose a folder on another disk with -o.")
     return DiskFailure("disk", sentence, alone=True)
 
 
