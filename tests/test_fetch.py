@@ -36,7 +36,7 @@ BINARY = "application/octet-stream"
 REFUSALS: dict[str, tuple[dict[str, Any], dict[str, Any], str, str]] = {
     "needs a token": ({}, {"needs_token": True}, "needs-token", "https://civitai.com/user/account"),
     "early access": ({}, {"early_access": from_now(9e5)}, "early-access", f"Early access until {from_now(9e5)[:10]}"),
-    "disabled": ({}, {"usage_control": "Generation"}, "disabled", "creator disabled downloads"),
+    "disabled": ({}, {"usage_control": "Generation"}, "disabled", "Downloads disabled by the creator"),
     "archived": ({"mode": "Archived"}, {}, "archived", "Archived by the creator"),
     "taken down": ({"mode": "TakenDown"}, {}, "taken-down", "took the model down"),
 }

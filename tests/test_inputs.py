@@ -20,7 +20,7 @@ from tests.helpers import Captured
         (["empty.txt"], "empty.txt contains no links"),
         (["bad.txt"], "bad.txt, line 1: 'nonsense' isn't a supported link"),
         (["options.txt"], "options.txt, line 2: The options are wrong"),
-        (["https://civitai.com/articles/5"], "isn't a link to a model"),
+        (["https://civitai.com/articles/5"], "a link to a model"),
         (["10001", "--layout", "{nothing}"], "'{nothing}' is not known"),
         (["10001", "--token", "bad token"], "The token is malformed"),
         (["10001", "--site", "nowhere"], "is no web address"),
@@ -72,7 +72,7 @@ def test_a_bad_line_is_told_and_the_others_run(run: Runner, out: Path, capsys: C
         "line 1: 'nonsense'",
         "line 3: The options are wrong",
         "Nothing can be written",
-        "line 5: the options",
+        "line 5: The options",
     ):
         assert words in shown
     assert one_file(out, "paper_xl.safetensors")

@@ -275,7 +275,7 @@ def test_a_line_reaches_the_disk_after_some_seconds_and_at_the_end(path: Path, m
 def test_a_second_lock_is_refused_and_names_the_first(tmp_path: Path) -> None:
     first, second = (FolderLock(tmp_path / "out" / "x.lock") for _ in range(2))
     first.acquire(QuickClock())
-    with pytest.raises(UsageError, match=rf"process {os.getpid()}, started 2\d\d\d-.*Z, is writing to .*out.*--wait"):
+    with pytest.raises(UsageError, match=rf"process {os.getpid()}, started 2\d\d\d-.*Z\) is writing to .*out.*--wait"):
         second.acquire(QuickClock())
     first.release()
     second.acquire(QuickClock())

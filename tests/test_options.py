@@ -226,7 +226,7 @@ def test_base_models_that_match_nothing_tell_which_there_are(run: Runner, site: 
     run("10001", f"{site.url}/user/maker/models", "--base-models", "sdxl")
     shown = capsys.readouterr().err
     assert "no version for sdxl, only for Pony, SDXL 1.0; did you mean SDXL 1.0?" in shown
-    assert "there are versions for Pony (3)" in shown
+    assert "only for Pony (3)" in shown
     assert "the same as an earlier line" not in shown
 
 
@@ -273,7 +273,7 @@ def test_a_word_that_is_neither_a_link_nor_a_file_is_told_so(run: Runner, capsys
     assert run("lantern_maker") == 2
     assert "'lantern_maker' is neither a link, an ID nor a list" in capsys.readouterr().err
     assert run("--users", "lantern_maker") == 2
-    assert "A user is written https://civitai.com/user/lantern_maker" in capsys.readouterr().err
+    assert "Write a user as https://civitai.com/user/lantern_maker" in capsys.readouterr().err
     assert run("--users", "models.txt", lines=["lantern maker"]) == 2
     assert "put a name with blanks in quotes" in capsys.readouterr().err
 

@@ -68,8 +68,8 @@ def test_a_refusal_is_explained(answer: Refused, token: bool, reason: str, words
 @pytest.mark.parametrize(
     ("where", "page", "words"),
     [
-        ("site:/", fake.REGION_BLOCKED, "Closed in this region by law"),
-        (MODELS, Status(451, '{"error":"law","code":"REGION_BLOCKED"}'), "Closed in this region by law"),
+        ("site:/", fake.REGION_BLOCKED, "Not available in this region"),
+        (MODELS, Status(451, '{"error":"law","code":"REGION_BLOCKED"}'), "Not available in this region"),
         ("site:/", fake.CHALLENGE, "Blocked by the site's bot protection"),
         (
             MODELS,

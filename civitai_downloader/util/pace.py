@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from .clock import Clock, utc_now
-from .errors import Busy, Failure, Sentence, Unreachable
+from .errors import Busy, Failure, Unreachable
 
 OUTAGE = 600.0
 
@@ -39,7 +39,7 @@ class _HostState:
     until: float = 0.0
     good: float = -math.inf
     answers: int = 0
-    unconnected: list[Sentence] = field(default_factory=list)
+    unconnected: list[str] = field(default_factory=list)
 
 
 class Health:
@@ -88,7 +88,7 @@ class Health:
                 self._say(f"{host} has failed {state.failures} times in a row and is left alone for {self.REST:.0f} s.")
             state.until = now + self.REST
 
-    def note_unconnected(self, host: str, sentence: Sentence) -> None:
+    def note_unconnected(self, host: str, sentence: str) -> None:
         """Count a connection that could not be made; the sentence says so."""
         with self._lock:
             self._hosts.setdefault(host, _HostState()).unconnected.append(sentence)
