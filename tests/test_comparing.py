@@ -43,7 +43,7 @@ def test_pictures_of_strangers_are_not_taken_for_those_of_a_user(
     assert {path.name for path in (out / "users").iterdir()} == {"Maker"}
     assert pictures_of(out) == {*own}
     said = err()
-    assert "The list of the pictures of user maker has 91 strangers among 97" in said
+    assert "The list of pictures of user maker has 91 entries of others among 97" in said
     assert "maker/images" in (out / "failed.txt").read_text("utf-8")
     assert fault.hits == 1
     site.heal()
@@ -99,7 +99,7 @@ def test_a_gallery_of_strangers_is_stopped_and_a_single_one_left_out(
     site.fail(IMAGES, Rewrite(with_one), times=MANY)
     assert run(f"10002@{version.id}", "--refresh") == 0
     assert len(pictures_of(out)) >= 5
-    assert "named 1 that belong to others" in err()
+    assert "has entries that belong to others; left out: 1." in err()
 
 
 @pytest.mark.parametrize("where", [IMAGES, f"{TRPC}image.getInfinite", "(v1/images|image.getInfinite)"])
@@ -142,7 +142,7 @@ def test_models_of_strangers_are_not_taken(run: Runner, site: FakeCivitai, out: 
     page = "user/maker/models" if filter_ == "username" else "tag/light"
     assert run(f"{site.url}/{page}", "--no-gallery", *TOKEN) == 1
     assert names_on_disk(out) == {"mine"}
-    assert "9 strangers among 10" in err()
+    assert "9 entries of others among 10" in err()
 
 
 def test_posts_of_strangers_are_not_taken(run: Runner, site: FakeCivitai, out: Path, err: Err) -> None:

@@ -109,7 +109,31 @@ def alternatives(said: ast.expr, known: dict[str, list[ast.expr]]) -> Iterator[a
         yield said
 
 
-SAID = list(dict(sentences()).items())
+def looks_like_a_sentence(said: ast.AST) -> bool:
+    """Return whether a text begins and ends as a sentence does: in a table or a variable it is said, too."""
+    shown = "".join(str(part.value) if isinstance(part, ast.Constant) else "X" for part in parts_of(said))
+    return bool(re.fullmatch(r"[A-Z][^\n]* [^\n]*[.!?]", shown)) and not shown.startswith(NOT_SAID)
+
+
+def parts_of(text: ast.AST) -> list[ast.expr]:
+    """Return the parts of a text; nothing for what is none."""
+    if isinstance(text, ast.JoinedStr):
+        return text.values
+    return [text] if isinstance(text, ast.Constant) and isinstance(text.value, str) else []
+
+
+def all_texts() -> Iterator[tuple[str, ast.expr]]:
+    """Yield every text that looks like a sentence and is neither a docstring nor a part of another text."""
+    for path, tree in TREES.items():
+        within = {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in node.values}
+        within |= {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.expr) and id(node) not in within and looks_like_a_sentence(node):
+                yield f"{path.relative_to(PACKAGE)}:{node.lineno}:{node.col_offset}", node
+
+
+NOT_SAID = ("Fetch every file", "@FILE")  # the help, which argparse puts together
+SAID = list(dict(chain(sentences(), all_texts())).items())
 CONSTANTS = {where: str(said.value) for where, said in SAID if isinstance(said, ast.Constant)}
 TEXTS = {where: text for where, text in CONSTANTS.items() if re.search("[a-z]{2}", text)}
 

@@ -92,7 +92,7 @@ def test_a_full_page_without_a_cursor_is_not_taken_for_the_end(
     site.fail(re.compile("v1/images.*Oldest"), NO_CURSOR, times=MANY)
     assert run(link(site), "--only", "metadata", "--max-images", "all") == 0
     assert prompts(out) == ids
-    assert "broke off behind 200" in err()
+    assert "broke off after entry 200" in err()
     site.heal()
     site.forget()
     assert run(link(site), "--only", "metadata", "--max-images", "all") == 0
@@ -106,7 +106,7 @@ def test_a_list_that_breaks_off_at_both_ends_fails_its_line(
     site.fail(IMAGES, NO_CURSOR, times=MANY)
     assert run(link(site), "--only", "metadata", "--max-images", "all") == 1
     assert len(prompts(out)) == 400
-    assert "is broken behind 200: at least 1 missing" in err()
+    assert "breaks off after entry 200 (at least 1 missing)" in err()
     site.heal()
     assert run("--retry-failed") == 0
     assert prompts(out) == ids

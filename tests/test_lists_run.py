@@ -108,7 +108,7 @@ def test_a_dry_run_and_a_list_without_a_link_name_unusable_lines_too(run: Runner
     assert run(lines=["nonsense", "https://civitai.com/user/account"]) == 2
     shown = capsys.readouterr().err
     assert "Lines that could not be used (2):" in shown
-    assert "/user/account is a page of settings" in shown
+    assert "/user/account is a settings page" in shown
 
 
 @pytest.mark.usefixtures("lora")
@@ -193,7 +193,7 @@ def test_a_stored_picture_is_fetched_only_if_its_number_is_its_id(
     image = site.world.images[40003]
     link = f"https://image.civitai.com/{ACCOUNT}/{{}}/original=true/40003.jpeg"
     assert run(link.format("00000000-0000-4000-8000-00000000ffff")) == 1
-    assert "is not the id of the picture" in capsys.readouterr().err
+    assert "isn't the ID of the picture" in capsys.readouterr().err
     assert not list(out.glob("images/*"))
     assert run(link.format(image.uuid)) == 0
     assert (out / "images/40003.txt").is_file()

@@ -98,7 +98,7 @@ def test_an_answer_that_is_no_http_once_is_tried_again(site: FakeCivitai, run: R
 @pytest.mark.parametrize("url", ["http://[x", "http://", "http://h:99999", "http://a b", "h.com"])
 def test_a_site_that_is_no_link_is_a_usage_error(run: Runner, err: Err, url: str) -> None:
     assert run("--site", url, "10001") == 2
-    assert "is no web address" in err()
+    assert "isn't a web address" in err()
 
 
 def test_a_site_that_is_not_there_is_named(run: Runner, err: Err) -> None:

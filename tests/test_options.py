@@ -173,7 +173,7 @@ def test_a_wrong_option_of_a_line_is_told_in_the_users_language(run: Runner, cap
     assert run("--lang", "ja", lines=["10001 --layout nope", "10001 --workers 3"]) == 2
     shown = capsys.readouterr().err
     assert "'nope' は不明です" in shown
-    assert "--workers はコマンド用で" in shown
+    assert "--workers はリストの行では使えません" in shown
 
 
 def test_every_sentence_about_an_option_is_translated() -> None:
@@ -280,7 +280,7 @@ def test_a_word_that_is_neither_a_link_nor_a_file_is_told_so(run: Runner, capsys
 
 def test_an_article_is_told_not_to_be_fetched(run: Runner, capsys: Captured) -> None:
     assert run("https://civitai.com/articles/5/a-title") == 2
-    assert "articles are not fetched" in capsys.readouterr().err
+    assert "articles can't be fetched" in capsys.readouterr().err
 
 
 # --- Word lists ----------------------------------------------------------------------------------

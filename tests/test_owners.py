@@ -218,7 +218,7 @@ def test_somebodys_file_in_our_place_stays_until_force(
     err()
     for words in [("--verify",)] * verify + [(link(site), "--layout", layout)] * 2 + [("--retry-failed",)]:
         assert run(*words) == 1
-        assert "Another file lies in its place and stays" in err()
+        assert "Another file is in its place and stays" in err()
         assert path.read_bytes() == theirs
     assert storage_requests(site) == 0
     assert not aside(out)
@@ -292,7 +292,7 @@ def test_a_larger_checkpoint_is_somebodys(run: Runner, site: FakeCivitai, out: P
     _, path = fetched(site, run, out, name="a.ckpt", data=FORMS["a.ckpt"])
     path.write_bytes(b"\x80\x02" + b"m" * 9000)
     assert run(link(site)) == 1
-    assert "Another file lies in its place" in err()
+    assert "Another file is in its place" in err()
     assert len(path.read_bytes()) == 9002
 
 

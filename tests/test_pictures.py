@@ -171,7 +171,7 @@ def test_refused_generation_data_is_not_asked_for_ever(run: Runner, site: FakeCi
     site.fail("site:/api/trpc/image.getGenerationData", Status(401, "{}"), times=None)
     assert run(f"{site.url}/user/maker/images") == 1
     assert len(site.seen("site", "/api/trpc/image.getGenerationData")) == 1
-    assert "does not tell how pictures were made" in capsys.readouterr().err
+    assert "doesn't say how pictures were made" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("words", [("--types", "Checkpoint"), ("--base-models", "Pony")], ids=["types", "base models"])
@@ -196,5 +196,5 @@ def test_a_prompt_is_not_written_through_a_link_that_a_stranger_planted(
     (out / "images").symlink_to(elsewhere)
     os.chown(out / "images", 4711, -1, follow_symlinks=False)
     assert run(f"{site.url}/images/{image.id}", "--only", "metadata", *TOKEN) == 2
-    assert "images is a link where the program needs a folder" in capsys.readouterr().err
+    assert "images is a link, but the program needs a folder there" in capsys.readouterr().err
     assert not list(elsewhere.iterdir())

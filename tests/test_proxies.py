@@ -139,7 +139,8 @@ def test_the_first_variable_that_holds_names_the_proxy(monkeypatch: pytest.Monke
     assert [each.variable for each in found if each] == ["ALL_PROXY", "HTTPS_PROXY"]
     assert proxy_for("http://x.test", {}) is None
     there = proxy_for("http://x.test", {"http": "http://c:1"})
-    assert there is not None and there.is_silent().startswith("The proxy c:1 (system settings) does not answer")
+    assert there is not None
+    assert there.is_silent().startswith("The proxy c:1 (system settings) does not answer")
     with pytest.raises(Failure):
         Proxy("http://c:1x", "HTTP_PROXY").check()
 

@@ -162,12 +162,14 @@ class Ledger:
         return [task for task, _ in queued]
 
 
+FINISHED = {"done": "fetched: %s (%s)", "skipped": "already there: %s (%s)", "queued": "queued in IDM: %s (%s)"}
+MISSED = {"skipped": "skipped: %s: %s", "failed": "failed: %s: %s"}
+
+
 def _say_file(result: Result) -> None:
     """Name a thing as soon as it has ended, for those who asked for it."""
-    words = {"done": "fetched", "skipped": "skipped" if result.reason else "already there"}
-    told = words.get(result.outcome, result.outcome)
     facts = {"event": "file", "outcome": result.outcome, "kind": result.kind, "path": result.path, "size": result.size}
     if result.reason:
-        log.log(FILES, "%s: %s: %s", told, result.name, result.message, extra={"facts": facts})
+        log.log(FILES, MISSED[result.outcome], result.name, result.message, extra={"facts": facts})
     else:
-        log.log(FILES, "%s: %s (%s)", told, result.path, human_size(result.size), extra={"facts": facts})
+        log.log(FILES, FINISHED[result.outcome], result.path, human_size(result.size), extra={"facts": facts})

@@ -163,9 +163,8 @@ class Pictures:
                 raise answer
             answer = {}
         if {number_at(each, "imageId") for each in objects_at(answer, "resources")} - {0, image_id}:
-            raise Failure(
-                "answer", f"The site's answer to picture {image_id} is about another; nothing of it was taken."
-            )
+            sentence = "The site answered about another picture than {id}, so it was ignored; try again later."
+            raise Failure("answer", sentence, id=image_id)
         self._refusals = 0
         facts = with_generation(read_prompt(own_place(library, path, image_id)), answer, self._filters)
         write_about(library, path, image_id, facts)
@@ -177,4 +176,4 @@ class Pictures:
         if failure.reason in REFUSALS:
             self._refusals += 1
             if self._refusals == self.MOST_REFUSALS:
-                log.warning("The site does not tell how pictures were made: %s The next run asks again.", failure)
+                log.warning("The site doesn't say how pictures were made, so the next run asks again. (%s)", failure)

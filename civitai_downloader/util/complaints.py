@@ -34,7 +34,9 @@ def unknown_option(option: str, known: Collection[str], place: str, elsewhere: C
     if place in _ELSEWHERE and option in elsewhere:
         return OptionError(_ELSEWHERE[place], option=option)
     if near := nearest(option, known):
-        return OptionError("Unknown option {option}; did you mean {near}? See -h.", option=printable(option[:100]), near=near)
+        return OptionError(
+            "Unknown option {option}; did you mean {near}? See -h.", option=printable(option[:100]), near=near
+        )
     return OptionError("Unknown option {option}; see -h.", option=printable(option[:100]))
 
 

@@ -22,6 +22,13 @@ class Sentence(str):
         sentence.template, sentence.values = template, values
         return sentence
 
+    @classmethod
+    def worded(cls, english: str, template: str, /, **values: object) -> Sentence:
+        """Return a sentence whose English is not its filled template; other languages fill theirs."""
+        sentence = super().__new__(cls, english)
+        sentence.template, sentence.values = template, values
+        return sentence
+
 
 class Failure(Exception):
     """The base class of all errors: this item cannot be had.

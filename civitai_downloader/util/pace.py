@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from .clock import Clock, utc_now
-from .errors import Busy, Failure, Unreachable
+from .errors import Busy, Failure, Sentence, Unreachable
 
 OUTAGE = 600.0
 
@@ -78,14 +78,19 @@ class Health:
             self._troubles += status == 429 or status >= 500
             if 0 < status < 500:
                 if state.failures >= self.PATIENCE:
-                    self._say(f"{host} answers again.")
+                    self._say(Sentence("{host} answers again.", host=host))
                 state.failures, state.good = 0, now
                 return
             state.failures += 1
             if state.failures == 1:
                 state.since = now
             if state.failures == self.PATIENCE:
-                self._say(f"{host} has failed {state.failures} times in a row and is left alone for {self.REST:.0f} s.")
+                self._say(
+                    Sentence(
+                        "{host} has failed {count} times in a row and is left alone for {seconds:.0f} s.",
+                        host=host, count=state.failures, seconds=self.REST,
+                    )
+                )  # fmt: skip
             state.until = now + self.REST
 
     def note_unconnected(self, host: str, sentence: str) -> None:
@@ -147,11 +152,12 @@ class Health:
         elif not bad:
             factor = min(1.0, 2 * factor)
         if factor != self._factor:
-            self._say(f"Pace {factor:.1%}: {self._troubles} of the last {self._answers} answers were 429 or 5xx.")
+            words = "Pace {share:.1%}: {bad} of the last {count} answers were 429 or 5xx."
+            self._say(Sentence(words, share=factor, bad=self._troubles, count=self._answers))
         self._factor, self._minute, self._answers, self._troubles = factor, now, 0, 0
 
-    def _say(self, words: str) -> None:
-        self._log(f"{utc_now()} {words}")
+    def _say(self, sentence: Sentence) -> None:
+        self._log(Sentence("{time} {what}", time=utc_now(), what=sentence))
 
 
 # --- Our own limits --------------------------------------------------------------------------------
