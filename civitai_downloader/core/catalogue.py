@@ -226,7 +226,7 @@ class Catalogue:
     def _targets(self, kind: Kind, items: Sequence[dict[str, Any]]) -> list[Target]:
         """Return listed things as targets; a whole model is remembered, others are asked for together later."""
         for item in items:
-            if item.get("modelVersions") and not self._site.is_doubted(number_at(item, "id")):
+            if item.get("modelVersions") and not self._site.is_kept(number_at(item, "id")):
                 self._remember(kind, number_at(item, "id"), item)
             elif kind == "model":
                 self._expected[number_at(item, "id")] = None

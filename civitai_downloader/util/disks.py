@@ -101,7 +101,8 @@ def failure_of(error: OSError, path: Path, size: int = 0) -> Failure:
     if code == errno.EFBIG:
         return too_big(size)
     if code == errno.ELOOP:
-        return Failure("link", "{path} is a symlink, which is not followed; move it away.", path=shown)
+        sentence = Sentence("{path} is a symlink, which is not followed; move it away.", path=shown)
+        return DiskFailure("link", sentence, alone=True)
     if code in _ALONE:
         return DiskFailure("disk", _ALONE[code], alone=True, path=shown)
     if isinstance(error, NoRegularFile):
