@@ -198,8 +198,6 @@ def main(argv: Sequence[str] | None = None, clock: Clock | None = None) -> int:
     if encoding := former_encoding():
         log.debug("%s can't write every name; the program was started over in UTF-8 mode.", encoding)
     try:
-        if "log" in given:
-            screen.write_log(log, core.LogFile(given["log"]), [token_of(given)])
         for name in files:
             log.debug("Options were read from %s.", name)
         return code_of(lambda: command(given, words, screen, clock or Clock()))
@@ -233,6 +231,8 @@ def command(given: Mapping[str, Any], words: core.Words, screen: Screen, clock: 
     """Do what the options ask for. Raises UsageError."""
     from . import core
 
+    if "log" in given:
+        screen.write_log(log, core.LogFile(given["log"]), [token_of(given)])
     settings = settings_from(given)
     core.check_output(settings.output)
     if given.get("verify"):

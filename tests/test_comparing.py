@@ -182,7 +182,7 @@ def test_an_answer_about_something_else_is_a_failure_and_nothing_of_it_is_taken(
         asked = f"{site.url}/model-versions/20001"
     assert run(asked, "--no-gallery") == 1
     assert not names_on_disk(out)
-    assert "fault of this program" not in err()
+    assert "bug in this program" not in err()
     site.heal()
     site.forget()
     run("--retry-failed", "--no-gallery")

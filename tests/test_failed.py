@@ -117,7 +117,12 @@ def test_a_tag_with_a_slash_is_understood(run: Runner, site: FakeCivitai, out: P
 
 def test_a_long_failed_txt_is_read_at_once(run: Runner, out: Path) -> None:
     out.mkdir()
-    (out / "failed.txt").write_text("# a comment\n" * 60_000 + "# Not used: /x, line 5: y\n#: z\n" * 30_000 + "777\n")
+    (out / "failed.txt").write_text(
+        "# Written by civitai-downloader\n"
+        + "# a comment\n" * 60_000
+        + "# Not used: /x, line 5: y\n#: z\n" * 30_000
+        + "777\n"
+    )
     assert run("--retry-failed") == 1
     assert "777" in (out / "failed.txt").read_text("utf-8").splitlines()
 

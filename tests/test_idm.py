@@ -186,7 +186,7 @@ def test_an_idm_that_refuses_is_told(
     if not then:
         idm.path.write_bytes(b"\x7fELF no program at all")
     assert run("10001", f"--idm={idm.path}", "--only", "models") == 1
-    assert "IDM did not take the link" in capsys.readouterr().err
+    assert "IDM didn't accept the link" in capsys.readouterr().err
     idm.does("")
     assert run("10001", f"--idm={idm.path}", "--only", "models") == 3
 

@@ -90,7 +90,7 @@ def test_sidecars_follow_the_site_where_the_file_lies_now_and_keep_edits(
     for _ in range(2):
         assert run(*words) == 0
     now = read_json(moved.with_name("new name.metadata.json"))
-    assert now["civitai"]["trainedWords"] == ["paper"]
+    assert now["civitai"]["trainedWords"] == ["paper", "lantern"]
     assert now["notes"] == "mine" or "notes" not in edited
     assert not beside.exists()
 

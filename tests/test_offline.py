@@ -42,7 +42,7 @@ def test_without_a_network_a_run_ends_after_two_rounds(
     said = err()
     assert said.count("civitai.com can't be reached") == 1
     assert said.count("models/") == 0
-    assert len(said.splitlines()) <= 5
+    assert len([line for line in said.splitlines() if " models, " not in line]) <= 5
     failed = (out / "failed.txt").read_text("utf-8")
     assert all(line in failed for line in lines)
     assert len(read_json(out / "report.json")["targets"]) == 30

@@ -128,7 +128,7 @@ def test_a_template_with_a_format_ends_in_one_sentence_before_any_request(
     for layout in WRONG:
         assert run("10001", "--layout", layout) == 2
         said = err()
-        assert "The layout has no field" in said
+        assert "{creator}, {type}, {base_model}" in said
         assert "Traceback" not in said
     assert not site.requests
 

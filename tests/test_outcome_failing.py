@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Runner
-from tests.fake_civitai import FakeCivitai
-from tests.helpers import Err, add_file, link, read_json
+from tests.fake_civitai import FakeCivitai, Rewrite
+from tests.helpers import IMAGES, Err, add_file, link, read_json
 
 
 @pytest.mark.parametrize("name", ["report.json", "failed.txt"])
@@ -20,7 +20,12 @@ def test_what_one_folder_refuses_is_written_into_the_others(
     add_file(site, needs_token=True)
     other = out.parent / "other"
     blocked, free = (out, other) if first == "downloads" else (other, out)
-    (blocked / name / "in the way").mkdir(parents=True)
+
+    def block(answer: object) -> object:
+        (blocked / name / "in the way").mkdir(parents=True)
+        return answer
+
+    site.fail(f"{IMAGES}?modelVersionId=20001", Rewrite(block))
     lines = [f"{link(site)} -o {folder}" for folder in (out, other)] + [f"10002 -o {free}", f"10002 -o {blocked}"]
     assert run(lines=lines) == 1
     assert str(blocked / name) in err()

@@ -125,7 +125,7 @@ def test_an_earlier_version_s_failed_list_is_ours_after_a_kill_too(
     older_log(out)
     (out / "failed.txt").write_text("404404\n", "utf-8")
     with monkeypatch.context() as patch:
-        patch.setattr("civitai_downloader.core.write_outcomes", lambda *_: None)  # as if it had been killed before
+        patch.setattr("civitai_downloader.core.write_outcome", lambda *_: True)  # as if it had been killed before
         assert run(link(site)) == 0
     assert run(link(site)) == 0
     assert "404404" in (out / "failed.txt").read_text("utf-8").splitlines()

@@ -134,7 +134,7 @@ def test_a_plan_that_can_not_be_written_is_a_failure(site: FakeCivitai, out: Pat
     add_file(site)
     done = shell(f'{PROGRAM} "$@" --dry-run > /dev/full', site, out)
     assert done.returncode == 1
-    assert b"The output could not be written" in done.stderr
+    assert b"The output can't be written" in done.stderr
     assert b"Traceback" not in done.stderr
 
 

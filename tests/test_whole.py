@@ -171,5 +171,8 @@ def test_a_cut_picture_on_disk_is_not_taken_for_the_one_wanted(
     (out / "download_state.jsonl").unlink()
     found = one_file(out, "40004.png")
     found.write_bytes(data[:-10])
+    assert run("10001@20002") == 1  # without the log nobody knows whose it is
+    assert found.read_bytes() == data[:-10]
+    found.unlink()
     assert run("10001@20002") == 0
     assert found.read_bytes() == data

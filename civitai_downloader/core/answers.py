@@ -279,7 +279,7 @@ def unwrap(data: Any) -> Any:
         if isinstance(data, str):
             value = as_tree(parse_devalue(data))
             if cut := sorted(set(left_out(value))):
-                log.warning("The site sent data nested too deeply in %s; skipped.", ", ".join(cut))
+                log.warning("The site sent data nested too deeply in %s; that part was skipped.", ", ".join(cut))
             return value
     raise Failure("answer", "The site sent data in an unexpected format; try again later.")
 

@@ -62,7 +62,7 @@ class Arguments:
         self._spend(100)
         place = self._place(name, within)
         if place in within or len(within) >= DEEPEST:
-            raise OptionError("{file} includes itself by its @files; remove one of them.", file=printable(name))
+            raise OptionError("{file} includes itself through its @files; remove one of them.", file=printable(name))
         if place not in self._kept:
             self._check(place, name)
             self.files.append(place)

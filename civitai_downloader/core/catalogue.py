@@ -185,7 +185,7 @@ class Catalogue:
 
     def _own_list(self, name: str) -> Pages:
         """Yield pages of the list that the site itself shows; it is left out if this login may not see it."""
-        with unless_refused(Sentence("its own list of the models of {user}", user=printable(name))):
+        with unless_refused(Sentence("its own list of {user}'s models", user=printable(name))):
             yield from self._site.trpc_pages("model.getAll", {"username": name}, 31)
 
     def _posts_of_user(self, name: str, settings: Settings) -> Listing:
@@ -226,7 +226,7 @@ class Catalogue:
     def _targets(self, kind: Kind, items: Sequence[dict[str, Any]]) -> list[Target]:
         """Return listed things as targets; a whole model is remembered, others are asked for together later."""
         for item in items:
-            if item.get("modelVersions") and not self._site.is_doubted(number_at(item, "id")):
+            if item.get("modelVersions") and not self._site.is_kept(number_at(item, "id")):
                 self._remember(kind, number_at(item, "id"), item)
             elif kind == "model":
                 self._expected[number_at(item, "id")] = None
@@ -327,7 +327,7 @@ def _then_fault(items: list[dict[str, Any]], faults: Sequence[Failure]) -> Pages
 
 def _unknown_user(name: str) -> Failure:
     """Return the failure of a user who is unknown, or who shows nothing."""
-    words = "The site has no user {name}, or that user shows nothing; check the name."
+    words = "The site has no user {name}, or that user has published nothing; check the name."
     return Failure("gone", words, name=printable(name))
 
 

@@ -105,9 +105,9 @@ class Site:
             if self.kept.get(path):
                 self.kept.put(path, False)
 
-    def is_doubted(self, model_id: int) -> bool:
-        """Return whether a model failed within a day, so that what a kept list has of it is not to be relied on."""
-        return self.kept.get(f"v1/models/{model_id}") is False
+    def is_kept(self, model_id: int) -> bool:
+        """Return whether something is kept of a model itself, which counts more than a list: its answer, or a doubt."""
+        return self.kept.get(f"v1/models/{model_id}") is not None
 
     def models(self, query: Mapping[str, Any]) -> Pages:
         """Yield pages of `/models?…` in an order that loses nothing between two pages (`Newest` does)."""

@@ -101,7 +101,8 @@ def failure_of(error: OSError, path: Path, size: int = 0) -> Failure:
     if code == errno.EFBIG:
         return too_big(size)
     if code == errno.ELOOP:
-        return Failure("link", "{path} is a symlink, which is not followed; move it away.", path=shown)
+        sentence = Sentence("{path} is a symlink, which is not followed; move it away.", path=shown)
+        return DiskFailure("link", sentence, alone=True)
     if code in _ALONE:
         return DiskFailure("disk", _ALONE[code], alone=True, path=shown)
     if isinstance(error, NoRegularFile):
@@ -130,9 +131,7 @@ def too_big(size: int) -> DiskFailure:
             size=human_size(size),
         )
     else:
-        sentence = Sentence(
-            "This disk can't hold a file as large as this (FAT32?); choose a folder on another with -o."
-        )
+        sentence = Sentence("This disk can't hold a file this large (FAT32?); choose a folder on another disk with -o.")
     return DiskFailure("disk", sentence, alone=True)
 
 

@@ -184,7 +184,11 @@ class Http:
             raise Unreachable("{host} sent invalid JSON; try again later.", host=host) from error
         if cut:
             self._rules.warn(
-                Sentence("{host} sent data nested too deeply in {keys}; skipped.", host=host, keys=", ".join(cut))
+                Sentence(
+                    "{host} sent data nested too deeply in {keys}; that part was skipped.",
+                    host=host,
+                    keys=", ".join(cut),
+                )
             )
         return value
 
@@ -276,7 +280,7 @@ def read_at_most(response: requests.Response, limit: int) -> bytes:
                 break
     except PASSING_ERRORS as error:
         raise Unreachable(
-            "{host} broke off the connection in the middle of its answer; try again later.", host=host_of(response.url)
+            "{host} closed the connection in the middle of its answer; try again later.", host=host_of(response.url)
         ) from error
     return bytes(body)
 

@@ -39,7 +39,7 @@ class _HostState:
     until: float = 0.0
     good: float = -math.inf
     answers: int = 0
-    unconnected: list[Sentence] = field(default_factory=list)
+    unconnected: list[str] = field(default_factory=list)
 
 
 class Health:
@@ -78,17 +78,22 @@ class Health:
             self._troubles += status == 429 or status >= 500
             if 0 < status < 500:
                 if state.failures >= self.PATIENCE:
-                    self._say(f"{host} answers again.")
+                    self._say(Sentence("{host} answers again.", host=host))
                 state.failures, state.good = 0, now
                 return
             state.failures += 1
             if state.failures == 1:
                 state.since = now
             if state.failures == self.PATIENCE:
-                self._say(f"{host} has failed {state.failures} times in a row and is left alone for {self.REST:.0f} s.")
+                self._say(
+                    Sentence(
+                        "{host} has failed {count} times in a row and is left alone for {seconds:.0f} s.",
+                        host=host, count=state.failures, seconds=self.REST,
+                    )
+                )  # fmt: skip
             state.until = now + self.REST
 
-    def note_unconnected(self, host: str, sentence: Sentence) -> None:
+    def note_unconnected(self, host: str, sentence: str) -> None:
         """Count a connection that could not be made; the sentence says so."""
         with self._lock:
             self._hosts.setdefault(host, _HostState()).unconnected.append(sentence)
@@ -147,11 +152,12 @@ class Health:
         elif not bad:
             factor = min(1.0, 2 * factor)
         if factor != self._factor:
-            self._say(f"Pace {factor:.1%}: {self._troubles} of the last {self._answers} answers were 429 or 5xx.")
+            words = "Pace {share:.1%}: {bad} of the last {count} answers were 429 or 5xx."
+            self._say(Sentence(words, share=factor, bad=self._troubles, count=self._answers))
         self._factor, self._minute, self._answers, self._troubles = factor, now, 0, 0
 
-    def _say(self, words: str) -> None:
-        self._log(f"{utc_now()} {words}")
+    def _say(self, sentence: Sentence) -> None:
+        self._log(Sentence("{time} {what}", time=utc_now(), what=sentence))
 
 
 # --- Our own limits --------------------------------------------------------------------------------

@@ -32,7 +32,7 @@ class Sentences:
             return printable(place + self.tell(thing.sentence))
         if isinstance(thing, Failure):
             return self.tell(thing.sentence)
-        if isinstance(thing, Sentence) and thing.values:
+        if isinstance(thing, Sentence) and thing.values and thing.template in self._words:
             return self(thing.template, **{name: self._said(value) for name, value in thing.values.items()})
         return self._words.get(thing, str(thing))
 

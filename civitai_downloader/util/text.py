@@ -139,7 +139,7 @@ class Secrets:
         """Return the text without the secrets; a sentence stays one."""
         if isinstance(text, Sentence) and text.values:
             values = {name: self.cut(each) if isinstance(each, str) else each for name, each in text.values.items()}
-            return Sentence(text.template, **values)
+            return Sentence.worded(self.cut(str(text)), text.template, **values)
         for form in self._forms:
             if form not in text:
                 continue

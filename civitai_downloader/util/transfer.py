@@ -329,7 +329,7 @@ class Transfer:
         if stretch.end == Ranges.BOUNDLESS and stretch.at and self._body.is_complete(self.part):
             stretch.end = stretch.at
         if stretch.at < stretch.end:
-            raise Unreachable("The server broke off the connection after {count} bytes; run again.", count=stretch.at)
+            raise Unreachable("The server closed the connection after {count} bytes; run again.", count=stretch.at)
 
     def _opened(self, stretch: ByteRange) -> IO[bytes]:
         """Open the `.part` at the beginning of a stretch. Each connection has a file position of its own."""
