@@ -114,7 +114,7 @@ def test_a_file_of_the_site_that_an_earlier_version_put_at_the_top_is_not_ours(
     (out / "download_state.jsonl").write_text(json.dumps(line) + "\n", "utf-8")
     (out / "failed.txt").write_text("https://civitai.com/models/666\n", "utf-8")
     assert run("10001") == 2
-    assert "failed.txt is a file of the site" in err()
+    assert "failed.txt is a file that an earlier version fetched from the site" in err()
     assert not site.requests
 
 
