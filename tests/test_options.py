@@ -253,8 +253,8 @@ def test_a_type_that_the_site_has_added_is_taken() -> None:
     ("token", "words"),
     [
         ("abc-def", "it has 7 characters, but a token has 8 to 512"),
-        ("abcd efgh", "a blank"),
-        ("abcdefgé", "a character"),
+        ("abcd efgh", "a space"),
+        ("abcdefgé", "an invalid character"),
     ],
 )
 def test_a_malformed_token_is_told_by_the_true_rule(run: Runner, capsys: Captured, token: str, words: str) -> None:
@@ -275,7 +275,7 @@ def test_a_word_that_is_neither_a_link_nor_a_file_is_told_so(run: Runner, capsys
     assert run("--users", "lantern_maker") == 2
     assert "Write a user as https://civitai.com/user/lantern_maker" in capsys.readouterr().err
     assert run("--users", "models.txt", lines=["lantern maker"]) == 2
-    assert "put a name with blanks in quotes" in capsys.readouterr().err
+    assert "quote a name with spaces" in capsys.readouterr().err
 
 
 def test_an_article_is_told_not_to_be_fetched(run: Runner, capsys: Captured) -> None:

@@ -135,7 +135,7 @@ def test_a_default_list_says_each_thing_once(name: str) -> None:
 def test_a_default_list_is_explained_in_three_languages(name: str) -> None:
     head = (DEFAULTS / f"Filter_{name}.txt").read_text("utf-8").partition("\n\n")[0]
     assert all(line.startswith("#") for line in head.splitlines())
-    for sign in ("One entry a line", "한 줄에 항목 하나", "1 行に 1 項目"):
+    for sign in ("One entry per line", "한 줄에 항목 하나", "1 行に 1 項目"):
         assert sign in head
     assert head.count("=dress") == head.count("<lora:name") == head.count("8K resolution") // 2 == 3
 
@@ -233,7 +233,7 @@ def test_editing_a_list_rewrites_the_prompts_without_a_request_for_them(
     assert run("10001") == 0
     assert not site.requests
     assert read_json(one_file(out, "40001.txt"))["prompt"] == "masterpiece, 1girl"
-    assert "1 prompts were rewritten" in capsys.readouterr().err
+    assert "prompt files rewritten: 1" in capsys.readouterr().err
     (word_lists / "Filter_etc.txt").write_text("=1girl")
     site.forget()
     assert run("--refilter") == 0
