@@ -13,6 +13,8 @@ from string import Formatter
 import pytest
 
 from civitai_downloader.core.data import read_data
+from civitai_downloader.core.lists import Problem
+from civitai_downloader.core.paging import LISTS
 from civitai_downloader.util.errors import Failure, Sentence
 from civitai_downloader.util.speech import Sentences
 
@@ -176,3 +178,17 @@ def test_a_sentence_within_a_sentence_is_translated_too() -> None:
     failure = Failure("bug", "{a} broke: {b}", a="x", b=Sentence("the {c}", c="{y}"))
     assert str(failure) == "x broke: the {y}"
     assert words.tell(failure) == "その{y}でxが壊れた"
+
+
+def test_what_is_wrong_with_a_line_is_told_in_each_language() -> None:
+    problem = Problem("models.txt", 3, "foo bar", Sentence("This isn't a supported link; skipped."))
+    assert str(problem.sentence) == "models.txt, line 3: 'foo bar' isn't a supported link; skipped."
+    for language in ("ja", "ko"):
+        said = Sentences(CATALOGUE, language).tell(problem.sentence)
+        assert "'foo bar': " in said
+        assert "supported" not in said
+        assert "line" not in said
+
+
+def test_every_list_of_the_site_has_a_name_in_each_language() -> None:
+    assert all({*LISTS.values()} <= {*CATALOGUE[language]} for language in ("ja", "ko"))
