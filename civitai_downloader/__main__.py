@@ -50,7 +50,7 @@ class Parser(argparse.ArgumentParser):
 
 
 class ShortHelp(argparse._HelpAction):
-    """Prints one screen: what the program does, and the options that most people need."""
+    """Prints one screen: what the program does, and the most common options."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_words: object) -> NoReturn:
         """Print the screen and end."""
@@ -73,7 +73,7 @@ def new_parser(**more: Any) -> Parser:
         add_help=False,
         allow_abbrev=False,
         argument_default=argparse.SUPPRESS,
-        description="Brings home every file, picture and prompt behind a list of Civitai links.",
+        description="Fetch every file, picture and prompt behind a list of Civitai links, verified and well named.",
         **more,
     )
 
@@ -88,8 +88,8 @@ def line_parser() -> Parser:
 def command_parser(*, in_file: bool = False) -> Parser:
     """Return the parser of every option; those that print something and end are none of a configuration file."""
     parser = new_parser(
-        epilog="@FILE stands for the options and INPUTs in it; civitai-downloader.conf holds your defaults. "
-        "Exit codes: 0 everything is there, 1 something failed, 2 usage, 3 queued in IDM, 130 interrupted."
+        epilog="@FILE is replaced by the options and INPUTs in that file; civitai-downloader.conf holds your defaults. "
+        "Exit codes: 0 everything is there, 1 something failed, 2 wrong usage, 3 queued in IDM, 130 interrupted."
     )
     parser.register("action", "short help", ShortHelp)
     return add_options(parser, ("line", "command"), skip=("help", "short help", "version") if in_file else ())
@@ -127,7 +127,7 @@ def short_parser(whole: argparse.ArgumentParser) -> Parser:
         formatter_class=partial(argparse.RawDescriptionHelpFormatter, max_help_position=26, width=100),
         epilog="\n".join(["examples:", *examples, "", "All options: civitai-downloader --help", f"More: {PAGE}"]),
     )
-    group = parser.add_argument_group("options that most people need")
+    group = parser.add_argument_group("common options")
     for action in whole._actions:
         if action.dest == "inputs" or set(action.option_strings) & {*table["options"]}:
             group._group_actions.append(action)
@@ -223,7 +223,7 @@ def code_of(do: Callable[[], int]) -> int:
         log.error("%s", failure_of(error, Path(str(error.filename or os.curdir))))
         return FAILED
     except MemoryError:
-        log.error("There is not enough memory; close other programs and run again.")
+        log.error("The system has no memory left; close other programs and run again.")
         return FAILED
 
 
@@ -241,7 +241,7 @@ def command(given: Mapping[str, Any], words: core.Words, screen: Screen, clock: 
     say(logging.WARNING, filters.problems)
     if given.get("refilter"):
         return refilter(settings, filters, words)
-    inputs = core.collect(given, settings, partial(read_line, given), words.tell)
+    inputs = core.collect(given, settings, partial(read_line, given))
     inputs.check_outputs(writes=not settings.dry_run)
     say(logging.ERROR, (problem.sentence for problem in inputs.problems if not problem.line))
     if settings.dry_run or not inputs.entries:
@@ -273,7 +273,7 @@ def settings_from(given: Mapping[str, Any]) -> core.Settings:
     if "idm" in given:
         chosen["idm"] = core.find_idm(given["idm"])
     if given.get("idm_token_url"):
-        log.warning("IDM keeps links as they are: the token will stand in its list in clear.")
+        log.warning("IDM keeps links as they are, so the token can be read in its list.")
     return core.Settings(**{**chosen, "token": token_of(given)})
 
 

@@ -1,6 +1,6 @@
 """Shows the program at work without a network: `python -m tests.demo`.
 
-Starts the fake site, runs the real command on a small list into `demo-downloads/`, and says where to look.
+Starts the fake site, runs the real command on a small list into `demo-downloads/`, and says where the files are.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def main() -> int:
         words = [str(links), "--site", site.url, "-o", str(FOLDER), "--token", "good-token", *pace]
         print("$ python -m civitai_downloader", *words, flush=True)
         code = subprocess.run([sys.executable, "-m", "civitai_downloader", *words], check=False).returncode
-    print(f"Exit code {code}. Look into {FOLDER / 'users'}; a second run downloads nothing twice.")
+    print(f"Exit code {code}. The files are in {FOLDER / 'users'}; run the demo again, and nothing is fetched twice.")
     return code
 
 

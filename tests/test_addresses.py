@@ -361,4 +361,4 @@ def test_a_link_of_a_model_says_where_it_leads(run: Runner, site: FakeCivitai, e
     add_file(site)
     site.fail(DOWNLOAD, fake.RedirectTo("http://a:b@127.0.0.1/x"), times=MANY)
     assert run(link(site)) == 1
-    assert "not a web link" in err()
+    assert "isn't a web link" in err()

@@ -66,7 +66,7 @@ def test_a_field_of_the_wrong_type_breaks_nothing(
     site.fail(MODELS, fake.Rewrite(change), times=MANY)
     assert run("--no-gallery", "--retries", "0", *(f"{site.url}/models/{model}" for model in faults)) in (0, 1)
     said = err()
-    assert "fault of this program" not in said
+    assert "bug in this program" not in said
     assert "Traceback" not in said
     assert {each.name for each in out.parent.iterdir()} == {"downloads"}
 
@@ -123,7 +123,7 @@ def test_an_answer_of_another_shape_is_a_sentence(site: FakeCivitai, run: Runner
     site.fail(MODELS, fake.Status(200, answer), times=MANY)
     assert run("10001") == 1
     said = err()
-    assert "fault of this program" not in said
+    assert "bug in this program" not in said
     assert "Traceback" not in said
 
 

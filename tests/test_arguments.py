@@ -60,8 +60,8 @@ def test_at_files_may_be_nested_and_are_looked_for_beside_the_file_that_names_th
 def test_words_of_an_at_file_that_are_wrong_are_told_in_one_line(capsys: Captured) -> None:
     for text, words in (
         ("10001 --lates", "did you mean --latest?"),
-        ('10001\n-o "open', "line 2: a quote is not closed"),
-        ("@x.txt", "leads back to itself"),
+        ('10001\n-o "open', "line 2: a quotation mark is missing"),
+        ("@x.txt", "includes itself"),
         ("@y.txt", "y.txt can't be read"),
         ("PK\3\4\0\0", "not a list"),
     ):
@@ -166,9 +166,9 @@ def test_a_value_that_looks_like_an_at_file_survives_a_retry(run: Runner, site: 
     ("line", "words"),
     [
         ("10001 @nowhere.txt", "nowhere.txt can't be read"),
-        ("10001 @no.txt", "--token is for the command, not for a line of a list"),
-        ("@none.txt", "names no link"),
-        ("@loop.txt", "leads back to itself"),
+        ("10001 @no.txt", "--token can't be used on a line of a list"),
+        ("@none.txt", "contains no link"),
+        ("@loop.txt", "includes itself"),
     ],
 )
 def test_an_at_file_that_can_not_be_used_on_a_line_is_told(
@@ -179,7 +179,7 @@ def test_an_at_file_that_can_not_be_used_on_a_line_is_told(
     write("loop.txt", "@loop.txt")
     assert run(lines=[line]) == 2
     shown = say(capsys)
-    assert "models.txt, line 1: the options are wrong and the line was skipped" in shown or "line 1: The @file" in shown
+    assert "models.txt, line 1: The options are wrong, so the line was skipped" in shown or "line 1: The @file" in shown
     assert words in shown
     assert not site.requests
 
@@ -223,7 +223,7 @@ def test_quiet_on_the_command_line_silences_a_verbose_configuration(
 def test_what_prints_and_ends_is_no_default(own: Path, capsys: Captured, words: str) -> None:
     write(own, words)
     assert main(["10001", "--lang", "en"]) == 2
-    assert f"{words} is for the command line, not for a configuration file" in say(capsys)
+    assert f"{words} can't be used in a configuration file" in say(capsys)
     assert main(["--version"]) == 0
 
 

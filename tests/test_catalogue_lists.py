@@ -37,7 +37,7 @@ def test_private_and_empty_collections_are_told(run: Runner, site: FakeCivitai, 
     empty = site.world.add_collection("Nothing", []).id
     assert run(f"{site.url}/collections/{private}", f"{site.url}/collections/{empty}") == 1
     shown = capsys.readouterr().err
-    assert "The collection is private or does not exist" in shown
+    assert "The collection is private or doesn't exist" in shown
     assert "the site shows nothing in it" in shown
 
 

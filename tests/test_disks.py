@@ -30,16 +30,16 @@ on_posix = pytest.mark.skipif(os.name == "nt", reason="these errors are those of
     [
         ("ENOSPC", "disk is full"),
         ("EDQUOT", "quota on the disk"),
-        ("EFBIG", "takes no file of 5.0 GB (FAT32?)"),
+        ("EFBIG", "can't hold a file of 5.0 GB (FAT32?)"),
         ("EROFS", "the disk is read-only"),
-        ("EACCES", "check the folder's permissions"),
-        ("EPERM", "check the folder's permissions"),
-        ("ENAMETOOLONG", "takes no name as long as this"),
-        ("ENOTDIR", "lies where a folder should be"),
-        ("EEXIST", "lies where a folder should be"),
-        ("EISDIR", "a folder lies where the file should be"),
-        ("ELOOP", "is a link, and it is not followed"),
-        *((name, "the disk does not answer") for name in ("EIO", "ENOTCONN", "ESTALE", "ENODEV", "ENXIO")),
+        ("EACCES", "check the permissions of its folder"),
+        ("EPERM", "check the permissions of its folder"),
+        ("ENAMETOOLONG", "the name is too long for this disk"),
+        ("ENOTDIR", "is in the place of a folder"),
+        ("EEXIST", "is in the place of a folder"),
+        ("EISDIR", "a folder has this name"),
+        ("ELOOP", "is a symlink, which is not followed"),
+        *((name, "the disk does not respond") for name in ("EIO", "ENOTCONN", "ESTALE", "ENODEV", "ENXIO")),
         ("EMFILE", "Too many files are open"),
         ("ENOMEM", "no memory left"),
     ],
@@ -130,7 +130,7 @@ def test_a_drive_that_dies_ends_the_run_in_one_sentence(
     assert said.count("Stopped:") == 1
     assert "Traceback" not in said
     assert " 0 failed" in said
-    assert "could not be written" in said
+    assert "couldn't be written" in said
     assert len(site.seen("storage")) <= 5
     assert run(*map(str, site.world.models)) == 0
     assert len(names_on_disk(out)) == 33
@@ -279,7 +279,7 @@ def test_a_file_that_is_too_large_for_its_disk_is_asked_for_once(
         for _ in range(2):
             assert run("10001", "10002") == 1
             said = err()
-            assert "This disk takes no file of 2.9 MB (FAT32?)" in said
+            assert "This disk can't hold a file of 2.9 MB (FAT32?)" in said
             assert "Traceback" not in said
             assert "Stopped" not in said
     finally:
@@ -340,7 +340,7 @@ def test_what_is_no_file_at_our_names_never_hangs_and_leaves_no_traceback(
     said = err()
     assert code in (1, 2)
     assert "Traceback" not in said
-    assert "fault of the program" not in said
+    assert "bug in this program" not in said
     assert run("--retry-failed") in (0, 1, 2)
     assert "Traceback" not in err()
 

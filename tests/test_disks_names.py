@@ -133,7 +133,7 @@ def test_a_file_that_is_held_is_waited_for(
 ) -> None:
     (tmp_path / "a").write_bytes(b"whole")
     waits = on_windows(monkeypatch, 1000)
-    with pytest.raises(Held, match=r"can't be written: it is whole, but another program, such as a virus scanner"):
+    with pytest.raises(Held, match=r"is complete, but another program"):
         replace_file(tmp_path / "a", tmp_path / "b", patience, waits.append)
     assert least <= sum(waits) <= most
     waits = on_windows(monkeypatch, 4)
@@ -177,7 +177,7 @@ def test_what_stays_held_fails_by_name_and_comes_with_the_next_run(
         patch.setattr("civitai_downloader.util.transfer.replace_file", hold)
         assert run("10001") == 1
     said = err()
-    assert "another program, such as a virus scanner, holds it" in said
+    assert "another program (a virus scanner?) keeps it open" in said
     assert "permissions" not in said
     site.forget()
     assert run("10001") == 0

@@ -36,7 +36,7 @@ BINARY = "application/octet-stream"
 REFUSALS: dict[str, tuple[dict[str, Any], dict[str, Any], str, str]] = {
     "needs a token": ({}, {"needs_token": True}, "needs-token", "https://civitai.com/user/account"),
     "early access": ({}, {"early_access": from_now(9e5)}, "early-access", f"Early access until {from_now(9e5)[:10]}"),
-    "disabled": ({}, {"usage_control": "Generation"}, "disabled", "creator disabled downloads"),
+    "disabled": ({}, {"usage_control": "Generation"}, "disabled", "Downloads disabled by the creator"),
     "archived": ({"mode": "Archived"}, {}, "archived", "Archived by the creator"),
     "taken down": ({"mode": "TakenDown"}, {}, "taken-down", "took the model down"),
 }
@@ -171,7 +171,7 @@ def test_without_a_published_hash_size_and_header_decide_and_the_report_says_so(
     assert run("10001") == 1
     assert [path.name for path in out.rglob("users/**/*.safetensors")] == ["good.safetensors"]
     assert len(list((out / "corrupted").iterdir())) == 2
-    assert "Without a published hash" in capsys.readouterr().err
+    assert "since the site publishes no hash" in capsys.readouterr().err
     files: list[dict[str, object]] = read_json(out / "report.json")["files"]
     verified = {str(each["name"])[-16:]: each["verified"] for each in files if each["outcome"] == "done"}
     assert verified == {"good.safetensors": False}
@@ -188,7 +188,7 @@ def test_without_a_published_hash_size_and_header_decide_and_the_report_says_so(
             {"size": 1200},
             "a page instead of the file",
         ),
-        (Status(200, "<html>" + "x" * 3000, content_type=BINARY), {}, "Wrong SHA256"),
+        (Status(200, "<html>" + "x" * 3000, content_type=BINARY), {}, "SHA256 mismatch"),
         (Status(200, "<html>" + "x" * 3000, content_type=BINARY), {"size": 1200}, "The server offers 3006 bytes"),
         (
             Status(200, "\ufeff\n <!DOCTYPE html><title>Log in</title>", content_type=BINARY),
@@ -213,7 +213,7 @@ def test_a_page_is_never_saved_as_a_model(
 
 @pytest.mark.parametrize(
     ("size", "free", "words"),
-    [(1200, 100, "1.2 KB are needed, 100 B are free"), (300_000, 1000, "293.0 KB are needed, 1000 B are free")],
+    [(1200, 100, "1.2 KB needed, 100 B free"), (300_000, 1000, "293.0 KB needed, 1000 B free")],
 )
 def test_a_full_disk_is_told_before_a_file_starts(
     run: Runner, site: FakeCivitai, err: Err, monkeypatch: pytest.MonkeyPatch, size: int, free: int, words: str

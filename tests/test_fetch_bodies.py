@@ -58,7 +58,7 @@ def test_an_offer_beyond_the_published_size_is_refused_before_its_first_byte(
 ) -> None:
     add_file(site, size_kb=100.0)
     assert run(link(site)) == 1
-    assert "The server offers 300000 bytes, the page says 102400" in err()
+    assert "The server offers 300000 bytes instead of 102400" in err()
     assert len(site.seen("storage")) == 1
     assert not [path for path in out.rglob("*.part") if path.stat().st_size]
 
@@ -97,7 +97,7 @@ def test_answers_that_stay_empty_fail(site: FakeCivitai, run: Runner, out: Path,
     add_file(site, hashed=False)
     site.fail(STORAGE, fake.EMPTY, times=MANY)
     assert run(link(site)) == 1
-    assert "broke off at 0 bytes" in err()
+    assert "closed the connection after 0 bytes" in err()
     assert not files_under(out, "*.safetensors")
 
 

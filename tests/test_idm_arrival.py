@@ -95,7 +95,7 @@ def test_wrong_bytes_fail_and_are_queued_again_by_the_next_run(
     target = next(Path(folder, name) for _, folder, name in idm.queued() if name.endswith("safetensors"))
     deliver(target, b"x" * len(odd_file.data))
     assert run("--verify") == 1
-    assert "Wrong SHA256" in capsys.readouterr().err
+    assert "SHA256 mismatch" in capsys.readouterr().err
     assert state()["model", f"20001/{odd_file.id}"]["status"] == "failed"
     assert (out / "corrupted" / target.name).is_file()
     idm.forget()

@@ -18,12 +18,12 @@ from tests.helpers import Captured
         (["missing.txt"], "missing.txt can't be read"),
         (["folder"], "folder can't be read"),
         (["empty.txt"], "empty.txt contains no links"),
-        (["bad.txt"], "bad.txt, line 1: 'nonsense' is not a link"),
-        (["options.txt"], "options.txt, line 2: the options are wrong"),
-        (["https://civitai.com/articles/5"], "is not a link to a model"),
+        (["bad.txt"], "bad.txt, line 1: 'nonsense' isn't a supported link"),
+        (["options.txt"], "options.txt, line 2: The options are wrong"),
+        (["https://civitai.com/articles/5"], "isn't a supported link: articles can't be fetched"),
         (["10001", "--layout", "{nothing}"], "'{nothing}' is not known"),
         (["10001", "--token", "bad token"], "The token is malformed"),
-        (["10001", "--site", "nowhere"], "is no web address"),
+        (["10001", "--site", "nowhere"], "isn't a web address"),
         (["10001", "-o", "file.txt/below"], "Nothing can be written to"),
         (["--retry-failed"], "failed.txt can't be read"),
         ([], "There is nothing to do"),
@@ -70,9 +70,9 @@ def test_a_bad_line_is_told_and_the_others_run(run: Runner, out: Path, capsys: C
     shown = capsys.readouterr().err
     for words in (
         "line 1: 'nonsense'",
-        "line 3: the options are wrong",
+        "line 3: The options are wrong",
         "Nothing can be written",
-        "line 5: the options",
+        "line 5: The options",
     ):
         assert words in shown
     assert one_file(out, "paper_xl.safetensors")

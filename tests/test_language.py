@@ -6,12 +6,15 @@ import ast
 import json
 import re
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from string import Formatter
 
 import pytest
 
 from civitai_downloader.core.data import read_data
+from civitai_downloader.core.lists import Problem
+from civitai_downloader.core.paging import LISTS
 from civitai_downloader.util.errors import Failure, Sentence
 from civitai_downloader.util.speech import Sentences
 
@@ -38,36 +41,101 @@ def speaking_classes() -> set[str]:
 SPEAKING = speaking_classes()
 
 
+# Which argument of a call is said to the user, where it is not the first one of a failure.
+POSITIONS = {"Failure": 1, "DiskFailure": 1, "Unconnected": 1, "Problem": 3, "Refusal": 0}
+
+
 def position_of_sentence(call: ast.Call) -> int | None:
     """Return which argument of a call is said to the user, or None."""
     name = ast.unparse(call.func)
     if name.startswith("log.") and name[4:] in LEVELS:
         return 0
+    if name == "super().__init__" and call.args and isinstance(call.args[0], ast.Constant):
+        return 1  # a failure with its reason
     name = name.rpartition(".")[2]
-    if name in SPEAKING:
-        return {"Failure": 1, "DiskFailure": 1, "Unconnected": 1}.get(name, 0)
-    return None
+    return POSITIONS.get(name, 0 if name in SPEAKING else None)
+
+
+def said_by(node: ast.AST) -> ast.expr | None:
+    """Return the expression that a call, or the setting of a `note`, says to the user, or None."""
+    if isinstance(node, ast.Call) and (at := position_of_sentence(node)) is not None and len(node.args) > at:
+        return node.args[at]
+    is_note = isinstance(node, ast.Assign) and ast.unparse(node.targets[0]).endswith(".note")
+    return node.value if isinstance(node, ast.Assign) and is_note else None
 
 
 def sentences() -> Iterator[tuple[str, ast.expr]]:
     """Yield where something is said, and the expression that says it."""
     for path, tree in TREES.items():
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Call) and (at := position_of_sentence(node)) is not None and len(node.args) > at:
-                for said in alternatives(node.args[at]):
-                    yield f"{path.relative_to(PACKAGE)}:{said.lineno}", said
+        tables = names(tree)
+        for scope in ast.walk(tree):
+            if isinstance(scope, (ast.Module, ast.FunctionDef)):
+                known = {**tables, **names(scope)}
+                found = filter(None, map(said_by, own_nodes(scope)))
+                for each in chain.from_iterable(alternatives(said, known) for said in found):
+                    yield f"{path.relative_to(PACKAGE)}:{each.lineno}:{each.col_offset}", each
 
 
-def alternatives(said: ast.expr) -> Iterator[ast.expr]:
-    """Yield the expressions that an argument may be."""
+def own_nodes(scope: ast.AST) -> Iterator[ast.AST]:
+    """Yield what is in a module or a function, apart from the functions in it."""
+    for node in ast.iter_child_nodes(scope):
+        if not isinstance(node, ast.FunctionDef):
+            yield node
+            yield from own_nodes(node)
+
+
+def names(scope: ast.AST) -> dict[str, list[ast.expr]]:
+    """Return the values that are given to each name in a module or a function."""
+    found: dict[str, list[ast.expr]] = {}
+    for node in own_nodes(scope):
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            found.setdefault(node.targets[0].id, []).append(node.value)
+    return found
+
+
+def alternatives(said: ast.expr, known: dict[str, list[ast.expr]]) -> Iterator[ast.expr]:
+    """Yield the expressions that an argument may be: itself, what a name stands for, or the values of a table."""
     if isinstance(said, ast.IfExp):
-        yield from alternatives(said.body)
-        yield from alternatives(said.orelse)
+        yield from alternatives(said.body, known)
+        yield from alternatives(said.orelse, known)
+    elif isinstance(said, ast.Name) and said.id in known:
+        for value in known[said.id]:
+            yield from alternatives(value, {name: each for name, each in known.items() if name != said.id})
+    elif isinstance(said, ast.Subscript) and isinstance(said.value, ast.Name):
+        tables = known.get(said.value.id, [])
+        texts = (
+            node for table in tables for node in ast.walk(table) if isinstance(node, (ast.Constant, ast.JoinedStr))
+        )
+        yield from (each for each in texts if isinstance(each, ast.JoinedStr) or " " in str(each.value))
     else:
         yield said
 
 
-SAID = list(sentences())
+def looks_like_a_sentence(said: ast.AST) -> bool:
+    """Return whether a text begins and ends as a sentence does: in a table or a variable it is said, too."""
+    shown = "".join(str(part.value) if isinstance(part, ast.Constant) else "X" for part in parts_of(said))
+    return bool(re.fullmatch(r"[A-Z][^\n]* [^\n]*[.!?]", shown)) and not shown.startswith(NOT_SAID)
+
+
+def parts_of(text: ast.AST) -> list[ast.expr]:
+    """Return the parts of a text; nothing for what is none."""
+    if isinstance(text, ast.JoinedStr):
+        return text.values
+    return [text] if isinstance(text, ast.Constant) and isinstance(text.value, str) else []
+
+
+def all_texts() -> Iterator[tuple[str, ast.expr]]:
+    """Yield every text that looks like a sentence and is neither a docstring nor a part of another text."""
+    for path, tree in TREES.items():
+        within = {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in node.values}
+        within |= {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.expr) and id(node) not in within and looks_like_a_sentence(node):
+                yield f"{path.relative_to(PACKAGE)}:{node.lineno}:{node.col_offset}", node
+
+
+NOT_SAID = ("Fetch every file", "@FILE")  # the help, which argparse puts together
+SAID = list(dict(chain(sentences(), all_texts())).items())
 CONSTANTS = {where: str(said.value) for where, said in SAID if isinstance(said, ast.Constant)}
 TEXTS = {where: text for where, text in CONSTANTS.items() if re.search("[a-z]{2}", text)}
 
@@ -110,3 +178,17 @@ def test_a_sentence_within_a_sentence_is_translated_too() -> None:
     failure = Failure("bug", "{a} broke: {b}", a="x", b=Sentence("the {c}", c="{y}"))
     assert str(failure) == "x broke: the {y}"
     assert words.tell(failure) == "その{y}でxが壊れた"
+
+
+def test_what_is_wrong_with_a_line_is_told_in_each_language() -> None:
+    problem = Problem("models.txt", 3, "foo bar", Sentence("This isn't a supported link; skipped."))
+    assert str(problem.sentence) == "models.txt, line 3: 'foo bar' isn't a supported link; skipped."
+    for language in ("ja", "ko"):
+        said = Sentences(CATALOGUE, language).tell(problem.sentence)
+        assert "'foo bar': " in said
+        assert "supported" not in said
+        assert "line" not in said
+
+
+def test_every_list_of_the_site_has_a_name_in_each_language() -> None:
+    assert all({*LISTS.values()} <= {*CATALOGUE[language]} for language in ("ja", "ko"))

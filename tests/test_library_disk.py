@@ -30,7 +30,7 @@ def test_a_folder_that_can_not_be_made_fails_what_belongs_in_it(
     assert run(link(site)) == 1
     said = err()
     assert "can't be written" in said
-    assert "fault of this program" not in said
+    assert "bug in this program" not in said
     assert not site.seen("storage")
 
 
@@ -46,7 +46,7 @@ def test_a_torn_state_log_is_said_and_nothing_else_is_lost(
     assert run(link(site)) == 0
     said = err()
     assert "line 7 is not a record and was skipped" in said
-    assert "line 8 was cut short and was dropped" in said
+    assert "line 8 is incomplete and was skipped" in said
     assert not site.seen("storage")
     assert b'"id":"2\n{' in log.read_bytes()
 

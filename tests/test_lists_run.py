@@ -31,14 +31,14 @@ def test_unusable_lines_are_counted_and_the_first_ten_named(run: Runner, out: Pa
     assert run("--only", "metadata", "--no-gallery", lines=[GOOD, *lines]) == 1
     shown = capsys.readouterr().err
     assert "Lines that could not be used (14):" in shown
-    assert shown.count("is not a link that can be fetched") == 10
-    assert "models.txt, line 11: 'nonsense 9th' is not a link" in shown
+    assert shown.count("isn't a supported link") == 10
+    assert "models.txt, line 11: 'nonsense 9th' isn't a supported link" in shown
     assert "and 4 more" in shown
     problems = read_json(out / "report.json")["problems"]
     assert [each["line"] for each in problems] == list(range(2, 16))
     assert problems[0]["file"] == "models.txt"
     assert problems[0]["text"] == "nonsense 0th"
-    assert "not a link" in problems[0]["reason"]
+    assert "supported link" in problems[0]["reason"]
 
 
 @pytest.mark.usefixtures("lora")
@@ -104,11 +104,11 @@ def test_a_layout_that_begins_with_a_number_sign_comes_back_from_failed_txt(
 @pytest.mark.usefixtures("lora")
 def test_a_dry_run_and_a_list_without_a_link_name_unusable_lines_too(run: Runner, capsys: Captured) -> None:
     assert run("--dry-run", lines=[GOOD, "nonsense"]) == 1
-    assert "models.txt, line 2: 'nonsense' is not a link" in capsys.readouterr().err
+    assert "models.txt, line 2: 'nonsense' isn't a supported link" in capsys.readouterr().err
     assert run(lines=["nonsense", "https://civitai.com/user/account"]) == 2
     shown = capsys.readouterr().err
     assert "Lines that could not be used (2):" in shown
-    assert "/user/account is a page of settings" in shown
+    assert "/user/account is a settings page" in shown
 
 
 @pytest.mark.usefixtures("lora")
@@ -193,7 +193,7 @@ def test_a_stored_picture_is_fetched_only_if_its_number_is_its_id(
     image = site.world.images[40003]
     link = f"https://image.civitai.com/{ACCOUNT}/{{}}/original=true/40003.jpeg"
     assert run(link.format("00000000-0000-4000-8000-00000000ffff")) == 1
-    assert "is not the id of the picture" in capsys.readouterr().err
+    assert "isn't the ID of the picture" in capsys.readouterr().err
     assert not list(out.glob("images/*"))
     assert run(link.format(image.uuid)) == 0
     assert (out / "images/40003.txt").is_file()
@@ -237,8 +237,8 @@ def test_what_the_site_has_not_got_the_archive_may_have(
     link = "https://civarchive.com/models/110828?modelVersionId=119514"
     assert run("--no-gallery", lines=[link, "https://civitai.com/models/110829"]) == 1
     shown = capsys.readouterr().err
-    assert f"The site has no such thing any more; {link} may still have it." in shown
-    assert "Gone from the site; its archive may still have it (1)" in shown
+    assert f"The site no longer has this; {link} may still have it." in shown
+    assert "No longer on the site: the archive named may still have it (1)" in shown
     assert "models/110829 may still" not in shown
     (first, _) = read_json(out / "report.json")["files"]
     assert first["reason"] == "in-archive"

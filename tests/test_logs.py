@@ -168,8 +168,8 @@ def test_a_keyed_log_gives_the_last_record_of_a_key(path: Path) -> None:
         (b"", [], []),
         (b"\r\n\n" + json.dumps(keyed("1", 5)).encode(), [5], []),
         (b"\xef\xbb\xbf" + json.dumps(keyed("1", 5)).encode() + b"\r\n", [5], []),
-        (json.dumps(keyed("1", 5)).encode() + b'\n{"at":"2026","type":"image","id"', [5], ["line 2 was cut short and"]),
-        (json.dumps(keyed("1", 5)).encode() + b"\n" + bytes(4096), [5], ["line 2 was cut short"]),
+        (json.dumps(keyed("1", 5)).encode() + b'\n{"at":"2026","type":"image","id"', [5], ["line 2 is incomplete and"]),
+        (json.dumps(keyed("1", 5)).encode() + b"\n" + bytes(4096), [5], ["line 2 is incomplete"]),
         (bytes(4096) + json.dumps(keyed("1", 5)).encode() + b"\n", [5], []),
         (b'{"id":"1","size":5,"type":"image"}\n[]\n{"type":"image"}\n', [5], ["line 2 is not", "line 3 is not"]),
         (b'{"at":"","type":"image","id":"1","size":01}\n', [], ["line 1 is not a record"]),
@@ -275,7 +275,7 @@ def test_a_line_reaches_the_disk_after_some_seconds_and_at_the_end(path: Path, m
 def test_a_second_lock_is_refused_and_names_the_first(tmp_path: Path) -> None:
     first, second = (FolderLock(tmp_path / "out" / "x.lock") for _ in range(2))
     first.acquire(QuickClock())
-    with pytest.raises(UsageError, match=rf"process {os.getpid()}, started 2\d\d\d-.*Z, is writing to .*out.*--wait"):
+    with pytest.raises(UsageError, match=rf"process {os.getpid()}, started 2\d\d\d-.*Z\) is writing to .*out.*--wait"):
         second.acquire(QuickClock())
     first.release()
     second.acquire(QuickClock())

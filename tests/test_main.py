@@ -36,7 +36,7 @@ def test_a_failure_that_is_no_usage_error_exits_with_1(
 
     monkeypatch.setattr("civitai_downloader.core.outcome.replace_file", refuse)
     assert run("10001") == 1
-    assert "report.json: the disk does not answer" in capsys.readouterr().err
+    assert "report.json: the disk does not respond" in capsys.readouterr().err
     assert one_file(out, "paper_xl.safetensors")
 
 

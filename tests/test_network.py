@@ -34,7 +34,7 @@ def test_a_server_fault_is_tried_again(
 
 
 @pytest.mark.parametrize(
-    ("code", "words"), [(404, "deleted, private or never there"), (410, "no longer given out"), (403, "denied")]
+    ("code", "words"), [(404, "deleted, private or mistyped"), (410, "no longer be downloaded"), (403, "denied")]
 )
 @pytest.mark.parametrize("where", [DOWNLOAD, MODELS])
 def test_a_refusal_is_not_tried_again(
@@ -82,7 +82,7 @@ def test_an_answer_that_is_no_http_fails_cleanly(
     add_file(site)
     fault = site.fail(where, action, times=MANY)
     assert run(link(site)) == 1
-    assert "fault of this program" not in err()
+    assert "bug in this program" not in err()
     assert 1 <= fault.hits <= 9
     assert not files_under(out, "*.safetensors")
 
@@ -98,7 +98,7 @@ def test_an_answer_that_is_no_http_once_is_tried_again(site: FakeCivitai, run: R
 @pytest.mark.parametrize("url", ["http://[x", "http://", "http://h:99999", "http://a b", "h.com"])
 def test_a_site_that_is_no_link_is_a_usage_error(run: Runner, err: Err, url: str) -> None:
     assert run("--site", url, "10001") == 2
-    assert "is no web address" in err()
+    assert "isn't a web address" in err()
 
 
 def test_a_site_that_is_not_there_is_named(run: Runner, err: Err) -> None:
@@ -128,8 +128,8 @@ def test_a_redirect_to_something_else_than_a_web_link_fails(
     fault = site.fail(STORAGE, fake.RedirectTo(url), times=MANY)
     assert run(link(site)) == 1
     said = err()
-    assert "The site led astray" in said
-    assert "fault of this program" not in said
+    assert "Bad link or redirect from the site" in said
+    assert "bug in this program" not in said
     assert fault.hits == 1
     assert not files_under(out, "*.safetensors")
 
@@ -192,7 +192,7 @@ def test_a_redirect_from_the_net_into_a_private_network_is_refused(
     monkeypatch.setenv("HTTP_PROXY", site.url)
     fault = site.fail(DOWNLOAD, fake.RedirectTo(url), times=MANY)
     assert run("--site", "http://civitai.test", "10001") == 1
-    assert "The site led astray" in err()
+    assert "Bad link or redirect from the site" in err()
     assert fault.hits == 1
 
 

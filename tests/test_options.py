@@ -120,7 +120,7 @@ def test_help_has_every_option_in_its_group_with_its_default(capsys: Captured) -
         assert all(name in shown for name in action.option_strings)
     groups = [f"{name}:" for name in ("input", "where", "what", "access", "pace", "how", "output")]
     assert [shown.index(f" {group}") for group in groups] == sorted(shown.index(f" {group}") for group in groups)
-    for default in ("transfers at a time (default: 4)", "(default: 0.5)", "(default: 200)", "(default: downloads)"):
+    for default in ("at the same time (default: 4)", "(default: 0.5)", "(default: 200)", "(default: downloads)"):
         assert default in shown
 
 
@@ -173,7 +173,7 @@ def test_a_wrong_option_of_a_line_is_told_in_the_users_language(run: Runner, cap
     assert run("--lang", "ja", lines=["10001 --layout nope", "10001 --workers 3"]) == 2
     shown = capsys.readouterr().err
     assert "'nope' は不明です" in shown
-    assert "--workers はコマンド用で" in shown
+    assert "--workers はリストの行では使えません" in shown
 
 
 def test_every_sentence_about_an_option_is_translated() -> None:
@@ -210,7 +210,7 @@ def test_what_a_terminal_would_obey_is_not_shown(run: Runner, capsys: Captured) 
 
 def test_an_option_of_the_command_on_a_line_is_told(run: Runner, capsys: Captured) -> None:
     assert run(lines=["10001 --dry-run"]) == 2
-    assert "--dry-run is for the command, not for a line of a list" in capsys.readouterr().err
+    assert "--dry-run can't be used on a line of a list" in capsys.readouterr().err
 
 
 # --- Names ---------------------------------------------------------------------------------------
@@ -225,8 +225,8 @@ def test_base_models_that_match_nothing_tell_which_there_are(run: Runner, site: 
         other.add_version(base_model="Pony").add_file()
     run("10001", f"{site.url}/user/maker/models", "--base-models", "sdxl")
     shown = capsys.readouterr().err
-    assert "no version for sdxl; there are versions for Pony, SDXL 1.0. Did you mean SDXL 1.0?" in shown
-    assert "there are versions for Pony (3)" in shown
+    assert "no version for sdxl, only for Pony, SDXL 1.0; did you mean SDXL 1.0?" in shown
+    assert "only for Pony (3)" in shown
     assert "the same as an earlier line" not in shown
 
 
@@ -253,8 +253,8 @@ def test_a_type_that_the_site_has_added_is_taken() -> None:
     ("token", "words"),
     [
         ("abc-def", "it has 7 characters, but a token has 8 to 512"),
-        ("abcd efgh", "a blank"),
-        ("abcdefgé", "a character"),
+        ("abcd efgh", "a space"),
+        ("abcdefgé", "an invalid character"),
     ],
 )
 def test_a_malformed_token_is_told_by_the_true_rule(run: Runner, capsys: Captured, token: str, words: str) -> None:
@@ -271,16 +271,16 @@ def test_a_token_is_taken_as_it_is_pasted() -> None:
 
 def test_a_word_that_is_neither_a_link_nor_a_file_is_told_so(run: Runner, capsys: Captured) -> None:
     assert run("lantern_maker") == 2
-    assert "'lantern_maker' is neither a link, an id nor a list" in capsys.readouterr().err
+    assert "'lantern_maker' is neither a link, an ID nor a list" in capsys.readouterr().err
     assert run("--users", "lantern_maker") == 2
-    assert "A user is written https://civitai.com/user/lantern_maker" in capsys.readouterr().err
+    assert "Write a user as https://civitai.com/user/lantern_maker" in capsys.readouterr().err
     assert run("--users", "models.txt", lines=["lantern maker"]) == 2
-    assert "put a name with blanks in quotes" in capsys.readouterr().err
+    assert "quote a name with spaces" in capsys.readouterr().err
 
 
 def test_an_article_is_told_not_to_be_fetched(run: Runner, capsys: Captured) -> None:
     assert run("https://civitai.com/articles/5/a-title") == 2
-    assert "articles are not fetched" in capsys.readouterr().err
+    assert "articles can't be fetched" in capsys.readouterr().err
 
 
 # --- Word lists ----------------------------------------------------------------------------------

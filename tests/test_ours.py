@@ -111,7 +111,7 @@ def test_a_template_does_not_lead_out_of_the_output_folder(layout: str) -> None:
     "layout", ["lists/{creator}", "{creator}/IMAGES", ".cache/{type}", "post-1/{tag}", "{tag}/model.json"]
 )
 def test_a_template_does_not_name_our_folders(layout: str) -> None:
-    with pytest.raises(UsageError, match="a name that the program needs itself"):
+    with pytest.raises(UsageError, match="which the program needs for itself"):
         Settings(layout=layout)
 
 

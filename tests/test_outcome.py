@@ -113,7 +113,7 @@ def test_verify_finds_what_changed_and_the_next_run_repairs_it(
     capsys.readouterr()
     assert run("--verify") == 1
     shown = capsys.readouterr().err
-    for words in ("have changed", "instead of", "not on disk"):
+    for words in ("have changed", "instead of", "no longer on disk"):
         assert words in shown
     assert not site.requests
     assert run("10001") == 0

@@ -43,7 +43,7 @@ def test_a_file_of_the_users_under_a_name_of_ours_ends_the_run_before_it_begins(
     site.forget()
     assert run(link(site)) == 2
     said = err()
-    assert f"{name} was not written by this program; move it away, or choose another folder with -o." in said
+    assert f"{name} wasn't written by this program; move it away, or choose another folder with -o." in said
     assert not site.requests
     assert files_under(out, "[!d]*") == before
     (out / name).unlink()
@@ -114,7 +114,7 @@ def test_a_file_of_the_site_that_an_earlier_version_put_at_the_top_is_not_ours(
     (out / "download_state.jsonl").write_text(json.dumps(line) + "\n", "utf-8")
     (out / "failed.txt").write_text("https://civitai.com/models/666\n", "utf-8")
     assert run("10001") == 2
-    assert "failed.txt is a file of the site" in err()
+    assert "failed.txt is a file that an earlier version fetched from the site" in err()
     assert not site.requests
 
 
@@ -154,7 +154,7 @@ def test_a_page_that_the_user_edited_stays_and_is_named(
     lora.description = "<p>New words</p>"
     for _ in range(2):
         assert run("10001", "--refresh") == 0
-        assert f"{name} has been edited and stays as it is" in err()
+        assert f"{name} was edited and is left as it is" in err()
         assert page.read_bytes() == mine
     page.unlink()
     (out / "download_state.jsonl").unlink()
@@ -170,7 +170,7 @@ def test_a_page_of_somebody_else_stays_and_fails_by_name_alone(run: Runner, out:
     page.write_bytes(b'{"my": "own words"}')
     assert run("10001") == 1
     assert page.read_bytes() == b'{"my": "own words"}'
-    assert f"{name} was not written by this program" in err()
+    assert f"{name} wasn't written by this program" in err()
     (failed,) = [each for each in read_json(out / "report.json")["files"] if each["outcome"] == "failed"]
     assert failed["reason"] == "taken"
     assert one_file(out, "paper_xl.safetensors")
@@ -211,7 +211,7 @@ def test_a_post_s_page_of_somebody_else_stays(run: Runner, site: FakeCivitai, ou
     page.write_bytes(b"my own words")
     assert run(f"{site.url}/posts/{post}", *TOKEN) == 1
     assert page.read_bytes() == b"my own words"
-    assert "post.json was not written by this program" in err()
+    assert "post.json wasn't written by this program" in err()
     assert len(list(page.parent.glob("*.png"))) > 1
 
 
@@ -225,7 +225,7 @@ def test_a_prompt_file_of_somebody_else_stays_and_fails_by_name(
     mine.write_bytes(b"my notes on it")
     assert run(f"{site.url}/images/{image.id}", *TOKEN, *words) == 1
     assert mine.read_bytes() == b"my notes on it"
-    assert f"{image.id}.txt was not written by this program" in err()
+    assert f"{image.id}.txt wasn't written by this program" in err()
     assert one_file(out, f"{image.id}.png")
 
 
@@ -238,7 +238,7 @@ def test_a_picture_file_of_somebody_else_stays_and_fails_by_name(
     mine.write_bytes(b"no picture of theirs")
     assert run(f"{site.url}/images/{image.id}", *TOKEN) == 1
     assert mine.read_bytes() == b"no picture of theirs"
-    assert f"{image.id}.png was not written by this program" in err()
+    assert f"{image.id}.png wasn't written by this program" in err()
 
 
 def test_an_empty_prompt_file_is_nobody_s(run: Runner, site: FakeCivitai, out: Path) -> None:

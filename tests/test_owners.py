@@ -69,7 +69,7 @@ def test_a_header_that_an_app_has_edited_is_kept_and_noted(
     assert not aside(out)
     assert storage_requests(site) == 0
     assert record_of(state, site) == new
-    assert "damaged" not in err()
+    assert "is damaged" not in err()
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -174,7 +174,7 @@ def test_a_damaged_file_is_set_aside_and_fetched_again(
     assert run(link(site), "--layout", layout) == 0
     assert path.read_bytes() == file.data
     assert aside(out) == [damaged]
-    assert "is damaged on disk" in err()
+    assert "is damaged; it will be moved to corrupted/" in err()
     assert storage_requests(site) == 1
     assert run("--verify") == 0
     assert run(link(site), "--layout", layout) == 0
@@ -218,7 +218,7 @@ def test_somebodys_file_in_our_place_stays_until_force(
     err()
     for words in [("--verify",)] * verify + [(link(site), "--layout", layout)] * 2 + [("--retry-failed",)]:
         assert run(*words) == 1
-        assert "Another file lies in its place and stays" in err()
+        assert "Another file is in its place and was kept" in err()
         assert path.read_bytes() == theirs
     assert storage_requests(site) == 0
     assert not aside(out)
@@ -292,7 +292,7 @@ def test_a_larger_checkpoint_is_somebodys(run: Runner, site: FakeCivitai, out: P
     _, path = fetched(site, run, out, name="a.ckpt", data=FORMS["a.ckpt"])
     path.write_bytes(b"\x80\x02" + b"m" * 9000)
     assert run(link(site)) == 1
-    assert "Another file lies in its place" in err()
+    assert "Another file is in its place" in err()
     assert len(path.read_bytes()) == 9002
 
 

@@ -131,7 +131,7 @@ def test_paging_takes_no_longer_for_the_last_page_than_for_the_first() -> None:
 )
 def test_what_has_no_usable_id_is_left_out_and_said(items: list[Any], caplog: pytest.LogCaptureFixture) -> None:
     assert read(question(lambda query: {"items": [*items, {"id": 5}]}, 100)) == ([5], "")
-    assert f"{len(items)} entries that can't be read" in caplog.text
+    assert f"entries that can't be read; left out: {len(items)}" in caplog.text
 
 
 @pytest.mark.parametrize("answer", [{}, {"items": None}, {"items": {}, "metadata": []}, {"error": "x"}])
@@ -148,7 +148,7 @@ def test_a_full_page_without_a_cursor_is_looked_at_from_the_other_end(caplog: py
     forgotten: list[str] = []
     ids, wrong = read(question(shelf, 200, forgotten=forgotten))
     assert (sorted(ids), wrong) == (list(range(1, 301)), "")
-    assert "broke off behind 200" in caplog.text
+    assert "broke off after entry 200" in caplog.text
     assert len(forgotten) == 1
 
 
@@ -169,7 +169,7 @@ def test_a_list_cut_at_both_ends_is_incomplete() -> None:
 
     ids, wrong = read(question(ask))
     assert sorted(ids) == [1, 2, 3, 7, 8, 9]
-    assert "broken behind 3: at least 1 missing" in wrong
+    assert "breaks off after entry 3 (at least 1 missing)" in wrong
 
 
 def test_one_bad_row_is_passed_over_where_cursors_tell_a_number() -> None:
@@ -184,7 +184,7 @@ def test_one_bad_row_is_passed_over_where_cursors_tell_a_number() -> None:
 def test_one_bad_row_is_reached_from_both_ends_where_they_do_not() -> None:
     ids, wrong = read(question(Shelf(500, bad=(237,), opaque=True), 200))
     assert sorted(ids) == [each for each in range(1, 501) if each != 237]
-    assert "broken behind 236: at least 1 missing" in wrong
+    assert "breaks off after entry 236 (at least 1 missing)" in wrong
 
 
 def test_two_bad_rows_next_to_each_other_and_one_at_the_beginning() -> None:
@@ -231,9 +231,8 @@ def test_a_list_of_strangers_is_stopped_and_its_own_items_are_kept() -> None:
     maker = Expected(user="maker")
     ids, wrong = read(question(lambda query: {"items": items, "metadata": {"nextCursor": "a"}}, 100, expected=maker))
     assert ids == [91]
-    assert (
-        wrong == "strangers: The list of the pictures of user maker has 90 strangers among 92; no more of it was taken."
-    )
+    sentence = "The list of pictures of user maker is wrong: 90 of its 92 entries belong to others"
+    assert wrong == f"strangers: {sentence}; try again later."
 
 
 def test_a_single_stranger_is_left_out_alone() -> None:

@@ -54,7 +54,7 @@ def test_a_post_is_found_without_a_token_as_far_as_the_site_shows_it(
 
 def test_a_deleted_post_is_told(run: Runner, site: FakeCivitai, capsys: Captured) -> None:
     assert run(f"{site.url}/posts/59999", *TOKEN) == 1
-    assert "deleted, private or never there" in capsys.readouterr().err
+    assert "deleted, private or mistyped" in capsys.readouterr().err
 
 
 def test_levels_are_clamped_by_sfw_in_every_list(run: Runner, site: FakeCivitai, out: Path, post: int) -> None:
@@ -77,7 +77,7 @@ def test_a_showcase_whose_post_is_gone_is_no_failure(
     add_model(site.world, "lantern").add_image(meta={"prompt": "a"})
     site.fail("site:/api/trpc/post.get", Status(404, "{}"), times=None)
     assert run("10001") == 0
-    assert "The site does not give the text of post" in capsys.readouterr().err
+    assert "The site does not provide the text of post" in capsys.readouterr().err
     assert not list(out.rglob("post-*.json"))
 
 
@@ -111,7 +111,7 @@ def test_an_image_is_found_in_three_ways(
 
 def test_an_image_nobody_knows_is_told(run: Runner, site: FakeCivitai, capsys: Captured) -> None:
     assert run(f"{site.url}/images/49999", *TOKEN) == 1
-    assert "deleted, private or never there" in capsys.readouterr().err
+    assert "deleted, private or mistyped" in capsys.readouterr().err
 
 
 # --- How a picture was made ----------------------------------------------------------------------
@@ -171,7 +171,7 @@ def test_refused_generation_data_is_not_asked_for_ever(run: Runner, site: FakeCi
     site.fail("site:/api/trpc/image.getGenerationData", Status(401, "{}"), times=None)
     assert run(f"{site.url}/user/maker/images") == 1
     assert len(site.seen("site", "/api/trpc/image.getGenerationData")) == 1
-    assert "does not tell how pictures were made" in capsys.readouterr().err
+    assert "doesn't say how pictures were made" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("words", [("--types", "Checkpoint"), ("--base-models", "Pony")], ids=["types", "base models"])
@@ -196,5 +196,5 @@ def test_a_prompt_is_not_written_through_a_link_that_a_stranger_planted(
     (out / "images").symlink_to(elsewhere)
     os.chown(out / "images", 4711, -1, follow_symlinks=False)
     assert run(f"{site.url}/images/{image.id}", "--only", "metadata", *TOKEN) == 2
-    assert "images is a link where the program needs a folder" in capsys.readouterr().err
+    assert "images is a link, but the program needs a folder there" in capsys.readouterr().err
     assert not list(elsewhere.iterdir())

@@ -191,7 +191,7 @@ def test_a_refused_batch_counts_as_refusals_of_its_pictures(
     site.fail(GENERATION, Status(401, "{}"), times=MANY)
     assert run(f"{site.url}/user/maker/images", "--only", "metadata") == 1
     assert [len(ids) for ids in asked(site)] == [20]
-    assert "does not tell how pictures were made" in capsys.readouterr().err
+    assert "doesn't say how pictures were made" in capsys.readouterr().err
     assert [record["status"] for (kind, _), record in state().items() if kind == "meta"] == ["failed"] * 3
 
 

@@ -136,7 +136,7 @@ def test_a_plan_that_can_not_be_written_is_a_failure(site: FakeCivitai, out: Pat
     add_file(site)
     done = shell(f'{PROGRAM} "$@" --dry-run > /dev/full', site, out)
     assert done.returncode == 1
-    assert b"The output could not be written" in done.stderr
+    assert b"The output can't be written" in done.stderr
     assert b"Traceback" not in done.stderr
 
 
@@ -192,7 +192,7 @@ def test_a_system_without_threads_is_told_in_one_sentence(
         patch.setattr(threading.Thread, "start", refuse)
         assert run("10001") == 1
     said = err()
-    assert "The system allows no further threads" in said
+    assert "The system doesn't allow more threads" in said
     assert "Traceback" not in said
     assert len(said.strip().splitlines()) == 1
 
@@ -234,5 +234,5 @@ def test_no_memory_is_told_without_a_traceback(
     monkeypatch.setattr("civitai_downloader.core.visits.model_text", refuse)
     assert run("10001") == 1
     said = err()
-    assert "No memory was left for it" in said
+    assert "The system has no memory left" in said
     assert "Traceback" not in said

@@ -233,7 +233,7 @@ def test_editing_a_list_rewrites_the_prompts_without_a_request_for_them(
     assert run("10001") == 0
     assert not site.requests
     assert read_json(one_file(out, "40001.txt"))["prompt"] == "masterpiece, 1girl"
-    assert "1 prompts were rewritten" in capsys.readouterr().err
+    assert "prompt files rewritten: 1" in capsys.readouterr().err
     (word_lists / "Filter_etc.txt").write_text("=1girl")
     site.forget()
     assert run("--refilter") == 0

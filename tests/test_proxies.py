@@ -36,11 +36,11 @@ def test_socks_without_pysocks_names_the_remedy(
     assert run(link_of(site)) == 1
     said = err()
     assert (
-        f"The proxy {scheme}://127.0.0.1:9 ({variable}) needs PySocks; install it: pip install 'requests[socks]'."
+        f"The proxy {scheme}://127.0.0.1:9 ({variable}) needs PySocks; install it with: pip install 'requests[socks]'"
         in said
     )
     assert "HUSH" not in said
-    assert "led astray" not in said
+    assert "Bad link or redirect" not in said
     assert not site.seen()
 
 
@@ -70,7 +70,7 @@ def test_a_typing_error_in_a_proxy_is_named(
     monkeypatch.setenv("HTTP_PROXY", value)
     assert run(link_of(site)) == 1
     said = err()
-    assert "(HTTP_PROXY) is not a valid proxy; write it as http://HOST:PORT." in said
+    assert "(HTTP_PROXY) is not valid; write it as http://HOST:PORT." in said
     assert "HUSH" not in said
     assert not site.seen()
 
@@ -82,7 +82,7 @@ def test_a_proxy_that_does_not_answer_is_named(
     monkeypatch.setenv(f"{scheme}_proxy", f"http://me:HUSH@{closed}/")
     assert run("--site", f"{scheme}://civitai.test", "10001") == 1
     said = err()
-    assert f"The proxy {closed} ({scheme}_proxy) does not answer; check the proxy and that variable." in said
+    assert f"The proxy {closed} ({scheme}_proxy) does not answer; check the proxy and its setting." in said
     assert "HUSH" not in said
 
 
@@ -139,7 +139,8 @@ def test_the_first_variable_that_holds_names_the_proxy(monkeypatch: pytest.Monke
     assert [each.variable for each in found if each] == ["ALL_PROXY", "HTTPS_PROXY"]
     assert proxy_for("http://x.test", {}) is None
     there = proxy_for("http://x.test", {"http": "http://c:1"})
-    assert str(there) == "The proxy c:1 (the system's settings)"
+    assert there is not None
+    assert there.is_silent().startswith("The proxy c:1 (system settings) does not answer")
     with pytest.raises(Failure):
         Proxy("http://c:1x", "HTTP_PROXY").check()
 

@@ -220,5 +220,5 @@ def test_ctrl_c_leaves_a_clean_terminal(site: FakeCivitai, out: Path) -> None:
     terminal.write(said.decode())
     rows = shown(terminal, 70, 12)
     assert rows[0].startswith("Fetched ")
-    assert any(row.startswith("Interrupted.") for row in rows)
+    assert any(row.startswith("Interrupted;") for row in rows)
     assert not any("lantern_" in row or "^C" in row for row in rows)

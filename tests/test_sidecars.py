@@ -157,7 +157,7 @@ def test_an_edited_value_stays_and_all_others_follow_the_site(
     assert {each["kind"] for each in report["files"]} == {"model", "image"}
     capsys.readouterr()
     assert run("--verify") == 0
-    assert "5 files are as they should be" in capsys.readouterr().err
+    assert "5 files OK, 0 damaged or missing" in capsys.readouterr().err
     edited.unlink()
     run("10001")
     assert read_json(edited)["preferred weight"] == 0

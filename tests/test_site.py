@@ -48,8 +48,8 @@ def refused(status: int, body: object = b"", **headers: str) -> Refused:
             "2026-12-24",
         ),
         (refused(403, {"error": "Early Access", "deadline": None}), True, "early-access", "unknown"),
-        (refused(403, {"error": "Forbidden"}), False, "forbidden", "denies"),
-        (refused(403, b"<html>Just a moment", cf_mitigated="challenge"), False, "blocked", "browser"),
+        (refused(403, {"error": "Forbidden"}), False, "forbidden", "denied"),
+        (refused(403, b"<html>Just a moment", cf_mitigated="challenge"), False, "blocked", "bot protection"),
         (refused(404, {"error": "File not found"}), False, "gone", "deleted"),
         (refused(410, {"error": "Model archived, not available for download"}), False, "archived", "archived"),
         (refused(451, {"error": "law", "code": "REGION_BLOCKED"}), False, "region", "region"),
@@ -68,16 +68,16 @@ def test_a_refusal_is_explained(answer: Refused, token: bool, reason: str, words
 @pytest.mark.parametrize(
     ("where", "page", "words"),
     [
-        ("site:/", fake.REGION_BLOCKED, "Closed in this region by law"),
-        (MODELS, Status(451, '{"error":"law","code":"REGION_BLOCKED"}'), "Closed in this region by law"),
-        ("site:/", fake.CHALLENGE, "Blocked by the site's gate keeper"),
+        ("site:/", fake.REGION_BLOCKED, "Not available in this region"),
+        (MODELS, Status(451, '{"error":"law","code":"REGION_BLOCKED"}'), "Not available in this region"),
+        ("site:/", fake.CHALLENGE, "Blocked by the site's bot protection"),
         (
             MODELS,
             Status(403, "<html>Just a moment...</html>", {"cf-mitigated": "challenge"}, "text/html"),
-            "Blocked by the site's gate keeper",
+            "Blocked by the site's bot protection",
         ),
     ],
-    ids=["region", "region, models only", "gate keeper", "gate keeper, models only"],
+    ids=["region", "region, models only", "bot protection", "bot protection, models only"],
 )
 @pytest.mark.usefixtures("lora")
 def test_the_region_and_the_gate_keeper_are_named_at_once(
@@ -125,7 +125,7 @@ def test_a_token_opens_what_needs_one_and_is_written_nowhere(
 ) -> None:
     site.world.add_model().add_version(needs_token=True).add_file("a.safetensors")
     assert run("10001", "--token", "wrong-token") == 1
-    assert "The token was not accepted" in capsys.readouterr().err
+    assert "Token not accepted" in capsys.readouterr().err
     monkeypatch.setenv("CIVITAI_TOKEN", " good-token\n")
     assert run("--retry-failed", "-v") == 0
     assert not {"failed.txt", "retry.sh", "retry.bat"} & set(files_under(out))

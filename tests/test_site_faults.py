@@ -57,7 +57,7 @@ def test_every_shape_of_error_is_a_sentence(site: FakeCivitai, run: Runner, err:
     assert run(link(site)) == 1
     said = err()
     assert fault.hits == 1
-    assert "fault of this program" not in said
+    assert "bug in this program" not in said
     assert "\x1b" not in said
     assert len(said) < 2000
 

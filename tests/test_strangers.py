@@ -57,7 +57,7 @@ def test_a_link_at_the_top_ends_the_run_before_it_begins(
     (out / name).symlink_to(target)
     assert run(*words) == 2
     said = err()
-    assert f"{name} is a link where the program needs a" in said
+    assert f"{name} is a link, but the program needs a" in said
     assert "choose another folder with -o" in said
     assert not site.requests
     assert untouched(elsewhere)
@@ -90,7 +90,7 @@ def test_what_is_no_folder_under_a_name_of_ours_ends_the_run(run: Runner, out: P
     out.mkdir()
     (out / name).write_bytes(WORDS)
     assert run("10001") == 2
-    assert f"{name} is a file where the program needs a folder" in err()
+    assert f"{name} is a file, but the program needs a folder there" in err()
     assert (out / name).read_bytes() == WORDS
 
 
@@ -139,7 +139,7 @@ def test_a_file_with_several_names_gets_bytes_of_its_own(tmp_path: Path) -> None
 def test_wrong_bytes_are_not_put_aside_behind_a_link(tmp_path: Path, elsewhere: Path) -> None:
     (tmp_path / "root").mkdir()
     (tmp_path / "root" / "corrupted").symlink_to(elsewhere)
-    with pytest.raises(Failure, match="no link at the top of the output folder is followed"):
+    with pytest.raises(Failure, match="links at the top of the output folder aren't followed"):
         place_aside(Library(tmp_path / "root"), "x")
 
 
@@ -209,7 +209,7 @@ def test_other_links_at_the_top_are_not_followed(
     out.mkdir()
     (out / place).symlink_to(elsewhere)
     assert run(link(site), "--layout", layout) == 1
-    assert "no link at the top of the output folder is followed" in err()
+    assert "links at the top of the output folder aren't followed" in err()
     assert untouched(elsewhere)
 
 

@@ -118,7 +118,7 @@ def test_a_body_that_begins_anew_is_not_counted_twice(site: fake.FakeCivitai, tm
 def test_a_later_run_goes_on_where_an_earlier_one_broke_off(tmp_path: Path) -> None:
     data, part = os.urandom(300_000), tmp_path / "a.part"
     server = Server(data, FakeClock(), most=200_000, Last_Modified=MONDAY)
-    with pytest.raises(Unreachable, match="broke"):
+    with pytest.raises(Unreachable, match="connection was lost"):
         server.transfer(part, tries=-1).run()
     received = server.transfer(part).run()
     assert received == Received(300_000, hashlib.sha256(data).hexdigest())
@@ -130,7 +130,7 @@ def test_a_date_that_has_changed_means_other_bytes(tmp_path: Path) -> None:
     """Even if the server ignores If-Range and goes on with the other ones."""
     data, part = os.urandom(300_000), tmp_path / "a.part"
     server = Server(os.urandom(300_000), FakeClock(), most=200_000, Last_Modified=MONDAY)
-    with pytest.raises(Unreachable, match="broke"):
+    with pytest.raises(Unreachable, match="connection was lost"):
         server.transfer(part, tries=-1).run()
     server.data, server.most, server.headers = data, 1 << 30, {"Last_Modified": TUESDAY}
     received = server.transfer(part).run()
@@ -165,7 +165,7 @@ def test_a_body_that_hardly_grows_for_ten_minutes_fails(tmp_path: Path) -> None:
         clock.time += OUTAGE / 20
 
     server.answering = answering
-    with pytest.raises(Unreachable, match="broke"):
+    with pytest.raises(Unreachable, match="connection was lost"):
         server.transfer(tmp_path / "a.part").run()
     assert len(server.asked) == 21
     assert (tmp_path / "a.part").stat().st_size == 21_000
@@ -173,7 +173,7 @@ def test_a_body_that_hardly_grows_for_ten_minutes_fails(tmp_path: Path) -> None:
 
 def test_more_bytes_than_are_wanted_are_refused(tmp_path: Path) -> None:
     server = Server(bytes((1 << 20) + 1), FakeClock())
-    with pytest.raises(Failure, match="offers 1048577 bytes, the page says 5; refusing") as caught:
+    with pytest.raises(Failure, match="offers 1048577 bytes instead of 5") as caught:
         server.transfer(tmp_path / "a.part", size=5).run()
     assert caught.value.reason == "size"
     assert not list(tmp_path.iterdir())
@@ -182,7 +182,7 @@ def test_more_bytes_than_are_wanted_are_refused(tmp_path: Path) -> None:
 def test_a_body_of_unknown_length_ends_at_the_limit(tmp_path: Path) -> None:
     server = Server(bytes((1 << 20) + 1), FakeClock())
     server.measured = False
-    with pytest.raises(Failure, match="more than the 1048576 bytes announced; refusing") as caught:
+    with pytest.raises(Failure, match="more than the 1048576 bytes expected") as caught:
         server.transfer(tmp_path / "a.part").run()
     assert caught.value.reason == "size"
     server.data = bytes(1 << 20)
@@ -193,7 +193,7 @@ def test_without_a_validator_or_a_hash_a_body_begins_anew(tmp_path: Path) -> Non
     for trusted, again in ((False, {}), (True, {"Range": "bytes=200000-"})):
         data, part = os.urandom(300_000), tmp_path / f"{trusted}.part"
         server = Server(data, FakeClock(), most=200_000)
-        with pytest.raises(Unreachable, match="broke"):
+        with pytest.raises(Unreachable, match="connection was lost"):
             server.transfer(part, tries=-1, trusted=trusted).run()
         server.most = 1 << 30
         assert server.transfer(part, trusted=trusted).run().sha256 == hashlib.sha256(data).hexdigest()

@@ -219,7 +219,7 @@ def test_verify_keeps_the_source_of_things_and_the_report_of_the_run(run: Runner
     assert state()["model", "20002/30002"]["source"] == "10001 --layout sharded"
     lines = (out / "failed.txt").read_text("utf-8").splitlines()
     assert lines[-1] == "10001 --layout sharded"
-    assert "paper_xl.safetensors: It is not on disk" in lines[-2]
+    assert "paper_xl.safetensors: It is no longer on disk" in lines[-2]
     assert "good-token" not in (out / "retry.sh").read_text("utf-8")
 
 

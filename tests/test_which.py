@@ -200,4 +200,4 @@ def test_a_line_of_an_exclude_list_that_names_nothing_is_told(
     add_model(site.world, "a")
     (tmp_path / "no.txt").write_text("nonsense words\n", "utf-8")
     assert run("10001", "--exclude", "no.txt") == 0
-    assert "no.txt, line 1 names no link or id" in capsys.readouterr().err
+    assert "no.txt, line 1: there is no link or ID" in capsys.readouterr().err

@@ -83,7 +83,7 @@ def test_bytes_that_are_no_answer_are_fetched_three_times_by_every_run(
         site.forget()
         assert run(link(site)) == 1
         assert storage_requests(site) == 3
-        assert "Wrong SHA256: kept in corrupted/" in err()
+        assert "SHA256 mismatch (kept in corrupted/)" in err()
 
 
 # --- Without verification ------------------------------------------------------------------------

@@ -281,7 +281,7 @@ def test_a_broken_environment_is_made_anew_as_soon_as_packages_can_be_had(ready:
     (ready.folder / ".venv" / "Scripts" / "python.exe").write_bytes(b"")
     ran = ready.start()
     assert ran.code == 2
-    assert "Renewing" in ran.said
+    assert "Updating" in ran.said
     assert FIRST_TIME in ran.said
     assert "could not be installed" in ran.said
     assert not (ready.folder / ".venv" / "version.txt").exists()

@@ -137,7 +137,7 @@ class Model(_Thing):
 def read_model(answer: Mapping[str, Any]) -> Model:
     """Return a model from an answer of any year, without versions of other models. Raises Failure without an id."""
     if number_at(answer, "id") <= 0:
-        raise Failure("answer", "The site's answer names no model; try again later.")
+        raise Failure("answer", "The site's answer contains no model; try again later.")
     tags = texts_at(answer, "tags") or [text_at(tag, "name") for tag in objects_at(answer, "tags")]
     owners = (0, number_at(answer, "id"))
     listed = (each for each in objects_at(answer, "modelVersions") if number_at(each, "modelId") in owners)
@@ -279,9 +279,9 @@ def unwrap(data: Any) -> Any:
         if isinstance(data, str):
             value = as_tree(parse_devalue(data))
             if cut := sorted(set(left_out(value))):
-                log.warning("The site nested something too deeply in %s; that alone was left out.", ", ".join(cut))
+                log.warning("The site sent data nested too deeply in %s; that part was skipped.", ", ".join(cut))
             return value
-    raise Failure("answer", "The site's inner interface sent data of another shape than expected; try again later.")
+    raise Failure("answer", "The site sent data in an unexpected format; try again later.")
 
 
 def image_of_page(page: str, image_id: int) -> dict[str, Any] | None:

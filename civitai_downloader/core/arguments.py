@@ -52,7 +52,7 @@ class Arguments:
         """Count words; so that files which name each other over and over come to an end, a file counts as 100."""
         self._words += words
         if self._words > self._most:
-            raise OptionError("The @files hold more than {count} words.", count=self._most)
+            raise OptionError("The @files contain more than {count} words; remove some.", count=self._most)
 
     def read(self, path: Path) -> list[str]:
         """Return the words of a configuration file. Raises UsageError."""
@@ -62,7 +62,7 @@ class Arguments:
         self._spend(100)
         place = self._place(name, within)
         if place in within or len(within) >= DEEPEST:
-            raise OptionError("{file} leads back to itself by its @files; take one of them out.", file=printable(name))
+            raise OptionError("{file} includes itself through its @files; remove one of them.", file=printable(name))
         if place not in self._kept:
             self._check(place, name)
             self.files.append(place)
@@ -83,7 +83,7 @@ class Arguments:
         if self._below is not None and leads_out(name, self._below):
             raise _outside(name)
         if self._regular and not os.path.isfile(place):
-            raise OptionError("{file} can't be read; check the name behind the @.", file=printable(name)[:200])
+            raise OptionError("{file} can't be read; check the name after the @.", file=printable(name)[:200])
 
 
 def is_file_word(word: str) -> bool:
@@ -97,7 +97,9 @@ def _words_of(place: str) -> list[str]:
         try:
             words += split_words(line.text, strict=True)
         except ValueError:
-            raise OptionError("{file}, line {line}: a quote is not closed.", file=place, line=line.number) from None
+            raise OptionError(
+                "{file}, line {line}: a quotation mark is missing; close the quote.", file=place, line=line.number
+            ) from None
     return words
 
 
@@ -207,7 +209,7 @@ def leads_out(name: str, folder: Path) -> bool:
 
 def _outside(name: str) -> OptionError:
     return OptionError(
-        "{value!r} in {file} of the current folder leads out of that folder, which is not allowed there.",
+        "{value!r} in {file} of the current folder leads out of that folder; put it into your own configuration file.",
         value=printable(name)[:200], file=CONFIGURATION,
     )  # fmt: skip
 

@@ -112,7 +112,8 @@ def receive_queued(library: Library, key: Key, record: Record, clock: Clock, tol
         with disk_errors(aside):
             replace_file(target, aside)
         reason = "size" if state == "wrong" else "hash" if record.sha256 else "broken"
-        raise Failure(reason, f"What IDM delivered is wrong ({size} of {record.size} bytes); it lies in corrupted/.")
+        words = "The file from IDM is wrong ({size} of {expected} bytes) and was moved to corrupted/; run again."
+        raise Failure(reason, words, size=size, expected=record.size or "?")
     prompt = library.prompt_beside(key, record.path)
     return Record("success", record.path, size, digest, autov3=autov3, prompt=prompt, layout=record.layout)
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 from itertools import chain
 from typing import Any
 
-from ..util.errors import Failure
+from ..util.errors import Failure, Sentence
 from ..util.text import printable, scrub
 from .answers import Model, Pages, number_at, object_at, objects_at, read_model, read_version, text_at
 from .comparing import check_hash
@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 Listing = Iterator[list[Target]]
 
 REFUSALS = ("needs-token", "token-refused", "forbidden")
-PRIVATE = "The collection is private or does not exist; its owner's token or --cookies may help."
+PRIVATE = "The collection is private or doesn't exist; check the link, or use the token or --cookies of its owner."
 
 
 class Catalogue:
@@ -67,8 +67,8 @@ class Catalogue:
             late = self._version(target.version)
             owner = number_at(late, "modelId") or target.id
             if target.id not in (0, owner):
-                words = f"The version {target.version} belongs to model {owner}, not to {target.id}; check the link."
-                raise Failure("answer", words)
+                words = "Version {version} belongs to model {owner}, not to {model}; check the link."
+                raise Failure("answer", words, version=target.version, owner=owner, model=target.id)
             model = model or self._model(owner)
             if all(version.id != target.version for version in model.versions):
                 model = replace(model, versions=(*model.versions, read_version(late)))
@@ -185,7 +185,7 @@ class Catalogue:
 
     def _own_list(self, name: str) -> Pages:
         """Yield pages of the list that the site itself shows; it is left out if this login may not see it."""
-        with unless_refused(f"its own list of the models of {name}"):
+        with unless_refused(Sentence("its own list of {user}'s models", user=printable(name))):
             yield from self._site.trpc_pages("model.getAll", {"username": name}, 31)
 
     def _posts_of_user(self, name: str, settings: Settings) -> Listing:
@@ -206,8 +206,8 @@ class Catalogue:
         except Strangers as fault:
             if not fault.nobodys:
                 raise
-            words = f"The site has no models with the tag {printable(name)}, it lists others; check its spelling."
-            raise Failure("gone", words) from None
+            words = "The site has no models with the tag {tag}; check its spelling."
+            raise Failure("gone", words, tag=printable(name)) from None
 
     def _members_of_collection(self, collection_id: int, settings: Settings) -> Listing:
         """Yield the models or posts of a collection; of one of pictures nothing."""
@@ -246,7 +246,7 @@ class Catalogue:
         except Failure as failure:
             raise Failure("gone", PRIVATE) if failure.reason == "gone" else failure from None
         if not self._site.has_token:
-            log.warning("Without a token the site shows only PG content in collections.")
+            log.warning("Without a token the site shows only PG content in collections; pass one with --token.")
         return found
 
     # --- Lists of pictures ---
@@ -286,18 +286,19 @@ class Catalogue:
         listed = until_fault(self._site.images(query), faults)
         known = {number_at(item, "id"): item for page in listed for item in page}
         post: dict[str, Any] = {}
-        with unless_refused(f"the text of post {post_id}", needed=not known):
+        with unless_refused(Sentence("the text of post {post}", post=post_id), needed=not known):
             post = self.post(post_id)
         order = until_fault(self._own_order_of_post(post_id, settings), faults)
         items = [known.pop(number_at(item, "id"), {}) or item for page in order for item in page]
         items += [known[image_id] for image_id in sorted(known)]
         if not items and number_at(post, "imageCount") > 0:
-            faults.append(Failure("answer", f"The site lists no picture of post {post_id}, which has some; try again."))
+            words = "The site lists none of the pictures of post {post}; try again later."
+            faults.append(Failure("answer", words, post=post_id))
         return _then_fault(items, faults), post, [number_at(item, "id") for item in items], not faults
 
     def _own_order_of_post(self, post_id: int, settings: Settings) -> Pages:
         """Yield pages of a post's pictures as the site lays them out; nothing if this login may not see them."""
-        with unless_refused(f"the order of the pictures of post {post_id}"):
+        with unless_refused(Sentence("the order of the pictures of post {post}", post=post_id)):
             yield from self._site.trpc_pages("image.getInfinite", {"postId": post_id}, settings.level)
 
     def post(self, post_id: int) -> dict[str, Any]:
@@ -326,7 +327,8 @@ def _then_fault(items: list[dict[str, Any]], faults: Sequence[Failure]) -> Pages
 
 def _unknown_user(name: str) -> Failure:
     """Return the failure of a user who is unknown, or who shows nothing."""
-    return Failure("gone", f"The site has no user {printable(name)}, or shows nothing of that user; check the name.")
+    words = "The site has no user {name}, or that user has published nothing; check the name."
+    return Failure("gone", words, name=printable(name))
 
 
 @contextmanager
@@ -346,7 +348,7 @@ def unless_refused(what: str, *, needed: bool = False) -> Iterator[None]:
     except Failure as failure:
         if needed or failure.reason not in (*REFUSALS, "gone"):
             raise
-        log.warning("The site does not give %s: %s", what, failure)
+        log.warning("The site does not provide %s: %s", what, failure)
 
 
 @contextmanager
@@ -358,4 +360,5 @@ def unless_archived(source: str) -> Iterator[None]:
         link = archive_link(source)
         if not link or failure.reason != "gone":
             raise
-        raise Failure("in-archive", f"The site has no such thing any more; {scrub(link)} may still have it.") from None
+        words = "The site no longer has this; {link} may still have it."
+        raise Failure("in-archive", words, link=scrub(link)) from None

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Any
 
+from ..util.errors import Sentence
 from ..util.text import printable
 from ..util.values import nearest, plain
 from .answers import File, Model, Version, list_at, number_at, object_at, objects_at, text_at, unix_time, whole_number
@@ -89,12 +90,15 @@ def is_named(name: str, wanted: Iterable[str]) -> bool:
     return plain(name) in map(plain, wanted)
 
 
-def base_models_told(model: Model, settings: Settings) -> str:
+def base_models_told(model: Model, settings: Settings) -> Sentence:
     """Return why no version of a model is wanted: which base models they are for, and the nearest of those."""
     names = list(dict.fromkeys(each.base_model or "Other" for each in model.versions))
     near = next(filter(None, (nearest(each, names) for each in settings.base_models)), "")
-    told = f"left out: no version for {', '.join(settings.base_models)}; there are versions for {', '.join(names)}"
-    return printable(told) + (f". Did you mean {printable(near)}?" if near else "")
+    facts = {"wanted": printable(", ".join(settings.base_models)), "names": printable(", ".join(names))}
+    if near:
+        template = "skipped: no version for {wanted}, only for {names}; did you mean {near}?"
+        return Sentence(template, **facts, near=printable(near))
+    return Sentence("skipped: no version for {wanted}, only for {names}", **facts)
 
 
 def choose_files(version: Version, target: Target, settings: Settings) -> list[File]:

@@ -119,7 +119,7 @@ def _understood(data: bytes, thing_id: int) -> dict[str, Any]:
 def _plain(answer: Mapping[str, Any]) -> dict[str, Any]:
     """Return an answer without secrets, as it will be read from disk again. Raises Failure for one that can't be."""
     if _is_deep(answer):
-        raise Failure("answer", "The site's answer is nested too deeply to be understood; try again later.")
+        raise Failure("answer", "The site sent data that is nested too deeply to be stored; try again later.")
     plain: dict[str, Any] = scrub_json(answer)
     data = utf8(text := on_one_line(plain))
     return plain if data.decode() == text else json.loads(data)  # lone surrogates become question marks

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..util.errors import Failure
+from ..util.errors import Failure, Sentence
 from ..util.text import printable
 from .answers import list_at, number_at, object_at, objects_at, text_at, whole_number
 
@@ -33,15 +33,16 @@ class Expected:
         )  # fmt: skip
 
     def __str__(self) -> str:
+        """Return a Sentence that names what was asked about."""
         about = {
-            f"user {self.user or self.user_id}": self.user or self.user_id,
-            f"post {self.post}": self.post,
-            f"version {self.version}": self.version,
-            f"model {self.model}": self.model,
-            f"the tag {self.tag}": self.tag,
-            f"collection {self.collection}": self.collection,
+            Sentence("user {name}", name=printable(self.user) or self.user_id): self.user or self.user_id,
+            Sentence("post {id}", id=self.post): self.post,
+            Sentence("version {id}", id=self.version): self.version,
+            Sentence("model {id}", id=self.model): self.model,
+            Sentence("the tag {name}", name=printable(self.tag)): self.tag,
+            Sentence("collection {id}", id=self.collection): self.collection,
         }
-        return printable(next((words for words, value in about.items() if value), "the site"))
+        return next((words for words, value in about.items() if value), Sentence("the site"))
 
     def fits(self, item: Mapping[str, Any]) -> bool | None:
         """Return whether an item belongs to the question; None if it says nothing that would tell."""
@@ -97,11 +98,15 @@ def is_at_fault(verdicts: Iterable[bool | None]) -> bool:
 
 
 def check_id(answer: Mapping[str, Any], thing_id: int, what: str) -> None:
-    """Raise Failure if an answer about a thing names another thing, or none."""
+    """Raise Failure if an answer about a thing names another thing, or none. `what` is a word such as `model`."""
     named = number_at(answer, "id")
-    if named != thing_id:
-        told = f"is about {what} {named}" if named else "names none"
-        raise Failure("answer", f"The site's answer to {what} {thing_id} {told}; nothing of it was taken, try again.")
+    facts = {"what": Sentence(what), "id": thing_id, "named": named}
+    if named and named != thing_id:
+        words = "The site answered about {what} {named} instead of {id}; the answer was ignored, try again later."
+        raise Failure("answer", words, **facts)
+    if not named:
+        words = "The site's answer doesn't say that it is about {what} {id}; it was ignored, try again later."
+        raise Failure("answer", words, **facts)
 
 
 def has_hash(version: Mapping[str, Any], digest: str) -> bool:
@@ -115,7 +120,8 @@ def has_hash(version: Mapping[str, Any], digest: str) -> bool:
 def check_hash(version: Mapping[str, Any], digest: str) -> None:
     """Raise Failure if an answer to a hash is about a version whose files have others."""
     if not has_hash(version, digest):
-        raise Failure("answer", f"The site's answer to the hash {digest} has no such file; nothing of it was taken.")
+        words = "The site's answer to the hash {hash} has no such file; it was ignored, try again later."
+        raise Failure("answer", words, hash=digest)
 
 
 def is_model(answer: Any, model_id: int) -> bool:

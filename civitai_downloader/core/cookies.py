@@ -62,7 +62,8 @@ def read_cookies(path: Path) -> str:
         if cookie.can_be_sent:
             chosen.setdefault(cookie.name, cookie.value)
     if not chosen:
-        raise UsageError(f"{path} holds no cookies of the site; paste the Cookie header of your browser into it.")
+        words = "{path} contains no cookies of the site; paste your browser's Cookie header into it."
+        raise UsageError(words, path=path)
     return "; ".join(f"{name}={value}" for name, value in chosen.items())
 
 

@@ -117,8 +117,8 @@ def _lines_of(path: Path) -> list[str]:
     try:
         return text_lines(path.read_bytes())
     except OSError as error:
-        words = f"{shown_path(path)} can't be read ({error.strerror or error}); check its permissions."
-        raise Failure("disk", words) from None
+        words = "{path} can't be read ({reason}); check its permissions."
+        raise Failure("disk", words, path=shown_path(path), reason=error.strerror or error) from None
 
 
 def _comment_on(problem: Problem) -> str:

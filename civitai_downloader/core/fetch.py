@@ -13,7 +13,7 @@ from typing import Literal
 
 from ..util.clock import DAY, Clock, utc_text
 from ..util.disks import Disk, DiskFailure
-from ..util.errors import Failure
+from ..util.errors import Failure, Sentence
 from ..util.files import PATIENCE, disk_errors, free_space, link_or_copy, size_of
 from ..util.hashes import sha256_of
 from ..util.http import Call, read_at_most
@@ -40,7 +40,7 @@ from .weights import Weights
 
 log = logging.getLogger(__name__)
 
-WRONG_HASH = "The site's SHA256 for it is wrong (the same bytes came twice): add --no-verify to take the file."
+WRONG_HASH = "The site's SHA256 for this file is wrong (the same bytes came twice); add --no-verify to keep the file."
 UNSEEN = Weights()
 Action = Literal["keep", "prove", "link", "adopt", "fetch"]
 
@@ -185,13 +185,13 @@ class Fetcher:
     def _fetch(self, wanted: Wanted, library: Library) -> Result:
         """Try the links one after the other: the next one when this one has nothing, denies it, or has only a still."""
         if wanted.kind == "model" and self._quota_failures >= self.TRIES:
-            raise Failure("quota", "The site's download quota is used up; wait some hours and run again.")
-        trouble: Failure = Failure("gone", "The site gives no link for it.")
+            raise Failure("quota", "The site's download quota is used up; wait a few hours and run again.")
+        trouble: Failure = Failure("gone", "The site has no download link for this; try again later.")
         for url in wanted.urls:
             try:
                 result = (self._fetch_from if self.idm is None else self._queue_from)(url, wanted, library)
             except Still:
-                trouble = Failure("still", "The site sends a still picture instead of this video; try again later.")
+                trouble = Failure("still", "The site sent a still picture instead of the video; try again later.")
             except Failure as failure:
                 self._quota_failures = self._quota_failures + 1 if failure.reason == "quota" else 0
                 if failure.reason not in ("gone", "token-refused", "forbidden"):
@@ -289,10 +289,11 @@ class Fetcher:
         if wanted.media == "video" and kind == "image":
             raise Still
         if looks_like_page(head) or (wanted.kind == "image" and not extension):
-            raise Failure("page", "The site sent something else than the file; a token or a later try may help.")
+            raise Failure("page", "The site sent something other than the file; pass a token, or try again later.")
         size = (span[1] if span else None) or wanted.size
         if wanted.size and abs(size - wanted.size) >= 1024:
-            raise Failure("size", f"The site offers {size} bytes where {wanted.size} are published; try again later.")
+            words = "The server offers {offered} bytes instead of {size}; try again later."
+            raise Failure("size", words, offered=size, size=wanted.size)
         target = library.at(wanted.path + extension)
         make_room(library, wanted, wanted.path + extension)
         secret = self._settings.idm_token_url and wanted.kind == "model" and self._settings.token
@@ -320,8 +321,10 @@ class Fetcher:
         disk.check_size(wanted.size)
         need, free = wanted.size - (size_of(part) or 0), free_space(part.parent)
         if need > free and disk.tells_room():
-            sizes = f"{human_size(need)} are needed, {human_size(free)} are free"
-            sentence = f"The disk has no room for {wanted.name}: {sizes}."
+            sentence = Sentence(
+                "The disk has no room for {name} ({need} needed, {free} free); free some space and run again.",
+                name=wanted.name, need=human_size(need), free=human_size(free),
+            )  # fmt: skip
             raise DiskFailure("disk-full", sentence, alone=free > self.LITTLE)
 
 

@@ -10,8 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..util.disks import is_special
-from ..util.errors import Failure, UsageError
+from ..util.disks import NO_FILE, is_special
+from ..util.errors import Sentence, UsageError
 from ..util.shell import quoted, split_words
 from ..util.text import host_of
 from .arguments import Arguments, file_words
@@ -32,20 +32,14 @@ class Inputs:
     """Collects entries from words and list files; what can't be used becomes a problem.
 
     `read_options` turns the words behind a link into values, into the words that say the same together with the
-    options of the command, and into what is no option; it raises UsageError. `tell` says what an error means.
+    options of the command, and into what is no option; it raises UsageError.
     """
 
-    def __init__(
-        self,
-        settings: Settings,
-        read_options: ReadOptions,
-        tell: Callable[[Failure], str] = str,
-        exclude: Sequence[Path] = (),
-    ) -> None:
+    def __init__(self, settings: Settings, read_options: ReadOptions, exclude: Sequence[Path] = ()) -> None:
         """What the lists `exclude` name is never fetched. Raises UsageError when one of them can't be read."""
         self.entries: list[Entry] = []
         self.problems: list[Problem] = []
-        self._settings, self._read_options, self._tell = settings, read_options, tell
+        self._settings, self._read_options = settings, read_options
         self._arguments, self._exclude = Arguments(regular=True), tuple(exclude)
         self._excluded: dict[Path, frozenset[tuple[str, str]]] = {}
         self._seen: set[tuple[Target, Settings]] = set()
@@ -62,7 +56,8 @@ class Inputs:
         is_list = is_file or word == STANDARD_INPUT
         meaning = None if is_list else read_word(word, self._settings.site)
         links = [] if is_list else list(links_in(word, self._settings.site))
-        problem = Problem("", 0, self._cut(word), "This is not a link to a model, user, post or picture; check it.")
+        reason = Sentence("This isn't a link to a model, user, post or picture; check it.")
+        problem = Problem("", 0, self._cut(word), reason)
         if isinstance(meaning, Target) and len(links) < 2:
             self._add(Reading(((word, meaning),)), problem)
         elif links or isinstance(meaning, Refusal):
@@ -70,24 +65,30 @@ class Inputs:
         elif "://" in word:
             self.problems.append(problem)
         elif not is_list and _is_no_path(word):
-            reason = "This is neither a link, an id nor a list; a user is written https://civitai.com/user/NAME."
+            reason = Sentence(
+                "This is neither a link, an ID nor a list; write a user as https://civitai.com/user/NAME."
+            )
             self.problems.append(replace(problem, reason=reason))
         else:
             self.add_list(word)
 
     def add_list(self, name: str, *, users: bool = False) -> None:
         """Add every line of a list file, or of standard input; in a list of users a bare word is a name."""
-        shown = "standard input" if name == STANDARD_INPUT else name
+        shown = Sentence("standard input") if name == STANDARD_INPUT else name
         try:
             lines = parse_list(read_list(name))
         except UsageError as error:
-            hint = f" A user is written https://civitai.com/user/{name}." if users and _is_no_path(name) else ""
-            self.problems.append(Problem(shown, 0, "", f"{error}{hint}"))
+            reason = error.sentence
+            if users and _is_no_path(name):
+                hint = "{reason} Write a user as https://civitai.com/user/{name}."
+                reason = Sentence(hint, reason=error.sentence, name=name)
+            self.problems.append(Problem(shown, 0, "", reason))
             return
         where = shown if name == STANDARD_INPUT else str(Path(name).absolute())
         self._lists.add(where)
         if not lines:
-            self.problems.append(Problem(shown, 0, "", f"{shown} contains no links; write one on each line."))
+            reason = Sentence("{file} contains no links; write one on each line.", file=shown)
+            self.problems.append(Problem(shown, 0, "", reason))
         for line in lines:
             self._add_line(Problem(shown, line.number, line.text, "", where), users=users)
 
@@ -107,7 +108,9 @@ class Inputs:
             else:
                 options = self._read_options(self._arguments.expand(words))
                 found = [read_line(quoted(word), self._settings.site, users=users) for word in options[2]]
-                for reading in found or [Reading(refused=("The @file on the line names no link.",))]:
+                for reading in found or [
+                    Reading(refused=(Sentence("The @file on the line contains no link; add one."),))
+                ]:
                     self._add(reading, line, users=users, options=options)
                 return
         except UsageError as error:
@@ -122,8 +125,8 @@ class Inputs:
         return self._settings.secrets.cut(text)
 
     def _skip(self, line: Problem, error: UsageError) -> None:
-        reason = f"the options are wrong and the line was skipped: {self._cut(self._tell(error))}"
-        self.problems.append(replace(line, reason=reason))
+        reason = Sentence("The options are wrong, so the line was skipped: {reason}", reason=error.sentence)
+        self.problems.append(replace(line, reason=self._cut(reason)))
 
     def _add(self, reading: Reading, line: Problem, *, users: bool = False, options: Options | None = None) -> None:
         """Add what a line asks for; `line` lacks but the reason why it can't be used.
@@ -180,28 +183,27 @@ def _is_no_path(word: str) -> bool:
     return not re.search(r"[./\\]", word) and not os.path.lexists(word.replace("\0", ""))
 
 
-def _no_link_in(text: str) -> str:
+def _no_link_in(text: str) -> Sentence:
     """Return why a line without a link of the site can't be used."""
     if found := re.search(r"https?://[^\s\"'<>|]+", text, re.I):
-        return f"This is not a link that can be fetched: it leads to {host_of(found[0])[:80]}, not to Civitai."
-    return "This is not a link that can be fetched; it was skipped."
+        words = "This isn't a supported link: it leads to {host}, not to Civitai; skipped."
+        return Sentence(words, host=host_of(found[0])[:80])
+    return Sentence("This isn't a supported link; skipped.")
 
 
-def collect(
-    given: Mapping[str, Any], settings: Settings, read_options: ReadOptions, tell: Callable[[Failure], str] = str
-) -> Inputs:
+def collect(given: Mapping[str, Any], settings: Settings, read_options: ReadOptions) -> Inputs:
     """Return the entries of all inputs; without any, those of models.txt and users.txt in the current folder."""
-    inputs = Inputs(settings, read_options, tell, given.get("exclude", ()))
+    inputs = Inputs(settings, read_options, given.get("exclude", ()))
     for word in given.get("inputs", []):
         inputs.add_word(word)
     failed = [str(settings.output / "failed.txt")] if given.get("retry_failed") else []
     if failed and is_special(settings.output / "failed.txt"):
-        raise UsageError(f"{failed[0]} is a pipe, a socket or a device instead of a file; move it away.")
+        raise UsageError(NO_FILE, path=failed[0])
     lists = {"models": [*given.get("models", []), *failed], "users": given.get("users", [])}
     if not any((*lists.values(), given.get("inputs"))):
         lists = {kind: [f"{kind}.txt"] for kind in lists if Path(f"{kind}.txt").exists()}
         if not lists:
-            sentence = "There is nothing to do: name a list file or a link, or write models.txt here."
+            sentence = Sentence("There is nothing to do; pass a link or a list file, or create models.txt here.")
             inputs.problems.append(Problem("", 0, "", sentence))
     for kind, names in lists.items():
         for name in names:

@@ -88,7 +88,7 @@ class Task:
     """One thing to do for a batch.
 
     `action` returns a result, nothing, or the steps of a longer listing, which are taken one at a time so that
-    everybody gets a turn. With `wanted` it goes to the LoRA pool and brings that thing home, else to the metadata pool.
+    everybody gets a turn. With `wanted` it goes to the LoRA pool and fetches that thing, else to the metadata pool.
     A `late` task waits until nothing is left to be listed; a `last` one has been put off to the end of the run. `group`
     counts it besides its batch.
     """
@@ -162,12 +162,14 @@ class Ledger:
         return [task for task, _ in queued]
 
 
+FINISHED = {"done": "fetched: %s (%s)", "skipped": "already there: %s (%s)", "queued": "queued in IDM: %s (%s)"}
+MISSED = {"skipped": "skipped: %s: %s", "failed": "failed: %s: %s"}
+
+
 def _say_file(result: Result) -> None:
     """Name a thing as soon as it has ended, for those who asked for it."""
-    words = {"done": "fetched", "skipped": "skipped" if result.reason else "already there"}
-    told = words.get(result.outcome, result.outcome)
     facts = {"event": "file", "outcome": result.outcome, "kind": result.kind, "path": result.path, "size": result.size}
     if result.reason:
-        log.log(FILES, "%s: %s: %s", told, result.name, result.message, extra={"facts": facts})
+        log.log(FILES, MISSED[result.outcome], result.name, result.message, extra={"facts": facts})
     else:
-        log.log(FILES, "%s: %s (%s)", told, result.path, human_size(result.size), extra={"facts": facts})
+        log.log(FILES, FINISHED[result.outcome], result.path, human_size(result.size), extra={"facts": facts})

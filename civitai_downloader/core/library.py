@@ -12,7 +12,7 @@ from typing import Any
 from uuid import uuid4
 
 from ..util.clock import Clock, utc_now
-from ..util.errors import Failure
+from ..util.errors import Failure, Sentence
 from ..util.files import disk_errors, move_unless_taken, read_regular, size_of, write_file, write_json
 from ..util.kept import cache_folder, move_old_answers
 from ..util.logs import FolderLock
@@ -229,7 +229,7 @@ class Library(Claims):
         return self._listings[folder]
 
     def media(self, wanted: Wanted) -> Path | None:
-        """Return the file of a picture that was brought home, or None."""
+        """Return the file of a picture that was fetched, or None."""
         facts = self.facts(wanted)
         return facts.source or (self.at(facts.path) if facts.size is not None else None)
 
@@ -270,7 +270,7 @@ class Library(Claims):
             return False
         move_unless_taken(self.at(old), self.at(new))
         gone = {"id": old, "status": "failed", "path": "", "model": "", "keys": {}, "size": 0, "sha256": ""}
-        self._log.append({**line, "at": utc_now(), **gone, "reason": f"It was moved to {new}."})
+        self._log.append({**line, "at": utc_now(), **gone, "reason": Sentence("It was moved to {place}.", place=new)})
         self._log.append({**line, "at": utc_now(), "id": new, "path": new})
         return True
 
@@ -291,7 +291,7 @@ class Library(Claims):
         folder = cache_folder(self.root)
         last = read_prompt(folder / "filters.json").get("fingerprint") if folder else None
         if last != filters.fingerprint and (changed := self.refilter(filters)):
-            log.info("The word lists have changed: %d prompts were rewritten.", changed)
+            log.info("The word lists have changed; prompt files rewritten: %d.", changed)
 
     def refilter(self, filters: Filters) -> int:
         """Apply the word lists to the prompts on disk and return the number of files that changed."""

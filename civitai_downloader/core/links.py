@@ -157,7 +157,7 @@ def _read_path(rest: str) -> Target:
     if found := re.match(_BY_HASH, plain, re.I | re.S):
         if len(found[1]) in HASH_LENGTHS and ends_here(found[2]):
             return Target("hash", name=found[1].lower())
-        raise _Damaged("The link is damaged: it has no whole hash. Copy the link again.")
+        raise _Damaged("The link is damaged: its hash is incomplete; copy the link again.")
     for kind, pattern in _NUMBERED:
         found = re.match(pattern + r"(?=\s*[0-9])", plain, re.I)
         if found:
@@ -169,14 +169,14 @@ def _read_numbered(kind: Kind, download: str, text: str) -> Target:
     """Return the target of a link with an id; `text` begins with the id. Raises UsageError."""
     whole = read_id(text)
     if whole is None:
-        raise _Damaged("The link is damaged: it has no whole id. Copy the link again.")
+        raise _Damaged("The link is damaged: its ID is incomplete; copy the link again.")
     number, tail = whole
     if kind not in ("model", "version"):
         return Target(kind, id=number)
     if kind == "model" and (inner := re.match(r"/+(?:model-?)?versions?/+(.*)", tail, re.I | re.S)):
         named = read_id(inner[1])
         if named is None:
-            raise _Damaged("The link is damaged: it has no whole id of a version. Copy the link again.")
+            raise _Damaged("The link is damaged: its version ID is incomplete; copy the link again.")
         tail = f"{named[1]}&modelVersionId={named[0]}"
     return _narrowed(kind, number, tail, download)
 
@@ -190,10 +190,13 @@ def _narrowed(kind: Kind, number: int, tail: str, download: str = "") -> Target:
         raise _Damaged(error.sentence) from None
     if kind == "version":
         if found.version not in (0, number):
-            raise _Damaged(f"The link names two versions, {number} and {found.version}; write one of them.")
+            raise _Damaged(
+                "The link names two versions, {first} and {second}; keep only one of them.",
+                first=number, second=found.version,
+            )  # fmt: skip
         return _of_version(Target("version", version=number), found, download)
     if found.file and not found.version:
-        raise _Damaged("The link names a file, but not its version; write the file's download link.")
+        raise _Damaged("The link names a file but not its version; use the file's download link.")
     return Target("model", id=number, version=found.version, file=found.file)
 
 
@@ -215,7 +218,7 @@ def _read_named(rest: str) -> Target:
         case ["user", name, part] if name not in _TABLE["own_user_pages"] and part in USER_PARTS:
             return Target("user", name=_user_name(parts[1]), part=part)
         case ["user", name, *_] if name in _TABLE["own_user_pages"]:
-            raise UsageError(f"/user/{name} is a page of settings, not a user.")
+            raise UsageError("/user/{name} is a settings page, not a user; link the user's profile.", name=name)
         case ["tag", _]:
             return Target("tag", name=parts[1])
         case ["login"] if returned := re.search(r"[?&]returnurl=([^&#]+)", rest, re.I):
@@ -225,8 +228,10 @@ def _read_named(rest: str) -> Target:
         case ["api", "v1", "models"]:
             return _read_models(given)
     first = parts[0].lower() if parts else ""
-    shown = first if first in _TABLE["not_fetched"] else f"pages such as {printable('/' + '/'.join(parts[:2]))[:60]}"
-    raise UsageError(f"This is not a link to a model, user, post or picture; {shown} are not fetched.")
+    if first in _TABLE["not_fetched"]:
+        raise UsageError("This isn't a supported link: {pages} can't be fetched; skipped.", pages=first)
+    page = printable("/" + "/".join(parts[:2]))[:60]
+    raise UsageError("This isn't a supported link: pages such as {page} can't be fetched; skipped.", page=page)
 
 
 def _without_end(text: str) -> str:
@@ -258,13 +263,15 @@ def _read_pictures(given: dict[str, str]) -> Target:
     if named[:1] == ["imageid"]:
         named = named[:1]
     if len(named) != 1 or not (named == ["imageid"] or is_unfiltered(given, named)):
-        raise UsageError("A list of pictures is fetched for one version, post, user or picture, without other filters.")
+        raise UsageError(
+            "A link to a picture list must name one version, post, user or picture, without other filters."
+        )
     kind, value = kinds[named[0]], given[named[0]]
     if kind == "user":
         return Target("user", name=_user_name(_plain_part(value)), part="images")
     found = read_id(value)
     if found is None:
-        raise _Damaged(f"The link is damaged: {named[0]!r} in it can't be read. Copy the link again.")
+        raise _Damaged("The link is damaged: {name!r} can't be read; copy the link again.", name=named[0])
     return Target("version", version=found[0], part="images") if kind == "version" else Target(kind, id=found[0])
 
 
@@ -272,16 +279,18 @@ def _read_models(given: dict[str, str]) -> Target:
     """Return what a list of models is limited to: a user, a tag, or one id. Raises UsageError."""
     named = [name for name in ("username", "tag", "tagname", "ids") if name in given]
     if len(named) != 1 or not is_unfiltered(given, named):
-        raise UsageError("A list of models is fetched for one user, tag or id; options such as --types narrow it.")
+        raise UsageError(
+            "A link to a model list must name one user, tag or ID; narrow it with options such as --types."
+        )
     value = given[named[0]]
     if named != ["ids"]:
         name = _plain_part(value.replace("+", " "))
         if not name:
-            raise _Damaged(f"The link is damaged: {named[0]!r} in it is empty. Copy the link again.")
+            raise _Damaged("The link is damaged: {name!r} is empty; copy the link again.", name=named[0])
         return Target("user", name=name, part="models") if named == ["username"] else Target("tag", name=name)
     found = read_id(value)
     if found is None or re.search("[0-9]", found[1]):
-        raise _Damaged("Several or unreadable ids stand in the link; write each id on a line of its own.")
+        raise _Damaged("The link has several IDs, or one that can't be read; put each ID on a line of its own.")
     return Target("model", id=found[0])
 
 
@@ -289,7 +298,7 @@ def _read_picture(rest: str) -> Target:
     """Return the picture that a storage link shows, if the link has its id. Raises UsageError."""
     found = re.fullmatch(_STORED_PICTURE, rest, re.I | re.S)
     if not found or not ends_here(found["rest"]):
-        raise UsageError("The link to a stored picture doesn't tell which picture it is; link its page.")
+        raise UsageError("The link to a picture file doesn't say which picture it is; link the picture's page instead.")
     return Target("image", id=int(found["id"]), name=found["uuid"].lower())
 
 
@@ -299,12 +308,12 @@ def _read_archive(rest: str) -> Target:
     if found := re.match(r"/+sha256/+([0-9a-f]{64})(.*)", plain, re.I | re.S):
         if ends_here(found[2]):
             return Target("hash", name=found[1].lower())
-        raise _Damaged("The link is damaged: it has no whole hash. Copy the link again.")
+        raise _Damaged("The link is damaged: its hash is incomplete; copy the link again.")
     own = re.sub(r"^/+(?:api/+(?:v1/+)?)?civitai(?=/+models/)", "", plain, flags=re.I)
     own = re.sub(r"^/+api/+(?=models/)", "/", own, flags=re.I)
     if re.match(r"/+(?:models|(?:api/+)?download/+models)/+[0-9]", own, re.I):
         return _read_path(own)
-    raise UsageError("Of the site's archive, links to models, versions and files from Civitai are understood.")
+    raise UsageError("Only links to models, versions and files from Civitai are supported on the archive site.")
 
 
 def _read_short(word: str) -> Target | None:
@@ -331,11 +340,11 @@ def _read_air(word: str) -> Target:
         re.I | re.S,
     )
     if not found or (found[3] and not found[2]):
-        raise _Damaged("The AIR is damaged: its ids can't be read. Copy it again.")
+        raise _Damaged("The AIR is damaged: its IDs can't be read; copy it again.")
     number, version, file = (int((each or "0")[:12]) for each in found.groups())
     target = _checked(Target("model", id=number, version=version, file=file))
     if target is None or (found[2] and not version):
-        raise _Damaged("The AIR is damaged: its ids can't be read. Copy it again.")
+        raise _Damaged("The AIR is damaged: its IDs can't be read; copy it again.")
     return target
 
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from ..util.errors import UsageError
+from ..util.errors import Sentence, UsageError
 from ..util.media import not_text
 from ..util.shell import quoted, split_words, without_comment
 from ..util.text import printable, scrub, text_lines
@@ -26,7 +26,7 @@ _EMBEDDED = re.compile(r"!\[[^\[\]]{0,500}\]\([^()\s]{0,2000}\)|<(?:img|source|v
 _MARKDOWN = re.compile(r"\[[^\[\]]{0,2000}\]\(\s?<?(?=\S{0,30}civ(?:it|arch)[a-z]*\.)", re.I)
 _ANCHOR_TEXT = re.compile(r"(?<=>)[^<>]*(?=</a>)", re.I)
 _LABELLED_HASH = re.compile(r"\W*(sha-?256|auto-?v[123]|blake3|crc32|hash)\W{1,3}([0-9a-f]{8,64})\W*", re.I)
-_NOT_ALONE = "Words follow a bare number or name; let it stand alone, or put a name with blanks in quotes."
+_NOT_ALONE = "There are words after a bare ID or name; put it on a line of its own, or quote a name with spaces."
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Reading:
 
 @dataclass(frozen=True)
 class Problem:
-    """What could not be used, and why: a sentence, whose "This" at its beginning stands for the words of the line.
+    """What could not be used, and why: a sentence, in which "This" at the beginning stands for the words of the line.
 
     `file` is the list as the user named it, `line` the number and `text` the words of its line (0 and "" where it is
     no line), `place` the whole path of the list.
@@ -61,12 +61,18 @@ class Problem:
     place: str = ""
 
     @property
-    def sentence(self) -> str:
-        """The problem as a message says it."""
-        where = f"{self.file}, line {self.line}: " if self.line else ""
-        if self.text and self.reason.startswith("This "):
-            return f"{where}{shown_word(self.text)} {self.reason.removeprefix('This ')}"
-        return f"{where}{self.reason} ({shown_word(self.text)})" if self.text else self.reason
+    def sentence(self) -> Sentence:
+        """The problem as a message says it; other languages leave "This" out and name the words before the reason."""
+        reason = self.reason if isinstance(self.reason, Sentence) else Sentence(self.reason)
+        if not self.text:
+            return reason
+        word = shown_word(self.text)
+        place = Sentence("{file}, line {line}: ", file=self.file, line=self.line) if self.line else Sentence("")
+        values = {"place": place, "word": word, "reason": reason}
+        if reason.startswith("This "):
+            english = f"{place}{word} {reason.removeprefix('This ')}"
+            return Sentence.worded(english, "{place}{word}: {reason}", **values)
+        return Sentence("{place}{reason} ({word})", **values)
 
 
 @dataclass(frozen=True)
@@ -95,22 +101,28 @@ def read_list(name: str) -> bytes:
             with open(name, "rb") as file:
                 return _read_text(name, file, os.fstat(file.fileno()).st_size)
         if sys.stdin is None:
-            raise UsageError("There is no standard input to read a list from.")
+            raise UsageError("There is no standard input to read a list from; name a file instead of -.")
         return _read_text("standard input", sys.stdin.buffer, 0)
     except OSError as error:
-        raise UsageError(f"{name} can't be read ({error.strerror}); check its name and permissions.") from None
+        raise UsageError(
+            "{path} can't be read ({reason}); check its name and permissions.", path=name, reason=error.strerror
+        ) from None
     except ValueError:
-        raise UsageError(f"{printable(name)!r} can't be read; check its name.") from None
+        raise UsageError("{file!r} can't be read; check its name.", file=printable(name)) from None
 
 
 def _read_text(name: str, file: BinaryIO, size: int) -> bytes:
     head = file.read(1 << 16)
     if kind := not_text(head):
-        raise UsageError(f"{name} is {kind}, not a list; a list is a text file with one link on each line.")
+        raise UsageError(
+            "{file} is {kind}, not a list; a list is a text file with one link per line.",
+            file=name, kind=Sentence(kind),
+        )  # fmt: skip
     data = head if size > MOST_BYTES else head + file.read(MOST_BYTES + 1 - len(head))
     if max(size, len(data)) > MOST_BYTES:
         raise UsageError(
-            f"{name} is larger than 64 MB and is no list; a list is a text file with one link on each line."
+            "{file} is larger than 64 MB, so it can't be a list; a list is a text file with one link per line.",
+            file=name,
         )
     return data
 
@@ -190,7 +202,7 @@ def _reading(
     narrow = {target.id for target in targets.values() if target.kind == "model" and target.version}
     wide = {word for word, target in targets.items() if target.kind == "model" and not target.version}
     if any(targets[word].id not in narrow for word in wide) and _has_torn_version(around):
-        refused.append("A version stands on the line, but not in the link; join them.")
+        refused.append("The line names a version that is not part of the link; join the two.")
         narrow |= {targets[word].id for word in wide}
     kept = tuple((word, target) for word, target in targets.items() if word not in wide or target.id not in narrow)
     return Reading(kept, options, tuple(dict.fromkeys(refused)))

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..util.clock import Clock
-from ..util.errors import Failure
+from ..util.errors import Failure, Sentence
 from ..util.files import move_unless_taken
 from ..util.names import name_key, split_name
 from .choice import form_of
@@ -86,12 +86,13 @@ def follow(library: Library, key: Key, found: Record, old: Record, source: str) 
 
     The caller puts on record where it lies now.
     """
-    library.record(key, Record("failed", old.path), source=source, reason=f"It was moved to {found.path}.")
+    left = Sentence("It was moved to {place}.", place=found.path)
+    library.record(key, Record("failed", old.path), source=source, reason=left)
     before, after = split_name(old.path)[0], split_name(found.path)[0]
     carried = [library.move_sidecar(before + each, after + each, key[1]) for each in SIDECAR_ENDINGS]
     for ending in PREVIEW_ENDINGS if any(carried) else ():
         move_unless_taken(library.at(before + ending), library.at(after + ending))
-    log.info("%s was moved to %s, and is kept there.", old.path, found.path)
+    log.info("%s was moved to %s and stays there.", old.path, found.path)
 
 
 def model_files(root: Path) -> Iterator[tuple[str, int]]:

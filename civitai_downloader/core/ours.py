@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from ..util.errors import Failure, UsageError
+from ..util.errors import Failure, Sentence, UsageError
 from ..util.files import can_be_continued, disk_errors, is_link, kind_of, planted_link, size_of, write_file
 from ..util.logs import json_line
 from ..util.names import file_name, folder_name, long_path, name_key, shown_path
@@ -91,11 +91,12 @@ def check_names(root: Path) -> None:
             path = long_path(root) / name
             found = "link" if is_link(path) else kind_of(path)
             if found not in ("", kind):
-                raise _taken(path, f"is a {found} where the program needs a {kind}")
+                values = {"found": Sentence(found), "kind": Sentence(kind)}
+                raise _taken(path, Sentence("is a {found}, but the program needs a {kind} there", **values))
     for name, is_right in (("download_state.jsonl", _is_log), ("download_state.lock", _is_lock)):
         path = long_path(root) / name
         if kind_of(path) and path.stat().st_nlink > 1 and not is_right(path):
-            raise _taken(path, "is a hard link to a file of somebody else")
+            raise _taken(path, Sentence("is a hard link to somebody else's file"))
 
 
 def check_free(root: Path) -> None:
@@ -104,9 +105,9 @@ def check_free(root: Path) -> None:
         path = long_path(root) / name
         try:
             if not is_marked(path):
-                raise _taken(path, "was not written by this program")
+                raise _taken(path, Sentence("wasn't written by this program"))
         except OSError as error:
-            raise _taken(path, f"can't be read ({error.strerror or error})") from error
+            raise _taken(path, Sentence("can't be read ({reason})", reason=error.strerror or error)) from error
 
 
 def is_marked(path: Path) -> bool:
@@ -122,7 +123,7 @@ def check_mark(path: Path) -> None:
     """Raise Failure if a file at the top of an output folder is not ours to write or remove."""
     with disk_errors(path):
         if is_link(path) or not is_marked(path):
-            raise Failure("taken", f"{shown_path(path)} was not written by this program and stays; move it away.")
+            raise not_ours(path)
 
 
 FAILED_MARK = "# Written by civitai-downloader: what could not be fetched, and why. --retry-failed tries it again.\n"
@@ -137,7 +138,7 @@ def mark_earlier(root: Path, is_fetched: Callable[[str], bool]) -> None:
     for name in _table()["marks"]:
         path = long_path(root) / name
         if is_fetched(name):
-            raise _taken(path, "is a file of the site that an earlier version put there")
+            raise _taken(path, Sentence("is a file that an earlier version fetched from the site"))
         with disk_errors(path):
             if is_marked(path):
                 continue
@@ -147,8 +148,15 @@ def mark_earlier(root: Path, is_fetched: Callable[[str], bool]) -> None:
                 path.unlink()
 
 
-def _taken(path: Path, why: str) -> UsageError:
-    return UsageError(f"{shown_path(path)} {why}; move it away, or choose another folder with -o.")
+def _taken(path: Path, why: Sentence) -> UsageError:
+    shown = shown_path(path)
+    return UsageError("{path} {why}; move it away, or choose another folder with -o.", path=shown, why=why)
+
+
+def not_ours(path: Path) -> Failure:
+    """Return the failure of a file in whose place we would write, and which somebody else wrote."""
+    sentence = "{path} wasn't written by this program, so it stays; move it away and run again."
+    return Failure("taken", sentence, path=shown_path(path))
 
 
 def _is_log(path: Path) -> bool:
@@ -183,10 +191,11 @@ def check_way(root: Path, path: str) -> None:
     """
     first = path.partition("/")[0]
     if first not in _app_roots() and is_link(root / first):
-        where = shown_path(root / first)
-        raise Failure("link", f"{where} is a link, and no link at the top of the output folder is followed; move it.")
+        sentence = "{path} is a link, and links at the top of the output folder aren't followed; move it away."
+        raise Failure("link", sentence, path=shown_path(root / first))
     if link := planted_link(root, root / path):
-        raise Failure("link", f"{shown_path(link)} is a link that somebody else made; it was not followed.")
+        sentence = "{path} is a link that somebody else made, so it isn't followed; move it away."
+        raise Failure("link", sentence, path=shown_path(link))
 
 
 def check_output(root: Path) -> None:
@@ -209,9 +218,12 @@ def check_writable(root: Path) -> None:
             can_continue = can_be_continued(probe)
             probe.unlink()
     except (Failure, OSError) as error:
-        raise UsageError(f"Nothing can be written to {root}; choose another folder with -o. ({error})") from None
+        sentence = "Nothing can be written to {folder}; choose another folder with -o. ({error})"
+        told = error.sentence if isinstance(error, Failure) else error
+        raise UsageError(sentence, folder=root, error=told) from None
     if not can_continue:
-        raise UsageError(f"{root} lets no file be continued; an rclone mount needs --vfs-cache-mode writes.")
+        sentence = "Partial files can't be continued in {folder}; an rclone mount needs --vfs-cache-mode writes."
+        raise UsageError(sentence, folder=root)
 
 
 # --- Below the top ---------------------------------------------------------------------------------
@@ -227,4 +239,4 @@ def check_own(path: Path, is_right: Callable[[bytes], bool]) -> None:
             there = path.read_bytes()
         if not there.strip(b"\0") or is_right(there):
             return
-    raise Failure("taken", f"{shown_path(path)} was not written by this program and stays; move it away and run again.")
+    raise not_ours(path)

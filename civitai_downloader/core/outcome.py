@@ -40,7 +40,7 @@ def write_outcome(run: Run, library: Library, words: Sequence[str], unused: Unus
     }
     missing = [name for name, write in writers.items() if not _is_written(library, write)]
     if missing and library.disk.trouble is not None:
-        log.error("%s could not be written to %s either.", " and ".join(missing), shown_path(library.folder))
+        log.error("%s couldn't be written to %s either.", ", ".join(missing), shown_path(library.folder))
     return not missing
 
 

@@ -53,6 +53,6 @@ def write_for_people(library: Library, path: str, page: str, owner: str) -> None
     place = library.at(path)
     check_own(place, lambda there: hand_of(there) != "nobody's" or library.is_earlier_page(owner))
     if size_of(place) and hand_of(read_regular(place)) == "edited":
-        log.warning("%s has been edited and stays as it is; delete it to have it written anew.", path)
+        log.warning("%s was edited and is left as it is; delete it to get a new one.", path)
     else:
         write_file(place, utf8(sign(page)), library.disk)

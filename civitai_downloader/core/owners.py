@@ -23,7 +23,7 @@ class Somebodys(Failure):
     """A place of ours holds somebody's file."""
 
     def __init__(self) -> None:
-        words = "Another file lies in its place and stays there; move it away, or add --force to replace it."
+        words = "Another file is in its place and was kept; move it away, or add --force to replace it."
         super().__init__("foreign", words)
 
 
@@ -47,7 +47,7 @@ def adopt(wanted: Wanted, library: Library, clock: Clock, *, check: bool) -> Wei
     if verdict == "foreign":
         raise Somebodys
     if verdict == "damaged":
-        log.warning("%s is damaged on disk: it goes to corrupted/ when it is here again.", wanted.path)
+        log.warning("%s is damaged; it will be moved to corrupted/ once it has been fetched again.", wanted.path)
         if own.status != "failed":
             wrong, key = replace(own, status="failed"), (wanted.kind, wanted.id)
             library.record(key, wrong, source=wanted.source, reason="It is damaged on disk.")
@@ -94,7 +94,7 @@ def prove(wanted: Wanted, path: Path, clock: Clock) -> Weights:
     known = Weights(size_of(path) or 0, wanted.sha256, wanted.autov3)
     verdict, seen = recognise(path, known, clock, wanted.format)
     if verdict not in ("same", "edited"):
-        log.warning("%s was taken with --no-verify, and its SHA256 is not the one published: it stays.", wanted.name)
+        log.warning("%s was taken with --no-verify and doesn't match the published SHA256; it is kept.", wanted.name)
     return seen
 
 
@@ -112,10 +112,10 @@ def recheck(library: Library, key: Key, record: Record, moved: MovedFiles, clock
             follow(library, key, found.record, record, "--verify")
             return found.record
         if is_gone:
-            raise Failure("missing", "It is not on disk any more; run again to fetch it.")
+            raise Failure("missing", "It is no longer on disk; run again to fetch it.")
         raise Somebodys
     if verdict == "damaged":
-        raise Failure("changed", "Its bytes have changed since they were verified; run again to fetch it.")
+        raise Failure("changed", "Its contents have changed since it was verified; run again to fetch it.")
     published = record.published or (record.sha256 if record.sha256 != seen.sha256 else "")
     record = replace(record, status="success", size=seen.size, sha256=seen.sha256)
     return replace(record, autov3=seen.autov3, published=published)

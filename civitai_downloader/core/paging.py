@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from ..util.errors import Failure
+from ..util.errors import Failure, Sentence
 from .answers import Pages, list_at, number_at, object_at, objects_at, text_at
 from .comparing import Expected, is_at_fault
 
@@ -27,6 +27,13 @@ SURE = ("told", "limit", "met")
 log = logging.getLogger(__name__)
 
 Worth = Callable[[Any], bool]
+
+
+LISTS = {
+    "models": "The list of models of {owner}",
+    "pictures": "The list of pictures of {owner}",
+    "posts": "The list of posts of {owner}",
+}
 
 
 @dataclass(frozen=True)
@@ -50,9 +57,9 @@ class Question:
     total: int | None = None
 
     @property
-    def name(self) -> str:
+    def name(self) -> Sentence:
         """What the list is called in a message."""
-        return f"The list of the {self.what} of {self.expected}"
+        return Sentence(LISTS[self.what], owner=str(self.expected))
 
 
 class Strangers(Failure):
@@ -185,11 +192,17 @@ class _Reader:
         strangers = list(fits.values()).count(False)
         if is_at_fault(fits.values()) and (strangers > 2 or not self._seen):
             nobodys = not self._seen and True not in fits.values()
-            sentence = f"{question.name} has {strangers} strangers among {len(fresh)}; no more of it was taken."
+            sentence = Sentence(
+                "{list} is wrong: {strangers} of its {count} entries belong to others; try again later.",
+                list=question.name, strangers=strangers, count=len(fresh),
+            )  # fmt: skip
             way.end, way.failure = "strangers", Strangers(sentence, nobodys=nobodys)
             return [fresh[each] for each in fits if fits[each]]
         if question.total is not None and 2 * question.total < len(self._seen) + len(fresh):
-            sentence = f"{question.name} has more than twice the {question.total} it should have; it was not taken."
+            sentence = Sentence(
+                "{list} has more than twice the {total} entries it should have, so it was ignored; try again later.",
+                list=question.name, total=question.total,
+            )  # fmt: skip
             way.end, way.failure = "strangers", Strangers(sentence, nobodys=not self._seen)
             return []
         self._strangers += strangers
@@ -227,7 +240,7 @@ class _Reader:
     def _is_worth_keeping(self, way: _Way, answer: Any) -> bool:
         """Return whether a page may be kept: it holds something and led to no doubt. Raises Failure without a list."""
         if not isinstance(answer, dict) or not isinstance(answer.get("items"), list):
-            raise Failure("answer", f"{self._question.name} came without its items; try again later.")
+            raise Failure("answer", "{list} came without its entries; try again later.", list=self._question.name)
         items, total = objects_at(answer, "items"), self._question.total
         is_long = total is not None and 2 * total < len(self._seen) + len(items)
         is_news = way.is_back and not self._seen.issuperset(number_at(item, "id") for item in items)
@@ -238,9 +251,9 @@ class _Reader:
     def _say_what_was_left_out(self) -> None:
         name = self._question.name
         if self._strangers:
-            log.warning("%s named %d that belong to others; they were left out.", name, self._strangers)
+            log.warning("%s has entries that belong to others; left out: %d.", name, self._strangers)
         if self._unreadable:
-            log.warning("%s has %d entries that can't be read; they were left out.", name, self._unreadable)
+            log.warning("%s has entries that can't be read; left out: %d.", name, self._unreadable)
 
     def _conclude(self, ways: Sequence[_Way]) -> None:
         """Raise Failure if the list is at fault or was not read whole; say if it was read from both ends."""
@@ -253,11 +266,11 @@ class _Reader:
             self._question.forget(self._question.path(first.page(self._at_most(self._question.size))))
         is_best_lost = first.failure is not None and first.order not in ENDS
         if self._missing or is_best_lost or not last.is_sure:
-            least = f"at least {max(1, self._missing)} missing"
-            where = first.rows if self._broken_at is None else self._broken_at
-            raise Failure("incomplete", f"{name} is broken behind {where}: {least}; run again later.")
+            where, least = first.rows if self._broken_at is None else self._broken_at, max(1, self._missing)
+            sentence = "{list} breaks off after entry {where} (at least {least} missing); run again later."
+            raise Failure("incomplete", sentence, list=name, where=where, least=least)
         if last.is_back and (last.taken or first.failure is not None):
-            log.warning("%s broke off behind %d; the rest was read from its other end.", name, first.rows)
+            log.warning("%s broke off after entry %d; the rest was read from its other end.", name, first.rows)
 
 
 def cursor_of(answer: Mapping[str, Any]) -> str | int:

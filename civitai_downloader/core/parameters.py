@@ -107,7 +107,8 @@ def read_parameters(tail: str, wanted: tuple[str, ...], enough: str) -> Paramete
     if is_lost or plain.count("modelversionid") > len(values.get("modelversionid", ())):
         raise _unreadable("modelversionid")
     if doubtful and enough not in read:
-        raise UsageError(f"The link has the unknown parameter {printable(doubtful)[:40]!r}; write the link without it.")
+        shown = printable(doubtful)[:40]
+        raise UsageError("The link has the unknown parameter {name!r}; remove it from the link.", name=shown)
     traits = tuple((name, read[name]) for name in TRAITS if name in read)
     numbers = {name: int(read.get(name, "0")) for name in _SPELLED}
     return Parameters(numbers["modelversionid"], numbers["fileid"], traits)
@@ -153,7 +154,7 @@ def _read_trait(value: str) -> str:
 
 def _unreadable(name: str) -> UsageError:
     spelled = _SPELLED.get(name, printable(name)[:40])
-    return UsageError(f"The link is damaged: {spelled!r} in it can't be read. Copy the link again.")
+    return UsageError("The link is damaged: {name!r} can't be read; copy the link again.", name=spelled)
 
 
 def is_unfiltered(given: Mapping[str, str], allowed: Sequence[str]) -> bool:

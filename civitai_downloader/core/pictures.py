@@ -1,4 +1,4 @@
-"""What is done with pictures: each comes home with its prompt, and what a list does not tell is asked for later."""
+"""What is done with pictures: each is fetched with its prompt, and what a list does not tell is asked for later."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Pictures:
     def bring_album(
         self, batch: Batch, album: Album, note: Callable[[dict[str, Any]], object] = lambda item: None
     ) -> Steps:
-        """Bring home every picture of an album with its prompt, page by page; `note` is called with each.
+        """Fetch every picture of an album with its prompt, page by page; `note` is called with each.
 
         What is wrong with its list becomes a result, so that what follows the album is done as well.
         """
@@ -163,9 +163,8 @@ class Pictures:
                 raise answer
             answer = {}
         if {number_at(each, "imageId") for each in objects_at(answer, "resources")} - {0, image_id}:
-            raise Failure(
-                "answer", f"The site's answer to picture {image_id} is about another; nothing of it was taken."
-            )
+            sentence = "The site answered about another picture than {id}, so it was ignored; try again later."
+            raise Failure("answer", sentence, id=image_id)
         self._refusals = 0
         facts = with_generation(read_prompt(own_place(library, path, image_id)), answer, self._filters)
         write_about(library, path, image_id, facts)
@@ -177,4 +176,4 @@ class Pictures:
         if failure.reason in REFUSALS:
             self._refusals += 1
             if self._refusals == self.MOST_REFUSALS:
-                log.warning("The site does not tell how pictures were made: %s The next run asks again.", failure)
+                log.warning("The site doesn't say how pictures were made, so the next run asks again. (%s)", failure)

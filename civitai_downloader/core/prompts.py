@@ -13,7 +13,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-from ..util.errors import OptionError
+from ..util.errors import OptionError, Sentence
 from ..util.text import decode_text, read_named
 from .rejoin import BARS, CLOSING, COLONS, OPENING, PAIRS, Place, rejoin
 from .sentences import MOST_IN_A_TAG, is_sentence, without_phrases
@@ -202,7 +202,7 @@ class Filters:
     sex: WordList = field(default_factory=WordList)
     clothes: WordList = field(default_factory=WordList)
     etc: WordList = field(default_factory=WordList)
-    problems: tuple[str, ...] = ()
+    problems: tuple[Sentence, ...] = ()
 
     @classmethod
     def read(cls, folder: Path) -> Filters:
@@ -214,9 +214,10 @@ class Filters:
         there = {name: path for name, path in paths.items() if path.exists()}
         if not there:
             raise OptionError(
-                "{folder} holds no word lists (Filter_sex.txt and others); check --filters.", folder=folder
+                "There are no word lists (Filter_sex.txt and others) in {folder}; check --filters.", folder=folder
             )
-        problems = [f"{paths[name]} is not there. Nothing is filtered by it." for name in paths if name not in there]
+        sentence = "{file} is missing, so nothing is filtered by it."
+        problems = [Sentence(sentence, file=path) for name, path in paths.items() if name not in there]
         lists = {name: parse_word_list(decode_text(read_named(path))) for name, path in there.items()}
         return cls(**lists, problems=tuple(problems))
 

@@ -42,7 +42,7 @@ def no_page(response: requests.Response, wanted: Wanted) -> requests.Response:
         kind == "application/json" and not wanted.path.lower().endswith(".json")
     ):
         response.close()
-        raise Failure("page", "The site sent a page instead of the file; a token (--token) or a later try may help.")
+        raise Failure("page", "The site sent a page instead of the file; pass a token (--token) or try again later.")
     return response
 
 
@@ -59,22 +59,25 @@ def verify(wanted: Wanted, part: Path, received: Received) -> str:
         if wanted.media == "still" and f".preview{extension}" not in STILL_PREVIEWS:
             raise Still
         if not extension:
-            raise Failure("broken", "What the site sent is no picture, video or sound; try again later.")
+            raise Failure("broken", "The site sent something that isn't a picture, video or sound; try again later.")
         if not ends_well(part, extension):
-            raise Failure("broken", "What the site sent breaks off before its end; it lies in corrupted/.")
+            raise Failure("broken", "The site sent a file that is cut off; it was moved to corrupted/.")
         return extension
     if wanted.sha256 and received.sha256:
         if received.sha256 != wanted.sha256:
-            raise Failure("hash", "Its SHA256 is not the one published, three times; it lies in corrupted/.")
+            raise Failure(
+                "hash", "Its SHA256 didn't match the published one in three tries; it was moved to corrupted/."
+            )
         return ""
     with part.open("rb") as file:
         head = file.read(64)
     if looks_like_page(head):
-        raise Failure("page", "The site sent a page instead of the file; it lies in corrupted/.")
+        raise Failure("page", "The site sent a page instead of the file; it was moved to corrupted/.")
     if wanted.size and abs(received.size - wanted.size) >= 1024:
-        raise Failure("size", f"It has {received.size} bytes where {wanted.size} are published; it lies in corrupted/.")
+        sentence = "It has {size} bytes instead of the published {published}; it was moved to corrupted/."
+        raise Failure("size", sentence, size=received.size, published=wanted.size)
     if is_called_safetensors(wanted.path, wanted.format) and not is_safetensors(part):
-        raise Failure("broken", "Its safetensors header is broken, three times; it lies in corrupted/.")
+        raise Failure("broken", "Its safetensors header was broken in three tries; it was moved to corrupted/.")
     return ""
 
 
@@ -100,16 +103,16 @@ def is_complete(path: Path) -> bool:
 def check_json(path: Path, number: str) -> None:
     """Raise Failure if a JSON file of ours is not there, can't be read, or is about something else."""
     if size_of(path) is None:
-        raise Failure("missing", "It is not on disk any more; run again to have it written.")
+        raise Failure("missing", "It is no longer on disk; run again to write it.")
     with disk_errors(path):
         data = path.read_bytes()
     facts = None
     with suppress(ValueError, RecursionError):
         facts = json.loads(data)
     if not isinstance(facts, dict):
-        raise Failure("broken", "It can't be read any more; run again to have it written.")
+        raise Failure("broken", "It can't be read any more; run again to replace it.")
     if str(number_at(facts, "id")) != number:
-        raise Failure("changed", f"It is not about {number}; run again to have it written.")
+        raise Failure("changed", "It isn't about {number}; run again to replace it.", number=number)
 
 
 def sniff_file(path: Path) -> tuple[str, str]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
-from ..util.errors import Failure
+from ..util.errors import Failure, Sentence
 from ..util.http import Refused
 from ..util.logs import json_line
 from ..util.text import printable
@@ -15,8 +15,8 @@ from .answers import text_at, unwrap
 KEY_URL = "https://civitai.com/user/account"
 
 
-NOT_FOUND = "Not found: deleted, private or mistyped; check the link."
-ARCHIVED = "The model is archived by its creator; its files can't be downloaded."
+NOT_FOUND = Sentence("Not found: deleted, private or mistyped; check the link.")
+ARCHIVED = Sentence("The creator archived the model; its files can't be downloaded any more.")
 
 
 def is_paging_cap(refused: Refused) -> bool:
@@ -34,22 +34,23 @@ def explain(refused: Refused, *, has_token: bool) -> Failure:
     """Return what a refusal of the site means for the user."""
     answer, status = json_line(refused.body) or {}, refused.status
     message = _error_words(answer)
-    words, until = message.lower(), text_at(answer, "deadline")[:10] or "an unknown day"
+    words, until = message.lower(), text_at(answer, "deadline")[:10] or Sentence("an unknown date")
     gated, login = refused.headers.get("cf-mitigated") == "challenge", status == 401
     early = status == 403 and ("deadline" in answer or "early access" in words)
+    values = {"url": KEY_URL, "date": until, "status": status, "words": message[:200]}
     meanings = (
-        (gated, "blocked", "The site's gate keeper wants to see a browser; wait, or use another connection."),
-        (status == 451, "region", "The site is closed in this region by law; it may be open to another connection."),
+        (gated, "blocked", "The site's bot protection blocked the request; wait a while, or use another connection."),
+        (status == 451, "region", "The site is blocked in this region by law; another connection may help."),
         (status == 410 or "archived" in words, "archived", ARCHIVED),
-        (login and "disabled" in words, "disabled", "The creator disabled its downloads; no token helps."),
-        (login and has_token, "token-refused", f"The site did not accept the token; make a new one at {KEY_URL}."),
-        (login, "needs-token", f"The site wants a token: make one at {KEY_URL} and give it by --token."),
-        (early, "early-access", f"Early access until {until}; it is free afterwards."),
-        (status == 403, "forbidden", "The site denies access to this with the given token; check it in a browser."),
+        (login and "disabled" in words, "disabled", "The creator disabled downloads, and a token doesn't help."),
+        (login and has_token, "token-refused", "The site didn't accept the token; make a new one at {url}."),
+        (login, "needs-token", "The site wants a token; make one at {url} and pass it with --token."),
+        (early, "early-access", "Early access until {date}; it is free after that."),
+        (status == 403, "forbidden", "The site denied access with this token; check the page in a browser."),
         (status == 404, "gone", NOT_FOUND),
-        (True, "refused", f"The site refused the request ({status} {message[:200]}); check the link."),
+        (True, "refused", "The site answered with an error ({status} {words}); check the link."),
     )
-    return next(Failure(reason, sentence) for applies, reason, sentence in meanings if applies)
+    return next(Failure(reason, sentence, **values) for applies, reason, sentence in meanings if applies)
 
 
 def _error_words(answer: Mapping[str, Any]) -> str:

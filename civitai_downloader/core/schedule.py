@@ -57,7 +57,7 @@ def _start_each(executors: Iterable[Executor]) -> None:
         for each in executors:
             each.submit(lambda: None)
     except RuntimeError:
-        raise Failure("system", "The system allows no further threads; raise the limit (ulimit -u).") from None
+        raise Failure("system", "The system doesn't allow more threads; raise the limit (ulimit -u).") from None
 
 
 @dataclass
@@ -218,7 +218,7 @@ class Schedule:
             path=wanted.path if wanted else "", reason=error.reason, message=error.sentence,
         )  # fmt: skip
         if wanted is not None:
-            with suppress(Failure):  # a log that can't be written ends what is brought home, and is named there
+            with suppress(Failure):  # a log that can't be written ends the fetching, and is named there
                 task.batch.library.note(wanted, result)
         return result
 
@@ -231,12 +231,12 @@ class Schedule:
         if isinstance(error, RecursionError):
             return Failure("answer", "The site sent data that is nested too deeply to be stored; try again later.")
         if isinstance(error, MemoryError):
-            return Failure("system", "No memory was left for it; close other programs, or lower --workers.")
+            return Failure("system", "The system has no memory left; close other programs, or lower --workers.")
         if isinstance(error, OSError) and error.errno:
             return failure_of(error, Path(error.filename) if isinstance(error.filename, str) else folder)
         log.error("%s", scrub(traceback.format_exc()))
         words = scrub(f"{type(error).__name__}: {error}")
-        return Failure("bug", f"This is a fault of the program ({words}); please report it.")
+        return Failure("bug", "A bug in this program ({error}); please report it.", error=words)
 
     # --- Tasks that wait ---
 

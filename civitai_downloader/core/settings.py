@@ -49,10 +49,11 @@ def _check_layout(layout: str) -> None:
     if not _FIELD.search(layout):
         raise not_known("--layout", shown, [*NAMED_LAYOUTS, "{creator}/{model_name}"])
     if re.match(r"[/\\]|[A-Za-z]:|~", layout) or re.search(r"(?:^|[/\\])\s*\.\.\s*(?:[/\\]|$)|[\0-\x1f]", layout):
-        raise UsageError(f"The layout {shown!r} leads out of the output folder; name that folder with -o.")
+        raise UsageError("The layout {layout!r} leads out of the output folder; set that folder with -o.", layout=shown)
     if own := next((part for part in split_template(layout) if part != "users" and is_ours(clean_name(part))), ""):
         raise UsageError(
-            f"The layout has a folder {printable(own)!r}, a name that the program needs itself; choose another."
+            "The layout has a folder {name!r}, which the program needs for itself; choose another name.",
+            name=printable(own),
         )
 
 
@@ -66,9 +67,9 @@ def _check_types(types: Iterable[str]) -> None:
 def _check_token(token: str) -> None:
     """Raise OptionError for what can't be a token. The message does not show it."""
     if re.search(r"\s", token):
-        raise OptionError("The token is malformed: there is a blank in it; pass it as one word, as the site shows it.")
+        raise OptionError("The token is malformed: it contains a space; pass it as one word, as the site shows it.")
     if not re.fullmatch(r"[\x21-\x7e]+", token):
-        raise OptionError("The token is malformed: it has a character that no token has; copy it again from the site.")
+        raise OptionError("The token is malformed: it contains an invalid character; copy it again from the site.")
     if not 8 <= len(token) <= 512:
         raise OptionError(
             "The token is malformed: it has {count} characters, but a token has 8 to 512.", count=len(token)
@@ -137,7 +138,7 @@ class Settings:
         if self.token:
             _check_token(self.token)
         if self.site and not web_link(self.site):
-            raise OptionError("The site {value!r} is no web address; write https://HOST.", value=printable(self.site))
+            raise OptionError("The site {value!r} isn't a web address; use https://HOST.", value=printable(self.site))
 
     @property
     def secrets(self) -> Secrets:

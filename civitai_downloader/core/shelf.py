@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from ..util.errors import Sentence
 from ..util.files import link_or_copy
 from ..util.names import file_name, split_name
 from ..util.text import printable, scrub_json
@@ -40,8 +41,8 @@ log = logging.getLogger(__name__)
 
 MISSING = {
     "archived": ARCHIVED,
-    "taken-down": "The site took the model down; its files can't be downloaded.",
-    "no-files": "The version has no file of the kind asked for.",
+    "taken-down": Sentence("The site took the model down; its files can't be downloaded any more."),
+    "no-files": Sentence("The version has no file of the kind asked for."),
 }
 
 
@@ -217,11 +218,7 @@ class Shelf:
             left += self._write_sidecars_of(file, wanted, picture, url)
         if left:
             names = ", ".join(left)
-            log.info(
-                "%s: an earlier version left files that are not used any more; you can delete them: %s",
-                self.name,
-                names,
-            )
+            log.info("%s: files of an earlier version are no longer used and can be deleted: %s", self.name, names)
 
     def _picture(self, described: Sequence[tuple[File, Wanted]]) -> Path | None:
         """Return the file that is to be the preview: of a video its still, if it could be had, else the video."""

@@ -16,7 +16,7 @@ import requests
 from .. import __version__
 from ..util.addresses import Reach
 from ..util.clock import Clock
-from ..util.errors import Busy, Failure, Unreachable
+from ..util.errors import Busy, Failure, Sentence, Unreachable
 from ..util.http import Call, Http, HttpRules, Refused
 from ..util.kept import KeptAnswers
 from ..util.names import long_path
@@ -196,7 +196,7 @@ class Site:
         answer = self.trpc(procedure, {"id": thing_id}, worth=lambda data: number_at(named(data), "id") == thing_id)
         found = named(answer)
         if not found:
-            raise Failure("gone", f"The site shows no {what} {thing_id}; check the link.")
+            raise Failure("gone", "The site has no {what} {id}; check the link.", what=Sentence(what), id=thing_id)
         check_id(found, thing_id, what)
         return found
 
@@ -271,7 +271,7 @@ class Site:
         if isinstance(answer, list) and len(answer) == size:
             return [self._member(each) for each in answer]
         self._takes_batches = False
-        log.debug("The site does not take several calls in one request; they are asked one by one.")
+        log.debug("The site doesn't accept several calls in one request; asking one by one.")
         return None
 
     def _member(self, answer: Any) -> dict[str, Any] | Failure | None:
@@ -330,7 +330,7 @@ class Site:
     def _rest(self, path: str, worth: Worth) -> dict[str, Any]:
         answer = self._ask(path, self._doors, worth=worth)
         if not isinstance(answer, dict):
-            raise Failure("answer", "The site sent data of another shape than expected; try again later.")
+            raise Failure("answer", "The site sent data in an unexpected format; try again later.")
         return answer
 
     def _ask(self, path: str, doors: Sequence[str], *, worth: Worth) -> Any:
@@ -388,12 +388,12 @@ class Site:
                 response = self.http.open(Call(url, headers, accept=(416,)), patience)
         except Refused as refused:
             if refused.status in (401, 403) and urlsplit(refused.url)[:2] not in self._own:
-                raise Unreachable("The storage link had expired or was refused; try again later.") from None
+                raise Unreachable("The storage link expired or was rejected; try again later.") from None
             raise explain(refused, has_token=self.has_token) from None
         except Busy:
             if host:
                 raise
-            raise Failure("quota", "The site's download quota seems used up; run again in some hours.") from None
+            raise Failure("quota", "The site's download quota is used up; wait a few hours and run again.") from None
         if urlsplit(response.url).path == "/login":
             response.close()
             raise explain(Refused(401, {}, b"", url), has_token=self.has_token)

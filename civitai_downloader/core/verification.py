@@ -34,7 +34,7 @@ class Verification:
 
     What is wrong goes on record and stays wrong until it is right, so that a run fetches it. What has come from IDM's
     queue is recorded as done. `counts` has files by their outcome, and as `page` the pages and prompts that are right.
-    `failures` are the things that are wrong, `sources` the input lines which bring them home
+    `failures` are the things that are wrong, `sources` the input lines that asked for them
     with the reasons, and `gone` the paths of what is only named because the next run makes it again.
     """
 
@@ -114,9 +114,10 @@ class Verification:
         if size is None:
             if record.until:
                 raise _wrong_delivery(record, record.reason)
-            raise Failure("missing", "It is not on disk any more; run again to fetch it.")
+            raise Failure("missing", "It is no longer on disk; run again to fetch it.")
         if record.size not in (0, size):
-            raise Failure("size", f"It has {size} bytes instead of {record.size}; run again to fetch it.")
+            sentence = "It has {size} bytes instead of {expected}; run again to fetch it."
+            raise Failure("size", sentence, size=size, expected=record.size)
         digest = self._digest(path, size)
         judge_bytes(record, path, digest)
         prompt = record.prompt or self._library.prompt_beside(key, record.path)
@@ -187,9 +188,9 @@ def judge_bytes(record: Record, path: Path, digest: str) -> None:
     Where the log has no SHA256, its form decides.
     """
     if record.sha256 and digest != record.sha256:
-        raise Failure("changed", "Its bytes have changed since they were verified; run again to fetch it.")
+        raise Failure("changed", "Its contents have changed since it was verified; run again to fetch it.")
     if not record.sha256 and not has_right_form(path):
-        raise Failure("broken", "It is cut off or no file of its kind; run again to fetch it.")
+        raise Failure("broken", "It is cut off, or not a file of its type; run again to fetch it.")
 
 
 def gone_beside(library: Library) -> Iterator[str]:

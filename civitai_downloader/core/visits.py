@@ -10,7 +10,7 @@ from functools import partial
 from itertools import chain
 from typing import Any
 
-from ..util.errors import Failure
+from ..util.errors import Failure, Sentence
 from ..util.names import folder_name
 from ..util.text import printable, scrub
 from .answers import File, is_by, number_at, objects_at, text_at
@@ -74,7 +74,7 @@ class Visits:
     def _visit(self, batch: Batch) -> Steps | None:
         target = batch.entry.target
         if is_excluded(target, batch.entry.settings):
-            batch.note = "excluded"
+            batch.note = Sentence("excluded")
             return None
         if target.kind == "user" and target.part not in ("models", "posts"):
             self._schedule.submit(Task(batch, partial(self._visit_pictures_of_user, batch)))
@@ -124,7 +124,7 @@ class Visits:
         yield from self._pictures.bring_album(batch, album, lambda item: listed.append(number_at(item, "id")))
         of_this_line = (each for each in self._schedule.ledger.batches if each.entry.source == batch.entry.source)
         if not (listed or settings.is_choosy or any(each is not batch for each in of_this_line)):
-            batch.note = "the site shows nothing in it; a token or --cookies may help"
+            batch.note = Sentence("the site shows nothing in it; a token or --cookies may help")
         page, is_whole = {**facts, "id": collection_id, "items": listed}, self._site.has_token and settings.level == 31
         is_whole = is_whole and not batch.failures
         batch.page = f"collection/{collection_id}", "/".join(folder)
@@ -135,7 +135,7 @@ class Visits:
     # --- Posts and pictures ---
 
     def _visit_post(self, batch: Batch) -> Steps:
-        """Bring a post home as its author laid it out."""
+        """Fetch a post in the order in which its author laid it out."""
         post_id, settings, library = batch.entry.target.id, batch.entry.settings, batch.library
         folder, batch.name = ("posts", str(post_id)), f"post {post_id}"
         pages, post, ids, is_whole = self._catalogue.pictures_of_post(post_id, settings)
@@ -152,19 +152,20 @@ class Visits:
         yield from self._pictures.bring_album(batch, album)
 
     def _visit_image(self, batch: Batch) -> Steps:
-        """Bring one picture home, into `images/`."""
+        """Fetch one picture into `images/`."""
         target = batch.entry.target
         item = self._site.image(target.id)
         batch.name = f"image {target.id}"
         if target.name not in text_at(item, "url").lower():
             raise Failure(
-                "no-files", "The number in the link is not the id of the picture that it shows; link its page."
+                "no-files",
+                "The number in the link isn't the ID of the picture that it shows; link the picture's page instead.",
             )
         album = Album(batch.name, ("images",), [[item]], partial(self._bring_resources, batch))
         yield from self._pictures.bring_album(batch, album)
         post_id = number_at(item, "postId")
         if post_id and batch.entry.settings.loras:
-            with unless_refused(f"the post of image {number_at(item, 'id')}"):
+            with unless_refused(Sentence("the post of picture {id}", id=number_at(item, "id"))):
                 post = self._catalogue.post(post_id)
                 self._bring_resources(batch, {number_at(post, "modelVersionId")} - {0})
 
@@ -192,20 +193,20 @@ class Visits:
         """Ask for the model of a target, write its pages, and submit its files, pictures and galleries."""
         entry, settings = batch.entry, batch.entry.settings
         if batch.origin == "resource" and not self._is_wanted_resource(entry.target, settings):
-            batch.note = "left out: no LoRA"
+            batch.note = Sentence("skipped: not a LoRA")
             return
         model, target = self._catalogue.resolve(entry.target)
         batch.name = printable(f"{model.name} [{model.id}]")
         if entry.target.kind in ("id", "hash") and batch.origin == "line":
             log.info("%s is %s", entry.target.id or entry.target.name, batch.name)
         if not self._is_first_visit(target, settings):
-            batch.note = "the same as an earlier line" if batch.origin == "line" else ""
+            batch.note = Sentence("the same as an earlier line") if batch.origin == "line" else ""
             return
         if settings.types and not is_named(model.type, settings.types):
-            batch.note = f"left out: its type is {model.type}"
+            batch.note = Sentence("skipped: its type is {type}", type=model.type)
             return
         if is_excluded(target, settings, model.creator):
-            batch.note = "excluded"
+            batch.note = Sentence("excluded")
             return
         home = self._homes.of_model(batch.library, settings.layout, model)
         memory = recall(batch.library, home, model)
@@ -325,7 +326,7 @@ class Visits:
 
     def _write_post(self, batch: Batch, path: str, post_id: int, images: list[int]) -> None:
         """Write `post-<id>.json` beside a version whose showcase is a post of its creator."""
-        with unless_refused(f"the text of post {post_id}"):
+        with unless_refused(Sentence("the text of post {post}", post=post_id)):
             post = self._catalogue.post(post_id)
             facts = post_facts(post, post_id, self._site.page_url(f"/posts/{post_id}"), images)
             write_page(batch.library, path, f"post/{post_id}", facts, "images", seen=(bool(post), False))

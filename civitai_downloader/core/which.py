@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..util.errors import Sentence
 from .answers import Model, Pages, number_at, object_at, objects_at, text_at, unix_time
 from .choice import base_models_told, is_named
 from .lists import parse_list, read_line, read_list
@@ -26,7 +27,7 @@ def of_target(target: Target, settings: Settings) -> Settings:
 # --- What is never fetched ------------------------------------------------------------------------
 
 
-def read_excluded(paths: Iterable[Path], site: str = "") -> tuple[frozenset[tuple[str, str]], list[str]]:
+def read_excluded(paths: Iterable[Path], site: str = "") -> tuple[frozenset[tuple[str, str]], list[Sentence]]:
     """Return what the lists of excluded links and ids name, and a sentence for each line that can't be read.
 
     Raises UsageError for a list that can't be read, as what it names would be fetched.
@@ -38,7 +39,8 @@ def read_excluded(paths: Iterable[Path], site: str = "") -> tuple[frozenset[tupl
             found = read_line(line.text, site).found
             keys.update(key for _, target in found for key in _keys_named(target))
             if not found:
-                problems.append(f"{path}, line {line.number} names no link or id, and nothing is excluded by it.")
+                sentence = "{file}, line {line}: there is no link or ID, so nothing is excluded by it."
+                problems.append(Sentence(sentence, file=path, line=line.number))
     return frozenset(keys), problems
 
 
@@ -73,12 +75,12 @@ def is_excluded(target: Target, settings: Settings, creator: str = "") -> bool:
 def why_nothing(model: Model, target: Target, settings: Settings) -> str:
     """Return why no version of a model is wanted, "" if the model has none."""
     if is_excluded(target, settings, model.creator):
-        return "excluded"
+        return Sentence("excluded")
     if not model.versions:
         return ""
     if settings.base_models and not any(is_named(each.base_model, settings.base_models) for each in model.versions):
         return base_models_told(model, settings)
-    return "left out: no version in the days asked for" if settings.has_days else "excluded"
+    return Sentence("skipped: no version in the days asked for") if settings.has_days else Sentence("excluded")
 
 
 # --- Lists of models and posts ----------------------------------------------------------------------

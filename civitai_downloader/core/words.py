@@ -63,7 +63,7 @@ def say_failures(words: Words, failures: Iterable[Result]) -> None:
             members = list({each.message: replace(each, name="") for each in members}.values())
         for each in members:
             facts = {"event": "failure", "reason": reason, "name": each.name, "path": each.path}
-            log.warning("%s", _row(each), extra={"facts": facts})
+            log.warning("%s", _row(words, each), extra={"facts": facts})
 
 
 def _say_withheld(words: Words, results: Iterable[Result]) -> None:
@@ -72,7 +72,7 @@ def _say_withheld(words: Words, results: Iterable[Result]) -> None:
         log.info("%s", words("withheld", reason=_heading(words, reason), count=len(members)))
         for each in members:
             facts = {"event": "withheld", "reason": reason, "name": each.name}
-            log.info("%s", _row(each), extra={"facts": facts})
+            log.info("%s", _row(words, each), extra={"facts": facts})
 
 
 def _by_reason(results: Iterable[Result]) -> dict[str, list[Result]]:
@@ -87,10 +87,10 @@ def _heading(words: Words, reason: str) -> str:
     return words(key) if words(key) != key else reason
 
 
-def _row(result: Result) -> str:
+def _row(words: Words, result: Result) -> str:
     """Return the line of a thing; what the heading says already is not said again."""
     is_told = result.reason in TOLD_BY_HEADING or result.message == NOT_FOUND
-    return f"  {': '.join(filter(None, [result.name] if is_told else [result.name, result.message]))}"
+    return f"  {': '.join(filter(None, [result.name] if is_told else [result.name, words.tell(result.message)]))}"
 
 
 def say_gone(words: Words, paths: Sequence[str]) -> None:
@@ -115,7 +115,7 @@ def say_unused(words: Words, unused: Unused) -> None:
         log.warning("%s", words("unused", count=len(lines)), extra={"facts": {"event": "unused", "count": len(lines)}})
     for problem in lines[:MOST_UNUSED]:
         facts = {"event": "unused-line", "file": problem.file, "line": problem.line, "reason": problem.reason}
-        log.warning("  %s", problem.sentence, extra={"facts": facts})
+        log.warning("  %s", words.tell(problem.sentence), extra={"facts": facts})
     if len(lines) > MOST_UNUSED:
         log.warning("  %s", words("unused.more", count=len(lines) - MOST_UNUSED))
 
@@ -123,7 +123,7 @@ def say_unused(words: Words, unused: Unused) -> None:
 def say_summary(words: Words, run: Run, unused: Unused) -> None:
     """Say what the run brought, what is missing, and what was `unused` of the inputs."""
     batches = run.ledger.batches
-    _say_notes(batches)
+    _say_notes(words, batches)
     say_failures(words, (failure for batch in batches for failure in batch.failures))
     results = [result for batch in batches for result in batch.notable]
     done = [each for each in results if each.outcome == "done"]
@@ -134,12 +134,12 @@ def say_summary(words: Words, run: Run, unused: Unused) -> None:
     _say_totals(words, run)
 
 
-def _say_notes(batches: Iterable[Batch]) -> None:
+def _say_notes(words: Words, batches: Iterable[Batch]) -> None:
     """Say what became of targets that brought nothing; those that a list brought up are told together."""
     found = Counter((batch.name if batch.origin == "line" else batch.entry.source, batch.note) for batch in batches)
     for (name, note), count in found.items():
         if note:
-            log.info("%s: %s%s", name, note, f" ({count})" if count > 1 else "")
+            log.info("%s: %s%s", name, words.tell(note), f" ({count})" if count > 1 else "")
 
 
 def say_plan(words: Words, total: int, free: int) -> None:

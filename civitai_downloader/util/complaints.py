@@ -7,13 +7,14 @@ from collections.abc import Callable, Collection
 from typing import Any
 
 from .errors import OptionError
+from .text import printable
 from .values import nearest
 
 # What argparse complains of, and what is said in its place.
 _COMPLAINTS = {"expected ": "{option} needs a value; see -h.", "ignored explicit": "{option} takes no value; see -h."}
 _ELSEWHERE = {
-    "line": "{option} is for the command, not for a line of a list.",
-    "file": "{option} is for the command line, not for a configuration file.",
+    "line": "{option} can't be used on a line of a list; pass it on the command line.",
+    "file": "{option} can't be used in a configuration file; pass it on the command line.",
 }
 
 
@@ -33,8 +34,10 @@ def unknown_option(option: str, known: Collection[str], place: str, elsewhere: C
     if place in _ELSEWHERE and option in elsewhere:
         return OptionError(_ELSEWHERE[place], option=option)
     if near := nearest(option, known):
-        return OptionError("Unknown option {option}; did you mean {near}? See -h.", option=option[:100], near=near)
-    return OptionError("Unknown option {option}; see -h.", option=option[:100])
+        return OptionError(
+            "Unknown option {option}; did you mean {near}? See -h.", option=printable(option[:100]), near=near
+        )
+    return OptionError("Unknown option {option}; see -h.", option=printable(option[:100]))
 
 
 def convert(name: str, kind: Callable[[str], Any], text: str) -> Any:

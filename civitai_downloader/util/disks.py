@@ -29,7 +29,7 @@ SHORT_NAMES = 143  # bytes; what eCryptfs leaves of a name
 
 
 class DiskFailure(Failure):
-    """A disk refuses something. `alone` means that other things may well be taken: only this one is too big or so."""
+    """A disk refuses to do something. `alone` means that only this file is concerned, for example by its size."""
 
     def __init__(self, reason: str, message: str, /, *, alone: bool = False, **values: object) -> None:
         super().__init__(reason, message, **values)
@@ -64,17 +64,31 @@ _SYSTEM = {
     **dict.fromkeys(_codes("ENOMEM"), "The system has no memory left; close other programs and run again."),
 }
 _ALONE = {
-    **dict.fromkeys(_codes("ENAMETOOLONG"), "this disk takes no name as long as this; choose another disk with -o"),
-    **dict.fromkeys(_codes("EISDIR ENOTEMPTY"), "a folder lies where the file should be; move it away"),
-    **dict.fromkeys(_codes("EBUSY ETXTBSY"), "another program uses it; close that program and run again"),
+    **dict.fromkeys(
+        _codes("ENAMETOOLONG"),
+        "{path} can't be written: the name is too long for this disk; choose another disk with -o.",
+    ),
+    **dict.fromkeys(_codes("EISDIR ENOTEMPTY"), "{path} can't be written: a folder has this name; move it away."),
+    **dict.fromkeys(
+        _codes("EBUSY ETXTBSY"),
+        "{path} can't be written: another program is using it; close that program and run again.",
+    ),
 }
 _REFUSED = {
-    **dict.fromkeys(_codes("EROFS"), "the disk is read-only; allow writing to it, or choose another folder with -o"),
     **dict.fromkeys(
-        _codes("ENOTDIR EEXIST"), "a file, or a symlink that leads nowhere, lies where a folder should be; move it away"
+        _codes("EROFS"),
+        "{path} can't be written: the disk is read-only; make it writable, or choose another folder with -o.",
     ),
-    **dict.fromkeys(_codes("ENOENT"), "its folder is not there and can't be made; check the path"),
+    **dict.fromkeys(
+        _codes("ENOTDIR EEXIST"),
+        "{path} can't be written: a file or a broken symlink is in the place of a folder; move it away.",
+    ),
+    **dict.fromkeys(
+        _codes("ENOENT"), "{path} can't be written: its folder doesn't exist and can't be created; check the path."
+    ),
 }
+NO_FILE = "{path} is a pipe, a socket or a device instead of a file; move it away and run again."
+_NO_CACHE = "{path} can't be resumed: this mount needs a write cache for that (rclone: --vfs-cache-mode writes)."
 
 
 def failure_of(error: OSError, path: Path, size: int = 0) -> Failure:
@@ -87,35 +101,49 @@ def failure_of(error: OSError, path: Path, size: int = 0) -> Failure:
     if code == errno.EFBIG:
         return too_big(size)
     if code == errno.ELOOP:
-        return DiskFailure("link", f"{shown} is a link, and it is not followed; move it away.", alone=True)
+        sentence = Sentence("{path} is a symlink, which is not followed; move it away.", path=shown)
+        return DiskFailure("link", sentence, alone=True)
     if code in _ALONE:
-        return DiskFailure("disk", f"{shown} can't be written: {_ALONE[code]}.", alone=True)
+        return DiskFailure("disk", _ALONE[code], alone=True, path=shown)
     if isinstance(error, NoRegularFile):
-        sentence = f"{shown} is a pipe, a socket or a device instead of a file; move it away and run again."
+        sentence = Sentence(NO_FILE, path=shown)
         return DiskFailure("disk", sentence, alone=True)
     if code in _GONE or getattr(error, "winerror", 0) in _GONE_ON_WINDOWS:
-        return DiskFailure("disk", f"{shown}: the disk does not answer ({words}); reconnect it and run again.")
-    if code in TAKES_NO_CHANGES and _takes_no_changes(error, path):
-        sentence = f"{shown} can't be continued: this mount needs a cache for that (rclone: --vfs-cache-mode writes)."
+        sentence = Sentence(
+            "{path}: the disk does not respond ({reason}); reconnect it and run again.", path=shown, reason=words
+        )
         return DiskFailure("disk", sentence)
-    remedy = _REFUSED.get(code, f"{words}; check the folder's permissions")
-    return DiskFailure("disk", f"{shown} can't be written: {remedy}.")
+    if code in TAKES_NO_CHANGES and _takes_no_changes(error, path):
+        return DiskFailure("disk", _NO_CACHE, path=shown)
+    if code in _REFUSED:
+        return DiskFailure("disk", _REFUSED[code], path=shown)
+    sentence = Sentence(
+        "{path} can't be written ({reason}); check the permissions of its folder.", path=shown, reason=words
+    )
+    return DiskFailure("disk", sentence)
 
 
 def too_big(size: int) -> DiskFailure:
     """Return the failure of a file that is larger than its disk allows; 0 if its size is not known."""
-    what = f"no file of {human_size(size)}" if size else "no file as large as this"
-    sentence = f"This disk takes {what} (FAT32?); choose a folder on a disk with another file system with -o."
+    if size:
+        sentence = Sentence(
+            "This disk can't hold a file of {size} (FAT32?); choose a folder on another disk with -o.",
+            size=human_size(size),
+        )
+    else:
+        sentence = Sentence("This disk can't hold a file this large (FAT32?); choose a folder on another disk with -o.")
     return DiskFailure("disk", sentence, alone=True)
 
 
-def _why_full(error: OSError, path: Path) -> str:
+def _why_full(error: OSError, path: Path) -> Sentence:
     shown = shown_path(path)
     if error.errno == getattr(errno, "EDQUOT", -1):
-        return f"Your quota on the disk of {shown} is used up; free some space and run again."
+        return Sentence("Your quota on the disk of {path} is used up; free some space and run again.", path=shown)
     if _has_no_inodes(path):
-        return f"This disk has no room for more files (inodes): {shown}; delete some files and run again."
-    return f"The disk is full at {shown}; free some space and run again."
+        return Sentence(
+            "The disk has no room for more files (inodes) at {path}; delete some files and run again.", path=shown
+        )
+    return Sentence("The disk is full at {path}; free some space and run again.", path=shown)
 
 
 def _has_no_inodes(path: Path) -> bool:
@@ -251,10 +279,14 @@ class Disk:
     def check(self) -> None:
         """Raise DiskLost if the folder takes nothing more, or is another one, as after its disk was taken away."""
         if self.trouble is None and not self.is_there():
-            sentence = f"{shown_path(self.folder)} is no longer the folder it was when the run began"
-            self._lose(f"{sentence}; bring its disk back and run again.")
+            self._lose(
+                Sentence(
+                    "{folder} is no longer the folder it was when the run began; reconnect its disk and run again.",
+                    folder=shown_path(self.folder),
+                )
+            )
         if self.trouble is not None:
-            raise DiskLost(str(self.trouble))
+            raise DiskLost(self.trouble.sentence)
 
     def check_size(self, size: int) -> None:
         """Raise DiskFailure for a file that is larger than the disk is known to allow."""
@@ -280,8 +312,10 @@ class Disk:
             with self._lock:
                 told, self._confirms = not self._confirms, False
             if not told:
-                words = "does not confirm what it takes; a power cut may cost the last files"
-                log.warning("The disk of %s %s (%s).", shown_path(self.folder), words, error.strerror)
+                log.warning(
+                    "The disk of %s does not confirm what was written (%s); a power cut may cost the latest files.",
+                    shown_path(self.folder), error.strerror,
+                )  # fmt: skip
 
     def refused(self, failure: DiskFailure) -> None:
         """Look whether the folder takes anything at all. If not, or after three refusals in a row, it is lost."""
@@ -293,7 +327,7 @@ class Disk:
                 self._refusals += 1
                 refusal = self._try()
             if refusal is not None:
-                self._lose(str(failure_of(refusal, self.folder)))
+                self._lose(failure_of(refusal, self.folder).sentence)
             elif self._refusals >= self.REFUSALS:
                 self._lose(failure.sentence)
 
@@ -317,6 +351,6 @@ class Disk:
                 probe.unlink()
         return None
 
-    def _lose(self, sentence: str) -> None:
+    def _lose(self, sentence: Sentence) -> None:
         with self._lock:
-            self.trouble = self.trouble or DiskLost(f"Stopped: {sentence}")
+            self.trouble = self.trouble or DiskLost("Stopped: {reason}", reason=sentence)

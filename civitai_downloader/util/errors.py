@@ -15,8 +15,17 @@ class Sentence(str):
     values: Mapping[str, object]
 
     def __new__(cls, template: str, /, **values: object) -> Sentence:
-        """Fill the values into the template; without values it may have any braces."""
+        """Fill the values into the template; without values it may have any braces. A sentence stays as it is."""
+        if isinstance(template, Sentence):
+            return template
         sentence = super().__new__(cls, template.format(**values) if values else template)
+        sentence.template, sentence.values = template, values
+        return sentence
+
+    @classmethod
+    def worded(cls, english: str, template: str, /, **values: object) -> Sentence:
+        """Return a sentence whose English is not its filled template; other languages fill theirs."""
+        sentence = super().__new__(cls, english)
         sentence.template, sentence.values = template, values
         return sentence
 
@@ -30,7 +39,7 @@ class Failure(Exception):
     def __init__(self, reason: str, message: str, /, **values: object) -> None:
         """`message` is the template of the sentence, or the sentence itself."""
         self.reason = reason
-        self.sentence = message if isinstance(message, Sentence) else Sentence(message, **values)
+        self.sentence = Sentence(message, **values)
         super().__init__(self.sentence)
 
 

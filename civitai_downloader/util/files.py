@@ -27,6 +27,7 @@ from .disks import (
     failure_of,
     is_special,
 )
+from .errors import Sentence
 from .names import shown_path
 from .text import utf8
 
@@ -212,8 +213,11 @@ class Held(DiskFailure):
     """A file is whole, but another program keeps it open, so that it can't get its name yet."""
 
     def __init__(self, path: Path) -> None:
-        words = "it is whole, but another program, such as a virus scanner, holds it; run again when that has ended"
-        super().__init__("disk", f"{shown_path(path)} can't be written: {words}.", alone=True)
+        sentence = Sentence(
+            "{path} is complete, but another program (a virus scanner?) keeps it open; close that and run again.",
+            path=shown_path(path),
+        )
+        super().__init__("disk", sentence, alone=True)
 
 
 def replace_file(

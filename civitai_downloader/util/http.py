@@ -16,7 +16,7 @@ import urllib3
 
 from .addresses import Reach
 from .clock import Clock
-from .errors import Busy, Failure, Unconnected, Unreachable
+from .errors import Busy, Failure, Sentence, Unconnected, Unreachable
 from .files import READ
 from .pace import Health, Patience
 from .proxies import Proxy, proxy_for
@@ -35,10 +35,12 @@ _SERVER_FAULTS = frozenset((408, 500, 502, 504, *range(520, 531)))
 
 
 class Refused(Failure):
-    """The server answered no (4xx). `status`, `headers` and `body` (at most 64 KiB of it) tell why."""
+    """The server refused a request (4xx). `status`, `headers` and `body` (at most 64 KiB of it) tell why."""
 
     def __init__(self, status: int, headers: Mapping[str, str], body: bytes, url: str) -> None:
-        super().__init__("refused", f"{host_of(url)} answered {status}; try again later.")
+        super().__init__(
+            "refused", "{host} answered with status {status}; try again later.", host=host_of(url), status=status
+        )
         self.status, self.headers, self.body, self.url = status, headers, body, url
 
 
@@ -134,7 +136,10 @@ class Http:
                 return self._judge(response, call.accept)
             _drain(response)
             url = _redirect_target(url, response.headers["Location"])
-        raise Failure("redirect", f"{bare_url(url)} redirects more than {MAX_REDIRECTS} times; try again later.")
+        raise Failure(
+            "redirect", "{url} redirects more than {count} times; try again later.",
+            url=bare_url(url), count=MAX_REDIRECTS,
+        )  # fmt: skip
 
     def _persist(self, action: Callable[[], T], patience: Patience) -> T:
         """Return what `action` returns. A busy server uses up patience, any other passing fault one of the retries.
@@ -169,16 +174,22 @@ class Http:
         host = host_of(call.url)
         with closing(self.open_once(call)) as response:
             if "json" not in response.headers.get("Content-Type", ""):
-                raise Unreachable(f"{host} sent a page instead of data (maintenance?); try again later.")
+                raise Unreachable("{host} sent a web page instead of data (maintenance?); try again later.", host=host)
             answer = read_at_most(response, MAX_JSON + 1)
         if len(answer) > MAX_JSON:
-            raise Failure("answer", f"{host} sent more than 64 MB of JSON for one page; refusing to read it.")
+            raise Failure("answer", "{host} sent more than 64 MB of JSON in one answer; try again later.", host=host)
         try:
             value, cut = self._rules.secrets.read_json(answer)
         except (ValueError, RecursionError) as error:
-            raise Unreachable(f"{host} sent invalid JSON; try again later.") from error
+            raise Unreachable("{host} sent invalid JSON; try again later.", host=host) from error
         if cut:
-            self._rules.warn(f"{host} nested something too deeply in {', '.join(cut)}; that alone was left out.")
+            self._rules.warn(
+                Sentence(
+                    "{host} sent data nested too deeply in {keys}; that part was skipped.",
+                    host=host,
+                    keys=", ".join(cut),
+                )
+            )
         return value
 
     def _send(self, url: str, call: Call) -> requests.Response:
@@ -192,11 +203,13 @@ class Http:
             settings, proxy = self._environment(*urlsplit(url)[:2])
             response = self._session.get_adapter(url).send(request, timeout=self._timeout, **settings)
         except requests.exceptions.SSLError as error:
-            raise Failure("certificate", f"{host} has no valid certificate; check clock and proxy.") from error
+            raise Failure(
+                "certificate", "{host} has no valid certificate; check the clock and the proxy.", host=host
+            ) from error
         except requests.exceptions.InvalidHeader as error:
-            raise Unreachable(f"{host} sent an answer that is not valid HTTP; try again later.") from error
+            raise Unreachable("{host} sent an invalid HTTP response; try again later.", host=host) from error
         except ValueError as error:  # the base class of every complaint about a link
-            raise Failure("redirect", f"{bare_url(url)} is not a valid link.") from error
+            raise Failure("redirect", "{url} is not a valid link; check it.", url=bare_url(url)) from error
         except PASSING_ERRORS as error:
             raise self._unreachable(host, proxy, error) from error
         self.health.note(host, response.status_code)
@@ -210,21 +223,23 @@ class Http:
         if not web_link(url):
             raise ValueError
         if not self._rules.reach.allows_name(urlsplit(prepared).hostname or ""):
-            words = f"{bare_url(url)} leads into a private network, which was not asked for; refusing to open it."
-            raise Failure("redirect", words)
+            raise Failure(
+                "redirect", "{url} leads into a private network and was not opened; check the link.", url=bare_url(url)
+            )
 
     def _unreachable(self, host: str, proxy: Proxy | None, error: Exception) -> Unreachable:
         """Take note of a request that was not answered, and return the fault."""
         self.health.note(host, 0)
-        words = f"{host} can't be reached ({type(error).__name__}); check the connection."
+        sentence = Sentence(
+            "{host} can't be reached ({reason}); check the connection.", host=host, reason=type(error).__name__
+        )
         if not _is_unconnected(error):
-            return Unreachable(words)
+            return Unreachable(sentence)
         if proxy is not None:
             refusal = re.search(r"Tunnel connection failed: ([0-9]{3})", str(error))
-            how = f"refuses to connect to {host} ({refusal[1]})" if refusal else "does not answer"
-            words = f"{proxy} {how}; check the proxy and that variable."
-        self.health.note_unconnected(host, words)
-        return Unconnected(host, words)
+            sentence = proxy.refuses(host, refusal[1]) if refusal else proxy.is_silent()
+        self.health.note_unconnected(host, sentence)
+        return Unconnected(host, sentence)
 
     def _look_around(self, scheme: str, host: str) -> tuple[Mapping[str, Any], Proxy | None]:
         """Return proxies and CA bundle that the environment names for a host, and its proxy. Raises Failure.
@@ -249,9 +264,9 @@ class Http:
             raise refused
         if status in (429, 503):
             wait = parse_retry_after(response.headers.get("Retry-After"))
-            raise Busy(f"{host} is busy ({status}) and asked us to wait; run again later.", wait)
+            raise Busy("{host} is busy ({status}); run again later.", wait, host=host, status=status)
         if status in _SERVER_FAULTS or self._rules.passing(refused):
-            raise Unreachable(f"{host} reported a server error ({status}); try again later.")
+            raise Unreachable("{host} reported a server error ({status}); try again later.", host=host, status=status)
         raise refused
 
 
@@ -264,7 +279,9 @@ def read_at_most(response: requests.Response, limit: int) -> bytes:
             if len(body) >= limit:
                 break
     except PASSING_ERRORS as error:
-        raise Unreachable(f"{host_of(response.url)} broke off its answer; try again later.") from error
+        raise Unreachable(
+            "{host} closed the connection in the middle of its answer; try again later.", host=host_of(response.url)
+        ) from error
     return bytes(body)
 
 
@@ -305,4 +322,4 @@ def _redirect_target(url: str, location: str) -> str:
         spelled = location.encode("latin-1", "replace").decode("utf-8", "replace")  # headers are read as Latin-1
         if target := web_link(urljoin(url, spelled)):
             return target
-    raise Failure("redirect", f"{bare_url(url)} redirects to something that is not a web link.")
+    raise Failure("redirect", "{url} redirects to something that isn't a web link; try again later.", url=bare_url(url))

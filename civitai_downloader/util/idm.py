@@ -45,9 +45,15 @@ class Idm:
         except subprocess.TimeoutExpired:
             return
         except OSError as error:
-            raise Failure("idm", f"{self._program.name} can't be run ({error.strerror}); check --idm.") from None
+            raise Failure(
+                "idm", "{program} can't be run ({reason}); check --idm.",
+                program=self._program.name, reason=error.strerror,
+            ) from None  # fmt: skip
         if code:
-            raise Failure("idm", f"{self._program.name} refused the link (exit code {code}); try it by hand once.")
+            raise Failure(
+                "idm", "{program} didn't accept the link (exit code {code}); try to add it by hand.",
+                program=self._program.name, code=code,
+            )  # fmt: skip
 
 
 def find_idm(named: str) -> Path:
@@ -62,8 +68,9 @@ def find_idm(named: str) -> Path:
     for candidate in [Path(named)] if named else usual:
         if shutil.which(str(candidate.absolute())):
             return candidate.absolute()
-    where = f" at {named}" if named else ""
-    raise UsageError(f"Internet Download Manager was not found{where}; name it by --idm=PATH.")
+    if named:
+        raise UsageError("Internet Download Manager was not found at {path}; check --idm.", path=named)
+    raise UsageError("Internet Download Manager was not found; pass its path with --idm=PATH.")
 
 
 def delivered(path: Path, size: int) -> Path | None:

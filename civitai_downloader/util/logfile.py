@@ -42,7 +42,8 @@ class LogFile(logging.Handler):
             os.write(self._file, utf8(f"{utc_text(record.created)} {record.levelname.lower()} {lines}\n"))
         except OSError as error:
             self.setLevel(logging.CRITICAL + 1)
-            logging.getLogger(record.name).warning("The log file can't be written any more (%s).", error.strerror)
+            log = logging.getLogger(record.name)
+            log.warning("The log file can't be written any more (%s); check its disk.", error.strerror)
 
     def close(self) -> None:
         """Close the file."""

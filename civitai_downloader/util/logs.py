@@ -17,7 +17,7 @@ from typing import IO, Any
 
 from .clock import Clock, utc_now
 from .disks import Disk, NoRegularFile, existing_folder, failure_of
-from .errors import UsageError
+from .errors import Sentence, UsageError
 from .files import (
     disk_errors,
     on_one_line,
@@ -45,6 +45,8 @@ def json_line(line: bytes) -> dict[str, Any] | None:
     return None
 
 
+_NO_RECORD = "{file}, line {line} is not a record and was skipped; the file it was about will be checked again."
+_TORN = "{file}, line {line} is incomplete and was skipped; the file it was about will be checked again."
 _PATH, _CHECKSUM = 32, (1 << 32) - 1  # how many bits the checksum of a path has, and which
 
 
@@ -178,19 +180,20 @@ class KeyedLog:
         except (FileNotFoundError, NotADirectoryError):
             return
         except NoRegularFile as error:
-            raise UsageError(str(failure_of(error, self._path))) from None
+            raise UsageError(failure_of(error, self._path).sentence) from None
         except OSError as error:
-            words = f"{shown_path(self._path)} can't be read ({error.strerror or error}); check its permissions."
-            raise UsageError(words) from None
+            raise UsageError(
+                "{path} can't be read ({reason}); check its permissions.",
+                path=shown_path(self._path), reason=error.strerror or error,
+            ) from None  # fmt: skip
 
     def _read_all(self) -> None:
         offset = 0
         self._reader = open_to_read(self._path)
         for number, line in enumerate(self._reader, 1):
             if not self._offsets.add(json_line(line) or {}, offset) and line.strip():
-                what = "is not a record and was skipped" if line.endswith(b"\n") else "was cut short and was dropped"
-                where = f"{self._path.name}, line {number}"
-                self.problems.append(f"{where} {what}; what it said will be checked again.")
+                template = _NO_RECORD if line.endswith(b"\n") else _TORN
+                self.problems.append(Sentence(template, file=self._path.name, line=number))
             offset += len(line)
 
     def _last_of_each_path(self, kind: str, name: str) -> list[tuple[int, dict[str, Any]]]:
@@ -256,6 +259,9 @@ class KeyedLog:
 # --- A single writer in a folder -------------------------------------------------------------------
 
 
+_OTHER_RUN = "Another run (process {process}, started {time}) is writing to {folder}; let it finish, or add --wait."
+
+
 class FolderLock:
     """A file that only one process at a time holds locked. The system unlocks it when that process ends, in any way.
 
@@ -278,12 +284,14 @@ class FolderLock:
             file = open_making_folders(self._path, os.O_APPEND)
             if not self._lock(file):
                 holder = json_line(read_regular(self._path)) or {}
-                who = f"process {holder.get('pid', '?')}, started {holder.get('started', '?')}"
-                words = f"{who}, is writing to {shown_path(self._path.parent)}"
+                facts = {"process": holder.get("pid", "?"), "time": holder.get("started", "?")}
+                facts["folder"] = shown_path(self._path.parent)
                 if wait is None:
                     file.close()
-                    raise UsageError(f"Another run, {words}; let it finish, or add --wait.")
-                wait(f"Waiting for another run: {words}.")
+                    raise UsageError(_OTHER_RUN, **facts)
+                wait(
+                    Sentence("Waiting for another run to end (process {process}, started {time}) in {folder}.", **facts)
+                )
                 while not self._lock(file):
                     clock.sleep(1)
             file.truncate(0)

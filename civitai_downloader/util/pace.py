@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from .clock import Clock, utc_now
-from .errors import Busy, Failure, Unreachable
+from .errors import Busy, Failure, Sentence, Unreachable
 
 OUTAGE = 600.0
 
@@ -22,8 +22,8 @@ class HostDown(Failure):
     """A host has failed many times in a row and is left alone until the clock says `until`, while others answer."""
 
     def __init__(self, host: str, until: float) -> None:
-        words = f"{host} has failed {Health.PATIENCE} times in a row and is left alone for a while; run again later."
-        super().__init__("unreachable", words)
+        words = "{host} has failed {count} times in a row and is not asked again for a while; run again later."
+        super().__init__("unreachable", words, host=host, count=Health.PATIENCE)
         self.host, self.until = host, until
 
 
@@ -78,20 +78,25 @@ class Health:
             self._troubles += status == 429 or status >= 500
             if 0 < status < 500:
                 if state.failures >= self.PATIENCE:
-                    self._say(f"{host} answers again.")
+                    self._say(Sentence("{host} answers again.", host=host))
                 state.failures, state.good = 0, now
                 return
             state.failures += 1
             if state.failures == 1:
                 state.since = now
             if state.failures == self.PATIENCE:
-                self._say(f"{host} has failed {state.failures} times in a row and is left alone for {self.REST:.0f} s.")
+                self._say(
+                    Sentence(
+                        "{host} has failed {count} times in a row and is left alone for {seconds:.0f} s.",
+                        host=host, count=state.failures, seconds=self.REST,
+                    )
+                )  # fmt: skip
             state.until = now + self.REST
 
-    def note_unconnected(self, host: str, words: str) -> None:
+    def note_unconnected(self, host: str, sentence: str) -> None:
         """Count a connection that could not be made; the sentence says so."""
         with self._lock:
-            self._hosts.setdefault(host, _HostState()).unconnected.append(words)
+            self._hosts.setdefault(host, _HostState()).unconnected.append(sentence)
 
     def check_network(self, host: str) -> None:
         """Raise Failure if no host has answered so far, and two connections to this one have failed."""
@@ -109,7 +114,7 @@ class Health:
     def enter(self, host: str, *, patient: bool) -> None:
         """Wait, before a request, until the pause is over and the host may be asked. Raises Failure and Stopped.
 
-        A host that is left alone is waited for up to an hour. Without `patient` it raises HostDown at once if other
+        It waits up to an hour for a host that is left alone. Without `patient` it raises HostDown at once if other
         hosts answer in the meantime, so that these need not wait. If none does, the network is down, and everybody
         waits until it is back.
         """
@@ -130,7 +135,9 @@ class Health:
                 return 0.0
             alone = not patient and any(each.good > state.since for each in self._hosts.values() if each is not state)
             if now - state.since >= (OUTAGE if alone else 6 * OUTAGE):
-                raise Failure("unreachable", f"{host} has not been reachable for a long time; run again later.")
+                raise Failure(
+                    "unreachable", "{host} has not been reachable for a long time; run again later.", host=host
+                )
             if alone:
                 raise HostDown(host, state.until)
             return state.until - now
@@ -145,11 +152,12 @@ class Health:
         elif not bad:
             factor = min(1.0, 2 * factor)
         if factor != self._factor:
-            self._say(f"Pace {factor:.1%}: {self._troubles} of the last {self._answers} answers were 429 or 5xx.")
+            words = "Pace {share:.1%}: {bad} of the last {count} answers were 429 or 5xx."
+            self._say(Sentence(words, share=factor, bad=self._troubles, count=self._answers))
         self._factor, self._minute, self._answers, self._troubles = factor, now, 0, 0
 
-    def _say(self, words: str) -> None:
-        self._log(f"{utc_now()} {words}")
+    def _say(self, sentence: Sentence) -> None:
+        self._log(Sentence("{time} {what}", time=utc_now(), what=sentence))
 
 
 # --- Our own limits --------------------------------------------------------------------------------
@@ -235,7 +243,7 @@ class Patience:
 
 
 class Surrender:
-    """Gives up what stays busy: after three items in a row that waited in vain, the next ones fail at once."""
+    """Gives up on what stays busy: after three items in a row that waited in vain, the next ones fail at once."""
 
     TRIES = 3
 
@@ -246,7 +254,9 @@ class Surrender:
     def watching(self, what: str) -> Iterator[None]:
         """Watch one item's request; `what` is asked: an interface or a host, "" for what is watched elsewhere."""
         if what and self._in_vain[what] >= self.TRIES:
-            raise Failure("busy", f"{what} stayed busy for {self.TRIES} items in a row; run again later.")
+            raise Failure(
+                "busy", "{host} stayed busy for {count} items in a row; run again later.", host=what, count=self.TRIES
+            )
         try:
             yield
         except Busy:

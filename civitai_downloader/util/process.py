@@ -86,7 +86,9 @@ def _output_errors() -> Iterator[None]:
     except BrokenPipeError:
         raise
     except OSError as error:
-        raise Failure("system", f"The output could not be written ({error.strerror}).") from None
+        raise Failure(
+            "system", "The output can't be written ({reason}); check where it goes.", reason=error.strerror
+        ) from None
 
 
 def open_streams() -> None:
@@ -122,7 +124,7 @@ def flush_output() -> str:
     except (BrokenPipeError, Failure) as error:
         with suppress(OSError, ValueError):  # Python will try once more when it ends
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return str(error) if isinstance(error, Failure) else ""
+        return error.sentence if isinstance(error, Failure) else ""
     return ""
 
 

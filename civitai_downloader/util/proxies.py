@@ -12,7 +12,7 @@ from urllib.request import getproxies
 
 from requests.utils import select_proxy
 
-from .errors import Failure
+from .errors import Failure, Sentence
 from .text import printable
 
 _SCHEMES = ("http", "https", "socks4", "socks4a", "socks5", "socks5h")
@@ -26,20 +26,32 @@ class Proxy:
     url: str
     variable: str
 
-    def __str__(self) -> str:
-        """Return how a message begins that names it, without its password."""
+    def refuses(self, host: str, status: str) -> Sentence:
+        """Return the sentence that it does not connect to a host."""
+        words = "The proxy {proxy} ({source}) refuses to connect to {host} ({status}); check the proxy and its setting."
+        return Sentence(words, **self._facts(), host=host, status=status)
+
+    def is_silent(self) -> Sentence:
+        """Return the sentence that nobody answers at its address."""
+        words = "The proxy {proxy} ({source}) does not answer; check the proxy and its setting."
+        return Sentence(words, **self._facts())
+
+    def _facts(self) -> dict[str, str]:
+        """Return what a message names it by, without its password, and where it was named."""
         scheme, place = self._parts()
         shown = place if scheme == "http" else f"{scheme}://{place}"
-        return printable(f"The proxy {shown} ({self.variable})")
+        return {"proxy": printable(shown), "source": self.variable}
 
     def check(self) -> None:
         """Raise Failure if no connection can be made through it, whoever answers."""
         scheme, place = self._parts()
         found = _PLACE.fullmatch(place)
         if scheme not in _SCHEMES or found is None or not 0 < int(found["port"] or 80) < 1 << 16:
-            raise Failure("proxy", f"{self} is not a valid proxy; write it as http://HOST:PORT.")
+            words = "The proxy {proxy} ({source}) is not valid; write it as http://HOST:PORT."
+            raise Failure("proxy", words, **self._facts())
         if scheme.startswith("socks") and importlib.util.find_spec("socks") is None:
-            raise Failure("proxy", f"{self} needs PySocks; install it: pip install 'requests[socks]'.")
+            words = "The proxy {proxy} ({source}) needs PySocks; install it with: pip install 'requests[socks]'"
+            raise Failure("proxy", words, **self._facts())
 
     def _parts(self) -> tuple[str, str]:
         """Return the scheme, and the host with the port."""
@@ -57,7 +69,7 @@ def proxy_for(url: str, proxies: Mapping[str, str]) -> Proxy | None:
     names = (f"{each}_proxy" for each in (scheme, "all"))
     spelled = (spelling for name in names for spelling in (name, name.upper()))
     found = (name for name in spelled if os.environ.get(name) == chosen)
-    variable = next(found, "the system's settings")
+    variable = next(found, Sentence("system settings"))
     return Proxy(chosen, variable.upper() if os.name == "nt" and "_" in variable else variable)
 
 

@@ -32,7 +32,7 @@ class Sentences:
             return printable(place + self.tell(thing.sentence))
         if isinstance(thing, Failure):
             return self.tell(thing.sentence)
-        if isinstance(thing, Sentence) and thing.values:
+        if isinstance(thing, Sentence) and thing.values and thing.template in self._words:
             return self(thing.template, **{name: self._said(value) for name, value in thing.values.items()})
         return self._words.get(thing, str(thing))
 
@@ -41,7 +41,7 @@ class Sentences:
 
     def translate(self, record: logging.LogRecord) -> bool:
         """Say a message of the log in this language; for `logging.Handler.addFilter`."""
-        record.msg = self._words.get(record.msg, record.msg)
+        record.msg = self.tell(record.msg) if isinstance(record.msg, str) else record.msg
         if isinstance(record.args, tuple):
             record.args = tuple(map(self._said, record.args))
         return True

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, quote_plus, unquote, urlsplit
 
-from .errors import UsageError
+from .errors import Sentence, UsageError
 from .jsontext import LEFT_OUT, MAX_DEPTH, parse_json
 
 CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -33,7 +33,9 @@ def read_named(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise UsageError(f"{path} can't be read ({error.strerror}); check its name and permissions.") from None
+        raise UsageError(
+            "{path} can't be read ({reason}); check its name and permissions.", path=path, reason=error.strerror
+        ) from None
 
 
 def decode_text(data: bytes) -> str:
@@ -134,7 +136,10 @@ class Secrets:
                 yield from {core, core.replace("+", "-").replace("/", "_"), quote(core, safe="")}
 
     def cut(self, text: str) -> str:
-        """Return the text without the secrets."""
+        """Return the text without the secrets; a sentence stays one."""
+        if isinstance(text, Sentence) and text.values:
+            values = {name: self.cut(each) if isinstance(each, str) else each for name, each in text.values.items()}
+            return Sentence.worded(self.cut(str(text)), text.template, **values)
         for form in self._forms:
             if form not in text:
                 continue
@@ -175,14 +180,14 @@ def bare_url(url: str) -> str:
     with suppress(ValueError):
         parts = urlsplit(url)
         return printable(f"{parts.hostname or ''}{parts.path}")
-    return "a broken link"
+    return Sentence("a broken link")
 
 
 def host_of(url: str) -> str:
     """Return host and port of a link for a message, or `the server` if it has none."""
     with suppress(ValueError):
-        return printable(urlsplit(url).netloc.rpartition("@")[2]) or "the server"
-    return "the server"
+        return printable(urlsplit(url).netloc.rpartition("@")[2]) or Sentence("the server")
+    return Sentence("the server")
 
 
 def web_link(text: str) -> str:

@@ -192,7 +192,7 @@ class Transfer:
                 return self._received()
             except Restart:
                 self._start_over()
-                trouble = Unreachable("The server keeps sending other bytes than asked for; try again later.")
+                trouble = Unreachable("The server keeps sending other bytes than requested; try again later.")
             except Unreachable as error:
                 trouble = error
             here = self._ranges.here
@@ -283,13 +283,13 @@ class Transfer:
         start, total = parse_content_range(response.headers.get("Content-Range")) or (None, None)
         if response.status_code == 416:
             if not stretch.at:
-                raise Unreachable("The server refuses to send it (416); try again later.")
+                raise Unreachable("The server refused to send the file (416); try again later.")
             if total != stretch.at:
                 raise Restart
             stretch.end = stretch.at
             return True
         if response.headers.get("Content-Encoding", "identity").lower() not in ("identity", ""):
-            raise Unreachable("The server sent it compressed, which was not asked for; try again later.")
+            raise Unreachable("The server sent compressed data, which was not requested; try again later.")
         if response.status_code != 206:
             return False
         answer = stamp_of(response, self._body.identity, total)
@@ -301,8 +301,10 @@ class Transfer:
         """Plan for a new body from byte 0. Raises Failure if it is too big to be what is wanted."""
         stamp = stamp_of(response, self._body.identity, length_of(response))
         if stamp.total is not None and stamp.total > self._body.limit:
-            words = f"The server offers {stamp.total} bytes, the page says {self._body.size}; refusing to download it."
-            raise Failure("size", words)
+            raise Failure(
+                "size", "The server offers {offered} bytes instead of {size}; try again later.",
+                offered=stamp.total, size=self._body.size or self._body.limit,
+            )  # fmt: skip
         self._meter.total = stamp.total or self._meter.total
         self._start_over(stamp)
 
@@ -315,8 +317,8 @@ class Transfer:
         with self._opened(stretch) as file:
             while stretch.at < stretch.end and (chunk := _read(response, block)):
                 if stretch.at + len(chunk) > self._body.limit:
-                    words = f"The server sends more than the {self._body.limit} bytes announced; refusing the rest."
-                    raise Failure("size", words)
+                    words = "The server sent more than the {size} bytes expected; try again later."
+                    raise Failure("size", words, size=self._body.limit)
                 write_whole(file, chunk)
                 count = self._ranges.advance(stretch, len(chunk))
                 if self._record.ranged and (stretch.at - stretch.noted >= BLOCK or stretch.at == stretch.end):
@@ -327,7 +329,7 @@ class Transfer:
         if stretch.end == Ranges.BOUNDLESS and stretch.at and self._body.is_complete(self.part):
             stretch.end = stretch.at
         if stretch.at < stretch.end:
-            raise Unreachable(f"The server broke off at {stretch.at} bytes; run again.")
+            raise Unreachable("The server closed the connection after {count} bytes; run again.", count=stretch.at)
 
     def _opened(self, stretch: ByteRange) -> IO[bytes]:
         """Open the `.part` at the beginning of a stretch. Each connection has a file position of its own."""
@@ -349,7 +351,7 @@ def _read(response: requests.Response, most: int) -> bytes:
     try:
         return bytes(read(most, decode_content=False))
     except PASSING_ERRORS as error:
-        raise Unreachable(f"The connection broke ({type(error).__name__}); run again.") from error
+        raise Unreachable("The connection was lost ({reason}); run again.", reason=type(error).__name__) from error
 
 
 def discard_part(part: Path) -> None:

@@ -62,7 +62,7 @@ def comma_list(text: str) -> tuple[str, ...]:
     if not names:
         raise OptionError("{option} needs a value; see -h.")
     if text.rstrip().endswith(","):
-        raise OptionError("{option}: {value!r} ends with a comma; write A,B without a blank, or in quotes.", value=text)
+        raise OptionError("{option}: {value!r} ends with a comma; write A,B without spaces, or in quotes.", value=text)
     return names
 
 
@@ -84,7 +84,9 @@ def day(text: str) -> str:
             return (today - timedelta(days=int(found[1]))).isoformat()
         if re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text.strip()):
             return date.fromisoformat(text.strip()).isoformat()
-    raise OptionError("{option}: {value!r} is not a day; write it like 2026-01-31, or 30d for 30 days ago.", value=text)
+    raise OptionError(
+        "{option}: {value!r} is not a date; write it like 2026-01-31, or 30d for 30 days ago.", value=text
+    )
 
 
 def one_of(choices: Sequence[str], text: str) -> str:

@@ -71,8 +71,8 @@ class Dialer:
 
 
 def _astray(host: str, address: str) -> Failure:
-    words = f"{host} leads into a private network ({address}), which was not asked for; check the DNS or the link."
-    return Failure("redirect", words)
+    words = "{host} leads into a private network ({address}) and was not opened; check the link and the DNS."
+    return Failure("redirect", words, host=host, address=address)
 
 
 def _look_up(connection: Any, host: str) -> list[Address]:

@@ -4,11 +4,11 @@ setlocal EnableExtensions DisableDelayedExpansion
 chcp 65001 >nul
 set "PYTHONUTF8=1"
 pushd "{folder}"
-rem The program removes this file when nothing is left to do, so the rest is one block, read before it runs.
+rem The program removes this file when nothing is left to retry, so the rest is one block, which is read before it runs.
 (
     {command} %*
     if not errorlevel 0 exit /b 1
-    if errorlevel 1 echo Something is still missing: see above.
+    if errorlevel 1 echo Something still failed: see above.
     if not defined CIVITAI_NO_PAUSE pause
     if errorlevel 131 exit /b 1
     if errorlevel 130 exit /b 130
