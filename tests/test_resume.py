@@ -189,7 +189,7 @@ def test_a_trickle_for_ever_is_given_up_after_ten_minutes_and_what_came_is_kept(
     monkeypatch.setattr(QuickClock, "now", lambda clock: now(clock) + 250 * len(site.seen("storage")))
     site.fail(STORAGE, fake.Trickle(200), times=MANY)
     assert run(link(site)) == 1
-    assert "The connection broke (ReadTimeoutError)" in err()
+    assert "The connection was lost (ReadTimeoutError)" in err()
     begun = [int(each[6:-1] or 0) for each in ranges(site)]
     assert len(begun) == 3
     assert 0 == begun[0] < begun[1] < begun[2] < one_file(out, "*.part").stat().st_size
