@@ -171,7 +171,7 @@ def test_without_a_published_hash_size_and_header_decide_and_the_report_says_so(
     assert run("10001") == 1
     assert [path.name for path in out.rglob("users/**/*.safetensors")] == ["good.safetensors"]
     assert len(list((out / "corrupted").iterdir())) == 2
-    assert "the site publishes no hash" in capsys.readouterr().err
+    assert "since the site publishes no hash" in capsys.readouterr().err
     files: list[dict[str, object]] = read_json(out / "report.json")["files"]
     verified = {str(each["name"])[-16:]: each["verified"] for each in files if each["outcome"] == "done"}
     assert verified == {"good.safetensors": False}

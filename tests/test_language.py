@@ -14,6 +14,8 @@ from string import Formatter
 import pytest
 
 from civitai_downloader.core.data import read_data
+from civitai_downloader.core.lists import Problem
+from civitai_downloader.core.paging import LISTS
 from civitai_downloader.util.errors import Failure, Sentence
 from civitai_downloader.util.speech import Sentences
 from civitai_downloader.util.text import Secrets
@@ -191,3 +193,17 @@ def test_a_sentence_that_is_a_message_of_the_log_is_translated() -> None:
     record = logging.LogRecord("x", logging.INFO, "", 0, Sentence("{a} is 100% busy", a="x"), None, None)
     assert words.translate(record)
     assert record.getMessage() == "xは100%混雑"
+
+
+def test_what_is_wrong_with_a_line_is_told_in_each_language() -> None:
+    problem = Problem("models.txt", 3, "foo bar", Sentence("This isn't a supported link; skipped."))
+    assert str(problem.sentence) == "models.txt, line 3: 'foo bar' isn't a supported link; skipped."
+    for language in ("ja", "ko"):
+        said = Sentences(CATALOGUE, language).tell(problem.sentence)
+        assert "'foo bar': " in said
+        assert "supported" not in said
+        assert "line" not in said
+
+
+def test_every_list_of_the_site_has_a_name_in_each_language() -> None:
+    assert all({*LISTS.values()} <= {*CATALOGUE[language]} for language in ("ja", "ko"))

@@ -88,7 +88,7 @@ class Task:
     """One thing to do for a batch.
 
     `action` returns a result, nothing, or the steps of a longer listing, which are taken one at a time so that
-    everybody gets a turn. With `wanted` it goes to the LoRA pool and brings that thing home, else to the metadata pool.
+    everybody gets a turn. With `wanted` it goes to the LoRA pool and fetches that thing, else to the metadata pool.
     A `late` task waits until nothing is left to be listed; a `last` one has been put off to the end of the run. `group`
     counts it besides its batch.
     """

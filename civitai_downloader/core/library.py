@@ -229,7 +229,7 @@ class Library(Claims):
         return self._listings[folder]
 
     def media(self, wanted: Wanted) -> Path | None:
-        """Return the file of a picture that was brought home, or None."""
+        """Return the file of a picture that was fetched, or None."""
         facts = self.facts(wanted)
         return facts.source or (self.at(facts.path) if facts.size is not None else None)
 

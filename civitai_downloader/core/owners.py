@@ -23,7 +23,8 @@ class Somebodys(Failure):
     """A place of ours holds somebody's file."""
 
     def __init__(self) -> None:
-        super().__init__("foreign", "Another file is in its place and stays; move it away, or replace it with --force.")
+        words = "Another file is in its place and was kept; move it away, or add --force to replace it."
+        super().__init__("foreign", words)
 
 
 def adopt(wanted: Wanted, library: Library, clock: Clock, *, check: bool) -> Weights | None:

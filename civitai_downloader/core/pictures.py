@@ -1,4 +1,4 @@
-"""What is done with pictures: each comes home with its prompt, and what a list does not tell is asked for later."""
+"""What is done with pictures: each is fetched with its prompt, and what a list does not tell is asked for later."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Pictures:
     def bring_album(
         self, batch: Batch, album: Album, note: Callable[[dict[str, Any]], object] = lambda item: None
     ) -> Steps:
-        """Bring home every picture of an album with its prompt, page by page; `note` is called with each.
+        """Fetch every picture of an album with its prompt, page by page; `note` is called with each.
 
         What is wrong with its list becomes a result, so that what follows the album is done as well.
         """

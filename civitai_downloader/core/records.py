@@ -116,7 +116,7 @@ class Facts:
     `path` and `size` are those of the file at the wanted place (None if there is none); `in_place` says that the log
     knows it and that it is whole. `source` is the file elsewhere that the log knows to hold the same bytes, `is_copy`
     says that the file at the wanted place is a copy of it, and `twin` is a file with the same bytes that this run has
-    brought home to another place. `wrong` is what the log says of a file at the wanted place that was found wrong,
+    fetched to another place. `wrong` is what the log says of a file at the wanted place that was found wrong,
     `record` what it says of the file or its source. With `is_gone` the file is not where the log says; with `is_old`
     the site has a new SHA256, and the file is not what is wanted any more; with `is_unproven` nobody has compared it
     with the SHA256 that the site publishes.

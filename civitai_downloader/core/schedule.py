@@ -218,7 +218,7 @@ class Schedule:
             path=wanted.path if wanted else "", reason=error.reason, message=error.sentence,
         )  # fmt: skip
         if wanted is not None:
-            with suppress(Failure):  # a log that can't be written ends what is brought home, and is named there
+            with suppress(Failure):  # a log that can't be written ends the fetching, and is named there
                 task.batch.library.note(wanted, result)
         return result
 

@@ -34,7 +34,7 @@ class Verification:
 
     What is wrong goes on record and stays wrong until it is right, so that a run fetches it. What has come from IDM's
     queue is recorded as done. `counts` has files by their outcome, and as `page` the pages and prompts that are right.
-    `failures` are the things that are wrong, `sources` the input lines which bring them home
+    `failures` are the things that are wrong, `sources` the input lines that asked for them
     with the reasons, and `gone` the paths of what is only named because the next run makes it again.
     """
 

@@ -135,7 +135,7 @@ class Visits:
     # --- Posts and pictures ---
 
     def _visit_post(self, batch: Batch) -> Steps:
-        """Bring a post home as its author laid it out."""
+        """Fetch a post in the order in which its author laid it out."""
         post_id, settings, library = batch.entry.target.id, batch.entry.settings, batch.library
         folder, batch.name = ("posts", str(post_id)), f"post {post_id}"
         pages, post, ids, is_whole = self._catalogue.pictures_of_post(post_id, settings)
@@ -152,7 +152,7 @@ class Visits:
         yield from self._pictures.bring_album(batch, album)
 
     def _visit_image(self, batch: Batch) -> Steps:
-        """Bring one picture home, into `images/`."""
+        """Fetch one picture into `images/`."""
         target = batch.entry.target
         item = self._site.image(target.id)
         batch.name = f"image {target.id}"
