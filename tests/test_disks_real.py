@@ -60,7 +60,7 @@ def test_a_disk_that_is_taken_away_stops_the_run_and_its_mount_point_stays_empty
         assert run(*ids, "--workers", "1") == 1
         said = err()
         check_stop(said, "is no longer the folder it was")
-        assert "failed.txt and report.json couldn't be written" in said
+        assert "failed.txt, report.json couldn't be written" in said
         assert not list(out.iterdir())
         assert len(site.seen("storage")) <= 5
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import logging
 import re
 from collections.abc import Iterator
 from itertools import chain
@@ -17,6 +18,7 @@ from civitai_downloader.core.lists import Problem
 from civitai_downloader.core.paging import LISTS
 from civitai_downloader.util.errors import Failure, Sentence
 from civitai_downloader.util.speech import Sentences
+from civitai_downloader.util.text import Secrets
 
 PACKAGE = Path(__file__).parents[1] / "civitai_downloader"
 CATALOGUE = json.loads(read_data("messages.json"))
@@ -178,6 +180,19 @@ def test_a_sentence_within_a_sentence_is_translated_too() -> None:
     failure = Failure("bug", "{a} broke: {b}", a="x", b=Sentence("the {c}", c="{y}"))
     assert str(failure) == "x broke: the {y}"
     assert words.tell(failure) == "その{y}でxが壊れた"
+
+
+def test_a_sentence_without_its_secrets_can_still_be_translated() -> None:
+    words = Sentences({"en": {}, "ja": {"{a} is wrong": "{a}が誤り"}}, "ja")
+    cut = Secrets(["hush-hush-123"]).cut(Sentence("{a} is wrong", a="--token hush-hush-123"))
+    assert (cut, words.tell(cut)) == ("--token (cut) is wrong", "--token (cut)が誤り")
+
+
+def test_a_sentence_that_is_a_message_of_the_log_is_translated() -> None:
+    words = Sentences({"en": {}, "ja": {"{a} is 100% busy": "{a}は100%混雑"}}, "ja")
+    record = logging.LogRecord("x", logging.INFO, "", 0, Sentence("{a} is 100% busy", a="x"), None, None)
+    assert words.translate(record)
+    assert record.getMessage() == "xは100%混雑"
 
 
 def test_what_is_wrong_with_a_line_is_told_in_each_language() -> None:

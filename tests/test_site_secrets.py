@@ -33,7 +33,7 @@ def test_a_file_that_needs_a_token_says_where_to_get_one(
 def test_a_wrong_token_is_said_to_be_wrong(site: FakeCivitai, run: Runner, err: Err) -> None:
     add_file(site, needs_token=True)
     assert run("--token", "bad-token-0", link(site)) == 1
-    assert "token was not accepted" in err()
+    assert "Token not accepted" in err()
 
 
 @pytest.mark.parametrize("b2", [False, True])

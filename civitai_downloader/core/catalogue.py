@@ -342,7 +342,7 @@ def _no_such_user(name: str) -> Iterator[None]:
 
 @contextmanager
 def unless_refused(what: str, *, needed: bool = False) -> Iterator[None]:
-    """Go on, with a warning, without what the site refuses to this login, unless it is needed."""
+    """Continue with a warning where the site refuses something to this login, unless it is needed."""
     try:
         yield
     except Failure as failure:
@@ -353,7 +353,7 @@ def unless_refused(what: str, *, needed: bool = False) -> Iterator[None]:
 
 @contextmanager
 def unless_archived(source: str) -> Iterator[None]:
-    """Say of a link to the site's archive that this may have what the site has no more."""
+    """For a link to the archive of the site, say that the archive may still have what the site no longer has."""
     try:
         yield
     except Failure as failure:

@@ -13,7 +13,7 @@ from .answers import list_at, number_at, object_at, objects_at, text_at, whole_n
 
 @dataclass(frozen=True)
 class Expected:
-    """What the things in a list must say of themselves, as far as they say anything of it ("" and 0: anything)."""
+    """What the things in a list must say of themselves, as far as they mention it ("" and 0 stand for anything)."""
 
     user: str = ""
     user_id: int = 0

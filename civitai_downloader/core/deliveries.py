@@ -33,7 +33,7 @@ class Deliveries:
         self._twins: dict[str, Path] = {}
 
     def order(self, batch: Batch, wanted: Wanted, group: Countdown | None = None) -> None:
-        """See to it that a thing comes home; what was ordered before is not ordered again. `group` counts it."""
+        """Have a thing downloaded unless it was ordered before or is there already. `group` counts it."""
         order = hash((batch.library.root, wanted.kind, wanted.path))
         if order in self._ordered:
             return
@@ -47,7 +47,7 @@ class Deliveries:
             self.schedule.submit(Task(batch, partial(self._bring, batch, wanted), wanted.name, wanted, group))
 
     def order_still(self, batch: Batch, wanted: Wanted, group: Countdown) -> None:
-        """See to it that the still of a video comes home if it can be had; it counts as nothing in the results."""
+        """Have the still of a video downloaded if there is one; the results don't count it."""
         task = partial(self._fetcher.bring_still, wanted, batch.library)
         self.schedule.submit(Task(batch, task, wanted.name, wanted, group))
 

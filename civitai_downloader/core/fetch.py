@@ -66,7 +66,7 @@ def decide(wanted: Wanted, facts: Facts, *, force: bool) -> Action:
 class Fetcher:
     """Brings single things home: decides, transfers, verifies and lands them.
 
-    Where a disk has but `LITTLE` room for what is left, it is full.
+    A disk with no more than `LITTLE` free space counts as full.
     """
 
     TRIES, MOST_OF_STILL, MOST_PATIENCE, LITTLE = 3, 16 << 20, 30.0, 16 << 20
@@ -81,7 +81,7 @@ class Fetcher:
         self.idm = Idm(settings.idm, clock) if settings.idm is not None else None
 
     def bring(self, wanted: Wanted, library: Library, *, force: bool, twin: Path | None) -> Result:
-        """Have the thing on disk. Raises a Failure with the reason why it can't be had, Stopped.
+        """Bring the thing to disk. Raises Stopped, and a Failure that says why it can't be downloaded.
 
         `twin` is a file with the same bytes that this run has brought home to another place.
         """

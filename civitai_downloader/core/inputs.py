@@ -129,7 +129,7 @@ class Inputs:
         self.problems.append(replace(line, reason=self._cut(reason)))
 
     def _add(self, reading: Reading, line: Problem, *, users: bool = False, options: Options | None = None) -> None:
-        """Add what a line asks for; `line` lacks but the reason why it can't be used.
+        """Add what a line asks for; `line` lacks only the reason why it can't be used.
 
         `options` are those of the line if they have been read.
         """

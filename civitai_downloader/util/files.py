@@ -52,7 +52,7 @@ def disk_errors(path: Path, size: int = 0) -> Iterator[None]:
 
 
 def write_file(path: Path, data: bytes, disk: Disk | None = None) -> bool:
-    """Write `data` to `path`, whole or not at all. Raises Failure, DiskLost if it lies no more on the `disk` given.
+    """Write `data` to `path`, whole or not at all. Raises Failure, and DiskLost if it is no longer on the `disk` given.
 
     Return False if the file had this content already, else True.
     """
@@ -164,7 +164,7 @@ def read_regular(path: Path) -> bytes:
 def write_whole(file: IO[bytes], data: bytes) -> None:
     """Write all of `data`. Raises OSError.
 
-    What an unbuffered file takes less of, the system is asked to take again: only then it says why it does not.
+    An unbuffered file may take only a part; the rest is written again, as only then the system says why it refuses.
     """
     left = memoryview(data)
     while left:
@@ -244,7 +244,7 @@ def replace_file(
 def link_or_copy(source: Path, target: Path, disk: Disk | None = None) -> None:
     """Make `target` a hard link to `source`, or a copy where the disk has no hard links. Raises Failure.
 
-    Raises DiskLost if the target would lie no more on the `disk` given.
+    Raises DiskLost if the target is no longer on the `disk` given.
     """
     with disk_errors(target):
         make_folders(target.parent, disk)

@@ -115,7 +115,7 @@ class Http:
     def wait_to_retry(self, tries: int) -> None:
         """Wait up to 2 seconds after the first try, twice as long after each further one, up to 64. Raises Stopped.
 
-        How long within that is random.
+        The exact time is random.
         """
         self.waiting.append(tries)
         self._clock.sleep(backoff.full_jitter(min(64.0, 2.0**tries)))

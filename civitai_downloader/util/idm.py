@@ -22,7 +22,7 @@ from .pace import Pace
 class Idm:
     """The download queue of IDM, filled by its command line.
 
-    The command line does not tell what becomes of a link; only the disk shows that a file has arrived.
+    Its command line does not report what happens to a link; only the disk shows that a file has arrived.
     """
 
     def __init__(self, program: Path, clock: Clock) -> None:

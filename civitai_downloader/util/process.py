@@ -45,7 +45,7 @@ def _words() -> list[bytes]:
 
 
 class Steady:
-    """A stream that never fails: what a closed terminal or a broken pipe does not take is not shown."""
+    """A stream that never fails: what a closed terminal or a broken pipe does not accept is dropped."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -66,7 +66,7 @@ class Steady:
 
 
 class Output(Steady):
-    """Standard output: what it does not take is a failure. Where nobody reads any more it raises BrokenPipeError."""
+    """Standard output: an error of it is a Failure, or BrokenPipeError where nobody reads it any more."""
 
     def write(self, text: str) -> int:
         """Write a text. Raises Failure."""
@@ -94,8 +94,8 @@ def _output_errors() -> Iterator[None]:
 def open_streams() -> None:
     """Put the standard streams in order.
 
-    No file gets the number of one that is closed, nobody is troubled by the errors of standard error, and a terminal is
-    spoken to in its own encoding.
+    A closed stream gets its number back, so that no file is given it; errors of standard error are ignored; and a
+    terminal gets text in its own encoding.
     """
     for number in range(3):
         try:
@@ -117,7 +117,7 @@ def open_streams() -> None:
 def flush_output() -> str:
     """Hand over what was written to standard output; return why that failed, "" if it has not.
 
-    Whoever reads no further has what they wanted.
+    A reader that has closed the pipe has what it wanted, so that is no failure.
     """
     try:
         sys.stdout.flush()

@@ -182,7 +182,7 @@ class Transfer:
     # Attempts
 
     def _persist(self) -> Received:
-        """Try until the body is complete. Raises the last fault once there is no hope left, as `run` says."""
+        """Try until the body is complete. Raises the last fault when it gives up, as `run` describes."""
         clock, barren = self._traffic.clock, 0
         mark, lively = self._ranges.here, clock.now()  # when it last grew by 64 KiB, and to what
         while True:
