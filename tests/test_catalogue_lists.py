@@ -41,6 +41,12 @@ def test_private_and_empty_collections_are_told(run: Runner, site: FakeCivitai, 
     assert "the site shows nothing in it" in shown
 
 
+def test_that_a_login_would_show_more_is_said_once(run: Runner, site: FakeCivitai, capsys: Captured) -> None:
+    names = [site.world.add_collection(name, []).id for name in ("One", "Two", "Three")]
+    run(*(f"{site.url}/collections/{each}" for each in names))
+    assert capsys.readouterr().err.count("only PG content") == 1
+
+
 def test_a_tag_page_brings_its_models_and_an_unknown_tag_nothing(
     run: Runner, site: FakeCivitai, out: Path, capsys: Captured
 ) -> None:
