@@ -228,7 +228,7 @@ class Http:
             )
 
     def _unreachable(self, host: str, proxy: Proxy | None, error: Exception) -> Unreachable:
-        """Take note of a request that was not answered, and return the fault."""
+        """Take note of a request that was not answered, and return the fault. Raises Failure if there is no network."""
         self.health.note(host, 0)
         sentence = Sentence(
             "{host} can't be reached ({reason}); check the connection.", host=host, reason=type(error).__name__
@@ -239,6 +239,7 @@ class Http:
             refusal = re.search(r"Tunnel connection failed: ([0-9]{3})", str(error))
             sentence = proxy.refuses(host, refusal[1]) if refusal else proxy.is_silent()
         self.health.note_unconnected(host, sentence)
+        self.health.check_network(host)
         return Unconnected(host, sentence)
 
     def _look_around(self, scheme: str, host: str) -> tuple[Mapping[str, Any], Proxy | None]:
