@@ -26,7 +26,7 @@ State = Callable[[], dict[tuple[str, str], dict[str, Any]]]
 
 # Where CI is set, the same examples are tried in each run; elsewhere new ones are looked for.
 settings.register_profile(
-    "steady", deadline=None, max_examples=200, suppress_health_check=list(HealthCheck), derandomize="CI" in os.environ
+    "steady", deadline=None, max_examples=100, suppress_health_check=list(HealthCheck), derandomize="CI" in os.environ
 )
 settings.load_profile("steady")
 
