@@ -170,7 +170,7 @@ def _say_totals(words: Words, run: Run) -> None:
     rest = words("comma").join(words(key, count=count) for key, count in others.items() if count or key == "failed")
     total = words(
         "summary", what=came or words("nothing"), size=human_size(received), host=run.site.host,
-        time=clock_time(seconds) if seconds >= 60 else f"{max(1, round(seconds))} s", rest=rest,
+        time=clock_time(seconds) if seconds >= 60 else words("seconds", count=max(1, round(seconds))), rest=rest,
     )  # fmt: skip
     level = logging.WARNING if counts["failed"] or counts["queued"] or ledger.interrupted else logging.INFO
     facts = {"event": "summary", **dict(counts), "bytes": received, "requests": requests}
