@@ -198,7 +198,7 @@ def test_without_a_list_a_template_is_made_and_opened(bare: Place) -> None:
     bare.write("notepad.bat", "@echo %* > noted.txt")
     ran = bare.start(plain=True)
     assert ran.code == 2
-    assert "an empty one was made" in ran.said
+    assert "an empty one was created" in ran.said
     assert "Press any key" in ran.said
     assert (bare.folder / "models.txt").read_bytes().startswith(b"# One link per line.")
     assert b"\r\nhttp" not in (bare.folder / "models.txt").read_bytes()
@@ -232,7 +232,7 @@ def test_a_dropped_name_that_arrives_cut_is_explained(bare: Place, tmp_path: Pat
     assert " " not in str(tmp_path)  # Explorer quotes only what holds a blank
     ran = bare.start(windows(tmp_path / name), plain=True)
     assert f'There is no file "{windows(tmp_path)}\\{cut}".' in ran.said
-    assert "rename it" in ran.said
+    assert "rename the file" in ran.said
     if "&" not in name:
         assert ran.code == 2
 
@@ -298,7 +298,7 @@ def test_another_version_is_installed_and_without_a_network_the_old_one_goes_on(
     stamp.write_text("0.0.1")
     ran = ready.start()
     assert ran.code == 0
-    assert "going on with what is there" in ran.said
+    assert "continuing with the version" in ran.said
     ready.environment["PIP_FIND_LINKS"] = windows(WHEELS)
     ran = ready.start()
     assert ran.code == 0
