@@ -160,7 +160,7 @@ def _say_totals(words: Words, run: Run) -> None:
     """Say what came, from where, how long it took and where it lies."""
     ledger, received, requests = run.ledger, run.progress.received, run.site.api_requests
     counts, seconds = ledger.counts, ledger.seconds()
-    pages = sum(bool(batch.page[0]) for batch in ledger.batches)
+    pages = sum(bool(batch.page[0]) and batch.entry.settings.only == "metadata" for batch in ledger.batches)
     fetched = ((key, ledger.kinds["done", kind]) for key, kind in (("files", "model"), ("pictures", "image")))
     came = words("and").join(words.number(key, count) for key, count in (*fetched, ("pages", pages)) if count)
     withheld = sum(
