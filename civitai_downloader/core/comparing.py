@@ -139,3 +139,13 @@ def total_of(answer: Mapping[str, Any], collection_id: int) -> int | None:
 def never(_answer: Any) -> bool:
     """Return that an answer is not worth keeping."""
     return False
+
+
+def item_with(answer: Any, thing_id: int) -> dict[str, Any] | None:
+    """Return the item of a list that has this id, or None."""
+    return next((item for item in objects_at(answer, "items") if number_at(item, "id") == thing_id), None)
+
+
+def is_user(answer: Any, name: str) -> bool:
+    """Return whether an answer is about the user of this name: it has an id, and names nobody else."""
+    return number_at(answer, "id") > 0 and all(each.casefold() == name.casefold() for each in names_of(answer))

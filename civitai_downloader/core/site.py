@@ -23,7 +23,7 @@ from ..util.names import long_path
 from ..util.pace import Pace, Patience, Surrender
 from ..util.text import host_of
 from .answers import File, Pages, image_of_page, list_at, number_at, object_at, objects_at, text_at, unwrap
-from .comparing import Expected, check_hash, check_id, has_hash, is_model, names_of, never, total_of
+from .comparing import Expected, check_hash, check_id, has_hash, is_model, is_user, item_with, never, total_of
 from .interfaces import batch_path, image_path, inner_path, paths_about, rest_path, told_by, whole_picture
 from .paging import Question, Worth, pages
 from .refusals import explain, is_lost_for_now, is_paging_cap
@@ -171,11 +171,8 @@ class Site:
 
         Older deployments ignored `imageId`, so the id is compared. Raises Failure when nobody knows it.
         """
-
-        def sought(answer: Any) -> dict[str, Any] | None:
-            return next((item for item in objects_at(answer, "items") if number_at(item, "id") == image_id), None)
-
-        found = sought(self._ask(image_path(image_id), self._doors, worth=lambda answer: bool(sought(answer))))
+        path, doors = image_path(image_id), self._doors
+        found = item_with(self._ask(path, doors, worth=lambda answer: bool(item_with(answer, image_id))), image_id)
         if found is None:
             try:
                 found = self.one("image.get", image_id, "picture")
@@ -191,6 +188,7 @@ class Site:
         """Return what the inner interface tells of one thing, at a key of its answer or as the answer itself."""
 
         def named(answer: Any) -> dict[str, Any]:
+            """Return the thing in the answer."""
             return object_at(answer, key) if key else answer
 
         answer = self.trpc(procedure, {"id": thing_id}, worth=lambda data: number_at(named(data), "id") == thing_id)
@@ -202,12 +200,8 @@ class Site:
 
     def user_id(self, name: str) -> int:
         """Return a user's id, 0 if the site tells none. Raises Failure."""
-
-        def is_it(user: Any) -> bool:
-            return number_at(user, "id") > 0 and all(each.casefold() == name.casefold() for each in names_of(user))
-
-        user = self.trpc("user.getCreator", {"username": name}, worth=is_it)
-        return number_at(user, "id") if is_it(user) else 0
+        user = self.trpc("user.getCreator", {"username": name}, worth=lambda answer: is_user(answer, name))
+        return number_at(user, "id") if is_user(user, name) else 0
 
     def total_of_collection(self, collection_id: int, facts: Mapping[str, Any]) -> int | None:
         """Return how many things are in a collection, as its own data or the REST interface tell; None if not."""
@@ -235,6 +229,7 @@ class Site:
         told: list[dict[str, Any]] = []
 
         def judge(answer: Any) -> bool:
+            """Unpack an answer of the site and return whether it is worth keeping."""
             told.append(told_by(answer))
             return worth(told[0])
 

@@ -164,6 +164,7 @@ def _ranked(targets: Sequence[Target], settings: Settings, ask: Callable[[Target
     """Return targets in the order asked for; what the list does not date comes last."""
 
     def place(target: Target) -> float:
+        """Return where a target stands in the order; smaller numbers come first."""
         merit = ask(target)
         if settings.sort in ("downloads", "likes"):
             return -float(merit.downloads if settings.sort == "downloads" else merit.likes)

@@ -49,6 +49,7 @@ def as_tree(value: Any) -> Any:
     left = MAX_VALUES
 
     def copy(part: Any, depth: int) -> Any:
+        """Return a copy of a part that stands at this depth."""
         nonlocal left
         left -= 1
         if left < 0:
