@@ -11,7 +11,9 @@ from typing import Any, Literal
 import pytest
 
 from civitai_downloader.core.answers import File, Image, Model, Version, read_file, read_image, read_model, read_version
+from civitai_downloader.core.links import read_word
 from civitai_downloader.core.places import Wanted
+from civitai_downloader.core.targets import Target
 from tests import fake_civitai as fake
 from tests.conftest import Runner, State, one_file
 from tests.fake_civitai import FakeCivitai, FakeModel, FakeVersion, World
@@ -136,3 +138,9 @@ def image_of(url: str = "https://image.civitai.com/acc/uuid/width=450/40001.jpeg
     found = read_image({"url": url, **more})
     assert found is not None
     return found
+
+
+def parse_target(text: str, site: str = "") -> Target | None:
+    """Return the target that a word stands for, or None. `site` is a further host whose links are understood."""
+    found = read_word(text, site)
+    return found if isinstance(found, Target) else None

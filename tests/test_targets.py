@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from civitai_downloader.core.links import parse_target
 from civitai_downloader.core.lists import parse_list, read_line, written
 from civitai_downloader.core.targets import Target
+from tests.helpers import parse_target
 
 MODEL = Target("model", 10001)
 VERSION = Target("version", version=20001)

@@ -21,11 +21,11 @@ from pathlib import Path
 import pytest
 
 from civitai_downloader.__main__ import main
-from civitai_downloader.core.links import parse_target
 from civitai_downloader.util.files import size_of, write_file
 from civitai_downloader.util.names import MAX_PATH, clean_name, long_path, name_key, plain_path
 from tests.conftest import QuickClock, Runner, State, files_under, one_file
 from tests.fake_civitai import FakeCivitai, Stall, Status
+from tests.helpers import parse_target
 
 ROOT = Path(__file__).parent.parent
 Captured = pytest.CaptureFixture[str]

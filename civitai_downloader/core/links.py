@@ -109,17 +109,11 @@ def trimmed(word: str) -> str:
     return word.strip(_EDGES)
 
 
-def parse_target(text: str, site: str = "", *, users: bool = False) -> Target | None:
-    """Return the target that a word stands for, or None. `site` is a further host whose links are understood.
-
-    With `users` (a list of users) a bare word is a user's name.
-    """
-    found = read_word(text, site, users=users)
-    return found if isinstance(found, Target) else None
-
-
 def read_word(text: str, site: str = "", *, users: bool = False) -> Found | None:
-    """Return the target that a word stands for, why its link is refused, or None if it is no link at all."""
+    """Return the target that a word stands for, why its link is refused, or None if it is no link at all.
+
+    `site` is a further host whose links are understood. With `users` (a list of users) a bare word is a user's name.
+    """
     if users and re.fullmatch(r"[^/:@]+", text):
         return Target("user", name=text)
     word = unescaped(text).strip()
