@@ -17,8 +17,10 @@ from ..util.text import host_of
 from .arguments import Arguments, file_words
 from .links import Refusal, links_in, read_word
 from .lists import STANDARD_INPUT, Problem, Reading, Unused, parse_list, read_line, read_list, written
+from .folders import has_models
+from .ondisk import is_looked_through, library_of, line_of, local_target, read_local
 from .ours import check_output, check_writable
-from .settings import Settings
+from .settings import IN_PLACE, Settings
 from .targets import Entry, Target, user_link
 from .which import of_target, read_excluded
 
@@ -35,12 +37,20 @@ class Inputs:
     options of the command, and into what is no option; it raises UsageError.
     """
 
-    def __init__(self, settings: Settings, read_options: ReadOptions, exclude: Sequence[Path] = ()) -> None:
-        """What the lists `exclude` name is never fetched. Raises UsageError when one of them can't be read."""
+    def __init__(
+        self, settings: Settings, read_options: ReadOptions, exclude: Sequence[Path] = (), *, asks_galleries: bool
+    ) -> None:
+        """What the lists `exclude` name is never fetched. Raises UsageError when one of them can't be read.
+
+        `settings` are those of the command. A folder brings the galleries of its models only where somebody
+        `asks_galleries`, by --max-images.
+        """
         self.entries: list[Entry] = []
         self.problems: list[Problem] = []
+        self.sealed: set[Path] = set()
         self._settings, self._read_options = settings, read_options
         self._arguments, self._exclude = Arguments(regular=True), tuple(exclude)
+        self._asks_galleries = asks_galleries
         self._excluded: dict[Path, frozenset[tuple[str, str]]] = {}
         self._seen: set[tuple[Target, Settings]] = set()
         self._lists: set[str] = set()
@@ -51,9 +61,12 @@ class Inputs:
         return Unused(tuple(self.problems), frozenset(self._lists))
 
     def add_word(self, word: str) -> None:
-        """Add an INPUT of the command: a link or an id, else a list file."""
-        is_file = "://" not in word and "/" in word and os.path.isfile(word)
-        is_list = is_file or word == STANDARD_INPUT
+        """Add an INPUT of the command: a link or an id, else a folder, a model file or a list file."""
+        is_path = "://" not in word and re.search(r"[/\\]", word) is not None
+        if is_path and (local := local_target(word, Path())):
+            self._add(Reading(((local.name, local),)), Problem("", 0, word, ""))
+            return
+        is_list = (is_path and os.path.isfile(word)) or word == STANDARD_INPUT
         meaning = None if is_list else read_word(word, self._settings.site)
         links = [] if is_list else list(links_in(word, self._settings.site))
         reason = Sentence("This isn't a link to a model, user, post or picture; check it.")
@@ -64,6 +77,8 @@ class Inputs:
             self._add(read_line(word, self._settings.site), problem)
         elif "://" in word:
             self.problems.append(problem)
+        elif not is_list and (local := local_target(word, Path())):
+            self._add(Reading(((local.name, local),)), problem)
         elif not is_list and _is_no_path(word):
             reason = Sentence(
                 "This is neither a link, an ID nor a list; write a user as https://civitai.com/user/NAME."
@@ -95,6 +110,10 @@ class Inputs:
     def _add_line(self, line: Problem, *, users: bool) -> None:
         """Add a line of a list. A line that begins with an @FILE is what stands in it; others may get options there."""
         text, line = line.text, replace(line, text=self._cut(line.text))
+        base = Path(line.place).parent if line.place else Path()
+        if not users and (reading := read_local(text, base, self._settings.site)):
+            self._add(reading, line)
+            return
         words = split_words(text) if "@" in text else []
         places = file_words(words)
         if users and places == [0] and len(words) == 1 and not os.path.exists(words[0][1:]):
@@ -140,16 +159,19 @@ class Inputs:
         try:
             own, again, _ = options or self._read_options(reading.options)
             settings = replace(self._settings, **own)
+            asks_galleries = "max_images" in own or self._asks_galleries
         except UsageError as error:
             self._skip(line, error)
             return
         excluded = self._excluded_in(settings.output)
         for word, target in reading.found:
             settings = replace(of_target(target, settings), excluded=excluded)
+            if target.kind == "local" and not asks_galleries:
+                settings = replace(settings, max_images=0)
             if (target, settings) not in self._seen:
                 self._seen.add((target, settings))
                 link = user_link(target.name) if users and target.kind == "user" else word
-                self.entries.append(Entry(target, settings, self._cut(written(link, again))))
+                self.entries.append(Entry(target, settings, self._cut(line_of(link, target, again))))
 
     def tell_files(self) -> None:
         """Say, with every detail, which files the lines of lists have named."""
@@ -166,16 +188,42 @@ class Inputs:
                 log.warning("%s", problem)
         return self._excluded[output]
 
+    def place_folders(self) -> None:
+        """Give every folder and model file the library that it belongs to, once all of them are known.
+
+        What lies in another folder of the run is looked at with that, and one without model files is a problem.
+        """
+        places = {Path(each.target.name): each for each in self.entries if is_looked_through(each.target)}
+        given = {place for place in places if place.is_dir()}
+        roots = {place: library_of(place, given) for place in places}
+        for place, entry in places.items():
+            if any(above in given and roots[above] == roots[place] for above in place.parents):
+                self.entries.remove(entry)
+            elif not has_models(place, entry.settings.skip):
+                self.entries.remove(entry)
+                words = Sentence("There are no model files in {folder}; name a folder that holds some.", folder=place)
+                self.problems.append(Problem("", 0, "", words))
+        for at, entry in enumerate(self.entries):
+            if entry.target.kind == "local":
+                root = library_of(Path(entry.target.name), given)
+                own = replace(entry.settings, output=root, layout=IN_PLACE, excluded=self._excluded_in(root))
+                self.entries[at] = replace(entry, settings=own)
+
     def check_outputs(self, *, writes: bool) -> None:
-        """Leave out entries whose output folder can't be written. Raises UsageError where a name of ours is taken."""
+        """Leave out entries whose output folder can't be written. Raises UsageError where a name of ours is taken.
+
+        What is in a folder that can't be written is told nevertheless, if that is an INPUT itself.
+        """
         for output in {entry.settings.output: None for entry in self.entries}:
             check_output(output)
             try:
                 if writes:
                     check_writable(output)
             except UsageError as error:
-                self.problems.append(Problem("", 0, "", error.sentence))
-                self.entries = [entry for entry in self.entries if entry.settings.output != output]
+                self.sealed.add(output)
+                here = [each for each in self.entries if each.settings.output == output and each.target.kind != "local"]
+                self.problems += [Problem("", 0, "", error.sentence)] if here else []
+                self.entries = [each for each in self.entries if each not in here]
 
 
 def _is_no_path(word: str) -> bool:
@@ -193,7 +241,7 @@ def _no_link_in(text: str) -> Sentence:
 
 def collect(given: Mapping[str, Any], settings: Settings, read_options: ReadOptions) -> Inputs:
     """Return the entries of all inputs; without any, those of models.txt and users.txt in the current folder."""
-    inputs = Inputs(settings, read_options, given.get("exclude", ()))
+    inputs = Inputs(settings, read_options, given.get("exclude", ()), asks_galleries="max_images" in given)
     for word in given.get("inputs", []):
         inputs.add_word(word)
     failed = [str(settings.output / "failed.txt")] if given.get("retry_failed") else []
@@ -208,5 +256,6 @@ def collect(given: Mapping[str, Any], settings: Settings, read_options: ReadOpti
     for kind, names in lists.items():
         for name in names:
             inputs.add_list(str(name), users=kind == "users")
+    inputs.place_folders()
     inputs.tell_files()
     return inputs

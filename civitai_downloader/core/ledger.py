@@ -88,9 +88,9 @@ class Task:
     """One thing to do for a batch.
 
     `action` returns a result, nothing, or the steps of a longer listing, which are taken one at a time so that
-    everybody gets a turn. With `wanted` it goes to the LoRA pool and fetches that thing, else to the metadata pool.
-    A `late` task waits until nothing is left to be listed; a `last` one has been put off to the end of the run. `group`
-    counts it besides its batch.
+    everybody gets a turn. With `wanted` it goes to the LoRA pool and fetches that thing, else to the metadata pool, but
+    for a `heavy` one, which reads whole files. A `late` task waits until nothing is left to be listed; a `last` one has
+    been put off to the end of the run. `group` counts it besides its batch.
     """
 
     batch: Batch
@@ -100,6 +100,7 @@ class Task:
     group: Countdown | None = None
     late: bool = False
     last: bool = False
+    heavy: bool = False
 
 
 class Ledger:

@@ -130,7 +130,7 @@ class Schedule:
     def _enqueue(self, task: Task) -> None:
         self._clock.check()
         try:
-            self._pools[0 if task.wanted is None else 1].submit(self._run, task)
+            self._pools[0 if task.wanted is None and not task.heavy else 1].submit(self._run, task)
         except RuntimeError:  # no further thread can be started: those that are there will do it
             self._clock.check()
 

@@ -23,6 +23,7 @@ TYPES = (
     "TextEncoder UNet CLIPVision Poses Wildcards Workflows ComfyWorkflows Detection VisionLanguage CLIP LLM Other"
 ).split()
 NAMED_LAYOUTS = ("creator", "sharded", "comfyui", "a1111")
+IN_PLACE = ""  # the layout of a folder that is an INPUT: its files stay where they are
 
 
 # A name and nothing else: no format, conversion, attribute or index.
@@ -44,7 +45,7 @@ def _check_layout(layout: str) -> None:
     shown = printable(layout)
     if brace := re.search(r"\{[^{}]*\}|[{}].*", _FIELD.sub("", layout), re.S):
         raise not_known("--layout", printable(brace[0])[:40], [f"{{{each}}}" for each in FIELDS])
-    if layout in NAMED_LAYOUTS:
+    if layout in (*NAMED_LAYOUTS, IN_PLACE):
         return
     if not _FIELD.search(layout):
         raise not_known("--layout", shown, [*NAMED_LAYOUTS, "{creator}/{model_name}"])
@@ -81,9 +82,9 @@ class Settings:
     """Every option, checked; the options of a list line are a copy with replaced fields.
 
     `max_images` holds for each gallery (None: all of it), `max_rate_model` and `max_rate_image` are requests a second,
-    `limit_rate` is bytes a second (0: unlimited), `timeout` is in seconds, `since` and `until` are days of UTC, and
-    `excluded` has pairs of a kind and an id or name. A login in the address of the site is kept apart from it
-    (`site_login`, as NAME:PASSWORD).
+    `limit_rate` is bytes a second (0: unlimited), `timeout` is in seconds, `since` and `until` are days of UTC, `skip`
+    has patterns of what is not looked into, and `excluded` has pairs of a kind and an id or name. A login in the
+    address of the site is kept apart from it (`site_login`, as NAME:PASSWORD).
     """
 
     output: Path = Path("downloads")
@@ -103,6 +104,7 @@ class Settings:
     until: str = ""
     sort: Literal["", "newest", "oldest", "downloads", "likes"] = ""
     max_models: int | None = None
+    skip: tuple[str, ...] = ()
     excluded: frozenset[tuple[str, str]] = field(default=frozenset(), repr=False)
     token: str = field(default="", repr=False)
     cookies: str = field(default="", repr=False)
@@ -127,6 +129,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         """Raise OptionError for a layout, site or token that can't work."""
+        object.__setattr__(self, "skip", tuple(self.skip))
         site, login = split_login(self.site)
         if login:
             object.__setattr__(self, "site", site)

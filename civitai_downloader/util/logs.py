@@ -45,6 +45,15 @@ def json_line(line: bytes) -> dict[str, Any] | None:
     return None
 
 
+def _as_line(record: Mapping[str, Any]) -> bytes:
+    """Return a record as a line. A name that is no text, as some disks have them, is the same when it is read again."""
+    text = on_one_line(record)
+    try:
+        return text.encode() + b"\n"
+    except UnicodeEncodeError:
+        return json.dumps(record).encode() + b"\n"
+
+
 _NO_RECORD = "{file}, line {line} is not a record and was skipped; the file it was about will be checked again."
 _TORN = "{file}, line {line} is incomplete and was skipped; the file it was about will be checked again."
 _PATH, _CHECKSUM = 32, (1 << 32) - 1  # how many bits the checksum of a path has, and which
@@ -120,7 +129,7 @@ class KeyedLog:
 
     def append(self, record: Mapping[str, Any]) -> None:
         """Add one line by a single write. Raises Failure if the disk does not take it."""
-        line = utf8(on_one_line(record)) + b"\n"
+        line = _as_line(record)
         with self._lock, disk_errors(self._path):
             file, self._file = self._file or self._open(), None
             write_whole(file, line)

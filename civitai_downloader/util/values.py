@@ -76,6 +76,13 @@ def path(text: str) -> Path:
         return Path(text)
 
 
+def filled(text: str) -> str:
+    """Return a text that is not empty. Raises OptionError."""
+    if not text.strip():
+        raise OptionError("{option} needs a value; see -h.")
+    return text
+
+
 def day(text: str) -> str:
     """Return a day of UTC as `2026-01-31`, from the same or from `30d`, so many days ago. Raises OptionError."""
     today = datetime.now(timezone.utc).date()
@@ -106,7 +113,7 @@ def plain_dash(word: str, known: Collection[str]) -> str:
 
 KINDS: dict[str, Callable[[str], Any]] = {
     "path": path, "comma list": comma_list, "count": number, "some": some, "few": few, "positive": positive,
-    "count or all": count_or_all, "byte count": byte_count, "day": day,
+    "count or all": count_or_all, "byte count": byte_count, "day": day, "filled": filled,
 }  # fmt: skip
 
 

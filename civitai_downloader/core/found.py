@@ -1,0 +1,107 @@
+"""Found files: what the state log says of the model files of a folder that somebody has given as INPUT."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from ..util.clock import DAY, utc_now
+from ..util.hashes import same_time
+from .answers import number_at, text_at, unix_time
+from .folders import Seen
+
+Status = Literal["hashed", "success", "unknown", "broken", "gone", "moved"]
+How = Literal["", "sha256", "autov3", "sidecar", "hand", "unknown"]
+ASKED_AGAIN = 7 * DAY  # what the site did not know may have been published since
+
+
+@dataclass(frozen=True)
+class Found:
+    """A model file of a folder, as its line in the state log has it.
+
+    `path` is relative to the library, `size` in bytes, `mtime` in nanoseconds. `sha256` is that of its bytes, "" while
+    only a sidecar tells it, and `autov3` was computed only where it was needed. `how` says what named it, and `model`,
+    `version` and `file` are the site's ids (0 unknown). `name` is for people. `done` is the mark of what a run was asked
+    to bring besides and has brought, `reason` says what is wrong with a broken file, and `at` is when that was known.
+    """
+
+    path: str
+    size: int
+    mtime: int
+    status: Status = "hashed"
+    how: How = ""
+    sha256: str = ""
+    autov3: str = ""
+    model: int = 0
+    version: int = 0
+    file: int = 0
+    name: str = ""
+    done: str = ""
+    reason: str = ""
+    at: str = ""
+
+    @property
+    def is_identified(self) -> bool:
+        """Whether it is known which file of which version it is."""
+        return self.status in ("success", "gone")
+
+    def fits(self, seen: Seen) -> bool:
+        """Return whether a file on disk is still this one, by its size and its time."""
+        return self.size == seen.size and same_time(self.mtime, seen.mtime)
+
+    def is_settled(self, now: float) -> bool:
+        """Return whether nothing is to be asked about it at a Unix time; what by hand is nothing is never asked."""
+        if self.status in ("unknown", "gone") and self.how != "hand":
+            return now - unix_time(self.at) < ASKED_AGAIN
+        return self.status != "hashed"
+
+
+_WORDS, _NUMBERS = ("status", "how", "sha256", "autov3", "name", "done", "reason"), ("model", "version", "file")
+
+
+def read_found(line: Mapping[str, Any]) -> Found:
+    """Return what a line of the state log says of a file."""
+    words: dict[str, Any] = {key: text_at(line, key) for key in (*_WORDS, "at")}
+    numbers = {key: number_at(line, key) for key in (*_NUMBERS, "size", "mtime")}
+    return Found(path=text_at(line, "path"), **words, **numbers)
+
+
+def line_of(found: Found, source: str) -> dict[str, Any]:
+    """Return the line that the state log gets; what there is nothing to say of is left out."""
+    facts = {key: getattr(found, key) for key in (*_WORDS[3:], *_NUMBERS)}
+    told = {key: value for key, value in facts.items() if value or key == "reason"}
+    head = {"at": utc_now(), "type": "local", "id": found.path, "status": found.status, "path": found.path}
+    own = {"size": found.size, "mtime": found.mtime, "sha256": found.sha256, "how": found.how}
+    return {**head, **own, **told, "source": source}
+
+
+def moved_to(gone: Iterable[Found], fresh: Iterable[Seen]) -> Iterator[tuple[Found, Found]]:
+    """Yield what was known of a file that has left its place, and the same at its new place.
+
+    They have the same size and time to the nanosecond, and no other file that left or came has.
+    """
+    left: dict[tuple[int, int], list[Found]] = {}
+    came: dict[tuple[int, int], list[Seen]] = {}
+    for each in gone:
+        left.setdefault((each.size, each.mtime), []).append(each)
+    for seen in fresh:
+        came.setdefault((seen.size, seen.mtime), []).append(seen)
+    for key, files in came.items():
+        known = left.get(key, [])
+        if len(known) == len(files) == 1:
+            yield known[0], replace(known[0], path=files[0].path)
+
+
+def wasted(files: Iterable[tuple[Found, tuple[int, int]]]) -> tuple[int, dict[str, list[Found]]]:
+    """Return how many bytes copies of the same file take, and the copies by their SHA256.
+
+    Each file comes with its inode: two names of one file waste nothing. Only a SHA256 that was computed counts.
+    """
+    groups: dict[str, dict[tuple[int, int], list[Found]]] = {}
+    for found, inode in files:
+        if found.sha256:
+            groups.setdefault(found.sha256, {}).setdefault(inode, []).append(found)
+    copies = {digest: names for digest, names in groups.items() if len(names) > 1}
+    bytes_lost = sum((len(names) - 1) * next(iter(names.values()))[0].size for names in copies.values())
+    return bytes_lost, {digest: [names[0] for names in found.values()] for digest, found in copies.items()}

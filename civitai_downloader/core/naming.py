@@ -1,0 +1,110 @@
+"""Naming: which file of which version of which model a file on disk is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from ..util.errors import Failure
+from ..util.text import printable
+from .answers import NOTHING, File, Model, Version, number_at, unix_time
+from .catalogue import Catalogue
+from .choice import is_weights
+from .found import Found, How
+from .hints import Hint
+from .places import is_about
+from .site import Site
+from .targets import Target
+
+MOST_HASHES = 10_000  # that the site takes in one request
+MOST_HINTS = 4  # different versions that sidecars name for one file; more are none
+
+
+class Naming:
+    """Asks the site what files are: by their hashes, all in one request, then one by one by what else is known."""
+
+    def __init__(self, site: Site, catalogue: Catalogue) -> None:
+        self._site, self._catalogue = site, catalogue
+
+    def versions_with(self, digests: Iterable[str]) -> dict[str, list[Target]]:
+        """Return the versions that have files of these SHA256; a hash that the site doesn't know is left out.
+
+        Their models are asked for together later. Raises Failure, unless every answer was a clean one.
+        """
+        asked = [digest.upper() for digest in dict.fromkeys(digests) if digest and not digest.startswith(NOTHING)]
+        found: dict[str, list[Target]] = {}
+        for begin in range(0, len(asked), MOST_HASHES):
+            found |= self._site.targets_of_sha256(asked[begin : begin + MOST_HASHES])
+        self._catalogue.expect(target.id for targets in found.values() for target in targets)
+        return {digest.lower(): targets for digest, targets in found.items()}
+
+    def by_sha256(self, found: Found, targets: Sequence[Target], hints: Sequence[Hint], how: How, digest: str) -> Found:
+        """Return a file as the one of these versions that has its SHA256 (`digest`); of several the likeliest.
+
+        It is `gone` if the site has none of their models any more. Raises Failure.
+        """
+        files = [each for each in self._files_of(targets) if each[2].sha256 == digest]
+        if files:
+            return _named(found, *likeliest(found, files, hints), how)
+        first = targets[0]
+        return replace(found, status="gone", how=how, model=first.id, version=first.version)
+
+    def by_hints(self, found: Found, hints: Sequence[Hint]) -> Found | None:
+        """Return a file as what its sidecars call it, if the site's word on that fits it; None if it doesn't.
+
+        It fits by its SHA256, or where the site has no AutoV3 to compare by its size. It is `gone` if the site has
+        none of what the sidecars name. Raises Failure.
+        """
+        named = [each for each in hints if each.version or each.model]
+        targets = list(dict.fromkeys(_target_of(each) for each in named))[:MOST_HINTS]
+        if not targets:
+            return None
+        self._catalogue.expect(target.id for target in targets)
+        there = list(self._files_of(targets))
+        files = [each for each in there if _is_it(found, each[2])]
+        if files:
+            by_weights = all(file.sha256 != found.sha256 and file.autov3 for _, _, file in files)
+            return _named(found, *likeliest(found, files, hints), "autov3" if by_weights else "sidecar")
+        if there:
+            return None
+        return replace(found, status="gone", how="sidecar", model=targets[0].id, version=targets[0].version)
+
+    def by_autov3(self, found: Found, hints: Sequence[Hint]) -> Found | None:
+        """Return a file as the one with the same weights, or None if the site knows none. Raises Failure."""
+        try:
+            answer = self._site.version_by_hash(found.autov3)
+        except Failure as failure:
+            if failure.reason == "gone":
+                return None
+            raise
+        target = Target("version", id=number_at(answer, "modelId"), version=number_at(answer, "id"))
+        files = [each for each in self._files_of([target]) if each[2].autov3 == found.autov3]
+        return _named(found, *likeliest(found, files, hints), "autov3") if files else None
+
+    def by_hand(self, found: Found, match: Target) -> Found:
+        """Return a file as what a line of a list says that it is. Raises Failure."""
+        model, target = self._catalogue.resolve(match)
+        versions = [each for each in model.versions if target.version in (0, each.id)]
+        files = [(model, version, file) for version in versions for file in version.files]
+        files = [each for each in files if each[2].id == target.file] or files
+        if not files:
+            raise Failure("no-files", "The model has no published version with files.")
+        return _named(found, *likeliest(found, files, ()), "hand")
+
+    def _files_of(self, targets: Iterable[Target]) -> Iterator[tuple[Model, Version, File]]:
+        """Yield the files of versions, or of all versions of a model; of what is gone none. Raises Failure."""
+        for target in targets:
+            try:
+                model, plain = self._catalogue.resolve(target)
+            except Failure as failure:
+                if failure.reason not in ("gone", "answer"):
+                    raise
+                continue
+            for version in model.versions:
+                if plain.version in (0, version.id):
+                    yield from ((model, version, file) for file in version.files)
+
+
+def _target_of(hint: Hint) -> Target:
+    kind: Mapping[bool, str] = {}
+    return Target("version" if hint.version else "model", id=hint.model, version=hint.version)
