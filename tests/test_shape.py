@@ -16,7 +16,7 @@ UTIL = (
 ).split()
 CORE = (
     "data ours settings targets parameters links lists arguments answers interfaces comparing choice which places "
-    "wordlists rejoin sentences prompts markup pages sidecars cookies refusals paging site records weights proof "
+    "wordlists rejoin sentences prompts markup pages sidecars hints cookies refusals paging site records weights proof "
     "state claims library owned archive chronicle homes ledger arrivals moved owners fetch shelf catalogue schedule "
     "deliveries pictures visits run failed outcome verification inputs words plan display"
 ).split()

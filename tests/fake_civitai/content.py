@@ -91,11 +91,15 @@ class Body:
 
     @cached_property
     def hashes(self) -> dict[str, str]:
-        """Every kind of hash that the site knows, in upper case. BLAKE3 only looks like one."""
+        """Every kind of hash that the site has of such a file, in upper case. BLAKE3 only looks like one.
+
+        A file without weights has no AutoV3.
+        """
         checksum = 0
         for chunk in self.chunks(0, self.size):
             checksum = zlib.crc32(chunk, checksum)
-        skip = 8 + int.from_bytes(self.read(0, 8), "little")
+        header = int.from_bytes(self.read(0, 8), "little")
+        skip = 8 + header if header < 16 << 20 else 8
         tensors = self.read(skip, self.size) if skip < self.size < 64 * 1024 * 1024 else b""
         values = {
             "AutoV1": hashlib.sha256(self.read(0x100000, 0x110000)).hexdigest()[:8],
@@ -105,7 +109,7 @@ class Body:
             "BLAKE3": hashlib.blake2s(self.sha256.encode()).hexdigest(),
             "AutoV3": hashlib.sha256(tensors).hexdigest()[:12],
         }
-        return {kind: value.upper() for kind, value in values.items()}
+        return {kind: value.upper() for kind, value in values.items() if tensors or kind != "AutoV3"}
 
 
 def safetensors_bytes(seed: int | str, payload: int = 1000) -> bytes:

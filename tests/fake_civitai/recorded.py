@@ -7,7 +7,7 @@ import zlib
 from pathlib import PurePosixPath
 from urllib.parse import urlsplit
 
-from .content import HASHES, Body
+from .content import Body
 from .records import FakeFile, FakeImage, Json
 from .words import ALL_LEVELS
 from .world import FakeVersion, World
@@ -67,7 +67,7 @@ def _fill_file(world: World, version: FakeVersion, entry: Json) -> None:
     seed = str((entry.get("hashes") or {}).get("SHA256") or entry["id"])
     body = Body.generated(entry["name"].strip(), 1200 + zlib.crc32(seed.encode()) % 500, seed)
     if "hashes" in entry:
-        entry["hashes"] = {kind: body.hashes[kind] for kind in entry["hashes"] or () if kind in HASHES}
+        entry["hashes"] = {kind: body.hashes[kind] for kind in entry["hashes"] or () if kind in body.hashes}
     if entry.get("sizeKB"):
         entry["sizeKB"] = body.size / 1024
     file = FakeFile(entry["id"], entry["name"], body, entry["type"], bool(entry.get("primary")))

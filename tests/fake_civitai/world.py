@@ -271,7 +271,7 @@ class FakeVersion:
         file = FakeFile(number, name, body, type, first if primary is None else primary, **more)
         file.metadata = _guessed_metadata(name) if metadata is None else metadata
         if hashed is not True and file.hashes is None:
-            file.hashes = {kind: body.hashes[kind] for kind in hashed or ()}
+            file.hashes = {kind: body.hashes[kind] for kind in hashed or () if kind in body.hashes}
         self.needs_token |= needs_token
         self.files.append(file)
         self.world.files[number] = file
