@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from itertools import chain
@@ -76,6 +76,12 @@ class Catalogue:
             check_hash(next((each.raw for each in model.versions if each.id == target.version), {}), digest)
         return model, replace(target, kind="model", id=model.id)
 
+    def expect(self, ids: Iterable[int]) -> None:
+        """Ask for these models together with the next one of them that is not remembered."""
+        for model_id in ids:
+            if model_id and ("model", model_id) not in self._answers:
+                self._expected[model_id] = None
+
     def doubt(self, target: Target, page: str) -> None:
         """Ask anew, next time, for what is known of a target that failed; `page` is `model/<id>` if it has a model."""
         named = re.fullmatch(r"model/([0-9]+)", page)
@@ -117,8 +123,9 @@ class Catalogue:
         digests, self._digests = self._digests, []
         if len(digests) > 1:
             with suppress(Failure):  # each is asked for by itself, then
-                self._hashes = self._site.versions_by_sha256(digests)
-            self._expected.update(dict.fromkeys(target.id for target in self._hashes.values()))
+                found = self._site.versions_by_sha256(digests)
+                self._hashes = {each: targets[0] for each, targets in found.items() if len(targets) == 1}
+            self.expect(target.id for target in self._hashes.values())
         if digest.upper() in self._hashes:
             return self._hashes[digest.upper()]
         answer = self._by_hash(digest)

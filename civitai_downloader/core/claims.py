@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ..util.media import is_safetensors
 from ..util.names import MAX_COMPONENT_BYTES, fit_names, is_cut_of, name_key, split_name
+from .found import Found, read_found
 from .ours import check_own, is_earlier_place, is_ours
 from .places import Wanted, same_size
 from .records import Key, Record
@@ -23,6 +24,34 @@ class Claims(StateLog):
         """Read the state log; `alone` says that no other process writes to it."""
         super().__init__(root, alone=alone)
         self._owners: dict[str, Key] = {}
+        self._found: dict[str, list[str]] = {}
+        for line in self._log.live("local"):
+            self._index_found(read_found(line))
+
+    # --- Files that somebody put there ---
+
+    def found(self, path: str) -> Found | None:
+        """Return what the log says of a file that was found at a path, or None."""
+        line = self._log.get("local", path)
+        return read_found(line) if line is not None else None
+
+    def all_found(self) -> Iterator[Found]:
+        """Yield what the log says of every file that was found."""
+        return map(read_found, self._log.live("local"))
+
+    def _index_found(self, found: Found) -> None:
+        if found.sha256 and found.status != "moved":
+            self._found.setdefault(found.sha256, []).append(found.path)
+
+    def found_as(self, wanted: Wanted) -> Found | None:
+        """Return a file that was found with the bytes of a wanted one and is still there, or None."""
+        for path in self._found.get(wanted.sha256, ()) if wanted.kind == "model" else ():
+            found = self.found(path)
+            if found is not None and found.sha256 == wanted.sha256 and found.is_as_it_was(Path(self._spelled(path))):
+                return found
+        return None
+
+    # --- Names ---
 
     def is_held(self, path: str, key: Key) -> bool:
         """Return whether the log says that a model other than this one lies at a path now."""
@@ -33,11 +62,15 @@ class Claims(StateLog):
     def claim(self, wanted: Wanted) -> Wanted:
         """Return the thing with a path of its own: where another file has the name, the id goes into it.
 
-        A file that lies under a name with its id, of this or an earlier version of the program, keeps it; so does one
-        that somebody has moved.
+        A file that lies under a name with its id, of this or an earlier version of the program, keeps it; so do one
+        that somebody has moved, and one that was found elsewhere, whatever it is called.
         """
         key = (wanted.kind, wanted.id)
         records = self.places(key)
+        has_own = any(each.status != "failed" and self.size(each.path) == each.size for each in records)
+        if not has_own and (found := self.found_as(wanted)):
+            self._owners[name_key(found.path)] = key
+            return replace(wanted, path=found.path)
         for record in reversed(records):
             if any(is_it(wanted, record) for is_it in (self._is_elsewhere, self._is_earlier, self._was_cut)):
                 self._owners[name_key(record.path)] = key

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Literal
 
 from ..util.clock import DAY, utc_now
@@ -49,6 +52,13 @@ class Found:
     def fits(self, seen: Seen) -> bool:
         """Return whether a file on disk is still this one, by its size and its time."""
         return self.size == seen.size and same_time(self.mtime, seen.mtime)
+
+    def is_as_it_was(self, place: Path) -> bool:
+        """Return whether a file lies at a place that is still this one, by its size and its time."""
+        with suppress(OSError):
+            there = os.stat(place)
+            return self.size == there.st_size and same_time(self.mtime, there.st_mtime_ns)
+        return False
 
     def is_settled(self, now: float) -> bool:
         """Return whether nothing is to be asked about it at a Unix time; what by hand is nothing is never asked."""

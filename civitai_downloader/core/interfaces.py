@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
@@ -47,6 +47,12 @@ def paths_about(target: Target) -> Iterator[str]:
     yield f"v1/sha256/{target.name.upper()}"
     yield image_path(target.id)
     yield from (inner_path(each, {"id": target.id}) for each in ("image.get", "post.get", "collection.getById"))
+
+
+def targets_in(rows: Iterable[Any]) -> list[Target]:
+    """Return the versions that rows about one hash name, each once; the site repeats some, and has nulls between."""
+    named = ((number_at(row, "modelId"), number_at(row, "modelVersionId")) for row in rows)
+    return [Target("version", id=model, version=version) for model, version in dict.fromkeys(named) if version > 0]
 
 
 def told_by(answer: Any) -> dict[str, Any]:

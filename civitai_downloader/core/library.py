@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,8 @@ from ..util.media import MEDIA_EXTENSIONS
 from ..util.names import fit_names, fit_path, long_path, name_key, path_limit, real_path, split_name
 from .answers import text_at
 from .claims import Claims
+from .found import Found
+from .found import line_of as found_line
 from .ours import check_free, check_names, check_way, mark_earlier
 from .pages import read_prompt, refilter
 from .places import Wanted
@@ -51,6 +53,11 @@ class Library(Claims):
     def problems(self) -> list[str]:
         """Sentences about lines of the log that can't be read."""
         return self._log.problems
+
+    @property
+    def is_writable(self) -> bool:
+        """Whether this run writes to the folder."""
+        return self._lock is not None
 
     def close(self) -> None:
         """Close the log and release the folder. Raises Failure."""
@@ -178,10 +185,18 @@ class Library(Claims):
             if place_key(key[0], record.path) == place and record.status == "success" and not record.prompt:
                 self.record(key, replace(record, prompt="success"), source=record.source)
 
+    def note_found(self, found: Found, source: str) -> None:
+        """Append to the state log what is known of a file that was found. Nothing is written to a sealed folder."""
+        if self.is_writable:
+            self._log.append(found_line(found, source))
+        self._index_found(found)
+
     # --- What is there ---
 
     def facts(self, wanted: Wanted, twin: Path | None = None) -> Facts:
         """Look at the log and at the disk for a wanted thing; nothing is touched."""
+        if (found := self.found_as(wanted)) and found.path == wanted.path:
+            return Facts(in_place=True, path=found.path, size=found.size)
         records = self.places((wanted.kind, wanted.id))
         record, wrong = self._find(wanted, records), word_on(wanted, records)
         recorded = self.size(record.path) if record is not None and record.path else None
@@ -305,9 +320,20 @@ class Library(Claims):
 class Libraries:
     """The output folders of a run, each opened once."""
 
-    def __init__(self, clock: Clock, *, wait: Callable[[str], object] | None, read_only: bool) -> None:
-        """`wait` is told about another run while this one waits for it; with None it does not wait."""
+    def __init__(
+        self,
+        clock: Clock,
+        *,
+        wait: Callable[[str], object] | None,
+        read_only: bool,
+        sealed: Collection[Path] = (),
+    ) -> None:
+        """`wait` is told about another run while this one waits for it; with None it does not wait.
+
+        Nothing is written to the `sealed` folders, which can't be written.
+        """
         self._clock, self._wait, self._read_only = clock, wait, read_only
+        self._sealed = {real_path(folder) for folder in sealed}
         self._found: dict[Path, Library] = {}
 
     def open(self, root: Path) -> Library:
@@ -315,7 +341,8 @@ class Libraries:
         place = real_path(root)
         if place not in self._found:
             check_names(root)
-            self._found[place] = Library(root) if self._read_only else self._begin(root)
+            is_read_only = self._read_only or place in self._sealed
+            self._found[place] = Library(root) if is_read_only else self._begin(root)
         return self._found[place]
 
     def _begin(self, root: Path) -> Library:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import math
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from ..util.errors import Failure
+from ..util.names import name_key
 from ..util.text import printable
 from .answers import NOTHING, File, Model, Version, number_at, unix_time
 from .catalogue import Catalogue
-from .choice import is_weights
+from .choice import is_called_safetensors
 from .found import Found, How
 from .hints import Hint
-from .places import is_about
 from .site import Site
 from .targets import Target
 
@@ -34,7 +35,7 @@ class Naming:
         asked = [digest.upper() for digest in dict.fromkeys(digests) if digest and not digest.startswith(NOTHING)]
         found: dict[str, list[Target]] = {}
         for begin in range(0, len(asked), MOST_HASHES):
-            found |= self._site.targets_of_sha256(asked[begin : begin + MOST_HASHES])
+            found |= self._site.versions_by_sha256(asked[begin : begin + MOST_HASHES])
         self._catalogue.expect(target.id for targets in found.values() for target in targets)
         return {digest.lower(): targets for digest, targets in found.items()}
 
@@ -95,16 +96,65 @@ class Naming:
         """Yield the files of versions, or of all versions of a model; of what is gone none. Raises Failure."""
         for target in targets:
             try:
-                model, plain = self._catalogue.resolve(target)
+                model, plain = self._resolve(target)
             except Failure as failure:
-                if failure.reason not in ("gone", "answer"):
+                if failure.reason != "gone":
                     raise
                 continue
-            for version in model.versions:
-                if plain.version in (0, version.id):
-                    yield from ((model, version, file) for file in version.files)
+            versions = (each for each in model.versions if plain.version in (0, each.id))
+            yield from ((model, version, file) for version in versions for file in version.files)
+
+    def _resolve(self, target: Target) -> tuple[Model, Target]:
+        """Return the model of a target; where a sidecar names another model than the version's, the version counts."""
+        try:
+            return self._catalogue.resolve(target)
+        except Failure as failure:
+            if failure.reason != "answer" or not (target.id and target.version):
+                raise
+            return self._catalogue.resolve(replace(target, id=0))
 
 
 def _target_of(hint: Hint) -> Target:
-    kind: Mapping[bool, str] = {}
     return Target("version" if hint.version else "model", id=hint.model, version=hint.version)
+
+
+def _is_it(found: Found, file: File) -> bool:
+    """Return whether a file on disk is one that a sidecar names: by a hash, else by the size if no hash can tell."""
+    if file.sha256 and file.sha256 == found.sha256:
+        return True
+    if file.autov3 and is_called_safetensors(found.path):
+        return file.autov3 == found.autov3
+    return is_as_long(found, file)
+
+
+def is_as_long(found: Found, file: File) -> bool:
+    """Return whether a size is the published one, as exactly as the site publishes it (KiB)."""
+    return file.size > 0 and abs(found.size - file.size) < 1024
+
+
+def likeliest(
+    found: Found, files: Sequence[tuple[Model, Version, File]], hints: Sequence[Hint]
+) -> tuple[Model, Version, File]:
+    """Return the file that a file on disk is: that with its hash and name, or its size, or that its sidecars name.
+
+    Of those that are left it is the one published first.
+    """
+    own_name, named = name_key(found.path.rpartition("/")[2]), {each.version for each in hints if each.version}
+
+    def unlikeness(each: tuple[Model, Version, File]) -> tuple[bool, bool, bool, bool, float, int]:
+        """Return how little a file of the site is like it."""
+        _, version, file = each
+        is_called_so, day = name_key(file.name) == own_name, unix_time(version.published)
+        has_hash = bool(file.sha256) and file.sha256 == found.sha256
+        likeness = (has_hash, is_called_so, is_as_long(found, file), version.id in named)
+        return (*(not trait for trait in likeness), day or math.inf, file.id)
+
+    return min(files, key=unlikeness)
+
+
+def _named(found: Found, model: Model, version: Version, file: File, how: How) -> Found:
+    """Return a file with what it is."""
+    name = printable(f"{model.name} [{model.id}] {version.name}")
+    return replace(
+        found, status="success", how=how, model=model.id, version=version.id, file=file.id, name=name, reason=""
+    )

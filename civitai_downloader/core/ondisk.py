@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ..util.errors import Sentence
 from ..util.shell import split_words
-from .folders import is_model_name
+from .folders import is_model
 from .links import read_word
 from .lists import Reading, read_line, written
 from .targets import NOTHING, Target
@@ -22,7 +22,7 @@ _OPTIONS = re.compile(r"\s+(?=--?[a-z])")
 def local_target(word: str, base: Path) -> Target | None:
     """Return the folder or model file that a word names, seen from the folder `base`, or None."""
     path = _path_of(word, base)
-    if path and (os.path.isdir(path) or (is_model_name(path) and os.path.isfile(path))):
+    if path and (os.path.isdir(path) or (is_model(path) and os.path.isfile(path))):
         return Target("local", name=path)
     return None
 

@@ -24,7 +24,7 @@ from ..util.pace import Pace, Patience, Surrender
 from ..util.text import host_of
 from .answers import File, Pages, image_of_page, list_at, number_at, object_at, objects_at, text_at, unwrap
 from .comparing import Expected, check_hash, check_id, has_hash, is_model, is_user, item_with, never, total_of
-from .interfaces import batch_path, image_path, inner_path, paths_about, rest_path, told_by, whole_picture
+from .interfaces import batch_path, image_path, inner_path, paths_about, rest_path, targets_in, told_by, whole_picture
 from .paging import Question, Worth, pages
 from .refusals import explain, is_lost_for_now, is_paging_cap
 from .settings import Settings
@@ -128,24 +128,26 @@ class Site:
         check_hash(answer, digest)
         return answer
 
-    def versions_by_sha256(self, digests: Sequence[str]) -> dict[str, Target]:
-        """Return the versions with files of these SHA256, by one request, or by none if at most one is not kept.
+    def versions_by_sha256(self, digests: Sequence[str]) -> dict[str, list[Target]]:
+        """Return the versions with files of these SHA256, by one request, or by none if all are kept.
 
-        The hashes are in upper case, at most 10,000. Those that are nowhere, or in several versions, are left out.
+        The hashes are in upper case, at most 10,000. Those that the site does not know are left out. Raises Failure for
+        an answer that is no list: nothing is unknown because of that.
         """
         kept = {digest: self.kept.get(f"v1/sha256/{digest}") for digest in digests}
         missing = [digest for digest, answer in kept.items() if not answer]
-        if len(missing) > 1:
+        if missing:
             rows = self._request("v1/model-versions/by-hash/ids", door=self._doors[0], body=missing)
+            if not isinstance(rows, list):
+                raise Failure("answer", "The site sent data in an unexpected format; try again later.")
             found: dict[str, list[Any]] = {}
-            for row in rows if isinstance(rows, list) else ():
+            for row in rows:
                 found.setdefault(text_at(row, "hash").upper(), []).append(row)
             for digest in found.keys() & set(missing):
                 kept[digest] = found[digest]
                 self.kept.put(f"v1/sha256/{digest}", kept[digest])
-        lone = {digest: rows[0] for digest, rows in kept.items() if isinstance(rows, list) and len(rows) == 1}
-        named = ((digest, number_at(row, "modelId"), number_at(row, "modelVersionId")) for digest, row in lone.items())
-        return {digest: Target("version", id=model, version=late) for digest, model, late in named if late > 0}
+        named = {digest: targets_in(rows) for digest, rows in kept.items() if isinstance(rows, list)}
+        return {digest: targets for digest, targets in named.items() if targets}
 
     def usage_of(self, digests: Sequence[str]) -> dict[int, str]:
         """Return how versions with files of these SHA256 may be used (`Download`, `Generation`, …), by their ids."""
