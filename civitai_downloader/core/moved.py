@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
@@ -14,6 +13,7 @@ from ..util.clock import Clock
 from ..util.errors import Failure, Sentence
 from ..util.files import move_unless_taken
 from ..util.names import name_key, split_name
+from ..util.trees import Tree
 from .choice import form_of
 from .library import Library
 from .records import Key, Record
@@ -101,24 +101,29 @@ def model_files(root: Path) -> Iterator[tuple[str, int]]:
     Hidden folders and files, what is set aside, symlinks to files and names that are no UTF-8 are left out. Symlinks to
     folders are followed once there is nothing else, each folder once.
     """
-    visited, folders = set[tuple[int, int]](), [""]
-    while folders:
-        folder = folders.pop()
-        with suppress(OSError):
-            place = os.stat(root / folder)
-            if (place.st_dev, place.st_ino) in visited:
-                continue
-            visited.add((place.st_dev, place.st_ino))
-            for entry in os.scandir(root / folder):
-                path = f"{folder}/{entry.name}" if folder else entry.name
-                if entry.name.startswith(".") or path in _ASIDE:
-                    continue
-                with suppress(OSError, UnicodeEncodeError):
-                    entry.name.encode()
-                    if entry.is_dir():
-                        folders.insert(0 if entry.is_symlink() else len(folders), path)
-                    elif form_of(entry.name) not in ("", "text") and entry.is_file(follow_symlinks=False):
+
+    def enters(path: str) -> bool:
+        """Return whether model files may have been moved into a folder."""
+        return not path.rpartition("/")[2].startswith(".") and path not in _ASIDE and _is_utf8(path)
+
+    for branch, entries in Tree(root, enters).walk():
+        for entry in entries:
+            if _may_be_ours(entry.name):
+                with suppress(OSError):
+                    if entry.is_file(follow_symlinks=False):
+                        path = f"{branch.path}/{entry.name}" if branch.path else entry.name
                         yield path, entry.stat().st_size
+
+
+def _may_be_ours(name: str) -> bool:
+    return not name.startswith(".") and form_of(name) not in ("", "text") and _is_utf8(name)
+
+
+def _is_utf8(name: str) -> bool:
+    with suppress(UnicodeEncodeError):
+        name.encode()
+        return True
+    return False
 
 
 def _rank(path: str, old: str, *, is_past: bool) -> tuple[bool, bool, str]:

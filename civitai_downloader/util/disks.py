@@ -171,6 +171,21 @@ def is_special(file: Path | int) -> bool:
     return False
 
 
+# --- Times -----------------------------------------------------------------------------------------
+
+_FAT_STEP, _HOUR = 2 * 10**9, 3600 * 10**9
+
+
+def same_time(recorded: int, present: int) -> bool:
+    """Return whether a file that had one time may have the other one now unchanged; both are in nanoseconds.
+
+    Times on FAT are whole even seconds, and local ones, which jump by an hour in summer. Where one of the two is such a
+    time they may differ by up to two seconds, or by exactly an hour; else they are equal.
+    """
+    apart, on_fat = abs(recorded - present), not (recorded % _FAT_STEP and present % _FAT_STEP)
+    return apart == 0 or (on_fat and (apart <= _FAT_STEP or apart == _HOUR))
+
+
 # --- What a disk can do ----------------------------------------------------------------------------
 
 

@@ -27,7 +27,7 @@ from .disks import (
     failure_of,
     is_special,
 )
-from .errors import Sentence
+from .errors import Failure, Sentence
 from .names import shown_path
 from .text import utf8
 
@@ -49,6 +49,16 @@ def disk_errors(path: Path, size: int = 0) -> Iterator[None]:
         yield
     except OSError as error:
         raise failure_of(error, path, size) from error
+
+
+@contextmanager
+def read_errors(path: Path) -> Iterator[None]:
+    """Turn an OSError in the `with` block, in which `path` is only read, into a Failure that names it."""
+    try:
+        yield
+    except OSError as error:
+        sentence = "{path} can't be read ({reason}); check its permissions and its disk."
+        raise Failure("disk", sentence, path=shown_path(path), reason=error.strerror or error) from error
 
 
 def write_file(path: Path, data: bytes, disk: Disk | None = None) -> bool:
@@ -105,7 +115,7 @@ def open_to_write(path: Path, flags: int) -> IO[bytes]:
         raise
     except OSError as error:
         raise (NoRegularFile(error.errno, error.strerror) if is_special(path) else error) from None
-    return _regular(number, path, "wb")
+    return _regular(number, path, "wb", 0)
 
 
 def make_folders(folder: Path, disk: Disk | None = None) -> None:
@@ -135,9 +145,9 @@ def can_be_continued(path: Path) -> bool:
     return True
 
 
-def open_regular(path: Path, flags: int = 0) -> IO[bytes]:
+def open_regular(path: Path, flags: int = 0, buffering: int = -1) -> IO[bytes]:
     """Open a regular file for reading; a pipe or device in its place does not make it wait. Raises OSError."""
-    return _regular(os.open(path, flags | os.O_RDONLY | NO_WAIT | getattr(os, "O_BINARY", 0)), path, "rb")
+    return _regular(os.open(path, flags | os.O_RDONLY | NO_WAIT | getattr(os, "O_BINARY", 0)), path, "rb", buffering)
 
 
 def open_to_read(path: Path) -> IO[bytes]:
@@ -145,11 +155,11 @@ def open_to_read(path: Path) -> IO[bytes]:
     return open_regular(path, NO_FOLLOW)
 
 
-def _regular(number: int, path: Path, mode: Literal["rb", "wb"]) -> IO[bytes]:
+def _regular(number: int, path: Path, mode: Literal["rb", "wb"], buffering: int) -> IO[bytes]:
     try:
         if is_special(number):
             raise NoRegularFile(errno.EINVAL, "no regular file", str(path))
-        return os.fdopen(number, mode, buffering=-1 if mode == "rb" else 0)
+        return os.fdopen(number, mode, buffering)
     except OSError:
         os.close(number)
         raise
@@ -300,9 +310,13 @@ _JUNCTIONS = (0xA0000003, 0xA000000C)  # what Windows calls mount points and sym
 def is_link(path: Path) -> bool:
     """Return whether a symlink, or on Windows a junction, is at `path`."""
     with suppress(OSError, ValueError):
-        found = os.lstat(path)
-        return stat.S_ISLNK(found.st_mode) or getattr(found, "st_reparse_tag", 0) in _JUNCTIONS
+        return is_link_itself(os.lstat(path))
     return False
+
+
+def is_link_itself(found: os.stat_result) -> bool:
+    """Return whether what `lstat` says is of a symlink or a junction, not of what it leads to."""
+    return stat.S_ISLNK(found.st_mode) or getattr(found, "st_reparse_tag", 0) in _JUNCTIONS
 
 
 def kind_of(path: Path) -> Literal["", "file", "folder", "pipe", "socket", "device"]:

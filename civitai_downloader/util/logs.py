@@ -159,16 +159,11 @@ class KeyedLog:
             yield name, self.places(kind, name)
 
     def live(self, *kinds: str) -> Iterator[dict[str, Any]]:
-        """Yield the last record of every key of these types, oldest first.
-
-        Must not be running when the only writer appends for the first time.
-        """
+        """Yield the last record of every key of these types, oldest first."""
         with self._lock:
             keys = self._offsets.of_kinds(kinds)
-        for offset, _, _ in keys:
-            with self._lock, disk_errors(self._path):
-                record = json_line(self._line(offset))
-            if record and record.get("type") in kinds:
+        for _, kind, name in keys:
+            if record := self.get(kind, name):
                 yield record
 
     def close(self) -> None:

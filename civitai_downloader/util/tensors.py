@@ -24,7 +24,7 @@ class WeightsHash:
     def __init__(self) -> None:
         self._digest, self._head, self._skip, self._any = hashlib.sha256(), b"", 0, False
 
-    def update(self, data: bytes) -> None:
+    def update(self, data: bytes | memoryview) -> None:
         """Take the next bytes of the file."""
         if len(self._head) < LENGTH:
             room = LENGTH - len(self._head)

@@ -1,0 +1,282 @@
+"""Folders: which model files are in a folder of the user's, and what in it only looks like one."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import re
+import stat
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from fnmatch import translate
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+from ..util.errors import Sentence
+from ..util.files import is_link_itself
+from ..util.names import name_key
+from ..util.trees import Branch, Tree
+from .data import read_data
+
+_CLOUD = 0x441000  # Windows: offline, recall on open, recall on data access
+_DATALESS = 0x40000000  # macOS: a file whose content is in iCloud
+
+IN_PARTS = Sentence("It is one model in many files (Diffusers), which aren't looked up; name one to look it up.")
+SHARDS = Sentence("It lists the parts of one model (shards), which aren't looked up; name one to look it up.")
+IN_THE_CLOUD = Sentence("It is in the cloud only; make it available on this disk, then run again.")
+LEFT_OVER = Sentence("It was left behind by a download or an edit that didn't finish; finish that, or delete it.")
+BROKEN_LINK = Sentence("It is a link to a file that isn't there; correct or delete it.")
+NO_FILE = Sentence("It is a pipe, a socket or a device instead of a file; move it away.")
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A file that has the ending of a model file: its `size` in bytes, and its time in nanoseconds.
+
+    `path` is relative to the library's root, with `/`; a name that is not in the system's encoding keeps its bytes
+    (`surrogateescape`). Names of the same file have the same `inode` (device and number); where the disk gives no
+    numbers, each file has one of its own below zero. Nothing may be written `beside` a file behind a link that leads
+    out of the library.
+    """
+
+    path: str
+    size: int
+    mtime: int
+    inode: tuple[int, int]
+    beside: bool
+
+
+@dataclass(frozen=True)
+class Aside:
+    """A file or folder that is named and not hashed, and why."""
+
+    path: str
+    reason: Sentence
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What is in a folder; `others` counts the files of kinds that may hold models but aren't looked up."""
+
+    files: tuple[Seen, ...]
+    aside: tuple[Aside, ...]
+    unreadable: tuple[Aside, ...]
+    others: int
+
+
+def survey(root: Path, start: str, skip: Sequence[str], check: Callable[[], None]) -> Survey:
+    """Look for model files in `start`, a folder or a file below the library's `root` (`""` is the root itself).
+
+    A folder of the table "not entered" in `folders.json`, or one that a glob of `skip` names (see `skips`), is entered
+    only if it is `start`. A file stands there under each of its names. No file is opened. `check` is called again and
+    again and may raise.
+    """
+    found = _Found(root, start, skip)
+    if os.path.isdir(found.tree.at(start)):
+        for branch, entries in found.tree.walk(start):
+            check()
+            found.add_folder(branch, entries, check)
+    elif start:
+        found.add_named(start)
+    return Survey(
+        tuple(found.files),
+        tuple(Aside(*each) for each in found.aside.items()),
+        tuple(Aside(*each) for each in found.unreadable.items()),
+        found.others,
+    )
+
+
+def is_model(name: str) -> bool:
+    """Return whether a name has the ending of a model file, in capitals or not."""
+    return name.lower().endswith(_endings("models"))
+
+
+def skips(globs: Iterable[str]) -> Callable[[str], bool]:
+    r"""Return what says whether one of the globs names a path, which is relative to the folder given.
+
+    A glob without `/` is matched against each name at any depth. One with `/`, also at its beginning, is matched
+    against the whole path. `*` and `?` stop at `/`, `**` does not. `\` is read as `/`, and one at the end changes
+    nothing. Capitals and Unicode forms make no difference.
+    """
+    plain = [re.sub(r"^(\./)+", "/", name_key(each).replace("\\", "/")).rstrip("/") for each in globs]
+    names = _any_of(_pattern(each) for each in plain if "/" not in each)
+    paths = _any_of(_pattern(each.lstrip("/")) for each in plain if "/" in each)
+
+    def is_skipped(path: str) -> bool:
+        """Return whether a glob names this path, or the name at its end."""
+        path = name_key(path)
+        return bool(names.fullmatch(path.rpartition("/")[2]) or paths.fullmatch(path))
+
+    return is_skipped
+
+
+class _Found:
+    """What has been found so far."""
+
+    def __init__(self, root: Path, start: str, skip: Sequence[str]) -> None:
+        self.tree = Tree(root, self._enters, self._refused)
+        self.files, self.others = list[Seen](), 0
+        self.aside, self.unreadable = dict[str, Sentence](), dict[str, Sentence]()
+        self._pipelines = set[str]()
+        self._is_skipped, self._above = skips(skip), len(start) + 1 if start else 0
+
+    def add_folder(self, branch: Branch, entries: Sequence[os.DirEntry[str]], check: Callable[[], None]) -> None:
+        """Add the files of a folder."""
+        names = {name_key(entry.name) for entry in entries}
+        parts = self._parts(branch.path, [entry.name for entry in entries if not entry.name.startswith(".")])
+        for entry in entries:
+            check()
+            path = _joined(branch.path, entry.name)
+            if not (entry.name in parts or entry.name.startswith(".") or self._is_skipped(path[self._above :])):
+                is_unfinished = any(name_key(entry.name) + each in names for each in _endings("unfinished beside"))
+                look = partial(entry.stat, follow_symlinks=False)
+                self._add(path, look, inside=branch.inside, is_unfinished=is_unfinished)
+
+    def add_named(self, path: str) -> None:
+        """Add a file that was named itself."""
+        place, inside = self.tree.at(path), self.tree.is_inside(path.rpartition("/")[0])
+        is_unfinished = any(os.path.lexists(place + ending) for ending in _endings("unfinished beside"))
+        try:
+            listed = os.lstat(place)
+        except OSError as error:
+            self._refused(path, error)
+        else:
+            self._add(path, lambda: listed, inside=inside, is_unfinished=is_unfinished)
+
+    def _enters(self, path: str) -> bool:
+        is_of_others = _names("not entered").fullmatch(name_key(path.rpartition("/")[2]))
+        return not (is_of_others or self._is_skipped(path[self._above :]))
+
+    def _refused(self, path: str, error: OSError) -> None:
+        if error.errno == errno.ENAMETOOLONG:
+            self.unreadable[path] = Sentence("Its path is too long to be read; move it nearer to the top.")
+        else:
+            reason = error.strerror or error
+            self.unreadable[path] = Sentence("It can't be read ({reason}); check its permissions.", reason=reason)
+
+    def _parts(self, folder: str, names: Sequence[str]) -> set[str]:
+        """Return the names of the files in a folder that are parts of a model, and put that model aside.
+
+        They are parts of a Diffusers model below `model_index.json` or beside `config.json`, if all weights in the
+        folder have the names that Diffusers gives; and shards are, beside their index.
+        """
+        if _having("pipeline", names):
+            self._pipelines.add(folder)
+        weights = [name for name in names if is_model(name)]
+        pipeline = next((each for each in _upwards(folder) if each in self._pipelines), None)
+        is_whole = pipeline is None and not _having("config", names)
+        if weights and not is_whole and len(_having("parts", weights)) == len(weights):
+            self.aside.setdefault((folder if pipeline is None else pipeline) or ".", IN_PARTS)
+            return set(weights)
+        index, shards = _having("index of shards", names), _having("shards", weights)
+        if not (index and shards):
+            return set()
+        self.aside.update((_joined(folder, name), SHARDS) for name in index)
+        return set(shards)
+
+    def _add(self, path: str, look: Callable[[], os.stat_result], *, inside: bool, is_unfinished: bool) -> None:
+        """Add a file if its name says that it may be a model; only then it is looked at. It may be gone by then."""
+        stem, _, _ = path.rpartition(".")
+        if not is_model(path):
+            self.others += path.lower().endswith(_endings("others"))
+            if path.lower().endswith(_endings("left over")) and is_model(stem):
+                self.aside[path] = LEFT_OVER
+            return
+        try:
+            found = _followed(self.tree.at(path), look())
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            self._refused(path, error)
+            return
+        if reason := LEFT_OVER if is_unfinished else _why_aside(found):
+            self.aside[path] = reason
+        else:
+            inode = (found.st_dev, found.st_ino or -1 - len(self.files))
+            self.files.append(Seen(path, found.st_size, found.st_mtime_ns, inode, inside))
+
+
+def _followed(place: str, listed: os.stat_result) -> os.stat_result:
+    """Return what is known of a file, of a link what is known of its target, or of itself if that isn't there.
+
+    What a folder of Windows lists lacks the inode. A file in a cloud is not even opened for that.
+    """
+    if _is_in_a_cloud(listed) or (listed.st_ino and not is_link_itself(listed)):
+        return listed
+    try:
+        return os.stat(place)
+    except OSError as error:
+        if is_link_itself(listed) and error.errno in (errno.ENOENT, errno.ELOOP):
+            return listed
+        raise
+
+
+def _why_aside(found: os.stat_result) -> Sentence | None:
+    """Return why something with the name of a model is not to be read, None if it is."""
+    if is_link_itself(found):
+        return BROKEN_LINK
+    if _is_in_a_cloud(found):
+        return IN_THE_CLOUD
+    return None if stat.S_ISREG(found.st_mode) else NO_FILE
+
+
+def _is_in_a_cloud(found: os.stat_result) -> bool:
+    """Return whether reading a file would download it."""
+    return bool(getattr(found, "st_file_attributes", 0) & _CLOUD or getattr(found, "st_flags", 0) & _DATALESS)
+
+
+def _joined(folder: str, name: str) -> str:
+    return f"{folder}/{name}" if folder else name
+
+
+def _upwards(folder: str) -> Iterator[str]:
+    """Yield a folder and those above it, up to the root."""
+    yield folder
+    while folder:
+        folder = folder.rpartition("/")[0]
+        yield folder
+
+
+# --- Tables and globs ------------------------------------------------------------------------------
+
+
+@cache
+def _table() -> Any:
+    """Return `folders.json`."""
+    return json.loads(read_data("folders.json"))
+
+
+@cache
+def _endings(kind: str) -> tuple[str, ...]:
+    return tuple(_table()[kind])
+
+
+@cache
+def _names(kind: str) -> re.Pattern[str]:
+    return _any_of(map(translate, _table()[kind]))
+
+
+def _having(kind: str, names: Iterable[str]) -> list[str]:
+    """Return those of the names that the table has under `kind`."""
+    return [name for name in names if _names(kind).fullmatch(name_key(name))]
+
+
+def _any_of(patterns: Iterable[str]) -> re.Pattern[str]:
+    """Return a pattern that matches what one of these does, and nothing if there are none."""
+    return re.compile("|".join(patterns) or "(?!)", re.S)
+
+
+_GLOB = re.compile(r"\*\*/|\*\*|\*|\?|\[!?\]?[^\]/]*\]|.", re.S)
+_WILD = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
+
+
+def _pattern(glob: str) -> str:
+    """Return a glob as a regular expression."""
+    return "".join(_WILD.get(each) or f"(?!/)(?:{_one(each)})" for each in _GLOB.findall(glob))
+
+
+def _one(token: str) -> str:
+    """Return a pattern of one character: itself, or those in brackets."""
+    return translate(token)[len("(?s:") : -len(r")\Z")] if len(token) > 1 else re.escape(token)
