@@ -51,6 +51,13 @@ class Claims(StateLog):
                 return found
         return None
 
+    def fetched_at(self, path: str) -> tuple[Key, Record] | None:
+        """Return the model file that was fetched to a path and is there by the log, with its record; None if none is."""
+        key = self._owners.get(name_key(path))
+        records = self.places(key) if key is not None else []
+        found = (each for each in records if each.status == "success" and name_key(each.path) == name_key(path))
+        return next(((key, each) for each in found if key is not None), None)
+
     # --- Names ---
 
     def is_held(self, path: str, key: Key) -> bool:

@@ -88,11 +88,16 @@ def follow(library: Library, key: Key, found: Record, old: Record, source: str) 
     """
     left = Sentence("It was moved to {place}.", place=found.path)
     library.record(key, Record("failed", old.path), source=source, reason=left)
-    before, after = split_name(old.path)[0], split_name(found.path)[0]
-    carried = [library.move_sidecar(before + each, after + each, key[1]) for each in SIDECAR_ENDINGS]
+    carry_along(library, old.path, found.path, key[1])
+    log.info("%s was moved to %s and stays there.", old.path, found.path)
+
+
+def carry_along(library: Library, old: str, new: str, model: str) -> None:
+    """Let the sidecars of a model file that was moved, and its preview, go along; `model` is its id in the log."""
+    before, after = split_name(old)[0], split_name(new)[0]
+    carried = [library.move_sidecar(before + each, after + each, model) for each in SIDECAR_ENDINGS]
     for ending in PREVIEW_ENDINGS if any(carried) else ():
         move_unless_taken(library.at(before + ending), library.at(after + ending))
-    log.info("%s was moved to %s and stays there.", old.path, found.path)
 
 
 def model_files(root: Path) -> Iterator[tuple[str, int]]:

@@ -70,7 +70,21 @@ class Naming:
             return None
         return replace(found, status="gone", how="sidecar", model=targets[0].id, version=targets[0].version)
 
-    def by_autov3(self, found: Found, hints: Sequence[Hint]) -> Found | None:
+    def expect(self, hints: Iterable[Hint]) -> None:
+        """Ask for the models that sidecars name together, once the first of them is needed."""
+        self._catalogue.expect(hint.model for hint in hints)
+
+    def by_weights(self, found: Found, hints: Sequence[Hint], told: Found | None) -> Found:
+        """Return a file that its SHA256 does not tell as what its AutoV3 tells, else as unknown. Raises Failure.
+
+        `told` is what its sidecars say without the AutoV3: that it is gone, or nothing.
+        """
+        named = self.by_hints(found, hints) if found.autov3 and told is None else told
+        if (named is None or named.status != "success") and found.autov3:
+            named = self._by_autov3(found, hints) or named
+        return named or replace(found, status="unknown", how="unknown")
+
+    def _by_autov3(self, found: Found, hints: Sequence[Hint]) -> Found | None:
         """Return a file as the one with the same weights, or None if the site knows none. Raises Failure."""
         try:
             answer = self._site.version_by_hash(found.autov3)

@@ -79,7 +79,7 @@ class Run:
 
     def bytes_left(self) -> int:
         """Return how many bytes of the files submitted so far are still to come, as far as sizes are published."""
-        under_way = sum(meter.done for meter in self.progress.active() if meter.total)
+        under_way = sum(meter.done for meter in self.progress.active() if meter.total and not meter.reads)
         return max(0, self.schedule.backlog.size - under_way)
 
     def close(self) -> None:

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 class Meter:
     """How far one transfer is; `total` is None while it is unknown.
 
-    `resumed` is what was there when it was `begun` (seconds of the monotonic clock).
+    `resumed` is what was there when it was `begun` (seconds of the monotonic clock). One that `reads` counts what is
+    read from disk instead.
     """
 
     name: str
@@ -19,6 +20,7 @@ class Meter:
     done: int = 0
     resumed: int = 0
     begun: float = field(default_factory=time.monotonic)
+    reads: bool = False
 
     def begin_at(self, here: int) -> None:
         """Begin, or begin over, with what is there already."""
@@ -40,6 +42,17 @@ class Progress:
         with self._lock:
             self._meters.append(meter)
         return meter
+
+    def begin_reading(self, name: str, total: int) -> Meter:
+        """Add the reading of files that are on disk and return its meter."""
+        meter = self.begin(name, total)
+        meter.reads = True
+        return meter
+
+    def read(self, meter: Meter, count: int) -> None:
+        """Count bytes that have been read."""
+        with self._lock:
+            meter.done += count
 
     def add(self, meter: Meter, count: int) -> None:
         """Count bytes that have arrived."""
