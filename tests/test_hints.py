@@ -157,6 +157,8 @@ def test_of_two_files_with_one_stem_a_sidecar_fits_the_one_that_it_names(tmp_pat
         ("lantern.metadata.json", SHA, False),
     ]
     assert {(hint.sha256, hint.fits) for hint in hints(tmp_path)} == {(SHA, True)}
+    write(tmp_path / "lantern.civitai.info", VERSION)
+    assert replace(IDS, source="lantern.civitai.info") in hints(tmp_path, "lantern.ckpt")
 
 
 def test_ids_in_a_file_name_are_read_with_what_lies_beside_it(tmp_path: Path) -> None:
