@@ -172,6 +172,13 @@ def test_ids_in_a_file_name_are_read_with_what_lies_beside_it(tmp_path: Path) ->
     assert hints(tmp_path, "lantern-mid_0-vid_9999999999.safetensors") == []
 
 
+def test_a_number_in_a_file_name_counts_only_with_the_json_that_repeats_it(tmp_path: Path) -> None:
+    name = "20001_paper-lantern.safetensors"
+    assert hints(tmp_path, name) == []
+    write(tmp_path / "20001_paper-lantern.json", a_version())
+    assert hints(tmp_path, name) == [replace(WHOLE, model=0, source="20001_paper-lantern.json")]
+
+
 def test_the_best_hint_comes_first_and_sidecars_of_other_files_are_left_alone(tmp_path: Path) -> None:
     write(tmp_path / "lantern.json", PLUS)
     write(tmp_path / "lantern.cm-info.json", MATRIX)
