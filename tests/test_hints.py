@@ -157,6 +157,8 @@ def test_of_two_files_with_one_stem_a_sidecar_fits_the_one_that_it_names(tmp_pat
         ("lantern.metadata.json", SHA, False),
     ]
     assert {(hint.sha256, hint.fits) for hint in hints(tmp_path)} == {(SHA, True)}
+    write(tmp_path / "lantern.civitai.info", VERSION)
+    assert replace(IDS, source="lantern.civitai.info") in hints(tmp_path, "lantern.ckpt")
 
 
 def test_ids_in_a_file_name_are_read_with_what_lies_beside_it(tmp_path: Path) -> None:
@@ -168,6 +170,13 @@ def test_ids_in_a_file_name_are_read_with_what_lies_beside_it(tmp_path: Path) ->
     write(tmp_path / beside, {**TWINS, "id": 10002})
     assert hints(tmp_path, name) == [replace(IDS, source=name)]
     assert hints(tmp_path, "lantern-mid_0-vid_9999999999.safetensors") == []
+
+
+def test_a_number_in_a_file_name_counts_only_with_the_json_that_repeats_it(tmp_path: Path) -> None:
+    name = "20001_paper-lantern.safetensors"
+    assert hints(tmp_path, name) == []
+    write(tmp_path / "20001_paper-lantern.json", a_version())
+    assert hints(tmp_path, name) == [replace(WHOLE, model=0, source="20001_paper-lantern.json")]
 
 
 def test_the_best_hint_comes_first_and_sidecars_of_other_files_are_left_alone(tmp_path: Path) -> None:

@@ -55,6 +55,10 @@ class _Weights:
         """Return whether a size of the site is that of the file."""
         return told > 0 and abs(told - self.size) <= _KIB
 
+    def is_not(self, name: str) -> bool:
+        """Return whether this is the name of another file in the folder that has the same sidecars."""
+        return name != self.name and Path(name).stem == Path(self.name).stem and name in self.names
+
 
 def hints_beside(path: Path, size: int, mtime: int, names: Collection[str]) -> list[Hint]:
     """Return what the sidecars of a model file say about it, best first: those that fit, then those that tell most.
@@ -151,7 +155,7 @@ def _of_versions(model: int, versions: Sequence[Mapping[str, Any]], weights: _We
 
 def _likely(pairs: Iterable[tuple[int, File]], weights: _Weights) -> list[tuple[int, File]]:
     """Return the files that are most likely this one: by name and size, by size, by name, or because it is alone."""
-    every = list(pairs)
+    every = [pair for pair in pairs if not weights.is_not(pair[1].name)]
     fitting = [pair for pair in every if weights.fits(pair[1].size)]
     named = [pair for pair in every if name_key(pair[1].name) == name_key(weights.name)]
     both = [pair for pair in named if weights.fits(pair[1].size)]
@@ -177,7 +181,7 @@ def _of_lora_manager(found: Mapping[str, Any], weights: _Weights) -> Hint:
     other = re.split(r"[/\\]", text_at(found, "file_path"))[-1]
     size, modified = number_at(found, "size"), number_at(found, "modified")
     is_unchanged = weights.size == size and weights.mtime // 10**9 <= modified + _SECONDS
-    fits = is_unchanged and (other == weights.name or other not in weights.names)
+    fits = is_unchanged and not weights.is_not(other)
     if not told.fits and told.sha256 != own.sha256:  # another file of the version, or what it was before an edit
         told = Hint(model=told.model, version=told.version)
     hashes = replace(told, sha256=own.sha256 or told.sha256, autov3=own.autov3 or told.autov3)
