@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-import struct
 from pathlib import Path
+
+from .tensors import LENGTH, read_header
 
 _MAGIC = (
     (b"\x89PNG\r\n\x1a\n", 0, ".png", "image"), (b"\xff\xd8\xff", 0, ".jpg", "image"),
@@ -67,12 +68,10 @@ def is_safetensors(path: Path) -> bool:
     """Return whether a file has a valid safetensors header whose tensors end where the file ends."""
     try:
         with path.open("rb") as file:
-            (length,) = struct.unpack("<Q", file.read(8))
+            data = read_header(file, 100 << 20)
             size = os.fstat(file.fileno()).st_size
-            if not 2 <= length <= min(size - 8, 100 << 20):
-                return False
-            header = json.loads(file.read(length))
+        header = json.loads(data)
         ends = [int(each["data_offsets"][1]) for key, each in header.items() if key != "__metadata__"]
-    except (OSError, ValueError, TypeError, LookupError, ArithmeticError, AttributeError, struct.error, RecursionError):
+    except (OSError, ValueError, TypeError, LookupError, ArithmeticError, AttributeError, RecursionError):
         return False
-    return bool(max(ends, default=0) == size - 8 - length)
+    return bool(max(ends, default=0) == size - LENGTH - len(data))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+from typing import BinaryIO
 
 LENGTH = 8  # bytes at the beginning of the file, which hold the length of the header
 MOST_HEADER = 16 << 20  # one as long as this counts as a part of the weights, as the site has it
@@ -13,6 +15,17 @@ def weights_begin(head: bytes) -> int:
     """Return at which byte the weights of a file begin that itself begins with these 8 bytes."""
     length = int.from_bytes(head[:LENGTH], "little")
     return LENGTH + length if length < MOST_HEADER else LENGTH
+
+
+def read_header(file: BinaryIO, most: int) -> bytes:
+    """Return the header of a safetensors file that is open at its beginning, of at most so many bytes.
+
+    Raises ValueError if there is none of that size, and OSError.
+    """
+    length, size = int.from_bytes(file.read(LENGTH), "little"), os.fstat(file.fileno()).st_size
+    if not 2 <= length <= min(size - LENGTH, most):
+        raise ValueError("there is no header of this size")
+    return file.read(length)
 
 
 class WeightsHash:
