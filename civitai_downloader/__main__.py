@@ -248,7 +248,7 @@ def command(given: Mapping[str, Any], words: core.Words, screen: Screen, clock: 
         core.say_unused(words, inputs.unused)
     if not inputs.entries:
         return USAGE
-    run = core.Run(settings, inputs.entries, clock, filters)
+    run = core.Run(settings, inputs.entries, clock, filters, inputs.sealed)
     try:
         say(logging.WARNING, (problem for library in run.libraries for problem in library.problems))
         counts = dry_run(run, given, words) if settings.dry_run else execute(run, given, words, screen, inputs.unused)

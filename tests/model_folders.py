@@ -22,6 +22,7 @@ from typing import Any, Literal
 
 from civitai_downloader.core.places import app_facts
 from tests.fake_civitai import FakeFile, FakeVersion, World, safetensors_bytes
+from tests.fake_civitai.content import ZIP_END
 from tests.model_folder_others import (
     BROKEN,
     BROWSED,
@@ -282,7 +283,7 @@ class _Shelf:
         for number, data in zip(range(count), _unknown_files(), strict=False):
             ending = ".ckpt" if number % 5 == 4 else ".safetensors"
             path = f"ComfyUI/models/loras/mine/own_{number}{ending}"
-            mtime = self._write(path, data if ending == ".safetensors" else b"PK\x03\x04" + data)
+            mtime = self._write(path, data if ending == ".safetensors" else b"PK\x03\x04" + data + ZIP_END)
             self._note(path, (self.expected.root / path).read_bytes(), "unknown", None, None)
             if number % 4 == 1:  # a stranger's, of another size
                 other = next(each for each in versions if abs(each.files[0].body.size - len(data)) > 2048)

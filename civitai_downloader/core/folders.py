@@ -88,6 +88,16 @@ def survey(root: Path, start: str, skip: Sequence[str], check: Callable[[], None
     )
 
 
+def has_something(place: Path, skip: Sequence[str]) -> bool:
+    """Return whether there is a model file in a folder, or something in its place that is to be told. One is enough."""
+    found = _Found(place, "", skip)
+    for branch, entries in found.tree.walk():
+        found.add_folder(branch, entries, lambda: None)
+        if found.files or found.aside:
+            return True
+    return bool(found.unreadable)
+
+
 def is_model(name: str) -> bool:
     """Return whether a name has the ending of a model file, in capitals or not."""
     return name.lower().endswith(_endings("models"))

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ..util.clock import DAY, utc_now
-from ..util.hashes import same_time
+from ..util.disks import same_time
 from .answers import number_at, text_at, unix_time
 from .folders import Seen
 
@@ -73,7 +73,7 @@ _WORDS, _NUMBERS = ("status", "how", "sha256", "autov3", "name", "done", "reason
 def read_found(line: Mapping[str, Any]) -> Found:
     """Return what a line of the state log says of a file."""
     words: dict[str, Any] = {key: text_at(line, key) for key in (*_WORDS, "at")}
-    numbers = {key: number_at(line, key) for key in (*_NUMBERS, "size", "mtime")}
+    numbers: dict[str, Any] = {key: number_at(line, key) for key in (*_NUMBERS, "size", "mtime")}
     return Found(path=text_at(line, "path"), **words, **numbers)
 
 

@@ -17,7 +17,7 @@ from ..util.text import host_of
 from .arguments import Arguments, file_words
 from .links import Refusal, links_in, read_word
 from .lists import STANDARD_INPUT, Problem, Reading, Unused, parse_list, read_line, read_list, written
-from .folders import has_models
+from .folders import has_something
 from .ondisk import is_looked_through, library_of, line_of, local_target, read_local
 from .ours import check_output, check_writable
 from .settings import IN_PLACE, Settings
@@ -199,7 +199,7 @@ class Inputs:
         for place, entry in places.items():
             if any(above in given and roots[above] == roots[place] for above in place.parents):
                 self.entries.remove(entry)
-            elif not has_models(place, entry.settings.skip):
+            elif place in given and not has_something(place, entry.settings.skip):
                 self.entries.remove(entry)
                 words = Sentence("There are no model files in {folder}; name a folder that holds some.", folder=place)
                 self.problems.append(Problem("", 0, "", words))

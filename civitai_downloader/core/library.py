@@ -80,6 +80,10 @@ class Library(Claims):
         """Raise Failure if the way to a relative path leads over a link that is not to be followed."""
         check_way(self.root, path)
 
+    def is_within(self, path: str) -> bool:
+        """Return whether a file lies below the folder, wherever links on the way lead."""
+        return real_path(self.at(path).parent).is_relative_to(real_path(self.root))
+
     # --- Which folder this is ---
 
     @property
@@ -195,8 +199,8 @@ class Library(Claims):
 
     def facts(self, wanted: Wanted, twin: Path | None = None) -> Facts:
         """Look at the log and at the disk for a wanted thing; nothing is touched."""
-        if (found := self.found_as(wanted)) and found.path == wanted.path:
-            return Facts(in_place=True, path=found.path, size=found.size)
+        if (there := self.found_as(wanted)) and there.path == wanted.path:
+            return Facts(in_place=True, path=there.path, size=there.size)
         records = self.places((wanted.kind, wanted.id))
         record, wrong = self._find(wanted, records), word_on(wanted, records)
         recorded = self.size(record.path) if record is not None and record.path else None
@@ -321,12 +325,7 @@ class Libraries:
     """The output folders of a run, each opened once."""
 
     def __init__(
-        self,
-        clock: Clock,
-        *,
-        wait: Callable[[str], object] | None,
-        read_only: bool,
-        sealed: Collection[Path] = (),
+        self, clock: Clock, *, wait: Callable[[str], object] | None, read_only: bool, sealed: Collection[Path] = ()
     ) -> None:
         """`wait` is told about another run while this one waits for it; with None it does not wait.
 
@@ -362,6 +361,11 @@ class Libraries:
 
     def __len__(self) -> int:
         return len(self._found)
+
+    @property
+    def writable(self) -> list[Library]:
+        """Those that this run writes to."""
+        return [library for library in self if library.is_writable]
 
     @property
     def lost(self) -> list[Library]:

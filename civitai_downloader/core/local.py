@@ -25,6 +25,7 @@ from .flaws import flaw_of
 from .folders import Aside, survey
 from .found import Found
 from .ledger import Batch, Countdown, Steps, Task
+from .library import Library
 from .looks import FETCHED, Look, disk_key
 from .naming import Naming
 from .records import Outcome, Result
@@ -36,7 +37,7 @@ log = logging.getLogger(__name__)
 
 HandOn = Callable[[Batch, int, Sequence[Found]], object]
 Told = Callable[[int], object]
-Reader = Callable[[Look, Sequence[str], bytearray, Told], object]
+Reader = Callable[[Look, Sequence[str], bytearray, Told], None]
 T = TypeVar("T")
 
 MOST_NAMED = 20  # of what is wrong in a folder, on the screen; the report has all
@@ -65,20 +66,23 @@ class Folders:
         target = batch.entry.target
         look = self._look(batch, Path(target.name))
         new = look.recall(self._hands if target.match is None else ())
+        read = partial(self._hash, hand_on)
         yield
         if target.match is not None:
-            self._read(look, look.jobs(new), partial(self._hash, hand_on), partial(self._name_by_hand, look, target.match, hand_on))
+            self._read(look, look.jobs(new), read, partial(self._name_by_hand, look, target.match, hand_on))
             return
         self._tell_settled(look)
         jobs = look.jobs(new)
         yield from self._name_by_sidecars(look, jobs)
         look.fresh += [path for path, found in look.files.items() if self._is_open(look, found)]
-        self._read(look, jobs, partial(self._hash, hand_on), partial(self._name_rest, look, hand_on))
+        self._read(look, jobs, read, partial(self._name_rest, look, hand_on))
 
     def _look(self, batch: Batch, place: Path) -> Look:
         """Return what is in a folder; what can't be read in it is a failure each."""
         start = place.relative_to(batch.library.folder.absolute()).as_posix().removeprefix(".")
-        look = Look(batch, survey(batch.library.root, start, batch.entry.settings.skip, self._clock.check), self._clock.now())
+        look = Look(
+            batch, survey(batch.library.root, start, batch.entry.settings.skip, self._clock.check), self._clock.now()
+        )
         self.looks.append(look)
         for each in look.survey.unreadable:
             self._schedule.do(Task(batch, partial(_raise, Failure("unreadable", each.reason)), printable(each.path)))
@@ -100,6 +104,17 @@ class Folders:
     def _tell(self, look: Look, found: Found, *, is_new: bool = True) -> None:
         """Count what became of a file that has no model here."""
         self._schedule.do(Task(look.batch, partial(result_of, found, is_new=is_new)))
+
+    def files_in(self, library: Library) -> list[tuple[Found, tuple[int, int]]]:
+        """Return the files that were found in the folders of a library, with their inodes, ordered by path."""
+        looks = [look for look in self.looks if look.library is library]
+        found = {path: (each, look.seen[path].inode) for look in looks for path, each in look.files.items()}
+        return [found[path] for path in sorted(found)]
+
+    def note_on(self, batch: Batch) -> str:
+        """Return how many files of a target have a name, "" if a file is what a line says, or nothing is known."""
+        looks = (look for look in self.looks if look.batch is batch and batch.entry.target.match is None)
+        return next((summary_of(look) for look in looks), "")
 
     # --- Hashed ---
 
@@ -183,10 +198,10 @@ class Folders:
         for found in unnamed:
             yield
             if targets := known.get(found.sha256):
-                name = partial(self._naming.by_sha256, found, targets, hints[found.path], "sha256", found.sha256)
+                digest = found.sha256
+                self._ask(look, found, partial(self._naming.by_sha256, found, targets, hints[found.path], "sha256", digest))
             else:
-                name = partial(self._naming.by_hints, found, hints[found.path])
-            self._ask(look, found, name)
+                self._ask(look, found, partial(self._naming.by_hints, found, hints[found.path]))
         self._hand_on(look, asked, hand_on)
 
     def _name_rest(self, look: Look, hand_on: HandOn) -> Steps:

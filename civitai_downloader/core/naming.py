@@ -155,7 +155,7 @@ def likeliest(
     """
     own_name, named = name_key(found.path.rpartition("/")[2]), {each.version for each in hints if each.version}
 
-    def unlikeness(each: tuple[Model, Version, File]) -> tuple[bool, bool, bool, bool, float, int]:
+    def unlikeness(each: tuple[Model, Version, File]) -> tuple[float, ...]:
         """Return how little a file of the site is like it."""
         _, version, file = each
         is_called_so, day = name_key(file.name) == own_name, unix_time(version.published)

@@ -14,8 +14,9 @@ from .. import __version__
 from ..util.errors import Failure
 from ..util.files import disk_errors, indented, on_one_line, replace_file, temporary_name
 from ..util.names import real_path, shown_path
-from ..util.text import printable, scrub
+from ..util.text import printable, scrub, shown_name
 from .failed import write_failed
+from .found import Found, wasted
 from .ledger import Batch
 from .library import Library
 from .lists import Problem, Unused
@@ -31,12 +32,14 @@ def write_outcome(run: Run, library: Library, words: Sequence[str], unused: Unus
     What was `unused` of the inputs is told in the main output folder, or in the first one if nothing went to that.
     Return whether all of it was written; what was not is said.
     """
+    if not library.is_writable:
+        return False
     mine = [batch for batch in run.ledger.batches if batch.library is library]
     if library is not _main_library(run):
         unused = Unused(lists=unused.lists)
     writers: dict[str, Callable[[], None]] = {
         "failed.txt": partial(write_failed, library.folder, mine, words, unused),
-        "report.json": partial(write_report, library.root / "report.json", _report(run, mine, unused), mine),
+        "report.json": partial(write_report, library.root / "report.json", _report(run, library, mine, unused), mine),
     }
     missing = [name for name, write in writers.items() if not _is_written(library, write)]
     if missing and library.disk.trouble is not None:
@@ -63,7 +66,7 @@ def _main_library(run: Run) -> Library:
     return next((each for each in libraries if real_path(each.folder) == main), libraries[0])
 
 
-def _report(run: Run, batches: Sequence[Batch], unused: Unused) -> dict[str, Any]:
+def _report(run: Run, library: Library, batches: Sequence[Batch], unused: Unused) -> dict[str, Any]:
     """Return `report.json` without its list of files."""
     return {
         "program": f"civitai-downloader {__version__}",
@@ -75,12 +78,26 @@ def _report(run: Run, batches: Sequence[Batch], unused: Unused) -> dict[str, Any
         "counts": dict(sum((batch.counts for batch in batches), Counter[str]())),
         "problems": [_report_problem(problem) for problem in unused.problems],
         "targets": [_report_target(batch) for batch in batches],
+        **_report_local(run, library),
     }
 
 
 def _report_target(batch: Batch) -> dict[str, Any]:
     words = {"source": batch.entry.source, "name": batch.name, "outcome": batch.outcome, "note": batch.note}
     return {**words, "counts": dict(batch.counts)}
+
+
+def _report_local(run: Run, library: Library) -> dict[str, Any]:
+    """Return what was found in the folders of a library, and how many bytes copies waste there."""
+    files = run.folders.files_in(library)
+    rows = [_report_found(found) for found, _ in files]
+    return {"local": {"files": rows, "wasted": wasted(files)[0]}} if files else {}
+
+
+def _report_found(found: Found) -> dict[str, Any]:
+    ids = {"model": found.model or None, "version": found.version or None, "file": found.file or None}
+    path, how = shown_name(found.path), found.how or "unknown"
+    return {"path": path, "size": found.size, "sha256": found.sha256, **ids, "name": found.name, "how": how}
 
 
 def _report_problem(problem: Problem) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from array import array
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -118,6 +118,14 @@ class Pictures:
         batch.library.note_prompt(("image", str(image.id)), place)
 
     # --- How a picture was made ---
+
+    def ask_prompts(self, batch: Batch, album: Album, images: Iterable[Image]) -> None:
+        """Ask how pictures of a showcase were made, of which no list has told it, when nothing is left to be listed."""
+        silent = Silent(batch, album)
+        for image in images:
+            is_known = flat_meta(image.raw.get("meta")) is not None or batch.library.succeeded(("meta", str(image.id)))
+            if not is_known:
+                self._ask_later(silent, image.id)
 
     def _ask_later(self, album: Silent, image_id: int) -> None:
         """Ask how a picture was made when nothing is left to be listed."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import ExitStack
 from functools import cached_property
+from pathlib import Path
 
 from ..util.clock import Clock
 from ..util.disks import DiskLost
@@ -16,6 +17,8 @@ from .fetch import Fetcher
 from .homes import Homes
 from .ledger import Ledger
 from .library import Libraries
+from .local import Folders
+from .naming import Naming
 from .pictures import Pictures
 from .prompts import Filters
 from .schedule import Schedule
@@ -30,23 +33,36 @@ log = logging.getLogger(__name__)
 class Run:
     """One run over all entries. Watchers read `ledger` and `progress`."""
 
-    def __init__(self, settings: Settings, entries: Sequence[Entry], clock: Clock, filters: Filters) -> None:
-        """Read the state log of every output folder. Raises UsageError when another run writes to one of them."""
+    def __init__(
+        self,
+        settings: Settings,
+        entries: Sequence[Entry],
+        clock: Clock,
+        filters: Filters,
+        sealed: Collection[Path] = (),
+    ) -> None:
+        """Read the state log of every output folder. Raises UsageError when another run writes to one of them.
+
+        Nothing is written to the `sealed` folders.
+        """
         self.settings, self._filters = settings, filters
         self.site, self.progress, self.ledger = Site(settings, clock), Progress(), Ledger(clock)
-        self.libraries = Libraries(clock, wait=log.info if settings.wait else None, read_only=settings.dry_run)
+        wait = log.info if settings.wait else None
+        self.libraries = Libraries(clock, wait=wait, read_only=settings.dry_run, sealed=sealed)
         self.catalogue = Catalogue(self.site, [entry.target for entry in entries])
         self.schedule = Schedule(clock, self.ledger)
         fetcher = Fetcher(settings, self.site, clock, self.progress)
         self._deliveries = Deliveries(self.schedule, fetcher, self.libraries, clock)
         pictures = Pictures(self.site, filters, self._deliveries)
-        visits = Visits(self.site, self.catalogue, self.libraries, self._deliveries, pictures, self.homes)
+        naming = Naming(self.site, self.catalogue)
+        self.folders = Folders(naming, self.schedule, clock, self.progress, [each.target for each in entries])
+        visits = Visits(self.site, self.catalogue, self.libraries, self._deliveries, pictures, self.homes, self.folders)
         self._tasks = [visits.open(entry) for entry in entries]
 
     def execute(self, watch: Callable[[Run], None]) -> None:
         """Do everything; `watch` is called some ten times a second, and Ctrl-C ends it within half a second."""
         try:
-            for library in self.libraries:
+            for library in self.libraries.writable:
                 library.refilter_if_changed(self._filters)
             self.schedule.run(self._tasks, self.settings.workers, lambda: self._look(watch))
             self._deliveries.start_queue(result for _, result in self.ledger.queued)
@@ -59,6 +75,14 @@ class Run:
         watch(self)
         for library in self.libraries.lost:
             log.error("%s", library.disk.trouble)
+
+    def look(self, watch: Callable[[Run], None]) -> None:
+        """Look through the folders among the inputs, and do nothing else."""
+        tasks = [task for task in self._tasks if task.batch.entry.target.kind == "local"]
+        try:
+            self.schedule.run(tasks, self.settings.workers, lambda: watch(self))
+        except KeyboardInterrupt:
+            self.ledger.interrupted = True
 
     def _look(self, watch: Callable[[Run], None]) -> None:
         """Let the watcher look. Raises DiskLost when every output folder is lost."""

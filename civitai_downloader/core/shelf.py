@@ -17,6 +17,7 @@ from .answers import File, Image, Model, Version, media_urls, still_urls, text_a
 from .archive import without_lost
 from .choice import best_file, choose_files, form_of_file
 from .chronicle import Memory
+from .found import Found
 from .homes import folder_for, settled
 from .library import Library
 from .ours import harmless_file
@@ -25,6 +26,7 @@ from .records import Outcome, Result
 from .refusals import ARCHIVED
 from .settings import NAMED_LAYOUTS, Settings
 from .sidecars import (
+    ANY_PREVIEW,
     STILL_PREVIEWS,
     Beside,
     a1111_json,
@@ -102,6 +104,22 @@ class Shelf:
         chosen = {file.id for file in choose_files(self.version, target, self.settings)}
         named = [(file, self.library.claim(self._wanted_file(site, file))) for file in self.version.files]
         return [(file, wanted) for file, wanted in named if file.id in chosen]
+
+    def files_found(self, found: Iterable[Found]) -> list[tuple[File, Wanted]]:
+        """Return files that lie on disk, each as the file of the version that it is, at its own place.
+
+        One behind a link that leads out of the library is left out: nothing is written beside it.
+        """
+        files = {file.id: file for file in (*self.memory.version(self.version).files, *self.version.files)}
+        there = [(files[each.file], each) for each in found if each.file in files and self.library.is_within(each.path)]
+        return [(file, self._wanted_found(file, each)) for file, each in there]
+
+    def _wanted_found(self, file: File, found: Found) -> Wanted:
+        name = printable(f"{self.name}: {found.path.rpartition('/')[2]}")
+        return Wanted(
+            "model", f"{self.version.id}/{file.id}", name=name, path=found.path, urls=(), source=self.source,
+            size=found.size, sha256=found.sha256, format=text_at(file.traits, "format"),
+        )  # fmt: skip
 
     def _wanted_file(self, site: Site, file: File) -> Wanted:
         path, layout = self._path(file), self.settings.layout
@@ -237,7 +255,7 @@ class Shelf:
         told = replace(told, raw=without_lost(told.raw))
         beside = Beside(
             path=self.library.at(wanted.path),
-            sha256=file.sha256 or (record.sha256 if record is not None else ""),
+            sha256=wanted.sha256 or file.sha256 or (record.sha256 if record is not None else ""),
             preview=self._put_preview(wanted, picture) if picture is not None else None,
             level=preview.level if preview is not None else 0,
         )
@@ -252,10 +270,16 @@ class Shelf:
         return [f"{place.rpartition('/')[2]}.new" for place, has_left in written.items() if has_left]
 
     def _put_preview(self, wanted: Wanted, picture: Path) -> Path:
-        """Link a picture beside a file, unless a preview of this name is there, which is written once."""
-        place = split_name(wanted.path)[0] + preview_ending(picture.suffix)
+        """Link a picture beside a file, unless there is a preview, of whatever name that programs look for."""
+        stem = split_name(wanted.path)[0]
+        place = stem + preview_ending(picture.suffix)
         path = self.library.at(place)
-        if self._is_free(place) and not os.path.lexists(path):
+        if os.path.lexists(path):
+            return path
+        others = (self.library.at(stem + ending) for ending in ANY_PREVIEW)
+        if there := next((each for each in others if each.is_file()), None):
+            return there
+        if self._is_free(place):
             link_or_copy(picture, path, self.library.disk)
         return path
 

@@ -125,6 +125,7 @@ def is_read_by(layout: str, ending: str) -> bool:
 
 STILL_PREVIEWS = (".preview.png", ".preview.jpg", ".preview.webp")
 SIDECAR_ENDINGS = (".civitai.info", ".json", ".metadata.json")
+ANY_PREVIEW = tuple(app_facts("previews"))
 PREVIEW_ENDINGS = (*STILL_PREVIEWS, ".gif", ".avif", ".mp4", ".webm")
 
 

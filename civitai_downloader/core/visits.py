@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -13,28 +13,32 @@ from typing import Any
 from ..util.errors import Failure, Sentence
 from ..util.names import folder_name
 from ..util.text import printable, scrub
-from .answers import File, is_by, number_at, objects_at, text_at
+from .answers import File, Model, Version, is_by, number_at, objects_at, text_at
 from .catalogue import Catalogue, unless_archived, unless_refused
-from .choice import LORA_TYPES, choose_versions, is_named
+from .choice import LORA_TYPES, choose_versions
 from .chronicle import Memory, recall, write_down, write_page
 from .comparing import names_of
 from .data import read_data
 from .deliveries import Deliveries
+from .found import Found
 from .homes import Homes, note_layout
 from .ledger import Batch, Countdown, Origin, Steps, Task
 from .library import Libraries
+from .local import Folders, mark_of, result_of
 from .owned import write_for_people
 from .pages import description_page, model_text, post_facts
 from .pictures import Pictures
 from .places import Folder, Wanted
 from .records import Record
-from .settings import NAMED_LAYOUTS, Settings
+from .settings import IN_PLACE, NAMED_LAYOUTS, Settings
 from .shelf import Album, Shelf
 from .site import Site
 from .targets import Entry, Target
-from .which import is_excluded, wanted_pictures, why_nothing
+from .which import is_excluded, wanted_pictures, why_nothing, why_unwanted
 
 log = logging.getLogger(__name__)
+
+Files = list[tuple[File, Wanted]]
 
 
 class Visits:
@@ -48,10 +52,12 @@ class Visits:
         deliveries: Deliveries,
         pictures: Pictures,
         homes: Homes,
+        folders: Folders,
     ) -> None:
         self._site, self._catalogue, self._libraries, self._homes = site, catalogue, libraries, homes
         self._schedule, self._deliveries, self._pictures = deliveries.schedule, deliveries, pictures
         self._visited: set[tuple[object, Target, Settings]] = set()
+        self._folders = folders
 
     def open(self, entry: Entry, origin: Origin = "line", name: str = "") -> Task:
         """Return the task that visits a target. Raises UsageError when another run writes to its output folder."""
@@ -64,15 +70,22 @@ class Visits:
         """Everything behind a target has ended: start what was queued, and put the target's page on record."""
         self._deliveries.start_queue(batch.notable)
         name, path = batch.page
+        if batch.entry.target.kind == "local":
+            batch.note = self._folders.note_on(batch)
         if any(each.kind != "image" for each in batch.failures):
             with suppress(Failure):  # the folder can't be written, which the failures say
                 self._catalogue.doubt(batch.entry.target, name)
         if path and not batch.failures:
             with suppress(Failure):  # the next write will fail as well, and say so
                 batch.library.record(("page", name), Record("success", path), source=batch.entry.source)
+                for found in batch.found:
+                    done = replace(found, done=mark_of(batch.entry.settings))
+                    batch.library.note_found(done, batch.entry.source)
 
     def _visit(self, batch: Batch) -> Steps | None:
         target = batch.entry.target
+        if target.kind == "local":
+            return self._folders.visit(batch, self._hand_on)
         if is_excluded(target, batch.entry.settings):
             batch.note = Sentence("excluded")
             return None
@@ -202,24 +215,30 @@ class Visits:
         if not self._is_first_visit(target, settings):
             batch.note = Sentence("the same as an earlier line") if batch.origin == "line" else ""
             return
-        if settings.types and not is_named(model.type, settings.types):
-            batch.note = Sentence("skipped: its type is {type}", type=model.type)
+        batch.note = why_unwanted(model, target, settings)
+        if batch.note:
             return
-        if is_excluded(target, settings, model.creator):
-            batch.note = Sentence("excluded")
-            return
-        home = self._homes.of_model(batch.library, settings.layout, model)
-        memory = recall(batch.library, home, model)
-        self._write_pages(batch, home, memory)
-        memory = memory.light(keep_before=settings.layout not in NAMED_LAYOUTS)
+        home, memory = self._open_model(batch, model)
         versions = choose_versions(model, target, settings)
         batch.note = "" if versions else why_nothing(model, target, settings)
         if not versions and not batch.note:
             raise Failure("no-files", "The model has no published version with files.")
         for version in versions:
-            folder = self._homes.of_version(batch.library, settings.layout, home, version, model)
-            shelf = Shelf(model, version, settings, batch.library, entry.source, memory, folder)
+            shelf = self._shelf(batch, home, model, version, memory)
             self._schedule.do(Task(batch, partial(self._visit_version, batch, target, shelf), shelf.name))
+
+    def _open_model(self, batch: Batch, model: Model) -> tuple[Folder, Memory]:
+        """Write the pages of a model; return their folder, and what is known of the model."""
+        layout = batch.entry.settings.layout
+        home = self._homes.of_model(batch.library, layout, model)
+        memory = recall(batch.library, home, model)
+        self._write_pages(batch, home, memory)
+        return home, memory.light(keep_before=layout not in (*NAMED_LAYOUTS, IN_PLACE))
+
+    def _shelf(self, batch: Batch, home: Folder, model: Model, version: Version, memory: Memory) -> Shelf:
+        settings = batch.entry.settings
+        folder = self._homes.of_version(batch.library, settings.layout, home, version, model)
+        return Shelf(model, version, settings, batch.library, batch.entry.source, memory, folder)
 
     def _is_wanted_resource(self, target: Target, settings: Settings) -> bool:
         """Return whether a version that pictures were made with is a LoRA (or, with --checkpoints, a checkpoint)."""
@@ -251,8 +270,13 @@ class Visits:
 
     def _visit_version(self, batch: Batch, target: Target, shelf: Shelf) -> None:
         """Submit what belongs to one version: its preview first, then its files, pictures and gallery."""
-        settings, album, source = shelf.settings, shelf.album(), batch.entry.source
         files = shelf.wanted_files(self._site, target)
+        order = partial(self._order_files, batch, target, shelf, files)
+        self._fill(batch, shelf, files, order if shelf.settings.wants_files else lambda _: None)
+
+    def _fill(self, batch: Batch, shelf: Shelf, files: Files, order_files: Callable[[Countdown], object]) -> None:
+        """Submit what belongs to a version; `order_files` orders its files, counted by a countdown."""
+        settings, album, source = shelf.settings, shelf.album(), batch.entry.source
         group = Countdown(
             lambda: self._schedule.submit(Task(batch, partial(self._write_sidecars, batch, shelf, files)))
         )
@@ -262,8 +286,7 @@ class Visits:
         preview = shelf.preview()
         if preview is not None and settings.only != "metadata":
             self._deliveries.order(batch, album.wanted(preview, batch.library, source), group)
-        if settings.wants_files:
-            self._order_files(batch, target, shelf, files, group)
+        order_files(group)
         group.add(-1)
         if settings.wants_images:
             for image in shelf.previews():
@@ -271,9 +294,7 @@ class Visits:
         if settings.only != "models":
             self._schedule.submit(Task(batch, partial(self._visit_gallery, batch, shelf)))
 
-    def _order_files(
-        self, batch: Batch, target: Target, shelf: Shelf, files: list[tuple[File, Wanted]], group: Countdown
-    ) -> None:
+    def _order_files(self, batch: Batch, target: Target, shelf: Shelf, files: Files, group: Countdown) -> None:
         missing = shelf.missing(target, files, listed=batch.origin != "line")
         if missing is not None:
             self._schedule.do(Task(batch, lambda: missing))
@@ -282,7 +303,7 @@ class Visits:
             note_layout(batch.library, wanted)
             self._deliveries.order(batch, wanted, group)
 
-    def _write_sidecars(self, batch: Batch, shelf: Shelf, files: list[tuple[File, Wanted]]) -> None:
+    def _write_sidecars(self, batch: Batch, shelf: Shelf, files: Files) -> None:
         """Write what stands beside a version's files, once the still is there that its preview may need."""
         path, files = f"/models/{shelf.model.id}?modelVersionId={shelf.version.id}", shelf.settled(files)
         write = partial(shelf.write_sidecars, files, self._site.page_url(path, shelf.model.level))
@@ -292,6 +313,38 @@ class Visits:
         else:
             group = Countdown(lambda: self._schedule.submit(Task(batch, write)))
             self._deliveries.order_still(batch, still, group)
+
+    # --- Files that are on disk already ---
+
+    def _hand_on(self, batch: Batch, model_id: int, found: Sequence[Found]) -> None:
+        """Have the files of a model that lie in a folder completed, as a target of its own."""
+        child = self.open(replace(batch.entry, target=Target("model", id=model_id)), "listing", found[0].name)
+        child.batch.found = tuple(found)
+        self._schedule.submit(replace(child, action=partial(self._visit_found, child.batch)))
+
+    def _visit_found(self, batch: Batch) -> None:
+        """Write the pages of a model, and what belongs beside its files that are there."""
+        model, versions = self._versions_of(batch)
+        batch.name = printable(f"{model.name} [{model.id}]")
+        batch.note = why_unwanted(model, batch.entry.target, batch.entry.settings)
+        if batch.note:
+            return
+        home, memory = self._open_model(batch, model)
+        for version in versions:
+            shelf = self._shelf(batch, home, model, version, memory)
+            files = shelf.files_found(each for each in batch.found if each.version == version.id)
+            self._schedule.do(Task(batch, partial(self._fill, batch, shelf, files, lambda _: None), shelf.name))
+        for found in batch.found:
+            self._schedule.do(Task(batch, partial(result_of, found, is_new=True)))
+
+    def _versions_of(self, batch: Batch) -> tuple[Model, list[Version]]:
+        """Return the model of files that were found, with their versions, late ones included, and these."""
+        model_id, wanted = batch.entry.target.id, {found.version for found in batch.found}
+        asked = (Target("version", id=model_id, version=version) for version in sorted(wanted))
+        models = [self._catalogue.resolve(target)[0] for target in asked]
+        late = {each.id: each for model in models for each in model.versions}
+        model = replace(models[0], versions=tuple(late.values()))
+        return model, [each for each in model.versions if each.id in wanted]
 
     # --- Galleries ---
 
@@ -314,6 +367,8 @@ class Visits:
         for image in shelf.previews():
             if image.id not in listed and library.lacks_prompt(image.id, album.prompt_path(image.id, library)):
                 self._pictures.write_prompt(batch, album, image)
+        if batch.found and settings.gallery:
+            self._pictures.ask_prompts(batch, album, shelf.previews())
         self._submit_posts(batch, shelf, [listed[image.id] for image in shelf.previews() if image.id in listed])
 
     def _submit_posts(self, batch: Batch, shelf: Shelf, shown: list[dict[str, Any]]) -> None:

@@ -72,6 +72,13 @@ def is_excluded(target: Target, settings: Settings, creator: str = "") -> bool:
     return bool(asked & settings.excluded) or (bool(creator) and ("user", creator.casefold()) in settings.excluded)
 
 
+def why_unwanted(model: Model, target: Target, settings: Settings) -> str:
+    """Return why nothing of a model is wanted, or ""."""
+    if settings.types and not is_named(model.type, settings.types):
+        return Sentence("skipped: its type is {type}", type=model.type)
+    return Sentence("excluded") if is_excluded(target, settings, model.creator) else ""
+
+
 def why_nothing(model: Model, target: Target, settings: Settings) -> str:
     """Return why no version of a model is wanted, "" if the model has none."""
     if is_excluded(target, settings, model.creator):

@@ -10,9 +10,10 @@ from dataclasses import replace
 from functools import cache
 
 from ..util.speech import Sentences
-from ..util.text import human_size
+from ..util.text import human_size, printable, shown_name
 from .data import read_data
 from .ledger import Batch
+from .found import wasted
 from .lists import Unused
 from .records import Result
 from .refusals import NOT_FOUND
@@ -98,10 +99,10 @@ def say_gone(words: Words, paths: Sequence[str]) -> None:
     _say_list(words, "verify.gone", paths)
 
 
-def _say_list(words: Words, heading: str, rows: Sequence[str]) -> None:
+def _say_list(words: Words, heading: str, rows: Sequence[str], **values: object) -> None:
     """Say the first rows of a list below its heading, and how many there are besides."""
     if rows:
-        log.info("%s", words(heading, count=len(rows)))
+        log.info("%s", words(heading, count=len(rows), **values))
     for row in rows[:MOST_ROWS]:
         log.info("  %s", row)
     if len(rows) > MOST_ROWS:
@@ -128,10 +129,20 @@ def say_summary(words: Words, run: Run, unused: Unused) -> None:
     results = [result for batch in batches for result in batch.notable]
     done = [each for each in results if each.outcome == "done"]
     _say_withheld(words, (each for each in results if each.outcome == "skipped" and each.reason))
+    _say_copies(words, run)
     _say_list(words, "pickles", [f"{each.path}: {_scan(words, each.scan)}" for each in done if each.scan])
     _say_list(words, "unverified", [each.path for each in done if not each.verified])
     say_unused(words, unused)
     _say_totals(words, run)
+
+
+def _say_copies(words: Words, run: Run) -> None:
+    """Name the files of which there are several, and what that costs."""
+    for library in run.libraries:
+        size, copies = wasted(run.folders.files_in(library))
+        rows = (f"{human_size(files[0].size)}: {' = '.join(each.path for each in files)}" for files in copies.values())
+        if size:
+            _say_list(words, "copies", [printable(shown_name(row)) for row in rows], size=human_size(size))
 
 
 def _say_notes(words: Words, batches: Iterable[Batch]) -> None:
@@ -161,7 +172,8 @@ def _say_totals(words: Words, run: Run) -> None:
     ledger, received, requests = run.ledger, run.progress.received, run.site.api_requests
     counts, seconds = ledger.counts, ledger.seconds()
     pages = sum(bool(batch.page[0]) and batch.entry.settings.only == "metadata" for batch in ledger.batches)
-    fetched = ((key, ledger.kinds["done", kind]) for key, kind in (("files", "model"), ("pictures", "image")))
+    kinds = (("files", "model"), ("pictures", "image"), ("identified", "local"))
+    fetched = ((key, ledger.kinds["done", kind]) for key, kind in kinds)
     came = words("and").join(words.number(key, count) for key, count in (*fetched, ("pages", pages)) if count)
     withheld = sum(
         each.outcome == "skipped" and bool(each.reason) for batch in ledger.batches for each in batch.notable
@@ -175,7 +187,7 @@ def _say_totals(words: Words, run: Run) -> None:
     level = logging.WARNING if counts["failed"] or counts["queued"] or ledger.interrupted else logging.INFO
     facts = {"event": "summary", **dict(counts), "bytes": received, "requests": requests}
     log.log(level, "%s", total, extra={"facts": facts})
-    for library in run.libraries:
+    for library in run.libraries.writable:
         folder = str(library.folder.absolute())
         log.info("%s", words("saved", folder=folder), extra={"facts": {"event": "saved", "folder": folder}})
     if counts["queued"]:

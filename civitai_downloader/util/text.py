@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import json
 import locale
+import os
 import re
 from base64 import b64encode
 from collections.abc import Iterable, Iterator
@@ -80,6 +81,11 @@ def unescape_html(text: str) -> str:
 def printable(text: str) -> str:
     """Return the text with a space for each control, escape and direction character, which a terminal would obey."""
     return CONTROL.sub(" ", text)
+
+
+def shown_name(name: str) -> str:
+    """Return the name of a file as text; of one that isn't in the system's encoding the other bytes as `\\xe9`."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def human_size(size: float) -> str:

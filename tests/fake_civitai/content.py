@@ -16,14 +16,21 @@ PAGE = 64 * 1024
 HASHES = ("AutoV1", "AutoV2", "SHA256", "CRC32", "BLAKE3", "AutoV3")
 
 
+ZIP_END = b"PK\x05\x06" + bytes(18)  # the directory of a zip, at its end
+
+
 @dataclass(frozen=True)
 class Body:
-    """An object of `size` bytes. After `head`, the rest is generated from `seed` when read, so 4 GB cost no memory."""
+    """An object of `size` bytes. After `head`, the rest is generated from `seed` when read, so 4 GB cost no memory.
+
+    It ends with `tail`, and the byte at `flipped` has its last bit turned.
+    """
 
     head: bytes = b""
     size: int = 0
     seed: str = ""
     flipped: int = -1
+    tail: bytes = b""
 
     @classmethod
     def of(cls, data: bytes) -> Body:
@@ -40,7 +47,8 @@ class Body:
             head = _safetensors_head(size - 128)
         if ending in (".yaml", ".txt", ".json"):
             head = f"# {seed}\n".encode().ljust(size, b"#")
-        return cls(head[:size], size, str(seed))
+        tail = ZIP_END if head.startswith(b"PK") and size > 64 else b""
+        return cls(head[:size], size, str(seed), tail=tail)
 
     @cached_property
     def _pattern(self) -> bytes:
@@ -61,6 +69,9 @@ class Body:
             pieces.append(piece)
             position += len(piece)
         data = b"".join(pieces)
+        begin = self.size - len(self.tail)
+        if self.tail and stop > begin:
+            data = data[: max(0, begin - start)] + self.tail[max(0, start - begin) : stop - begin]
         if start <= self.flipped < start + len(data):
             at = self.flipped - start
             data = data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
