@@ -150,6 +150,8 @@ class _Found:
         is_unfinished = any(os.path.lexists(place + ending) for ending in _endings("unfinished beside"))
         try:
             listed = os.lstat(place)
+        except FileNotFoundError:
+            return
         except OSError as error:
             self._refused(path, error)
         else:
@@ -175,9 +177,11 @@ class _Found:
         if _having("pipeline", names):
             self._pipelines.add(folder)
         weights = [name for name in names if is_model(name)]
+        if not weights:
+            return set()
         pipeline = next((each for each in _upwards(folder) if each in self._pipelines), None)
-        is_whole = pipeline is None and not _having("config", names)
-        if weights and not is_whole and len(_having("parts", weights)) == len(weights):
+        is_in_parts = pipeline is not None or _having("config", names)
+        if is_in_parts and len(_having("parts", weights)) == len(weights):
             self.aside.setdefault((folder if pipeline is None else pipeline) or ".", IN_PARTS)
             return set(weights)
         index, shards = _having("index of shards", names), _having("shards", weights)
@@ -204,8 +208,13 @@ class _Found:
         if reason := LEFT_OVER if is_unfinished else _why_aside(found):
             self.aside[path] = reason
         else:
-            inode = (found.st_dev, found.st_ino or -1 - len(self.files))
+            inode = _number_of(found, len(self.files))
             self.files.append(Seen(path, found.st_size, found.st_mtime_ns, inode, inside))
+
+
+def _number_of(found: os.stat_result, number: int) -> tuple[int, int]:
+    """Return the inode of the file of this number, or one of its own where the disk has none."""
+    return found.st_dev, found.st_ino or -1 - number
 
 
 def _followed(place: str, listed: os.stat_result) -> os.stat_result:
@@ -284,9 +293,11 @@ _WILD = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
 
 def _pattern(glob: str) -> str:
     """Return a glob as a regular expression."""
-    return "".join(_WILD.get(each) or f"(?!/)(?:{_one(each)})" for each in _GLOB.findall(glob))
+    return "".join(_WILD.get(each) or _one(each) for each in _GLOB.findall(glob))
 
 
 def _one(token: str) -> str:
-    """Return a pattern of one character: itself, or those in brackets."""
-    return translate(token)[len("(?s:") : -len(r")\Z")] if len(token) > 1 else re.escape(token)
+    """Return a pattern of one character: itself, or one of those in brackets."""
+    if len(token) == 1:
+        return re.escape(token)
+    return "(?!/)" + translate(token)[len("(?s:") : -len(r")\Z")]

@@ -9,20 +9,22 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import cache
+from itertools import islice
 from typing import Any
 
-from ..util.headers import Header
+from ..util.headers import Header, read_json
 from ..util.text import printable, scrub
 from .answers import number_at, object_at, objects_at, text_at
 from .data import read_data
 
 _LONGEST, _LONGEST_TEXT = 200, 20_000  # characters of a name, and of a description
-_MOST_WORDS, _MOST_GUESSED = 20, 5
+_MOST_READ, _MOST_WORDS, _MOST_GUESSED = 1000, 20, 5
 _NEARLY_ALL, _FEWEST_CAPTIONS = 0.9, 5
 _FOLDER = re.compile(r"[0-9]{1,4}_(.+)")
 _STAMPED = re.compile(r"(?:LoRA|TextualInversion|Checkpoint)@[0-9.]+")  # a title that a trainer made up
@@ -95,8 +97,14 @@ def told_by(header: Header) -> Told:
 
 
 def _title(said: Mapping[str, str]) -> str:
+    """Return the title, unless a trainer made it up."""
     found = (_first(said, key) for key in ("modelspec.title", "ss_output_name", "name", "general.name"))
-    return next((title for title in found if title and not _STAMPED.fullmatch(title)), "")
+    return next((title for title in found if title and not _is_made_up(title)), "")
+
+
+def _is_made_up(title: str) -> bool:
+    plain = re.sub(r" (?:LoRA|Embedding)$", "", title)
+    return plain in _table()["general titles"] or bool(_STAMPED.fullmatch(title))
 
 
 def _date(said: Mapping[str, str]) -> str:
@@ -132,7 +140,8 @@ def _clean(text: str) -> str:
 
 
 def _distinct(words: Iterable[str]) -> tuple[str, ...]:
-    found = dict.fromkeys(" ".join(printable(word).split())[:_LONGEST] for word in words)
+    """Return the words without those that repeat others."""
+    found = dict.fromkeys(" ".join(_clean(word[:_LONGEST]).split()) for word in islice(words, _MOST_READ))
     return tuple(word for word in found if word)[:_MOST_WORDS]
 
 
@@ -168,36 +177,36 @@ class _Training:
     def folder_words(self) -> Iterator[str]:
         """Yield the words in names of folders like `10_token class`."""
         for name in [*self._folders, *self._tags]:
-            found = _FOLDER.fullmatch(re.split(r"[\\/]", name)[-1])
-            if found and found[1].strip().lower() not in _table()["general folders"]:
+            found = _FOLDER.fullmatch(_clean(name[:_LONGEST]).rpartition("/")[2])
+            if found and not _is_general(found[1]):
                 yield found[1]
 
     def common_tags(self) -> list[str]:
         """Return the tags in nearly every caption, the most frequent first.
 
-        There are none if nobody knows how many captions there were, or if they were too few to tell; and words that
-        are in nearly every caption of any model are none.
+        There are none if it is not known how many captions there were, or if these were too few to tell.
         """
-        counted = [*(object_at(self._folders, name) for name in self._folders)] or self._subsets
+        counted = [object_at(self._folders, name) for name in self._folders] or self._subsets
         captions = sum(number_at(each, "img_count") for each in counted)
-        counts: dict[str, int] = {}
+        counts = Counter[str]()
         for folder in self._tags:
             tags = object_at(self._tags, folder)
-            for tag in tags:
-                word = tag.strip()
-                counts[word] = counts.get(word, 0) + number_at(tags, tag)
-        least = max(captions, _FEWEST_CAPTIONS) * _NEARLY_ALL
-        common = [tag for tag, count in counts.items() if least <= count <= captions >= _FEWEST_CAPTIONS]
-        general = _table()["general tags"]
-        return sorted(
-            (tag for tag in common if tag.lower().replace("_", " ") not in general), key=lambda tag: -counts[tag]
-        )
+            counts.update({tag: number_at(tags, tag) for tag in tags})
+        if captions < _FEWEST_CAPTIONS:
+            return []
+        common = (tag for tag, count in counts.most_common() if captions * _NEARLY_ALL <= count <= captions)
+        return [tag for tag in common if not _is_general(tag)]
+
+
+def _is_general(word: str) -> bool:
+    """Return whether a word stands for nothing that this model alone has learnt."""
+    return word.strip().lower().replace("_", " ") in _table()["general words"]
 
 
 def _json(said: Mapping[str, str], key: str) -> Any:
     """Return the value of a text that is JSON, or None."""
     with suppress(ValueError, RecursionError):
-        return json.loads(said.get(key, ""))
+        return read_json(said.get(key, ""))
     return None
 
 

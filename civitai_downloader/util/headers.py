@@ -17,8 +17,9 @@ from typing import Any
 from .tensors import MOST_HEADER, read_header
 from .text import utf8
 
-MOST_VALUES = 500_000  # in the header of a safetensors; each tensor has about eight
-MOST_TENSORS = 100_000
+MOST_VALUES = 500_000  # in a JSON text; each tensor has about ten
+MOST_TENSORS = 50_000  # in a GGUF; as many fit into the values of a safetensors
+LONGEST_NAME = 200  # of a tensor; those with longer ones are left out
 _GGUF, _GGUF_VERSIONS = b"GGUF", (2, 3)
 _TEXT, _ARRAY = 8, 9
 _SIZES = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}  # by kind of value in a GGUF
@@ -51,33 +52,33 @@ def read_header_of(path: Path) -> Header | None:
     return None
 
 
+def read_json(text: str) -> Any:
+    """Return the value of a stranger's JSON text, in which a whole number of 20 or more digits is -1.
+
+    Raises ValueError if it is none or holds more than `MOST_VALUES` values, which need far more room than their text,
+    and RecursionError.
+    """
+    marks = re.sub(r'"[^"]*"?', "", text.replace(r"\\", "").replace(r"\"", ""))
+    if sum(map(marks.count, ",[{")) >= MOST_VALUES:
+        raise ValueError("too many values")
+    return json.loads(text, parse_int=lambda digits: int(digits) if len(digits) < 20 else -1)
+
+
 # --- Safetensors ----------------------------------------------------------------------------------
 
 
 def _of_safetensors(data: bytes) -> Header:
-    """Return the header that these bytes of JSON are. Raises ValueError, RecursionError, MemoryError."""
-    text = data.decode("utf-8", "replace")
-    if not text.startswith("{") or _most_values(text) > MOST_VALUES:
+    """Return the header that these bytes of JSON are. Raises ValueError, RecursionError."""
+    if not data.startswith(b"{"):
         raise ValueError("not the header of a safetensors")
-    value = json.loads(text, parse_int=_length)
+    value = read_json(data.decode("utf-8", "replace"))
     words = value.pop("__metadata__", None)
-    shapes = {_plain(name): _shape(each["shape"]) for name, each in value.items() if _is_tensor(each)}
+    shapes = {_plain(name): _shape(each["shape"]) for name, each in value.items() if _is_tensor(name, each)}
     return Header(_texts(words) if isinstance(words, dict) else {}, shapes)
 
 
-def _most_values(text: str) -> int:
-    """Return how many values a JSON text has at most, without reading it: they need far more room than the text."""
-    marks = re.sub(r'"[^"]*"?', "", text.replace(r"\\", "").replace(r"\"", ""))
-    return 1 + sum(map(marks.count, ",[{"))
-
-
-def _length(digits: str) -> int:
-    """Return a whole number, or -1 for one that is no length; reading many digits would take very long."""
-    return int(digits) if len(digits) < 20 else -1
-
-
-def _is_tensor(value: Any) -> bool:
-    return isinstance(value, dict) and isinstance(value.get("shape"), list)
+def _is_tensor(name: str, value: Any) -> bool:
+    return len(name) <= LONGEST_NAME and isinstance(value, dict) and isinstance(value.get("shape"), list)
 
 
 def _shape(value: list[Any]) -> tuple[int, ...]:
@@ -128,13 +129,15 @@ class _GgufReader:
         """Return the shapes of all tensors, the innermost dimension last. Raises ValueError, struct.error."""
         if count > MOST_TENSORS:
             raise ValueError("too many tensors")
-        shapes = {}
+        shapes = dict[str, tuple[int, ...]]()
         for _ in range(count):
             name, (dimensions,) = self._text(), self._numbers("<I")
             if dimensions > 8:
                 raise ValueError("too many dimensions")
-            shapes[name] = self._numbers(f"<{dimensions}Q")[::-1]
+            shape = self._numbers(f"<{dimensions}Q")[::-1]
             self._numbers("<IQ")  # its type, and where it lies
+            if len(name) <= LONGEST_NAME:
+                shapes[name] = shape
         return shapes
 
     def _numbers(self, form: str) -> tuple[int, ...]:
