@@ -251,7 +251,11 @@ def command(given: Mapping[str, Any], words: core.Words, screen: Screen, clock: 
     run = core.Run(settings, inputs.entries, clock, filters, inputs.sealed)
     try:
         say(logging.WARNING, (problem for library in run.libraries for problem in library.problems))
-        counts = dry_run(run, given, words) if settings.dry_run else execute(run, given, words, screen, inputs.unused)
+        counts = (
+            dry_run(run, given, words, screen)
+            if settings.dry_run
+            else execute(run, given, words, screen, inputs.unused)
+        )
     finally:
         run.close()
     return INTERRUPTED if run.ledger.interrupted else exit_code(counts, inputs.problems)
@@ -326,11 +330,14 @@ def retry_command(given: Mapping[str, Any], output: Path) -> list[str]:
     return [sys.executable, "-m", "civitai_downloader", "--retry-failed", "-o", str(output.absolute()), *options]
 
 
-def dry_run(run: core.Run, given: Mapping[str, Any], words: core.Words) -> Mapping[str, int]:
+def dry_run(run: core.Run, given: Mapping[str, Any], words: core.Words, screen: Screen) -> Mapping[str, int]:
     """Print the plan to stdout and write nothing; return how many targets can't be planned."""
     from . import core
 
     plan, counts = core.Plan(run, words), Counter[str]()
+    run.look(core.ProgressDisplay(words, screen, live=screen.is_live and not given.get("quiet")).watch)
+    screen.finish()
+    core.say_failures(words, (failure for batch in run.ledger.batches for failure in batch.failures))
     form: Any = "json" if given.get("json_logs") else "table" if sys.stdout and sys.stdout.isatty() else "tabs"
     if form == "table":
         print(core.heading(words))
@@ -345,7 +352,7 @@ def dry_run(run: core.Run, given: Mapping[str, Any], words: core.Words) -> Mappi
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             break
     core.say_plan(words, plan.total, core.free_space(run.settings.output))
-    return counts
+    return counts + run.ledger.counts
 
 
 def refilter(settings: core.Settings, filters: core.Filters, words: core.Words) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -45,6 +44,8 @@ def test_a_folder_of_500_files_is_named_and_completed(run: Runner, site: FakeCiv
     for path, entry in expected.files.items():
         row = found[path]
         assert (row["model"] or 0, row["version"] or 0, row["how"]) == (entry.model, entry.version, entry.how), path
-    assert {path for path, row in found.items() if row["how"] == "unknown" and path not in expected.files} == set(expected.broken)
+    assert {path for path, row in found.items() if row["how"] == "unknown" and path not in expected.files} == set(
+        expected.broken
+    )
     print(asked(site))
     assert 0

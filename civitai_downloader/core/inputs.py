@@ -15,9 +15,9 @@ from ..util.errors import Sentence, UsageError
 from ..util.shell import quoted, split_words
 from ..util.text import host_of
 from .arguments import Arguments, file_words
-from .links import Refusal, links_in, read_word
-from .lists import STANDARD_INPUT, Problem, Reading, Unused, parse_list, read_line, read_list, written
 from .folders import has_something
+from .links import Refusal, links_in, read_word
+from .lists import STANDARD_INPUT, Problem, Reading, Unused, parse_list, read_line, read_list
 from .ondisk import is_looked_through, library_of, line_of, local_target, read_local
 from .ours import check_output, check_writable
 from .settings import IN_PLACE, Settings

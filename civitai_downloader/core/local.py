@@ -22,7 +22,7 @@ from ..util.hashes import BUFFER, Hashed, autov3_of, hash_file
 from ..util.progress import Progress
 from ..util.text import printable
 from .flaws import flaw_of
-from .folders import Aside, survey
+from .folders import survey
 from .found import Found
 from .ledger import Batch, Countdown, Steps, Task
 from .library import Library
@@ -31,6 +31,7 @@ from .naming import Naming
 from .records import Outcome, Result
 from .schedule import Schedule
 from .settings import Settings
+from .shelf import describe_unknown
 from .targets import NOTHING, Target
 
 log = logging.getLogger(__name__)
@@ -40,6 +41,7 @@ Told = Callable[[int], object]
 Reader = Callable[[Look, Sequence[str], bytearray, Told], None]
 T = TypeVar("T")
 
+SEALED = "Nothing can be written to {folder}, so its files were only looked at; make it writable and run again."
 MOST_NAMED = 20  # of what is wrong in a folder, on the screen; the report has all
 
 
@@ -84,6 +86,8 @@ class Folders:
             batch, survey(batch.library.root, start, batch.entry.settings.skip, self._clock.check), self._clock.now()
         )
         self.looks.append(look)
+        if not (batch.library.is_writable or batch.entry.settings.dry_run):
+            self._schedule.do(Task(batch, partial(_raise, Failure("sealed", SEALED, folder=batch.library.folder))))
         for each in look.survey.unreadable:
             self._schedule.do(Task(batch, partial(_raise, Failure("unreadable", each.reason)), printable(each.path)))
         for aside in look.survey.aside[:MOST_NAMED]:
@@ -199,7 +203,9 @@ class Folders:
             yield
             if targets := known.get(found.sha256):
                 digest = found.sha256
-                self._ask(look, found, partial(self._naming.by_sha256, found, targets, hints[found.path], "sha256", digest))
+                self._ask(
+                    look, found, partial(self._naming.by_sha256, found, targets, hints[found.path], "sha256", digest)
+                )
             else:
                 self._ask(look, found, partial(self._naming.by_hints, found, hints[found.path]))
         self._hand_on(look, asked, hand_on)
@@ -228,7 +234,7 @@ class Folders:
         for found in named:
             look.keep(found)
             if found.status != "success":
-                self._tell(look, found)
+                self._leave(look, found)
         self._hand_on(look, (found for found in named if found.status == "success"), hand_on)
 
     def _name_by_hand(self, look: Look, match: Target, hand_on: HandOn) -> Steps:
@@ -262,6 +268,13 @@ class Folders:
         return answers
 
     # --- Handed on ---
+
+    def _leave(self, look: Look, found: Found) -> None:
+        """Count a file that the site doesn't know, and write beside it what its own header tells."""
+        self._tell(look, found)
+        if look.library.is_writable:
+            describe = partial(describe_unknown, look.library, found, look.source)
+            self._schedule.do(Task(look.batch, describe, printable(found.path)))
 
     def _hand_on(self, look: Look, files: Iterable[Found], hand_on: HandOn) -> None:
         """Have files completed, those of a model together; what is complete, or may not be written to, is counted."""

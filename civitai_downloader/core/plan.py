@@ -10,7 +10,7 @@ from itertools import chain
 from typing import Literal
 
 from ..util.errors import Failure
-from ..util.text import human_size, printable, scrub
+from ..util.text import human_size, printable, scrub, shown_name
 from .answers import Model, Version, text_at
 from .catalogue import unless_archived
 from .choice import choose_versions, is_named
@@ -65,6 +65,8 @@ class Plan:
             link = batch.entry.source.split(" ")[0]
             yield from self._once(batch, Row(link, link, obstacle=self._words("excluded")))
             return
+        if target.kind == "local":
+            yield from chain.from_iterable(self._once(batch, row) for row in self._found(batch))
         if target.kind in ("model", "version", "id", "hash"):
             with unless_archived(batch.entry.source):
                 yield from self._of_model(batch, target)
@@ -81,6 +83,14 @@ class Plan:
         if target.kind == "user" and target.part in ("", "images", "videos"):
             row = Row(f"user/{target.name}/{target.part or 'images'}", f"pictures of {target.name}", pictures=None)
             yield from self._once(batch, row)
+
+    def _found(self, batch: Batch) -> Iterator[Row]:
+        """Yield a row for each file of a folder: what it is, as far as that is known."""
+        for found in (each for look in self._run.folders.looks if look.batch is batch for each in look.files.values()):
+            is_open = found.status == "success" and not found.done
+            obstacle = {"unknown": self._words("unknown"), "gone": self._words("gone"), "broken": found.reason}
+            name, pictures = found.name or shown_name(found.path), None if is_open else 0
+            yield Row(shown_name(found.path), name, pictures=pictures, obstacle=obstacle.get(found.status, ""))
 
     def _once(self, batch: Batch, row: Row) -> Iterator[Row]:
         """Yield a row unless it was there before and tells nothing new; count what would be fetched."""

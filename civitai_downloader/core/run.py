@@ -80,7 +80,8 @@ class Run:
         """Look through the folders among the inputs, and do nothing else."""
         tasks = [task for task in self._tasks if task.batch.entry.target.kind == "local"]
         try:
-            self.schedule.run(tasks, self.settings.workers, lambda: watch(self))
+            if tasks:
+                self.schedule.run(tasks, self.settings.workers, lambda: watch(self))
         except KeyboardInterrupt:
             self.ledger.interrupted = True
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from ..util.errors import Sentence
 from ..util.files import link_or_copy
+from ..util.headers import read_header_of
 from ..util.names import file_name, split_name
 from ..util.text import printable, scrub_json
 from .answers import File, Image, Model, Version, media_urls, still_urls, text_at
@@ -18,6 +19,7 @@ from .archive import without_lost
 from .choice import best_file, choose_files, form_of_file
 from .chronicle import Memory
 from .found import Found
+from .headers import told_by
 from .homes import folder_for, settled
 from .library import Library
 from .ours import harmless_file
@@ -38,6 +40,7 @@ from .sidecars import (
 )
 from .site import Site
 from .targets import Target
+from .unknown import header_json
 
 log = logging.getLogger(__name__)
 
@@ -276,8 +279,7 @@ class Shelf:
         path = self.library.at(place)
         if os.path.lexists(path):
             return path
-        others = (self.library.at(stem + ending) for ending in ANY_PREVIEW)
-        if there := next((each for each in others if each.is_file()), None):
+        if there := any_preview(self.library, stem):
             return there
         if self._is_free(place):
             link_or_copy(picture, path, self.library.disk)
@@ -302,6 +304,27 @@ def _preview_of(images: Sequence[Image]) -> Image | None:
     """Return the first still picture, else the first video, else None."""
     kinds = ((kind, image) for kind in ("image", "video") for image in images)
     return next((image for kind, image in kinds if image.type == kind), None)
+
+
+def any_preview(library: Library, stem: str) -> Path | None:
+    """Return a preview of whatever name that programs look for beside a file without its extension, or None."""
+    places = (library.at(stem + ending) for ending in ANY_PREVIEW)
+    return next((place for place in places if place.is_file()), None)
+
+
+def describe_unknown(library: Library, found: Found, source: str) -> None:
+    """Write beside a file that the site does not know what its own header tells. Raises Failure."""
+    header = read_header_of(library.at(found.path))
+    if header is None or not library.is_within(found.path):
+        return
+    stem, path = split_name(found.path)[0], library.at(found.path)
+    facts = (stem.rpartition("/")[2], path, found.size, found.mtime, found.sha256)
+    content = header_json(told_by(header), *facts, any_preview(library, stem))
+    place = f"{stem}.metadata.json"
+    if content and not library.is_claimed(place):
+        library.check_links(place)
+        wanted = Wanted("model", "", name=printable(found.path), path=found.path, urls=(), source=source)
+        library.write_sidecar(place, wanted, scrub_json(content))
 
 
 def preview_beside(library: Library, described: Sequence[tuple[File, Wanted]], endings: Sequence[str]) -> Path | None:

@@ -12,8 +12,8 @@ from functools import cache
 from ..util.speech import Sentences
 from ..util.text import human_size, printable, shown_name
 from .data import read_data
-from .ledger import Batch
 from .found import wasted
+from .ledger import Batch
 from .lists import Unused
 from .records import Result
 from .refusals import NOT_FOUND
@@ -130,10 +130,19 @@ def say_summary(words: Words, run: Run, unused: Unused) -> None:
     done = [each for each in results if each.outcome == "done"]
     _say_withheld(words, (each for each in results if each.outcome == "skipped" and each.reason))
     _say_copies(words, run)
+    _say_sealed(words, run)
     _say_list(words, "pickles", [f"{each.path}: {_scan(words, each.scan)}" for each in done if each.scan])
     _say_list(words, "unverified", [each.path for each in done if not each.verified])
     say_unused(words, unused)
     _say_totals(words, run)
+
+
+def _say_sealed(words: Words, run: Run) -> None:
+    """Say what the files are in folders that have no report, as nothing can be written there."""
+    for library in run.libraries:
+        for found, _ in [] if library.is_writable else run.folders.files_in(library):
+            told = found.name or (found.reason and words.tell(found.reason)) or words("unknown")
+            log.info("%s: %s", printable(shown_name(found.path)), told)
 
 
 def _say_copies(words: Words, run: Run) -> None:
