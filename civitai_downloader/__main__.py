@@ -242,13 +242,13 @@ def command(given: Mapping[str, Any], words: core.Words, screen: Screen, clock: 
     if given.get("refilter"):
         return refilter(settings, filters, words)
     inputs = core.collect(given, settings, partial(read_line, given))
-    inputs.check_outputs(writes=not settings.dry_run)
+    sealed = inputs.check_outputs(writes=not settings.dry_run)
     say(logging.ERROR, (problem.sentence for problem in inputs.problems if not problem.line))
     if settings.dry_run or not inputs.entries:
         core.say_unused(words, inputs.unused)
     if not inputs.entries:
         return USAGE
-    run = core.Run(settings, inputs.entries, clock, filters, inputs.sealed)
+    run = core.Run(settings, inputs.entries, clock, filters, sealed)
     try:
         say(logging.WARNING, (problem for library in run.libraries for problem in library.problems))
         counts = (

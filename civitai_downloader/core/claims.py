@@ -52,7 +52,7 @@ class Claims(StateLog):
         return None
 
     def fetched_at(self, path: str) -> tuple[Key, Record] | None:
-        """Return the model file that was fetched to a path and is there by the log, with its record; None if none is."""
+        """Return the model file that was fetched to a path and is there by the log, with its record, or None."""
         key = self._owners.get(name_key(path))
         records = self.places(key) if key is not None else []
         found = (each for each in records if each.status == "success" and name_key(each.path) == name_key(path))

@@ -25,8 +25,9 @@ class Found:
 
     `path` is relative to the library, `size` in bytes, `mtime` in nanoseconds. `sha256` is that of its bytes, "" while
     only a sidecar tells it, and `autov3` was computed only where it was needed. `how` says what named it, and `model`,
-    `version` and `file` are the site's ids (0 unknown). `name` is for people. `done` is the mark of what a run was asked
-    to bring besides and has brought, `reason` says what is wrong with a broken file, and `at` is when that was known.
+    `version` and `file` are the site's ids (0 unknown). `name` is for people. `done` is the mark of what a run was
+    asked to bring besides and has brought, `reason` says what is wrong with a broken file, and `at` is when that was
+    known.
     """
 
     path: str

@@ -47,7 +47,6 @@ class Inputs:
         """
         self.entries: list[Entry] = []
         self.problems: list[Problem] = []
-        self.sealed: set[Path] = set()
         self._settings, self._read_options = settings, read_options
         self._arguments, self._exclude = Arguments(regular=True), tuple(exclude)
         self._asks_galleries = asks_galleries
@@ -209,21 +208,23 @@ class Inputs:
                 own = replace(entry.settings, output=root, layout=IN_PLACE, excluded=self._excluded_in(root))
                 self.entries[at] = replace(entry, settings=own)
 
-    def check_outputs(self, *, writes: bool) -> None:
+    def check_outputs(self, *, writes: bool) -> set[Path]:
         """Leave out entries whose output folder can't be written. Raises UsageError where a name of ours is taken.
 
-        What is in a folder that can't be written is told nevertheless, if that is an INPUT itself.
+        What is in such a folder is told nevertheless, if that is an INPUT itself; these folders are returned.
         """
+        sealed = set[Path]()
         for output in {entry.settings.output: None for entry in self.entries}:
             check_output(output)
             try:
                 if writes:
                     check_writable(output)
             except UsageError as error:
-                self.sealed.add(output)
+                sealed.add(output)
                 here = [each for each in self.entries if each.settings.output == output and each.target.kind != "local"]
                 self.problems += [Problem("", 0, "", error.sentence)] if here else []
                 self.entries = [each for each in self.entries if each not in here]
+        return sealed
 
 
 def _is_no_path(word: str) -> bool:

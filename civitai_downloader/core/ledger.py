@@ -13,7 +13,6 @@ from ..util.clock import Clock, utc_now
 from ..util.files import on_one_line
 from ..util.screen import FILES
 from ..util.text import human_size
-from .found import Found
 from .library import Library
 from .places import Wanted
 from .records import Outcome, Result
@@ -54,8 +53,8 @@ class Batch:
 
     `origin` says how the target came up: by an input `line`; by a `listing`, so that what the site does not give is a
     note and no failure; or as a `resource` of a picture, which is wanted only if it is a LoRA (or a checkpoint). `page`
-    is the log's id and the folder of the target's own page. `found` are the files of a folder that a model is visited
-    for. `notable` are the results that the summary speaks of, `lines` all of them as JSON.
+    is the log's id and the folder of the target's own page. `notable` are the results that the summary speaks of,
+    `lines` all of them as JSON.
     """
 
     entry: Entry
@@ -65,7 +64,6 @@ class Batch:
     name: str
     note: str = ""
     page: tuple[str, str] = ("", "")
-    found: tuple[Found, ...] = ()
     counts: Counter[str] = field(default_factory=Counter)
     notable: list[Result] = field(default_factory=list)
     lines: list[str] = field(default_factory=list)

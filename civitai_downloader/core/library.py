@@ -42,7 +42,7 @@ class Library(Claims):
         """Read the state log, if there is one; nothing is written. `lock` is held by the process that writes."""
         super().__init__(root, alone=lock is not None)
         self.folder, self._lock = root, lock
-        self._limit, self._prefix = path_limit(), str(root.absolute())
+        self._room = str(root.absolute()), path_limit()
         self._by_hash: dict[str, Key] = {}
         self._listings: dict[str, dict[str, str]] = {}
         for name, lines in self._log.each("model"):
@@ -74,7 +74,7 @@ class Library(Claims):
 
     def place(self, folder: Iterable[str], name: str) -> str:
         """Return the relative path of a name in a folder, cut where this disk's names or our paths are short."""
-        return "/".join(fit_path(self._prefix, fit_names([*folder, name], self.disk.longest_name), self._limit))
+        return "/".join(fit_path(self._room[0], fit_names([*folder, name], self.disk.longest_name), self._room[1]))
 
     def check_links(self, path: str) -> None:
         """Raise Failure if the way to a relative path leads over a link that is not to be followed."""

@@ -89,7 +89,7 @@ def _report_target(batch: Batch) -> dict[str, Any]:
 
 def _report_local(run: Run, library: Library) -> dict[str, Any]:
     """Return what was found in the folders of a library, and how many bytes copies waste there."""
-    files = run.folders.files_in(library)
+    files = run.visits.folders.files_in(library)
     rows = [_report_found(found) for found, _ in files]
     return {"local": {"files": rows, "wasted": wasted(files)[0]}} if files else {}
 

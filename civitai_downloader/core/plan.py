@@ -86,7 +86,9 @@ class Plan:
 
     def _found(self, batch: Batch) -> Iterator[Row]:
         """Yield a row for each file of a folder: what it is, as far as that is known."""
-        for found in (each for look in self._run.folders.looks if look.batch is batch for each in look.files.values()):
+        for found in (
+            each for look in self._run.visits.folders.looks if look.batch is batch for each in look.files.values()
+        ):
             is_open = found.status == "success" and not found.done
             obstacle = {"unknown": self._words("unknown"), "gone": self._words("gone"), "broken": found.reason}
             name, pictures = found.name or shown_name(found.path), None if is_open else 0

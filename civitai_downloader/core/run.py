@@ -52,12 +52,12 @@ class Run:
         self.catalogue = Catalogue(self.site, [entry.target for entry in entries])
         self.schedule = Schedule(clock, self.ledger)
         fetcher = Fetcher(settings, self.site, clock, self.progress)
-        self._deliveries = Deliveries(self.schedule, fetcher, self.libraries, clock)
-        pictures = Pictures(self.site, filters, self._deliveries)
+        deliveries = Deliveries(self.schedule, fetcher, self.libraries, clock)
+        pictures = Pictures(self.site, filters, deliveries)
         naming = Naming(self.site, self.catalogue)
-        self.folders = Folders(naming, self.schedule, clock, self.progress, [each.target for each in entries])
-        visits = Visits(self.site, self.catalogue, self.libraries, self._deliveries, pictures, self.homes, self.folders)
-        self._tasks = [visits.open(entry) for entry in entries]
+        folders = Folders(naming, self.schedule, clock, self.progress, [each.target for each in entries])
+        self.visits = Visits(self.site, self.catalogue, self.libraries, deliveries, pictures, self.homes, folders)
+        self._tasks = [self.visits.open(entry) for entry in entries]
 
     def execute(self, watch: Callable[[Run], None]) -> None:
         """Do everything; `watch` is called some ten times a second, and Ctrl-C ends it within half a second."""
@@ -65,9 +65,9 @@ class Run:
             for library in self.libraries.writable:
                 library.refilter_if_changed(self._filters)
             self.schedule.run(self._tasks, self.settings.workers, lambda: self._look(watch))
-            self._deliveries.start_queue(result for _, result in self.ledger.queued)
+            self.visits.deliveries.start_queue(result for _, result in self.ledger.queued)
             if self.settings.idm_wait:
-                self._deliveries.await_queue(lambda: watch(self))
+                self.visits.deliveries.await_queue(lambda: watch(self))
         except KeyboardInterrupt:
             self.ledger.interrupted = True
         except DiskLost:  # of each folder; that is said below

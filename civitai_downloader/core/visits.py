@@ -55,9 +55,9 @@ class Visits:
         folders: Folders,
     ) -> None:
         self._site, self._catalogue, self._libraries, self._homes = site, catalogue, libraries, homes
-        self._schedule, self._deliveries, self._pictures = deliveries.schedule, deliveries, pictures
+        self._schedule, self.deliveries, self._pictures = deliveries.schedule, deliveries, pictures
         self._visited: set[tuple[object, Target, Settings]] = set()
-        self._folders = folders
+        self.folders, self._found = folders, dict[Batch, Sequence[Found]]()
 
     def open(self, entry: Entry, origin: Origin = "line", name: str = "") -> Task:
         """Return the task that visits a target. Raises UsageError when another run writes to its output folder."""
@@ -68,24 +68,24 @@ class Visits:
 
     def _settle(self, batch: Batch) -> None:
         """Everything behind a target has ended: start what was queued, and put the target's page on record."""
-        self._deliveries.start_queue(batch.notable)
+        self.deliveries.start_queue(batch.notable)
         name, path = batch.page
         if batch.entry.target.kind == "local":
-            batch.note = self._folders.note_on(batch)
+            batch.note = self.folders.note_on(batch)
         if any(each.kind != "image" for each in batch.failures):
             with suppress(Failure):  # the folder can't be written, which the failures say
                 self._catalogue.doubt(batch.entry.target, name)
         if path and not batch.failures:
             with suppress(Failure):  # the next write will fail as well, and say so
                 batch.library.record(("page", name), Record("success", path), source=batch.entry.source)
-                for found in batch.found:
+                for found in self._found.pop(batch, ()):
                     done = replace(found, done=mark_of(batch.entry.settings))
                     batch.library.note_found(done, batch.entry.source)
 
     def _visit(self, batch: Batch) -> Steps | None:
         target = batch.entry.target
         if target.kind == "local":
-            return self._folders.visit(batch, self._hand_on)
+            return self.folders.visit(batch, self._hand_on)
         if is_excluded(target, batch.entry.settings):
             batch.note = Sentence("excluded")
             return None
@@ -285,12 +285,12 @@ class Visits:
             log.warning("%s: %d pictures without a usable link were left out.", album.name, unusable)
         preview = shelf.preview()
         if preview is not None and settings.only != "metadata":
-            self._deliveries.order(batch, album.wanted(preview, batch.library, source), group)
+            self.deliveries.order(batch, album.wanted(preview, batch.library, source), group)
         order_files(group)
         group.add(-1)
         if settings.wants_images:
             for image in shelf.previews():
-                self._deliveries.order(batch, album.wanted(image, batch.library, source))
+                self.deliveries.order(batch, album.wanted(image, batch.library, source))
         if settings.only != "models":
             self._schedule.submit(Task(batch, partial(self._visit_gallery, batch, shelf)))
 
@@ -301,7 +301,7 @@ class Visits:
             return
         for _, wanted in files:
             note_layout(batch.library, wanted)
-            self._deliveries.order(batch, wanted, group)
+            self.deliveries.order(batch, wanted, group)
 
     def _write_sidecars(self, batch: Batch, shelf: Shelf, files: Files) -> None:
         """Write what stands beside a version's files, once the still is there that its preview may need."""
@@ -312,19 +312,19 @@ class Visits:
             write()
         else:
             group = Countdown(lambda: self._schedule.submit(Task(batch, write)))
-            self._deliveries.order_still(batch, still, group)
+            self.deliveries.order_still(batch, still, group)
 
     # --- Files that are on disk already ---
 
     def _hand_on(self, batch: Batch, model_id: int, found: Sequence[Found]) -> None:
         """Have the files of a model that lie in a folder completed, as a target of its own."""
         child = self.open(replace(batch.entry, target=Target("model", id=model_id)), "listing", found[0].name)
-        child.batch.found = tuple(found)
-        self._schedule.submit(replace(child, action=partial(self._visit_found, child.batch)))
+        self._found[child.batch] = found
+        self._schedule.submit(replace(child, action=partial(self._visit_found, child.batch, found)))
 
-    def _visit_found(self, batch: Batch) -> None:
+    def _visit_found(self, batch: Batch, found: Sequence[Found]) -> None:
         """Write the pages of a model, and what belongs beside its files that are there."""
-        model, versions = self._versions_of(batch)
+        model, versions = self._versions_of(batch, found)
         batch.name = printable(f"{model.name} [{model.id}]")
         batch.note = why_unwanted(model, batch.entry.target, batch.entry.settings)
         if batch.note:
@@ -332,14 +332,14 @@ class Visits:
         home, memory = self._open_model(batch, model)
         for version in versions:
             shelf = self._shelf(batch, home, model, version, memory)
-            files = shelf.files_found(each for each in batch.found if each.version == version.id)
+            files = shelf.files_found(each for each in found if each.version == version.id)
             self._schedule.do(Task(batch, partial(self._fill, batch, shelf, files, lambda _: None), shelf.name))
-        for found in batch.found:
-            self._schedule.do(Task(batch, partial(result_of, found, is_new=True)))
+        for each in found:
+            self._schedule.do(Task(batch, partial(result_of, each, is_new=True)))
 
-    def _versions_of(self, batch: Batch) -> tuple[Model, list[Version]]:
+    def _versions_of(self, batch: Batch, found: Sequence[Found]) -> tuple[Model, list[Version]]:
         """Return the model of files that were found, with their versions, late ones included, and these."""
-        model_id, wanted = batch.entry.target.id, {found.version for found in batch.found}
+        model_id, wanted = batch.entry.target.id, {each.version for each in found}
         asked = (Target("version", id=model_id, version=version) for version in sorted(wanted))
         models = [self._catalogue.resolve(target)[0] for target in asked]
         late = {each.id: each for model in models for each in model.versions}
@@ -367,7 +367,7 @@ class Visits:
         for image in shelf.previews():
             if image.id not in listed and library.lacks_prompt(image.id, album.prompt_path(image.id, library)):
                 self._pictures.write_prompt(batch, album, image)
-        if batch.found and settings.gallery:
+        if settings.layout == IN_PLACE and settings.gallery:
             self._pictures.ask_prompts(batch, album, shelf.previews())
         self._submit_posts(batch, shelf, [listed[image.id] for image in shelf.previews() if image.id in listed])
 

@@ -140,7 +140,7 @@ def say_summary(words: Words, run: Run, unused: Unused) -> None:
 def _say_sealed(words: Words, run: Run) -> None:
     """Say what the files are in folders that have no report, as nothing can be written there."""
     for library in run.libraries:
-        for found, _ in [] if library.is_writable else run.folders.files_in(library):
+        for found, _ in [] if library.is_writable else run.visits.folders.files_in(library):
             told = found.name or (found.reason and words.tell(found.reason)) or words("unknown")
             log.info("%s: %s", printable(shown_name(found.path)), told)
 
@@ -148,7 +148,7 @@ def _say_sealed(words: Words, run: Run) -> None:
 def _say_copies(words: Words, run: Run) -> None:
     """Name the files of which there are several, and what that costs."""
     for library in run.libraries:
-        size, copies = wasted(run.folders.files_in(library))
+        size, copies = wasted(run.visits.folders.files_in(library))
         rows = (f"{human_size(files[0].size)}: {' = '.join(each.path for each in files)}" for files in copies.values())
         if size:
             _say_list(words, "copies", [printable(shown_name(row)) for row in rows], size=human_size(size))
