@@ -196,7 +196,11 @@ class Folders:
         """Name the files that have been hashed: by their SHA256, then by the ids in their sidecars."""
         asked = look.take_fresh()
         unnamed = [found for found in asked if not look.is_settled(found)]
-        known = self._naming.versions_with(found.sha256 for found in unnamed)
+        try:
+            known = self._naming.versions_with(found.sha256 for found in unnamed)
+        except Failure:
+            self._hand_on(look, asked, hand_on)
+            raise
         hints = {found.path: look.hints(found.path) for found in unnamed}
         self._naming.expect(each for found in unnamed if found.sha256 not in known for each in hints[found.path])
         for found in unnamed:
