@@ -65,6 +65,12 @@ def by_hash(rows: Any, asked: Collection[str]) -> dict[str, list[Any]]:
     return found
 
 
+def versions_in(answers: Mapping[str, Any]) -> dict[str, list[Target]]:
+    """Return the versions that answers about hashes name; a hash without any is left out."""
+    named = {digest: targets_in(rows) for digest, rows in answers.items() if isinstance(rows, list)}
+    return {digest: targets for digest, targets in named.items() if targets}
+
+
 def targets_in(rows: Iterable[Any]) -> list[Target]:
     """Return the versions that rows about one hash name, each once; the site repeats some, and has nulls between."""
     named = ((number_at(row, "modelId"), number_at(row, "modelVersionId")) for row in rows)

@@ -31,8 +31,8 @@ from .interfaces import (
     inner_path,
     paths_about,
     rest_path,
-    targets_in,
     told_by,
+    versions_in,
     whole_picture,
 )  # fmt: skip
 from .paging import Question, Worth, pages
@@ -141,8 +141,7 @@ class Site:
     def versions_by_sha256(self, digests: Sequence[str]) -> dict[str, list[Target]]:
         """Return the versions with files of these SHA256, by one request, or by none if all are kept.
 
-        The hashes are in upper case, at most 10,000. Those that the site does not know are left out. Raises Failure for
-        an answer that can't be believed: nothing is unknown because of that.
+        The hashes are in upper case, at most 10,000. Those that the site does not know are left out. Raises Failure.
         """
         kept = {digest: self.kept.get(f"v1/sha256/{digest}") for digest in digests}
         missing = [digest for digest, answer in kept.items() if not answer]
@@ -151,8 +150,7 @@ class Site:
             for digest, found in by_hash(rows, missing).items():
                 kept[digest] = found
                 self.kept.put(f"v1/sha256/{digest}", found)
-        named = {digest: targets_in(rows) for digest, rows in kept.items() if isinstance(rows, list)}
-        return {digest: targets for digest, targets in named.items() if targets}
+        return versions_in(kept)
 
     def usage_of(self, digests: Sequence[str]) -> dict[int, str]:
         """Return how versions with files of these SHA256 may be used (`Download`, `Generation`, …), by their ids."""
