@@ -11,7 +11,8 @@ from typing import Any, Literal
 
 from ..util.clock import DAY, utc_now
 from ..util.disks import same_time
-from .answers import number_at, text_at, unix_time
+from ..util.text import printable
+from .answers import Model, Version, number_at, text_at, unix_time
 from .folders import Seen
 
 Status = Literal["hashed", "success", "unknown", "broken", "gone", "moved"]
@@ -69,6 +70,11 @@ class Found:
 
 
 _WORDS, _NUMBERS = ("status", "how", "sha256", "autov3", "name", "done", "reason"), ("model", "version", "file")
+
+
+def name_of(model: Model, version: Version) -> str:
+    """Return what a file of a version is called, for people."""
+    return printable(f"{model.name} [{model.id}] {version.name}")
 
 
 def read_found(line: Mapping[str, Any]) -> Found:

@@ -8,14 +8,17 @@ import threading
 import time
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from ..util.hashes import Hashed
 from ..util.text import printable as shown
+from .answers import Model, Version
 from .choice import is_called_safetensors
+from .chronicle import described
 from .folders import Seen, Survey
-from .found import Found, moved_to
+from .found import Found, moved_to, name_of
 from .hints import Hint, hints_beside
 from .ledger import Batch
 from .library import Library
@@ -111,14 +114,20 @@ class Look:
         if fetched is None or fetched[1].size != seen.size:
             return None
         (_, name), record = fetched
-        version, _, file = name.partition("/")
-        model = next((each.model for each in self.hints(seen.path) if each.version == int(version)), 0)
+        version, file = map(int, name.split("/"))
+        plain = next((each.model for each in self.hints(seen.path) if each.version == version), 0)
+        known = self._described.get(version)
+        model, called = (known[0].id, name_of(*known)) if known else (plain, seen.path.rpartition("/")[2])
         found = Found(
             seen.path, seen.size, seen.mtime, "success", "sha256", sha256=record.sha256 or record.published,
-            model=model, version=int(version), file=int(file), name=seen.path.rpartition("/")[2], done=FETCHED,
+            model=model, version=version, file=file, name=called, done=FETCHED,
         )  # fmt: skip
         self.keep(found)
         return found
+
+    @cached_property
+    def _described(self) -> dict[int, tuple[Model, Version]]:
+        return described(self.library)
 
     def _moved(self, new: Iterable[Seen]) -> Iterator[tuple[Found, Found]]:
         """Yield the files that have left their places, and the same at their new places."""
