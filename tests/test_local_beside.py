@@ -69,8 +69,8 @@ def test_a_found_file_gets_what_a_fetched_one_gets(
     there, here = pages(out), pages(models)
     of_gallery = {path for path in there if "40003" in path or "/post-" in path}
     assert here.keys() == (there.keys() if pictures == "5" else there.keys() - of_gallery)
-    for path, data in here.items():
-        assert data == there[path], path
+    for path, data in here.items():  # the prompts of a showcase are asked for where no gallery tells them
+        assert data == there[path] or (path.endswith(".txt") and pictures == "0"), path
 
 
 def test_a_file_keeps_its_name_and_its_sidecars_are_called_like_it(
@@ -97,9 +97,7 @@ def test_a_file_keeps_its_name_and_its_sidecars_are_called_like_it(
         (".PNG", png_bytes), (".preview.PNG", png_bytes),
     ],
 )  # fmt: skip
-def test_any_preview_counts_as_present(
-    run: Runner, lora: FakeModel, models: Path, ending: str, made: Any
-) -> None:
+def test_any_preview_counts_as_present(run: Runner, lora: FakeModel, models: Path, ending: str, made: Any) -> None:
     path = put(lora.versions[0], models)
     mine = path.with_name(path.stem + ending)
     mine.write_bytes(made(3))
@@ -114,7 +112,7 @@ def test_what_somebody_has_written_into_sidecars_stays(run: Runner, lora: FakeMo
     path = put(lora.versions[0], models)
     mine = {
         ".json": {"activation text": "my words", "preferred weight": 0.7, "notes": "mine", "colour": "red"},
-        ".metadata.json": {"favorite": True, "notes": "good at night", "tags": ["mine"], "usage_tips": "{\"a\":1}"},
+        ".metadata.json": {"favorite": True, "notes": "good at night", "tags": ["mine"], "usage_tips": '{"a":1}'},
         ".civitai.info": {"extensions": {"helper": {"version": 1}}, "trainedWords": ["my word"]},
     }
     for ending, told in mine.items():
@@ -138,9 +136,7 @@ def test_what_is_no_json_beside_a_file_stays(run: Runner, lora: FakeModel, model
     assert last(models, path.name)["status"] == "success"
 
 
-def test_a_model_file_as_input_leaves_its_neighbours_alone(
-    run: Runner, lora: FakeModel, models: Path
-) -> None:
+def test_a_model_file_as_input_leaves_its_neighbours_alone(run: Runner, lora: FakeModel, models: Path) -> None:
     path, other = put(lora.versions[0], models), put(lora.versions[1], models)
     assert run(str(path)) == 0
     assert set(rows(models)) == {path.name}

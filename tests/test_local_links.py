@@ -27,7 +27,9 @@ def weights(root: Path) -> set[str]:
 
 def outcomes(root: Path) -> dict[str, str]:
     """Return how the model files of the last run ended, by path."""
-    return {each["path"]: each["outcome"] for each in read_json(root / "report.json")["files"] if each["kind"] == "model"}
+    return {
+        each["path"]: each["outcome"] for each in read_json(root / "report.json")["files"] if each["kind"] == "model"
+    }
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -138,3 +140,46 @@ def test_what_was_fetched_without_its_pictures_is_completed(
     assert run(str(out), "--refresh") == 0
     assert len(list(out.rglob("*.civitai.info"))) == 2
     assert len(list(out.rglob("*.preview.png"))) == 1
+
+
+def test_a_file_behind_a_link_of_the_users_is_there_already(
+    run: Runner, site: FakeCivitai, lora: FakeModel, models: Path, tmp_path: Path
+) -> None:
+    real = put(lora.versions[0], tmp_path / "elsewhere", "xl.safetensors")
+    (models / "loras").mkdir(parents=True)
+    (models / "loras" / "linked.safetensors").symlink_to(real)
+    assert run(str(models)) == 0
+    assert what(rows(models)["loras/linked.safetensors"])[0] == "sha256"
+    assert sorted(path.name for path in real.parent.iterdir()) == [real.name]
+    site.forget()
+    assert run(f"{link(site)}?modelVersionId={lora.versions[0].id}", "-o", str(models)) == 0
+    assert not downloads(site)
+
+
+def test_more_options_bring_more_and_fewer_ask_nothing(
+    run: Runner, site: FakeCivitai, lora: FakeModel, models: Path
+) -> None:
+    put(lora.versions[0], models)
+    expected = {
+        ("--only", "metadata"): 0, ("--only", "models"): 2, (): 3, ("--max-images", "1"): 3, ("--max-images", "9"): 4,
+    }  # fmt: skip
+    for options, pictures in expected.items():
+        assert run(str(models), *options) == 0
+        found = [path for path in models.rglob("*") if path.suffix in (".png", ".jpg", ".jpeg")]
+        assert len(found) == pictures, options
+        assert site.requests, options
+        site.forget()
+        assert run(str(models), *options) == 0
+        assert not site.requests, options
+    for options in (
+        (),
+        ("--only", "models"),
+        ("--only", "images"),
+        ("--only", "metadata"),
+        ("--sfw",),
+        ("--no-gallery",),
+    ):
+        assert run(str(models), *options) == 0
+        assert not site.requests, options
+    assert run(str(models), "--refresh") == 0
+    assert asked(site)
