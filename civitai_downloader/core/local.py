@@ -80,7 +80,7 @@ class Folders:
 
     def _look(self, batch: Batch, place: Path) -> Look:
         """Return what is in a folder; what can't be read in it is a failure each."""
-        start = place.relative_to(batch.library.folder.absolute()).as_posix().removeprefix(".")
+        start = "/".join(place.relative_to(batch.entry.settings.output.absolute()).parts)
         look = Look(
             batch, survey(batch.library.root, start, batch.entry.settings.skip, self._clock.check), self._clock.now()
         )
