@@ -64,7 +64,7 @@ class Visits:
         """Everything behind a target has ended: start what was queued, and put the target's page on record."""
         self._deliveries.start_queue(batch.notable)
         name, path = batch.page
-        if any(each.kind != "image" for each in batch.failures):
+        if any(each.kind != "image" and not each.until for each in batch.failures):  # else only time will help
             with suppress(Failure):  # the folder can't be written, which the failures say
                 self._catalogue.doubt(batch.entry.target, name)
         if path and not batch.failures:
