@@ -249,6 +249,24 @@ def test_a_log_without_a_usable_date_does_no_harm(run: Runner, site: FakeCivitai
     assert landed(out, version.files[0])
 
 
+@pytest.mark.parametrize("words", [(), TOKEN])
+def test_a_date_in_the_log_that_has_passed_counts_more_than_a_kept_answer(
+    run: Runner, site: FakeCivitai, out: Path, state: State, words: tuple[str, ...]
+) -> None:
+    version = early(site)
+    date = str(version.early_access)
+    assert run("10001", *words) == 1
+    log = out / "download_state.jsonl"
+    log.write_text(log.read_text("utf-8").replace(f"{date[:19]}Z", "2020-01-01T00:00:00Z"), "utf-8")
+    site.forget()
+    assert [run("10001", *words), asked(site)] == [1, 1]
+    assert record_of(state, site)["available_at"] == f"{date[:19]}Z"
+    log.write_text(log.read_text("utf-8").replace(f"{date[:19]}Z", "2020-01-01T00:00:00Z"), "utf-8")
+    version.early_access = None
+    assert run("10001", *words) == 0
+    assert landed(out, version.files[0])
+
+
 # --- What is said ----------------------------------------------------------------------------------
 
 

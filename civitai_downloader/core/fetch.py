@@ -207,7 +207,8 @@ class Fetcher:
             except Still:
                 trouble = Failure("still", "The site sent a still picture instead of the video; try again later.")
             except EarlyAccess as early:
-                raise EarlyAccess(until=early.until or library.waits_until(wanted)) from None
+                told = wanted.available_at if is_ahead(wanted.available_at) else ""
+                raise EarlyAccess(until=early.until or told) from None
             except Failure as failure:
                 self._quota_failures = self._quota_failures + 1 if failure.reason == "quota" else 0
                 if failure.reason not in ("gone", "token-refused", "forbidden"):

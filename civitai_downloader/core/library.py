@@ -18,7 +18,7 @@ from ..util.kept import cache_folder, move_old_answers
 from ..util.logs import FolderLock
 from ..util.media import MEDIA_EXTENSIONS
 from ..util.names import fit_names, fit_path, long_path, name_key, path_limit, real_path, split_name
-from .answers import is_ahead, text_at
+from .answers import is_ahead, text_at, utc_of
 from .claims import Claims
 from .ours import check_free, check_names, check_way, mark_earlier
 from .pages import read_prompt, refilter
@@ -175,10 +175,14 @@ class Library(Claims):
                 self.note_prompt(key, result.path)
 
     def waits_until(self, wanted: Wanted) -> str:
-        """Return when early access to a file ends, by its model's answer or else by the log; "" if over or unknown."""
+        """Return when early access to a file ends, by its model's answer or else by the log; "" if over or unknown.
+
+        It is over once the date in the log has passed, since the answer may be a day old.
+        """
         record = self.recorded((wanted.kind, wanted.id))
-        date = wanted.available_at or (record.available_at if record is not None else "")
-        return date if is_ahead(date) else ""
+        known = record.available_at if record is not None else ""
+        date = wanted.available_at or known
+        return date if is_ahead(date) and (is_ahead(known) or not utc_of(known)) else ""
 
     def note_prompt(self, key: Key, path: str) -> None:
         """Append to the state log that a picture has its `.txt` now, if it is there and the log does not know."""

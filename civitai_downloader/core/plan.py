@@ -164,12 +164,12 @@ class Plan:
         return is_first
 
     def _obstacle(self, version: Version, waits: str, usage: Mapping[int, str]) -> str:
-        """Return what stands in the way of a version's files, or "". `waits` is when its early access ends, or ""."""
+        """Return what stands in the way of a version's files, or "". `waits` is the end of early access, or ""."""
         if usage.get(version.id, "Download") != "Download":
             return self._words("generator only")
-        if waits or version.early_until == "always":
-            key = "early access until {date}" if waits else "early access, to be bought"
-            return self._words(key, date=waits[:10])
+        if early := version.early_until or waits:
+            key = "early access, to be bought" if early == "always" else "early access until {date}"
+            return self._words(key, date=early[:10])
         settings = self._run.settings
         if not (settings.token or settings.cookies) and self._run.site.needs_token(version.id):
             return self._words("needs a token")
