@@ -18,7 +18,7 @@ from ..util.kept import cache_folder, move_old_answers
 from ..util.logs import FolderLock
 from ..util.media import MEDIA_EXTENSIONS
 from ..util.names import fit_names, fit_path, long_path, name_key, path_limit, real_path, split_name
-from .answers import text_at
+from .answers import is_ahead, text_at, utc_of
 from .claims import Claims
 from .found import Found
 from .found import line_of as found_line
@@ -158,6 +158,8 @@ class Library(Claims):
     def record(self, key: Key, record: Record, *, source: str, reason: str = "") -> None:
         """Append to the state log what became of a thing."""
         facts = {"at": utc_now(), "type": key[0], "id": key[1], **vars(record), "reason": reason, "source": source}
+        if record.status != "failed":
+            facts["available_at"] = ""
         self._log.append({name: value for name, value in facts.items() if name not in OPTIONAL or value})
         self._index(key, record)
 
@@ -172,6 +174,7 @@ class Library(Claims):
         last = self.last_word(replace(wanted, path=result.path or wanted.path))
         if result.reason:
             if failed := after_failure(wanted, last, self.size(last.path) if last is not None else None):
+                failed = replace(failed, available_at=result.until or failed.available_at)
                 self.record(key, failed, source=wanted.source, reason=result.message)
         elif result.outcome == "done" or result.sha256 or last is None or last.status != "success":
             if result.outcome == "skipped" and not result.sha256:
@@ -181,6 +184,16 @@ class Library(Claims):
             self.record(key, record, source=wanted.source)
             if not record.prompt:
                 self.note_prompt(key, result.path)
+
+    def waits_until(self, wanted: Wanted) -> str:
+        """Return when early access to a file ends, by its model's answer or else by the log; "" if over or unknown.
+
+        It is over once the date in the log has passed, since the answer may be a day old.
+        """
+        record = self.recorded((wanted.kind, wanted.id))
+        known = record.available_at if record is not None else ""
+        date = wanted.available_at or known
+        return date if is_ahead(date) and (is_ahead(known) or not utc_of(known)) else ""
 
     def note_prompt(self, key: Key, path: str) -> None:
         """Append to the state log that a picture has its `.txt` now, if it is there and the log does not know."""
