@@ -176,6 +176,7 @@ SHOWN: list[tuple[str, Shapes]] = [
     ("SD 2.1", {ATTN2: (16, 1024)}),
     ("SDXL 1.0", {ATTN2: (16, 2048)}),
     ("SDXL 1.0", {PEFT2: (16, 2048)}),
+    ("SDXL 1.0", {"lora_unet_down_blocks_2_attentions_1_transformer_blocks_9_attn1_to_q.lora_down.weight": (16, 1280)}),
     ("SD 1.5", {"lora_unet_mid_block_attentions_0_transformer_blocks_0_attn2_to_v.hada_w1_b": (8, 768)}),
     ("Flux.1 D", {DOUBLE: (16, 3072)}),
     ("Flux.1 D", {SINGLE.format(37): (16, 3072)}),

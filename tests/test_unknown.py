@@ -156,3 +156,41 @@ def test_any_words_make_json(tmp_path: Path, title: str, description: str, words
     found = written(told_by(read), tmp_path)
     assert json.loads(json.dumps(found, ensure_ascii=False).encode()) == found
     assert "<" not in found.get("modelDescription", "").replace("<br>", "")
+
+
+BLANK = {"notes": "", "from_civitai": True, "base_model": "Unknown", "tags": [], "modelDescription": "", "civitai": {}}
+
+
+def scanned(weights: Path, **fields: Any) -> None:
+    """Let LoRA Manager find a file of which it knows nothing, and its user change some fields."""
+    required = {"file_name": "lantern", "model_name": "lantern", "file_path": weights.as_posix(), "size": 1234}
+    required |= {"modified": 5.0, "sha256": SHA256, "preview_url": ""}
+    LoraManager().write(weights, {**required, **BLANK, "my_own": 1, **fields})
+
+
+def test_what_lora_manager_filled_in_without_knowing_anything_is_replaced(tmp_path: Path) -> None:
+    manager, weights = LoraManager(), tmp_path / "lantern.safetensors"
+    scanned(weights)
+    place = manager.path(weights)
+    place.write_bytes(renew(place.read_bytes(), written(TOLD, tmp_path), {}, place.name).data)
+    read = manager.scan(weights)
+    assert (read["base_model"], read["model_name"], read["from_civitai"]) == ("SDXL 1.0", "Paper Lantern", False)
+    assert (read["tags"], read["notes"][:8]) == (["style"], "Civitai ")
+    assert (read["modified"], read["my_own"]) == (5.0, 1)
+
+
+def test_what_its_user_wrote_before_stays(tmp_path: Path) -> None:
+    manager, weights = LoraManager(), tmp_path / "lantern.safetensors"
+    scanned(weights, notes="mine", base_model="Pony", model_name="My lantern", civitai={"trainedWords": ["x"]})
+    place = manager.path(weights)
+    place.write_bytes(renew(place.read_bytes(), written(TOLD, tmp_path), {}, place.name).data)
+    read = manager.scan(weights)
+    assert (read["base_model"], read["model_name"], read["notes"]) == ("Pony", "My lantern", "mine")
+    assert (read["civitai"], read["tags"]) == ({"trainedWords": ["x"]}, ["style"])
+
+
+def test_what_was_emptied_after_we_wrote_it_stays_empty(tmp_path: Path) -> None:
+    ours = written(TOLD, tmp_path)
+    first = renew(None, ours, {}, "lantern.metadata.json")
+    emptied = json.dumps({**ours, "notes": "", "tags": []}).encode()
+    assert json.loads(renew(emptied, ours, {"keys": first.keys}, "lantern.metadata.json").data)["notes"] == ""
