@@ -151,6 +151,13 @@ ATTN2 = "lora_unet_down_blocks_1_attentions_0_transformer_blocks_0_attn2_to_k.lo
 PEFT2 = "unet.up_blocks.1.attentions.0.transformer_blocks.0.attn2.to_v.lora_A.weight"
 DOUBLE = "lora_unet_double_blocks_3_img_attn_proj.lora_down.weight"
 SINGLE = "transformer.single_transformer_blocks.{}.attn.to_k.lora_A.weight"
+LINEAR2, MLP_UP = (
+    "lora_unet_single_blocks_3_linear2.lora_down.weight",
+    "lora_unet_double_blocks_3_img_mlp_0.lora_up.weight",
+)
+FUSED = "transformer.single_transformer_blocks.0.attn.to_qkv_mlp_proj.lora_A.weight"
+QWEN = ("time_text_embed.timestep_embedder.linear_1.bias", "img_in.bias", "transformer_blocks.0.attn.add_k_proj.bias")
+ANIMA = ("net.llm_adapter.blocks.0.self_attn.v_proj.weight", "net.blocks.27.adaln_modulation_cross_attn.2.weight")
 CONTEXT = "transformer.context_embedder.lora_A.weight"
 
 SHOWN: list[tuple[str, Shapes]] = [
@@ -183,10 +190,20 @@ SHOWN: list[tuple[str, Shapes]] = [
     ("Flux.1 D", {SINGLE.format(3): (16, 3072), CONTEXT: (16, 4096)}),
     ("Flux.2 D", {"lora_unet_single_blocks_38_linear1.lora_down.weight": (16, 6144)}),
     ("Flux.2 D", {SINGLE.format(47): (16, 6144)}),
+    ("Flux.2 D", {"lora_unet_single_blocks_47_linear2.lora_down.weight": (16, 24576)}),
+    ("Flux.2 D", {DOUBLE: (16, 6144)}),
+    ("Flux.2 Klein 9B", {LINEAR2: (16, 16384), "lora_unet_txt_in.lora_down.weight": (16, 12288)}),
+    ("Flux.2 Klein 4B", {FUSED: (16, 3072)}),
+    ("Flux.1 D", {DOUBLE: (16, 3072), MLP_UP: (12288, 16)}),
+    ("Flux.2 Klein 4B", {DOUBLE: (16, 3072), MLP_UP: (18432, 16)}),
+    ("ZImageTurbo", {"diffusion_model.layers.0.adaLN_modulation.0.lora_A.weight": (16, 256),
+                     "diffusion_model.layers.9.feed_forward.w3.lora_A.weight": (16, 3840)}),
+    ("Qwen", dict.fromkeys(QWEN, (3072,))),
+    ("Anima", dict.fromkeys(ANIMA, (2048, 256))),
+    ("SD 2.1", {"emb_params": (8, 1024)}),
     ("Flux.2 Klein 4B", {SINGLE.format(3): (16, 3072), CONTEXT: (16, 7680)}),
     ("Flux.2 Klein 9B", {SINGLE.format(3): (16, 4096), CONTEXT: (16, 12288)}),
     ("Flux.2 Klein 9B", {DOUBLE: (16, 4096)}),
-    ("Flux.2 Klein 4B", {DOUBLE: (16, 3072), "lora_unet_double_blocks_3_img_mlp_0.lora_up.weight": (18432, 16)}),
     ("Anima", {"diffusion_model.blocks.0.cross_attn.k_proj.lora_A.weight": (16, 1024),
                "diffusion_model.llm_adapter.blocks.5.self_attn.v_proj.lora_A.weight": (16, 1024)}),
     ("Wan Video", {"diffusion_model.blocks.0.cross_attn.k.lora_A.weight": (16, 5120)}),
@@ -238,6 +255,28 @@ def test_the_beginning_of_the_names_does_not_matter(base_model: str, shapes: Sha
         {"transformer.transformer_blocks.0.attn2.to_k.lora_A.weight": (16, 2048)},  # a video model
         {"lora_te_text_model_encoder_layers_0_mlp_fc1.lora_down.weight": (16, 768)},
         {CONTEXT: (16, 12288)},
+        {CONTEXT: (16, 7680)},
+        {FUSED: (16, 5000)},
+        {KEY_NORM: (128,), GUIDANCE: (3072,), STREAM: (4096, 4096)},
+        dict.fromkeys(QWEN[:2], (3072,)),
+        dict.fromkeys(QWEN[1:], (3072,)),
+        dict.fromkeys((QWEN[0], QWEN[2]), (3072,)),
+        dict.fromkeys((*QWEN, "controlnet_x_embedder.weight"), (3072,)),
+        {ANIMA[0]: (2048, 256)},
+        {ANIMA[1]: (2048, 256)},
+        {"diffusion_model.blocks.0.cross_attn.k.lora_A.weight": (16, 3072)},
+        {
+            "lora_unet_single_blocks_39_linear1.lora_down.weight": (16, 3072),
+            "lora_unet_single_blocks_39_modulation_linear.lora_down.weight": (16, 3072),
+        },  # Hunyuan Video
+        {"layers.0.adaLN_modulation.0.lora_A.weight": (16, 256)},
+        {"layers.9.feed_forward.w3.lora_A.weight": (16, 3840)},
+        {"transformer_blocks.0.img_mlp.net.2.lora_A.weight": (16, 12288)},
+        {"clip_g": (8, 1280)},
+        {"clip_l": (8, 1280), "clip_g": (8, 1280)},
+        {"clip_l": (8, 768), "clip_g": (8, 768)},
+        {ATTN2: (16, 768), "llm_adapter.embed.weight": (16, 1024)},
+        {ATTN2: (16, 2048), "llm_adapter.embed.weight": (16, 1024)},
         {SINGLE.format(3): (16, 3072), "transformer.single_transformer_blocks.3.ff.linear_1.lora_A.weight": (1, 1)},
         {"lora_unet_double_blocks_0_img_mlp_fc1.lora_down.weight": (16, 3072)},  # Hunyuan Video
         {"diffusion_model.blocks.0.cross_attn.k_proj.lora_A.weight": (16, 1024)},
@@ -277,8 +316,15 @@ def test_with_a_sign_missing_the_base_model_is_not_known(shapes: Shapes) -> None
         ("TextEncoder", ["encoder.block.0.layer.0.SelfAttention.q.weight"]),
         ("MotionModule", ["down_blocks.0.motion_modules.0.temporal_transformer.norm.weight"]),
         ("Upscaler", ["conv_first.weight", "body.0.rdb1.conv1.weight"]),
+        ("CLIPVision", ["vision_model.embeddings.class_embedding"]),
+        ("", ["vision_model.embeddings.class_embedding", "text_model.embeddings.x"]),
         ("", ["clip_l"]),
+        ("", ["clip_g"]),
         ("", ["decoder.conv_in.weight"]),
+        ("", ["encoder.conv_in.weight"]),
+        ("", ["cond_stage_model.x"]),
+        ("", ["conv_first.weight"]),
+        ("", ["body.0.rdb1.conv1.weight"]),
         ("", ["weight"]),
         ("", []),
     ],
