@@ -68,7 +68,7 @@ def _read_twice(
         digest, count = begin(), 0
         with read_errors(path), open_regular(path, buffering=0) as file:
             before = os.fstat(file.fileno())
-            for block in blocks(file, buffer):
+            for block in blocks(file, buffer, before.st_size):
                 clock.check()
                 digest.update(block)
                 told(len(block))
@@ -94,15 +94,12 @@ def _forget(file: IO[bytes]) -> None:
         os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
-def blocks(file: IO[bytes], buffer: bytearray, most: int | None = None) -> Iterator[memoryview]:
+def blocks(file: IO[bytes], buffer: bytearray, most: int) -> Iterator[memoryview]:
     """Yield the next bytes of a file, at most so many, in pieces that hold until the next one. Raises OSError."""
-    view, left = memoryview(buffer), most
-    while left is None or left > 0:
-        count = file.readinto(view if left is None else view[:left])  # type: ignore[attr-defined]
-        if not count:
-            return
+    view = memoryview(buffer)
+    while most > 0 and (count := file.readinto(view[:most])):  # type: ignore[attr-defined]
         yield view[:count]
-        left = None if left is None else left - count
+        most -= count
 
 
 def sha256_of(path: Path, clock: Clock) -> str:
