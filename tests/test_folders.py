@@ -257,10 +257,10 @@ def test_a_stray_model_index_hides_no_models(tmp_path: Path) -> None:
 
 def test_shards_are_named_by_their_index(tmp_path: Path) -> None:
     shards = [f"t5-0000{number}-of-00003.safetensors" for number in (1, 2, 3)]
-    make(tmp_path, *below("t", shards), "t/t5.safetensors.index.json", "t/whole.safetensors", *below("u", shards))
+    make(tmp_path, *below("t", shards), "t/T5.safetensors.index.json", "t/whole.safetensors", *below("u", shards))
     seen = look(tmp_path)
     assert found(seen) == ["t/whole.safetensors", *below("u", shards)]  # without an index nothing says that they are
-    assert aside(seen) == {"t/t5.safetensors.index.json": SHARDS}
+    assert aside(seen) == {"t/T5.safetensors.index.json": SHARDS}
 
 
 # --- Left-overs and clouds -----------------------------------------------------------------------
@@ -276,7 +276,7 @@ def test_left_overs_of_downloads_are_named(tmp_path: Path) -> None:
 
 
 def test_a_file_that_aria2_has_not_finished_is_named(tmp_path: Path) -> None:
-    make(tmp_path, "a.safetensors", "a.safetensors.aria2", "b.safetensors", "c.gguf.aria2")
+    make(tmp_path, "a.safetensors", "a.safetensors.aria2", "b.safetensors", "c.gguf.aria2", "d.zip", "d.zip.aria2")
     seen = look(tmp_path)
     assert (found(seen), aside(seen)) == (["b.safetensors"], {"a.safetensors": LEFT_OVER})
     assert aside(look(tmp_path, "a.safetensors")) == {"a.safetensors": LEFT_OVER}
