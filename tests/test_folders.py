@@ -6,12 +6,23 @@ import os
 import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from civitai_downloader.core.folders import IN_PARTS, IN_THE_CLOUD, LEFT_OVER, SHARDS, Survey, _why_aside, skips, survey
+from civitai_downloader.core.folders import (
+    IN_PARTS,
+    IN_THE_CLOUD,
+    LEFT_OVER,
+    SHARDS,
+    Survey,
+    _followed,
+    _why_aside,
+    skips,
+    survey,
+)
 from civitai_downloader.util.errors import Stopped
 
 
@@ -287,9 +298,12 @@ def test_a_file_in_a_cloud_is_not_opened(attributes: int) -> None:
     class Listed:
         st_mode, st_ino, st_file_attributes = 0o100644, 0, attributes
 
-    assert _why_aside(Listed()) == IN_THE_CLOUD  # type: ignore[arg-type]
+    listed: Any = Listed()
+    assert _why_aside(_followed("not even looked at", listed)) == IN_THE_CLOUD
     Listed.st_file_attributes = 0x20
-    assert _why_aside(Listed()) is None  # type: ignore[arg-type]
+    assert _why_aside(listed) is None
+    with pytest.raises(FileNotFoundError):
+        _followed("looked at, as the list lacks its number", listed)
 
 
 def test_a_file_that_vanishes_is_not_seen(tmp_path: Path) -> None:
