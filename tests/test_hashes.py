@@ -122,6 +122,21 @@ def test_a_file_that_goes_on_changing_is_a_failure(tmp_path: Path, size: int) ->
     assert caught.value.reason == "disk"
 
 
+def test_a_file_that_grows_as_fast_as_it_is_read_is_given_up(tmp_path: Path) -> None:
+    path, told = put(tmp_path / "a.pt", bytes(2 * BUFFER)), list[int]()
+    time = path.stat().st_mtime_ns
+
+    def grow(count: int) -> None:
+        told.append(count)
+        assert len(told) < 20
+        with path.open("ab") as file:
+            file.write(bytes(BUFFER))
+        os.utime(path, ns=(0, time))  # some disks write it down late
+
+    with pytest.raises(Failure, match="is being changed"):
+        hash_file(path, Clock(), bytearray(BUFFER), grow)
+
+
 def test_a_file_that_is_not_there_is_a_failure_that_names_it(tmp_path: Path) -> None:
     with pytest.raises(Failure, match=r"a\.pt can't be read \("):
         hashed(tmp_path / "a.pt")
