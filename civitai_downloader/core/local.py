@@ -29,7 +29,6 @@ from .looks import Look, disk_key, lacks_hash
 from .naming import Naming
 from .records import Outcome, Result
 from .schedule import Schedule
-from .settings import Settings
 from .shelf import describe_unknown
 from .targets import NOTHING, Target
 
