@@ -8,11 +8,10 @@ from dataclasses import replace
 
 from ..util.errors import Failure
 from ..util.names import name_key
-from ..util.text import printable
 from .answers import NOTHING, File, Model, Version, number_at, unix_time
 from .catalogue import Catalogue
 from .choice import is_called_safetensors
-from .found import Found, How
+from .found import Found, How, name_of
 from .hints import Hint
 from .site import Site
 from .targets import Target
@@ -168,7 +167,5 @@ def likeliest(
 
 def _named(found: Found, model: Model, version: Version, file: File, how: How) -> Found:
     """Return a file with what it is."""
-    name = printable(f"{model.name} [{model.id}] {version.name}")
-    return replace(
-        found, status="success", how=how, model=model.id, version=version.id, file=file.id, name=name, reason=""
-    )
+    named = {"model": model.id, "version": version.id, "file": file.id, "name": name_of(model, version)}
+    return replace(found, status="success", how=how, reason="", **named)
