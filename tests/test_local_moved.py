@@ -147,9 +147,7 @@ def test_two_that_change_places_are_told_apart(run: Runner, site: FakeCivitai, l
     assert what(rows(models)[second.name])[2] == lora.versions[0].id
 
 
-def test_a_moved_file_that_came_by_a_link_is_known(
-    run: Runner, site: FakeCivitai, lora: FakeModel, out: Path
-) -> None:
+def test_a_moved_file_that_came_by_a_link_is_known(run: Runner, site: FakeCivitai, lora: FakeModel, out: Path) -> None:
     assert run(f"{site.url}/models/{lora.id}") == 0
     assert run(str(out)) == 0
     path = next(out.rglob("paper_xl.safetensors"))
