@@ -29,7 +29,6 @@ from .looks import Look, disk_key, lacks_hash
 from .naming import Naming
 from .records import Outcome, Result
 from .schedule import Schedule
-from .settings import Settings
 from .shelf import describe_unknown
 from .targets import NOTHING, Target
 
@@ -171,7 +170,7 @@ class Folders:
         found = look.files[names[0]]
         known = Hashed(found.size, found.mtime, found.sha256)
         autov3 = autov3_of(look.library.at(names[0]), known, self._clock, buffer, told)
-        for name in names:
+        for name in names if autov3 else ():
             look.keep(replace(look.files[name], autov3=autov3))
 
     # --- Named ---

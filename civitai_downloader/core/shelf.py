@@ -14,7 +14,7 @@ from ..util.files import link_or_copy
 from ..util.headers import read_header_of
 from ..util.names import file_name, split_name
 from ..util.text import printable, scrub_json
-from .answers import File, Image, Model, Version, media_urls, still_urls, text_at
+from .answers import File, Image, Model, Version, end_of_early_access, media_urls, still_urls, text_at, utc_of
 from .archive import without_lost
 from .choice import best_file, choose_files, form_of_file
 from .chronicle import Memory
@@ -137,6 +137,7 @@ class Shelf:
             size=file.size, sha256=file.sha256, scan=scan, format=text_at(file.traits, "format"),
             layout="" if layout in NAMED_LAYOUTS else layout,
             autov3=file.autov3 if form_of_file(file) == "safetensors" else "",
+            available_at=utc_of(end_of_early_access(self.version.raw)),
         )  # fmt: skip
 
     def _path(self, file: File) -> str:
@@ -289,10 +290,10 @@ class Shelf:
 
     def _beside(self, wanted: Wanted, ending: str) -> str:
         """Return the place of a sidecar; what the layout's app does not read goes to `.civitai`."""
-        folder, _, name = wanted.path.rpartition("/")
-        if not is_read_by(self.settings.layout, ending):
-            folder = "/".join(self.folder)
-        return f"{folder}/{split_name(name)[0]}{ending}"
+        stem = split_name(wanted.path)[0]
+        if is_read_by(self.settings.layout, ending):
+            return f"{stem}{ending}"
+        return "/".join((*self.folder, f"{stem.rpartition('/')[2]}{ending}"))
 
     def _is_free(self, place: str) -> bool:
         """Return whether no model file has this name. Raises Failure if a stranger's link leads there."""

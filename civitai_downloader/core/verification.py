@@ -16,13 +16,14 @@ from ..util.files import disk_errors, size_of
 from ..util.hashes import PrefixHash
 from ..util.names import split_name
 from ..util.progress import Progress
-from .answers import text_at
+from .answers import is_ahead, text_at
 from .arrivals import receive_queued
 from .library import Library
 from .moved import MovedFiles
 from .owners import recheck
 from .proof import check_json, has_right_form
 from .records import Key, Record, Result
+from .refusals import EarlyAccess
 from .targets import SITE
 
 _PAGES = {"model": "model.json", "post": "post.json", "collection": "collection.json"}
@@ -75,6 +76,8 @@ class Verification:
         try:
             good = check(key, record)
         except Failure as failure:
+            if failure.reason == "missing" and is_ahead(record.available_at):
+                failure = EarlyAccess(until=record.available_at)
             if record.status != "failed":
                 wrong = replace(record, status="failed")
                 self._library.record(key, wrong, source=source, reason=str(failure))
@@ -208,9 +211,9 @@ def _gone_preview(library: Library, place: str) -> Iterator[str]:
     with suppress(OSError, ValueError, RecursionError):
         facts = json.loads(library.at(place).read_bytes())
     name = text_at(facts, "preview_url").replace("\\", "/").rpartition("/")[2] if isinstance(facts, dict) else ""
-    folder = place.rpartition("/")[0]
-    if name and library.size(f"{folder}/{name}") is None and not Path(text_at(facts, "preview_url")).is_file():
-        yield f"{folder}/{name}"
+    path = place.removesuffix(place.rpartition("/")[2]) + name
+    if name and library.size(path) is None and not Path(text_at(facts, "preview_url")).is_file():
+        yield path
 
 
 def _source_of(key: Key, record: Record, records: Iterable[Record]) -> str:
