@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import logging
 import os
@@ -85,14 +84,6 @@ class Library(Claims):
     def is_within(self, path: str) -> bool:
         """Return whether a file lies below the folder, wherever links on the way lead."""
         return real_path(self.at(path).parent).is_relative_to(real_path(self.root))
-
-    def has_room_beside(self, path: str) -> bool:
-        """Return whether the name of a file is short enough for the names of what stands beside it."""
-        try:
-            os.lstat(self.at(f"{split_name(path)[0]}.metadata.json"))
-        except OSError as error:
-            return error.errno != errno.ENAMETOOLONG
-        return True
 
     # --- Which folder this is ---
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 from collections.abc import Callable, Iterable, Sequence
@@ -320,13 +321,17 @@ def any_preview(library: Library, stem: str) -> Path | None:
 
 
 def may_stand_beside(library: Library, found: Found) -> bool:
-    """Return whether something may be written beside a file that was found: not behind a link that leads out of the
-    library, nor where the name leaves no room, which is told.
+    """Return whether something may be written beside a file that was found.
+
+    Nothing may behind a link that leads out of the library, nor where the name leaves no room, which is told.
     """
-    has_room = library.has_room_beside(found.path)
-    if not has_room:
-        log.warning("%s has a name that is too long for sidecars beside it; shorten it.", printable(found.path))
-    return has_room and library.is_within(found.path)
+    try:
+        os.lstat(library.at(f"{split_name(found.path)[0]}.metadata.json"))
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            log.warning("%s has a name that is too long for sidecars beside it; shorten it.", printable(found.path))
+            return False
+    return library.is_within(found.path)
 
 
 def describe_unknown(library: Library, found: Found, source: str) -> None:
