@@ -1,4 +1,4 @@
-"""Links, spellings, permissions and files that change: what is looked at, where nothing is written, and what is said."""
+"""Links, spellings, permissions, files that change: what is looked at, where nothing is written, what is said."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from civitai_downloader.util import hashes
 from tests.conftest import Runner, files_under
 from tests.fake_civitai import FakeCivitai, safetensors_bytes
 from tests.helpers import Err
-from tests.shelves import GOOD, Shelves, build_on, put, sha256
+from tests.shelves import GOOD, Shelves, at_turn, build_on, put, sha256
 
 posix = pytest.mark.skipif(os.name == "nt", reason="Windows has other links and permissions")
 
@@ -295,7 +295,7 @@ def test_a_library_below_another_one_keeps_its_own_log(run: Runner, shelves: She
     assert run(str(shelves.root / "sub")) == 0
     inner = (shelves.root / "sub" / "download_state.jsonl").read_bytes()
     assert run(str(shelves.root)) == 0
-    assert {name: end for name, end in shelves.ends().items()} == GOOD
+    assert shelves.ends() == GOOD
     assert (shelves.root / "sub" / "download_state.jsonl").read_bytes() == inner
     assert run(str(shelves.root), str(shelves.root / "sub")) == 0
     assert "Traceback" not in err()
@@ -323,16 +323,8 @@ def test_a_folder_that_another_run_writes_to_is_left_alone(run: Runner, shelves:
 def test_a_run_that_is_stopped_at_any_request_is_finished_by_the_next(
     turn: int, run: Runner, site: FakeCivitai, shelves: Shelves, err: Err, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from civitai_downloader.util.http import Http
 
-    plain, count = Http.open, iter(range(1, 1000))
-
-    def opened(*words: Any, **more: Any) -> Any:
-        if next(count) == turn:
-            _thread.interrupt_main()
-        return plain(*words, **more)
-
-    monkeypatch.setattr(Http, "open", opened)
+    at_turn(monkeypatch, site, turn, lambda: _thread.interrupt_main())
     code = run(str(shelves.root))
     assert code in (0, 130)
     assert not {"unknown", "gone"} & {end for name, end in shelves.ends().items() if name in ("known", "edited")}
