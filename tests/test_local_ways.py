@@ -45,6 +45,37 @@ def test_a_folder_without_models_is_refused_and_stays_as_it_is(
     assert shelves.ends() == GOOD
 
 
+STAND_INS: dict[str, tuple[str, ...]] = {
+    "a left-over": ("a.safetensors.part",),
+    "a download under way": ("a.safetensors.aria2", "a.safetensors"),
+    "Diffusers": ("m/model_index.json", "m/unet/config.json", "m/unet/diffusion_pytorch_model.safetensors"),
+}
+
+
+@pytest.mark.parametrize("kind", STAND_INS)
+def test_a_folder_with_nothing_but_stand_ins_is_refused_and_says_what_they_are(
+    kind: str, run: Runner, tmp_path: Path, err: Err
+) -> None:
+    for name in STAND_INS[kind]:
+        put(tmp_path / "empty", name, safetensors_bytes(name))
+    before = files_under(tmp_path / "empty")
+    assert run(str(tmp_path / "empty")) == 2
+    assert files_under(tmp_path / "empty") == before
+    said = err()
+    assert "no model files" in said
+    assert ("a.safetensors" if kind != "Diffusers" else "m: It is one model in many files") in said
+
+
+@posix
+def test_a_pipe_with_the_name_of_a_model_is_not_waited_for(run: Runner, tmp_path: Path, err: Err) -> None:
+    os.mkfifo(tmp_path / "a.safetensors")
+    for word in (str(tmp_path / "a.safetensors"), "a.safetensors"):
+        assert run(word) == 2
+        assert "instead of a file" in err()
+    assert run(str(tmp_path)) == 2
+    assert "a.safetensors: It is a pipe" in err()
+
+
 # --- Not to be read --------------------------------------------------------------------------------
 
 
