@@ -203,6 +203,7 @@ def test_a_folder_that_cannot_be_read_is_named_and_the_rest_is_found(tmp_path: P
     with closed(tmp_path / "b"):
         seen = look(tmp_path)
         (only,) = look(tmp_path, "b").unreadable
+        assert [each.path for each in look(tmp_path / "b").unreadable] == ["."]
         assert [each.path for each in look(tmp_path, "b/y.pt").unreadable] == ["b/y.pt"]
     assert found(seen) == ["a/x.pt", "c/z.pt"]
     assert [each.path for each in seen.unreadable] == ["b"]
