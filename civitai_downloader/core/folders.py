@@ -69,7 +69,7 @@ class Survey:
 def survey(root: Path, start: str, skip: Sequence[str], check: Callable[[], None]) -> Survey:
     """Look for model files in `start`, a folder or a file below the library's `root` (`""` is the root itself).
 
-    `start` is relative, with `/` but none at its end. A root that is put aside or unreadable itself is called `.` there.
+    `start` is relative, with `/` but none at its end. A root that is itself put aside or unreadable is called `.`.
     A folder of the table "not entered" in `folders.json`, or one that a glob of `skip` names (see `skips`), is entered
     only if it is `start`. A file stands there under each of its names. No file is opened. `check` is called again and
     again and may raise.
