@@ -11,14 +11,14 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "civitai_downloader"
 UTIL = (
-    "errors jsontext text speech shell values complaints clock names disks tensors files trees hashes media whole logs kept "
-    "pace addresses proxies wire http ranges progress connections transfer idm process logfile screen"
+    "errors jsontext text speech shell values complaints clock names disks tensors files trees hashes media whole logs "
+    "kept pace addresses proxies wire http ranges progress connections transfer idm process logfile screen"
 ).split()
 CORE = (
     "data ours settings targets parameters links lists arguments answers interfaces comparing choice which places "
-    "wordlists rejoin sentences prompts markup pages sidecars cookies refusals paging site records weights flaws folders proof "
-    "state claims library owned archive chronicle homes ledger arrivals moved owners fetch shelf catalogue schedule "
-    "deliveries pictures visits run failed outcome verification inputs words plan display"
+    "wordlists rejoin sentences prompts markup pages sidecars cookies refusals paging site records weights flaws "
+    "folders proof state claims library owned archive chronicle homes ledger arrivals moved owners fetch shelf "
+    "catalogue schedule deliveries pictures visits run failed outcome verification inputs words plan display"
 ).split()
 ROOMS = [*(f"util.{name}" for name in UTIL), *(f"core.{name}" for name in CORE), "core", "__main__"]
 
