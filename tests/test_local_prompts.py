@@ -40,7 +40,7 @@ def test_prompts_come_last_twenty_a_request(run: Runner, site: FakeCivitai, mode
     of_showcases = set().union(*map(names_of, site.world.versions.values()))
     assert texts(models).keys() == of_showcases
     for name, path in texts(models).items():
-        assert read_json(path)["raw_prompt"] == site.world.images[int(name[:-4])].meta["prompt"]
+        assert read_json(path)["raw_prompt"] == (site.world.images[int(name[:-4])].meta or {})["prompt"]
     assert asked(site)["prompts"] == 3  # 45 pictures
     api = [request.path for request in site.requests if "/api/" in request.path]
     assert all("getGenerationData" in path for path in api[-3:])
