@@ -13,6 +13,7 @@ from ..util.clock import DAY, utc_now
 from ..util.disks import same_time
 from ..util.text import printable
 from .answers import Model, Version, number_at, text_at, unix_time
+from .flaws import read_flaw
 from .folders import Seen
 from .settings import Settings
 
@@ -109,7 +110,7 @@ def read_found(line: Mapping[str, Any]) -> Found:
     """Return what a line of the state log says of a file."""
     words: dict[str, Any] = {key: text_at(line, key) for key in (*_WORDS, "at")}
     numbers: dict[str, Any] = {key: number_at(line, key) for key in (*_NUMBERS, "size", "mtime")}
-    return Found(path=text_at(line, "path"), **words, **numbers)
+    return Found(path=text_at(line, "path"), **{**words, "reason": read_flaw(words["reason"])}, **numbers)
 
 
 def line_of(found: Found, source: str) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from ..util.logs import FolderLock
 from ..util.media import MEDIA_EXTENSIONS
 from ..util.names import fit_names, fit_path, long_path, name_key, path_limit, real_path, split_name
 from .answers import is_ahead, text_at, utc_of
+from .choice import is_called_safetensors
 from .claims import Claims
 from .found import Found
 from .found import line_of as found_line
@@ -274,7 +275,7 @@ class Library(Claims):
         a `<name>.new` of an earlier version of the program lies beside it, which is told once.
         """
         line = self._log.get("sidecar", place) or {}
-        if self._version_of_sidecar(line) not in ("", wanted.id.partition("/")[0]) and self._has_owner(line, place):
+        if self._is_of_another(line, place, wanted):
             return False
         path = self.at(place)
         is_file = size_of(path) is not None and not path.is_symlink()
@@ -313,15 +314,19 @@ class Library(Claims):
         """
         return text_at(line, "model").partition("/")[0] or self._version_at(text_at(line, "path"))
 
-    def _has_owner(self, line: Mapping[str, Any], place: str) -> bool:
-        """Return whether the model file that a sidecar describes still lies beside it, and still is what it was."""
-        stems = {place.removesuffix(ending) for ending in SIDECAR_ENDINGS}
-        model = text_at(line, "model")
-        fetched = (each.path for each in self.places(("model", model)) if each.status == "success")
-        found = (each.path for each in self.all_found() if f"{each.version}/{each.file}" == model)
-        return not model or any(
-            split_name(path)[0] in stems and self.size(path) is not None for path in (*fetched, *found)
-        )
+    def _is_of_another(self, line: Mapping[str, Any], place: str, wanted: Wanted) -> bool:
+        """Return whether a sidecar belongs to another version, a file of which lies beside it: the first that came.
+
+        Of files that were found none came first, so a safetensors comes before others. What is something else by now
+        has no sidecar any more.
+        """
+        if self._version_of_sidecar(line) in ("", wanted.id.partition("/")[0]):
+            return False
+        stems, model = {place.removesuffix(ending) for ending in SIDECAR_ENDINGS}, text_at(line, "model")
+        fetched = [each.path for each in self.places(("model", model)) if each.status == "success"]
+        found = [each.path for each in self.all_found() if f"{each.version}/{each.file}" == model]
+        before = [*fetched, *(path for path in found if _rank(path) < _rank(wanted.path))]
+        return not model or any(split_name(path)[0] in stems and self.size(path) is not None for path in before)
 
     def _version_at(self, path: str) -> str:
         """Return the id of the version that a model file belongs to, or "" if it is not known."""
@@ -342,6 +347,10 @@ class Library(Claims):
         if folder:
             write_json(folder / "filters.json", {"fingerprint": filters.fingerprint}, self.disk)
         return changed
+
+
+def _rank(path: str) -> tuple[bool, str]:
+    return not is_called_safetensors(path), path
 
 
 class Libraries:

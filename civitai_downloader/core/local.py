@@ -170,7 +170,7 @@ class Folders:
         found = look.files[names[0]]
         known = Hashed(found.size, found.mtime, found.sha256)
         autov3 = autov3_of(look.library.at(names[0]), known, self._clock, buffer, told)
-        for name in names:
+        for name in names if autov3 else ():
             look.keep(replace(look.files[name], autov3=autov3))
 
     # --- Named ---
@@ -196,7 +196,8 @@ class Folders:
         unnamed = [found for found in asked if not look.is_settled(found)]
         known = self._naming.versions_with(found.sha256 for found in unnamed)
         hints = {found.path: look.hints(found.path) for found in unnamed}
-        self._naming.expect(each for found in unnamed if found.sha256 not in known for each in hints[found.path])
+        left = (found.path for found in unnamed if found.sha256 not in known)
+        self._naming.expect(each.model for path in left for each in hints[path])
         for found in unnamed:
             yield
             if targets := known.get(found.sha256):
@@ -284,6 +285,7 @@ class Folders:
                 models.setdefault(found.model, []).append(found)
             else:
                 self._tell(look, found, is_new=_is_incomplete(look, found))
+        self._naming.expect(models)
         for model, members in models.items():
             hand_on(look.batch, model, members)
 
@@ -307,7 +309,7 @@ def _is_so_by_hand(found: Found, match: Target) -> bool:
 def result_of(found: Found, *, is_new: bool) -> Result:
     """Return how a file of a folder ended."""
     reason, message = ("no-model", found.reason) if found.status == "broken" else ("", "")
-    outcome: Outcome = "done" if is_new and not reason else "skipped"
+    outcome: Outcome = "done" if is_new and found.is_identified else "skipped"
     name = found.name or printable(found.path)
     return Result(
         outcome, "local", found.path, name, path=found.path, size=found.size, sha256=found.sha256,
