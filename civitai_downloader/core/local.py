@@ -79,7 +79,7 @@ class Folders:
 
     def _look(self, batch: Batch, place: Path) -> Look:
         """Return what is in a folder; what can't be read in it is a failure each."""
-        start = place.relative_to(batch.library.folder.absolute()).as_posix().removeprefix(".")
+        start = "/".join(place.relative_to(batch.entry.settings.output.absolute()).parts)
         look = Look(
             batch, survey(batch.library.root, start, batch.entry.settings.skip, self._clock.check), self._clock.now()
         )
@@ -194,7 +194,11 @@ class Folders:
         """Name the files that have been hashed: by their SHA256, then by the ids in their sidecars."""
         asked = look.take_fresh()
         unnamed = [found for found in asked if not look.is_settled(found)]
-        known = self._naming.versions_with(found.sha256 for found in unnamed)
+        try:
+            known = self._naming.versions_with(found.sha256 for found in unnamed)
+        except Failure:
+            self._hand_on(look, asked, hand_on)
+            raise
         hints = {found.path: look.hints(found.path) for found in unnamed}
         left = (found.path for found in unnamed if found.sha256 not in known)
         self._naming.expect(each.model for path in left for each in hints[path])
