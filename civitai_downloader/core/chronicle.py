@@ -69,6 +69,23 @@ def recall(library: Library, folder: Folder, model: Model) -> Memory:
     return Memory(path, there, before, read_model(united))
 
 
+def described(library: Library) -> dict[int, tuple[Model, Version]]:
+    """Return the models that the pages of a library describe, by the ids of their versions. Never raises.
+
+    Thousands of pages may be read for that.
+    """
+    found: dict[int, tuple[Model, Version]] = {}
+    for (_, name), records in library.records("page"):
+        model_id = number_at({"id": name.partition("model/")[2]}, "id")
+        folders = [record.path.split("/") for record in records if model_id and record.status == "success"]
+        for folder in folders:
+            with suppress(Failure):
+                there = _read(library, library.place(folder, "model.json"))
+                model = read_model(_understood(there or b"", model_id))
+                found |= {each.id: (model, each) for each in model.versions}
+    return found
+
+
 def write_down(library: Library, memory: Memory) -> None:
     """Write `model.json`; an earlier one with other words, or one that can't be read, goes to `history/` first.
 

@@ -154,8 +154,11 @@ class Claims(StateLog):
         )
 
     def _may_take(self, wanted: Wanted) -> bool:
-        """Return whether nothing lies at the wanted path, or what was put there by us."""
-        return self.size(wanted.path) is None or self.own_at(wanted) is not None
+        """Return whether nothing lies at the wanted path, or what was put there by us, or was found with its bytes."""
+        if self.size(wanted.path) is None or self.own_at(wanted) is not None:
+            return True
+        found = self.found_as(wanted)
+        return found is not None and found.path == wanted.path
 
     def check_known(self, wanted: Wanted, path: str) -> None:
         """Raise Failure for a file where a picture belongs that the log does not know and that is no such picture."""

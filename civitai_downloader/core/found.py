@@ -11,11 +11,14 @@ from typing import Any, Literal
 
 from ..util.clock import DAY, utc_now
 from ..util.disks import same_time
-from .answers import number_at, text_at, unix_time
+from ..util.text import printable
+from .answers import Model, Version, number_at, text_at, unix_time
 from .folders import Seen
+from .settings import Settings
 
 Status = Literal["hashed", "success", "unknown", "broken", "gone", "moved"]
 How = Literal["", "sha256", "autov3", "sidecar", "hand", "unknown"]
+_EVERY = 10**12  # pictures: more than any gallery has
 ASKED_AGAIN = 7 * DAY  # what the site did not know may have been published since
 
 
@@ -25,8 +28,8 @@ class Found:
 
     `path` is relative to the library, `size` in bytes, `mtime` in nanoseconds. `sha256` is that of its bytes, "" while
     only a sidecar tells it, and `autov3` was computed only where it was needed. `how` says what named it, and `model`,
-    `version` and `file` are the site's ids (0 unknown). `name` is for people. `done` is the mark of what a run was
-    asked to bring besides and has brought, `reason` says what is wrong with a broken file, and `at` is when that was
+    `version` and `file` are the site's ids (0 unknown). `name` is for people. `done` is what a run has
+    brought besides (see `mark_of`), `reason` says what is wrong with a broken file, and `at` is when that was
     known.
     """
 
@@ -67,8 +70,39 @@ class Found:
             return now - unix_time(self.at) < ASKED_AGAIN
         return self.status != "hashed"
 
+    def has_all(self, settings: Settings) -> bool:
+        """Return whether all is there that a run with these settings brings for it."""
+        had, asked = self.done.split(), mark_of(settings).split()
+        return bool(had) and set(had[:-1]) >= set(asked[:-1]) and _count_of(had[-1]) >= _count_of(asked[-1])
+
+
+def mark_of(settings: Settings) -> str:
+    """Return what a run with these settings brings for a file: words, and the number of pictures of its gallery."""
+    has_texts = settings.only != "models"
+    brings = {
+        "sidecars": settings.only != "images",
+        "preview": settings.only != "metadata",
+        "pictures": settings.wants_images,
+        "texts": has_texts,
+        "prompts": has_texts and settings.gallery,
+        "tools": has_texts and settings.full_metadata,
+        "mature": not settings.sfw,
+    }
+    most = _EVERY if settings.max_images is None else settings.max_images
+    return " ".join([*(word for word, is_wanted in brings.items() if is_wanted), str(most if brings["prompts"] else 0)])
+
+
+def _count_of(text: str) -> int:
+    """Return a number in a mark; one that nobody can have written brings nothing."""
+    return number_at({"count": text}, "count")
+
 
 _WORDS, _NUMBERS = ("status", "how", "sha256", "autov3", "name", "done", "reason"), ("model", "version", "file")
+
+
+def name_of(model: Model, version: Version) -> str:
+    """Return what a file of a version is called, for people."""
+    return printable(f"{model.name} [{model.id}] {version.name}")
 
 
 def read_found(line: Mapping[str, Any]) -> Found:

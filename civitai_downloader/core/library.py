@@ -27,7 +27,7 @@ from .pages import read_prompt, refilter
 from .places import Wanted
 from .prompts import Filters
 from .records import OPTIONAL, Facts, Key, Record, Result, after_failure, last_words, place_key, read_record, record_of
-from .sidecars import Renewed, renew
+from .sidecars import SIDECAR_ENDINGS, Renewed, renew
 from .state import word_on
 
 log = logging.getLogger(__name__)
@@ -274,7 +274,7 @@ class Library(Claims):
         a `<name>.new` of an earlier version of the program lies beside it, which is told once.
         """
         line = self._log.get("sidecar", place) or {}
-        if self._version_of_sidecar(line) not in ("", wanted.id.partition("/")[0]):
+        if self._version_of_sidecar(line) not in ("", wanted.id.partition("/")[0]) and self._has_owner(line, place):
             return False
         path = self.at(place)
         is_file = size_of(path) is not None and not path.is_symlink()
@@ -312,6 +312,16 @@ class Library(Claims):
         Lines of earlier versions of the program have the path of the model file instead.
         """
         return text_at(line, "model").partition("/")[0] or self._version_at(text_at(line, "path"))
+
+    def _has_owner(self, line: Mapping[str, Any], place: str) -> bool:
+        """Return whether the model file that a sidecar describes still lies beside it, and still is what it was."""
+        stems = {place.removesuffix(ending) for ending in SIDECAR_ENDINGS}
+        model = text_at(line, "model")
+        fetched = (each.path for each in self.places(("model", model)) if each.status == "success")
+        found = (each.path for each in self.all_found() if f"{each.version}/{each.file}" == model)
+        return not model or any(
+            split_name(path)[0] in stems and self.size(path) is not None for path in (*fetched, *found)
+        )
 
     def _version_at(self, path: str) -> str:
         """Return the id of the version that a model file belongs to, or "" if it is not known."""

@@ -7,7 +7,6 @@ sidecars, by its AutoV3; handed on with the other files of its model, or left as
 from __future__ import annotations
 
 import logging
-import zlib
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
@@ -26,7 +25,7 @@ from .folders import survey
 from .found import Found
 from .ledger import Batch, Countdown, Steps, Task
 from .library import Library
-from .looks import FETCHED, Look, disk_key
+from .looks import Look, disk_key, lacks_hash
 from .naming import Naming
 from .records import Outcome, Result
 from .schedule import Schedule
@@ -98,7 +97,7 @@ class Folders:
 
     def _is_open(self, look: Look, found: Found) -> bool:
         """Return whether something is to be asked about a file whose bytes are known."""
-        return bool(found.sha256) and (not look.is_settled(found) or _is_incomplete(look, found))
+        return not lacks_hash(found) and (not look.is_settled(found) or _is_incomplete(look, found))
 
     def _tell_settled(self, look: Look) -> None:
         for found in list(look.files.values()):
@@ -196,7 +195,11 @@ class Folders:
         """Name the files that have been hashed: by their SHA256, then by the ids in their sidecars."""
         asked = look.take_fresh()
         unnamed = [found for found in asked if not look.is_settled(found)]
-        known = self._naming.versions_with(found.sha256 for found in unnamed)
+        try:
+            known = self._naming.versions_with(found.sha256 for found in unnamed)
+        except Failure:
+            self._hand_on(look, asked, hand_on)
+            raise
         hints = {found.path: look.hints(found.path) for found in unnamed}
         self._naming.expect(each for found in unnamed if found.sha256 not in known for each in hints[found.path])
         for found in unnamed:
@@ -297,19 +300,13 @@ def _raise(failure: Failure) -> None:
 def _is_incomplete(look: Look, found: Found) -> bool:
     """Return whether something of what belongs to a file may still have to be brought, or brought anew."""
     settings = look.batch.entry.settings
-    return found.status == "success" and (settings.refresh or found.done not in (mark_of(settings), FETCHED))
+    return found.status == "success" and (settings.refresh or not found.has_all(settings))
 
 
 def _is_so_by_hand(found: Found, match: Target) -> bool:
     """Return whether a file is on record as what a line says that it is, as far as the line has ids."""
     is_version = match.kind == "model" and match.id == found.model and match.version in (0, found.version)
     return found.how == "hand" and is_version and match.file in (0, found.file)
-
-
-def mark_of(settings: Settings) -> str:
-    """Return a mark that is the same for all runs that bring the same things for a file."""
-    asked = (settings.only, settings.gallery, settings.max_images, settings.level, settings.full_metadata)
-    return f"{zlib.crc32(repr(asked).encode()):08x}"
 
 
 def result_of(found: Found, *, is_new: bool) -> Result:
@@ -328,5 +325,5 @@ def summary_of(look: Look) -> Sentence:
     files = list(look.files.values())
     named, broken = sum(found.is_identified for found in files), sum(found.status == "broken" for found in files)
     values = {"files": f"{len(files):,}", "named": f"{named:,}", "others": f"{len(files) - named - broken:,}"}
-    template = "{files} model files: {named} identified, {others} unknown, {broken} broken"
+    template = "{named} of {files} model files identified, {others} unknown, {broken} broken"
     return Sentence(template, **values, broken=f"{broken:,}")

@@ -8,22 +8,24 @@ import threading
 import time
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from ..util.hashes import Hashed
 from ..util.text import printable as shown
+from .answers import Model, Version
 from .choice import is_called_safetensors
+from .chronicle import described
 from .folders import Seen, Survey
-from .found import Found, moved_to
+from .found import Found, mark_of, moved_to, name_of
 from .hints import Hint, hints_beside
 from .ledger import Batch
 from .library import Library
 from .moved import carry_along
+from .settings import Settings
 
 log = logging.getLogger(__name__)
-
-FETCHED = "fetched"  # the mark of a file that came by a link, with everything that belongs to it
 
 
 class Look:
@@ -111,14 +113,26 @@ class Look:
         if fetched is None or fetched[1].size != seen.size:
             return None
         (_, name), record = fetched
-        version, _, file = name.partition("/")
-        model = next((each.model for each in self.hints(seen.path) if each.version == int(version)), 0)
+        version, file = map(int, name.split("/"))
+        known = self._described.get(version)
+        plain = next((each.model for each in self.hints(seen.path) if each.version == version), 0)
+        model, called = (known[0].id, name_of(*known)) if known else (plain, seen.path.rpartition("/")[2])
         found = Found(
-            seen.path, seen.size, seen.mtime, "success", "sha256", sha256=record.sha256 or record.published,
-            model=model, version=int(version), file=int(file), name=seen.path.rpartition("/")[2], done=FETCHED,
+            seen.path, seen.size, seen.mtime, "success", "sha256", sha256=record.sha256,
+            model=model, version=version, file=file, name=called, done=self._brought_with(known),
         )  # fmt: skip
         self.keep(found)
         return found
+
+    def _brought_with(self, known: tuple[Model, Version] | None) -> str:
+        """Return the mark of a file that came by a link, with its pictures unless the log knows of none of them."""
+        images = known[1].images if known else ()
+        has_pictures = not images or any(self.library.succeeded(("image", str(each.id))) for each in images)
+        return mark_of(Settings(max_images=0)) if has_pictures else ""
+
+    @cached_property
+    def _described(self) -> dict[int, tuple[Model, Version]]:
+        return described(self.library)
 
     def _moved(self, new: Iterable[Seen]) -> Iterator[tuple[Found, Found]]:
         """Yield the files that have left their places, and the same at their new places."""
@@ -138,7 +152,7 @@ class Look:
 
     def jobs(self, new: Iterable[Seen]) -> list[list[str]]:
         """Return the names of each file that is to be hashed: those without a SHA256, the smallest first."""
-        unhashed = [path for path, found in self.files.items() if _lacks_hash(found)]
+        unhashed = [path for path, found in self.files.items() if lacks_hash(found)]
         return self.by_inode([*(seen.path for seen in new), *unhashed])
 
     def by_inode(self, paths: Iterable[str]) -> list[list[str]]:
@@ -168,7 +182,10 @@ class Look:
 
     def is_settled(self, found: Found) -> bool:
         """Return whether nothing is to be asked about what a file is."""
-        return found.is_settled(time.time()) and not (found.status == "unknown" and self.batch.entry.settings.refresh)
+        is_asked_anew = (
+            self.batch.entry.settings.refresh and found.how != "hand" and found.status in ("unknown", "gone")
+        )
+        return found.is_settled(time.time()) and not is_asked_anew
 
 
 def disk_key(folder: Path, path: str) -> str:
@@ -176,5 +193,6 @@ def disk_key(folder: Path, path: str) -> str:
     return os.path.normcase(os.path.abspath(os.path.join(folder, path)))
 
 
-def _lacks_hash(found: Found) -> bool:
-    return found.status == "success" and not found.sha256 and not found.done
+def lacks_hash(found: Found) -> bool:
+    """Return whether only a sidecar has told the SHA256 of a file."""
+    return found.how == "sidecar" and not found.sha256

@@ -8,11 +8,10 @@ from dataclasses import replace
 
 from ..util.errors import Failure
 from ..util.names import name_key
-from ..util.text import printable
 from .answers import NOTHING, File, Model, Version, number_at, unix_time
 from .catalogue import Catalogue
 from .choice import is_called_safetensors
-from .found import Found, How
+from .found import Found, How, name_of
 from .hints import Hint
 from .site import Site
 from .targets import Target
@@ -93,6 +92,8 @@ class Naming:
                 return None
             raise
         target = Target("version", id=number_at(answer, "modelId"), version=number_at(answer, "id"))
+        if target.version <= 0:
+            raise Failure("answer", "The site sent data in an unexpected format; try again later.")
         files = [each for each in self._files_of([target]) if each[2].autov3 == found.autov3]
         return _named(found, *likeliest(found, files, hints), "autov3") if files else None
 
@@ -168,7 +169,5 @@ def likeliest(
 
 def _named(found: Found, model: Model, version: Version, file: File, how: How) -> Found:
     """Return a file with what it is."""
-    name = printable(f"{model.name} [{model.id}] {version.name}")
-    return replace(
-        found, status="success", how=how, model=model.id, version=version.id, file=file.id, name=name, reason=""
-    )
+    named = {"model": model.id, "version": version.id, "file": file.id, "name": name_of(model, version)}
+    return replace(found, status="success", how=how, reason="", **named)

@@ -308,8 +308,12 @@ def _preview_of(images: Sequence[Image]) -> Image | None:
 
 
 def any_preview(library: Library, stem: str) -> Path | None:
-    """Return a preview of whatever name that programs look for beside a file without its extension, or None."""
-    places = (library.at(stem + ending) for ending in ANY_PREVIEW)
+    """Return a preview of whatever name that programs look for beside a file without its extension, or None.
+
+    Its extension may be in capitals, as cameras and old programs write them.
+    """
+    endings = (f"{kind}{form}" for kind, form in map(split_name, ANY_PREVIEW) for form in (form, form.upper()))
+    places = (library.at(stem + ending) for ending in endings)
     return next((place for place in places if place.is_file()), None)
 
 

@@ -20,11 +20,11 @@ from .chronicle import Memory, recall, write_down, write_page
 from .comparing import names_of
 from .data import read_data
 from .deliveries import Deliveries
-from .found import Found
+from .found import Found, mark_of
 from .homes import Homes, note_layout
 from .ledger import Batch, Countdown, Origin, Steps, Task
 from .library import Libraries
-from .local import Folders, mark_of, result_of
+from .local import Folders, result_of
 from .owned import write_for_people
 from .pages import description_page, model_text, post_facts
 from .pictures import Pictures
@@ -79,8 +79,9 @@ class Visits:
             with suppress(Failure):  # the next write will fail as well, and say so
                 batch.library.record(("page", name), Record("success", path), source=batch.entry.source)
                 for found in self._found.pop(batch, ()):
-                    done = replace(found, done=mark_of(batch.entry.settings))
-                    batch.library.note_found(done, batch.entry.source)
+                    settings = batch.entry.settings
+                    done = found.done if found.has_all(settings) else mark_of(settings)
+                    batch.library.note_found(replace(found, done=done), batch.entry.source)
 
     def _visit(self, batch: Batch) -> Steps | None:
         target = batch.entry.target
