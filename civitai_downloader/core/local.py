@@ -29,7 +29,6 @@ from .looks import Look, disk_key, lacks_hash
 from .naming import Naming
 from .records import Outcome, Result
 from .schedule import Schedule
-from .settings import Settings
 from .shelf import describe_unknown
 from .targets import NOTHING, Target
 
@@ -80,7 +79,7 @@ class Folders:
 
     def _look(self, batch: Batch, place: Path) -> Look:
         """Return what is in a folder; what can't be read in it is a failure each."""
-        start = place.relative_to(batch.library.folder.absolute()).as_posix().removeprefix(".")
+        start = "/".join(place.relative_to(batch.library.folder.absolute()).parts)
         look = Look(
             batch, survey(batch.library.root, start, batch.entry.settings.skip, self._clock.check), self._clock.now()
         )
@@ -97,11 +96,11 @@ class Folders:
 
     def _is_open(self, look: Look, found: Found) -> bool:
         """Return whether something is to be asked about a file whose bytes are known."""
-        return not lacks_hash(found) and (not look.is_settled(found) or _is_incomplete(look, found))
+        return not lacks_hash(found) and (not look.is_settled(found) or is_incomplete(look, found))
 
     def _tell_settled(self, look: Look) -> None:
         for found in list(look.files.values()):
-            if look.is_settled(found) and not _is_incomplete(look, found):
+            if look.is_settled(found) and not is_incomplete(look, found):
                 self._tell(look, found, is_new=False)
 
     def _tell(self, look: Look, found: Found, *, is_new: bool = True) -> None:
@@ -285,10 +284,10 @@ class Folders:
         for found in (look.files[each.path] for each in files):
             if found.status == "hashed":
                 continue
-            if _is_incomplete(look, found) and look.library.is_writable:
+            if is_incomplete(look, found) and look.library.is_writable:
                 models.setdefault(found.model, []).append(found)
             else:
-                self._tell(look, found, is_new=_is_incomplete(look, found))
+                self._tell(look, found, is_new=is_incomplete(look, found))
         for model, members in models.items():
             hand_on(look.batch, model, members)
 
@@ -297,7 +296,7 @@ def _raise(failure: Failure) -> None:
     raise failure
 
 
-def _is_incomplete(look: Look, found: Found) -> bool:
+def is_incomplete(look: Look, found: Found) -> bool:
     """Return whether something of what belongs to a file may still have to be brought, or brought anew."""
     settings = look.batch.entry.settings
     return found.status == "success" and (settings.refresh or not found.has_all(settings))

@@ -63,7 +63,7 @@ class Visits:
         """Return the task that visits a target. Raises UsageError when another run writes to its output folder."""
         entry = _without_files(entry)
         batch = self._schedule.ledger.open(entry, self._libraries.open(entry.settings.output), origin, self._settle)
-        batch.name = name or batch.name
+        batch.name = name or (printable(entry.target.name) if entry.target.kind == "local" else batch.name)
         return Task(batch, partial(self._visit, batch))
 
     def _settle(self, batch: Batch) -> None:
