@@ -248,7 +248,7 @@ def command(given: Mapping[str, Any], words: core.Words, screen: Screen, clock: 
         core.say_unused(words, inputs.unused)
     if not inputs.entries:
         return USAGE
-    run = core.Run(settings, inputs.entries, clock, filters, sealed)
+    run = core.Run(inputs.at_home(sealed), inputs.entries, clock, filters, sealed)
     try:
         say(logging.WARNING, (problem for library in run.libraries for problem in library.problems))
         counts = (
