@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import Runner, files_under
 from tests.fake_civitai import FakeCivitai, FakeModel
-from tests.helpers import Captured, link, read_json
-from tests.library_disk import SIDECARS, asked, downloads, edit_log, last, lines, put, rows, touch, what
+from tests.helpers import link, read_json
+from tests.library_disk import asked, downloads, edit_log, lines, put, rows, touch, what
 
 LAYOUTS = ("creator", "sharded", "comfyui", "a1111", "{type}/{creator}/{version_id}")
 
@@ -161,7 +160,7 @@ def test_more_options_bring_more_and_fewer_ask_nothing(
 ) -> None:
     put(lora.versions[0], models)
     expected = {
-        ("--only", "metadata"): 0, ("--only", "models"): 2, (): 3, ("--max-images", "1"): 3, ("--max-images", "9"): 4,
+        ("--only", "metadata"): 0, ("--only", "models"): 2, (): 3, ("--max-images", "1"): 4, ("--max-images", "9"): 4,
     }  # fmt: skip
     for options, pictures in expected.items():
         assert run(str(models), *options) == 0

@@ -118,9 +118,9 @@ class Claims(StateLog):
     def _spare_paths(self, wanted: Wanted) -> Iterator[str]:
         """Yield the paths for the case that another file has the first; a disk's short names make room for the id."""
         if self.disk.longest_name < MAX_COMPONENT_BYTES:
-            folder, _, name = wanted.path.rpartition("/")
-            room = len("-4294967295-99")
-            wanted = replace(wanted, path=f"{folder}/{fit_names([name], self.disk.longest_name - room)[0]}")
+            name, room = wanted.path.rpartition("/")[2], len("-4294967295-99")
+            fitting = fit_names([name], self.disk.longest_name - room)[0]
+            wanted = replace(wanted, path=wanted.path.removesuffix(name) + fitting)
         return wanted.spare_paths()
 
     def _is_free(self, wanted: Wanted, records: Iterable[Record]) -> bool:

@@ -118,9 +118,9 @@ class Wanted:
         return self._with_tail(f" [{self.id.rpartition('/')[2]}]")
 
     def _with_tail(self, tail: str) -> str:
-        folder, _, name = self.path.rpartition("/")
+        name = self.path.rpartition("/")[2]
         named = file_name(name, fallback=self.id.rpartition("/")[2], tail=tail)
-        return f"{folder}/{harmless_file(named)}"
+        return self.path.removesuffix(name) + harmless_file(named)
 
 
 def same_size(size: int, wanted: Wanted) -> bool:

@@ -288,10 +288,10 @@ class Shelf:
 
     def _beside(self, wanted: Wanted, ending: str) -> str:
         """Return the place of a sidecar; what the layout's app does not read goes to `.civitai`."""
-        folder, _, name = wanted.path.rpartition("/")
-        if not is_read_by(self.settings.layout, ending):
-            folder = "/".join(self.folder)
-        return f"{folder}/{split_name(name)[0]}{ending}"
+        stem = split_name(wanted.path)[0]
+        if is_read_by(self.settings.layout, ending):
+            return f"{stem}{ending}"
+        return "/".join((*self.folder, f"{stem.rpartition('/')[2]}{ending}"))
 
     def _is_free(self, place: str) -> bool:
         """Return whether no model file has this name. Raises Failure if a stranger's link leads there."""

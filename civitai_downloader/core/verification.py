@@ -211,9 +211,9 @@ def _gone_preview(library: Library, place: str) -> Iterator[str]:
     with suppress(OSError, ValueError, RecursionError):
         facts = json.loads(library.at(place).read_bytes())
     name = text_at(facts, "preview_url").replace("\\", "/").rpartition("/")[2] if isinstance(facts, dict) else ""
-    folder = place.rpartition("/")[0]
-    if name and library.size(f"{folder}/{name}") is None and not Path(text_at(facts, "preview_url")).is_file():
-        yield f"{folder}/{name}"
+    path = place.removesuffix(place.rpartition("/")[2]) + name
+    if name and library.size(path) is None and not Path(text_at(facts, "preview_url")).is_file():
+        yield path
 
 
 def _source_of(key: Key, record: Record, records: Iterable[Record]) -> str:
