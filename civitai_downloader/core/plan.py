@@ -89,7 +89,7 @@ class Plan:
 
     def _found(self, batch: Batch) -> Iterator[Row]:
         """Yield a row for each file of a folder, ordered by path: what it is, as far as that is known."""
-        told = {"unknown": self._words("unknown"), "gone": self._words("gone")}
+        told = {status: self._words(status) for status in ("unknown", "gone", "hashed")}
         for look in self._run.visits.folders.looks:
             files = sorted(look.files.items()) if look.batch is batch else ()
             for path, found in files:
