@@ -96,11 +96,11 @@ class Folders:
 
     def _is_open(self, look: Look, found: Found) -> bool:
         """Return whether something is to be asked about a file whose bytes are known."""
-        return not lacks_hash(found) and (not look.is_settled(found) or _is_incomplete(look, found))
+        return not lacks_hash(found) and (not look.is_settled(found) or is_incomplete(look, found))
 
     def _tell_settled(self, look: Look) -> None:
         for found in list(look.files.values()):
-            if look.is_settled(found) and not _is_incomplete(look, found):
+            if look.is_settled(found) and not is_incomplete(look, found):
                 self._tell(look, found, is_new=False)
 
     def _tell(self, look: Look, found: Found, *, is_new: bool = True) -> None:
@@ -285,10 +285,10 @@ class Folders:
         for found in (look.files[each.path] for each in files):
             if found.status == "hashed":
                 continue
-            if _is_incomplete(look, found) and look.library.is_writable:
+            if is_incomplete(look, found) and look.library.is_writable:
                 models.setdefault(found.model, []).append(found)
             else:
-                self._tell(look, found, is_new=_is_incomplete(look, found))
+                self._tell(look, found, is_new=is_incomplete(look, found))
         self._naming.expect(models)
         for model, members in models.items():
             hand_on(look.batch, model, members)
@@ -298,7 +298,7 @@ def _raise(failure: Failure) -> None:
     raise failure
 
 
-def _is_incomplete(look: Look, found: Found) -> bool:
+def is_incomplete(look: Look, found: Found) -> bool:
     """Return whether something of what belongs to a file may still have to be brought, or brought anew."""
     settings = look.batch.entry.settings
     return found.status == "success" and (settings.refresh or not found.has_all(settings))
