@@ -14,6 +14,7 @@ from ..util.clock import DAY, utc_now
 from ..util.disks import same_time
 from ..util.text import printable
 from .answers import Model, Version, number_at, text_at, unix_time
+from .flaws import read_flaw
 from .folders import Seen
 from .settings import Settings
 
@@ -113,7 +114,7 @@ def read_found(line: Mapping[str, Any]) -> Found | None:
     """
     words: dict[str, Any] = {key: text_at(line, key) for key in (*_WORDS, "at")}
     numbers: dict[str, Any] = {key: number_at(line, key) for key in (*_NUMBERS, "size", "mtime")}
-    path, called, why = text_at(line, "path"), printable(words["name"]), printable(words["reason"])
+    path, called, why = text_at(line, "path"), printable(words["name"]), read_flaw(printable(words["reason"]))
     is_one = (
         path == line.get("id")
         and not _leads_out(path)

@@ -5,25 +5,25 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from ..util.clock import Clock, utc_now
+from ..util.clock import utc_now
 from ..util.errors import Failure, Sentence
 from ..util.files import disk_errors, move_unless_taken, read_regular, size_of, write_file, write_json
 from ..util.kept import cache_folder, move_old_answers
 from ..util.logs import FolderLock
 from ..util.media import MEDIA_EXTENSIONS
-from ..util.names import fit_names, fit_path, long_path, name_key, path_limit, real_path, split_name
+from ..util.names import fit_names, fit_path, name_key, path_limit, real_path, split_name
 from .answers import is_ahead, text_at, utc_of
 from .choice import is_called_safetensors
 from .claims import Claims
 from .found import Found
 from .found import line_of as found_line
-from .ours import check_free, check_names, check_way, mark_earlier
+from .ours import check_free, check_way, mark_earlier
 from .pages import read_prompt, refilter
 from .places import Wanted
 from .prompts import Filters
@@ -351,55 +351,3 @@ class Library(Claims):
 
 def _rank(path: str) -> tuple[bool, str]:
     return not is_called_safetensors(path), path
-
-
-class Libraries:
-    """The output folders of a run, each opened once."""
-
-    def __init__(
-        self, clock: Clock, *, wait: Callable[[str], object] | None, read_only: bool, sealed: Collection[Path] = ()
-    ) -> None:
-        """`wait` is told about another run while this one waits for it; with None it does not wait.
-
-        Nothing is written to the `sealed` folders, which can't be written.
-        """
-        self._clock, self._wait, self._read_only = clock, wait, read_only
-        self._sealed = {real_path(folder) for folder in sealed}
-        self._found: dict[Path, Library] = {}
-
-    def open(self, root: Path) -> Library:
-        """Return the library of an output folder. Raises UsageError when another run writes to it."""
-        place = real_path(root)
-        if place not in self._found:
-            check_names(root)
-            is_read_only = self._read_only or place in self._sealed
-            self._found[place] = Library(root) if is_read_only else self._begin(root)
-        return self._found[place]
-
-    def _begin(self, root: Path) -> Library:
-        """Return the library of a folder that is locked and has its id."""
-        lock = FolderLock(long_path(root) / "download_state.lock")
-        lock.acquire(self._clock, self._wait)
-        try:
-            library = Library(root, lock)
-            library.begin()
-        except BaseException:
-            lock.release()
-            raise
-        return library
-
-    def __iter__(self) -> Iterator[Library]:
-        return iter(self._found.values())
-
-    def __len__(self) -> int:
-        return len(self._found)
-
-    @property
-    def writable(self) -> list[Library]:
-        """Those that this run writes to."""
-        return [library for library in self if library.is_writable]
-
-    @property
-    def lost(self) -> list[Library]:
-        """Those whose folder is gone or takes nothing more."""
-        return [library for library in self if library.disk.trouble is not None]

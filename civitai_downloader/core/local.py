@@ -95,11 +95,11 @@ class Folders:
 
     def _is_open(self, look: Look, found: Found) -> bool:
         """Return whether something is to be asked about a file whose bytes are known."""
-        return not lacks_hash(found) and (not look.is_settled(found) or _is_incomplete(look, found))
+        return not lacks_hash(found) and (not look.is_settled(found) or is_incomplete(look, found))
 
     def _tell_settled(self, look: Look) -> None:
         for found in list(look.files.values()):
-            if look.is_settled(found) and not _is_incomplete(look, found):
+            if look.is_settled(found) and not is_incomplete(look, found):
                 self._tell(look, found, is_new=False)
 
     def _tell(self, look: Look, found: Found, *, is_new: bool = True) -> None:
@@ -199,7 +199,8 @@ class Folders:
             self._hand_on(look, asked, hand_on)
             raise
         hints = {found.path: look.hints(found.path) for found in unnamed}
-        self._naming.expect(each for found in unnamed if found.sha256 not in known for each in hints[found.path])
+        left = (found.path for found in unnamed if found.sha256 not in known)
+        self._naming.expect(each.model for path in left for each in hints[path])
         for found in unnamed:
             yield
             if targets := known.get(found.sha256):
@@ -283,10 +284,11 @@ class Folders:
         for found in (look.files[each.path] for each in files):
             if found.status == "hashed":
                 continue
-            if _is_incomplete(look, found) and look.library.is_writable:
+            if is_incomplete(look, found) and look.library.is_writable:
                 models.setdefault(found.model, []).append(found)
             else:
-                self._tell(look, found, is_new=_is_incomplete(look, found))
+                self._tell(look, found, is_new=is_incomplete(look, found))
+        self._naming.expect(models)
         for model, members in models.items():
             hand_on(look.batch, model, members)
 
@@ -295,7 +297,7 @@ def _raise(failure: Failure) -> None:
     raise failure
 
 
-def _is_incomplete(look: Look, found: Found) -> bool:
+def is_incomplete(look: Look, found: Found) -> bool:
     """Return whether something of what belongs to a file may still have to be brought, or brought anew."""
     settings = look.batch.entry.settings
     return found.status == "success" and (settings.refresh or not found.has_all(settings))
@@ -310,7 +312,7 @@ def _is_so_by_hand(found: Found, match: Target) -> bool:
 def result_of(found: Found, *, is_new: bool) -> Result:
     """Return how a file of a folder ended."""
     reason, message = ("no-model", found.reason) if found.status == "broken" else ("", "")
-    outcome: Outcome = "done" if is_new and not reason else "skipped"
+    outcome: Outcome = "done" if is_new and found.is_identified else "skipped"
     name = found.name or printable(found.path)
     return Result(
         outcome, "local", found.path, name, path=found.path, size=found.size, sha256=found.sha256,
