@@ -82,14 +82,54 @@ def test_times_in_steps_of_two_seconds_and_summer_time_read_nothing_again(
         assert shelves.ends() == GOOD
         before = {name: line["at"] for name, line in shelves.lines().items()}
     with mounted(place, "vfat", str(image), "loop,time_offset=60"):
-        read: list[object] = []
-        monkeypatch.setattr(hashes, "blocks", lambda file, *_: read.append(file) or iter(()))
+        monkeypatch.setattr(hashes, "blocks", _never)
         site.forget()
         assert run(str(shelves.root)) == 0
-        assert not read
         assert not [request for request in site.requests if "/api/" in request.path]
         assert {name: line["at"] for name, line in shelves.lines().items()} == before
         assert "Traceback" not in err()
+
+
+def _never(*_: object) -> None:
+    raise AssertionError("a file was read")
+
+
+@pytest.mark.parametrize("shift", [2, -2, 1, 3600, -3600])
+def test_even_times_that_shift_as_those_of_fat_do_read_nothing_again(
+    shift: int, site: FakeCivitai, run: Runner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shelves, born = build_on(site, tmp_path / "models"), 1_700_000_000
+    models = [*shelves.root.rglob("*.safetensors")]
+    for path in models:
+        os.utime(path, (born, born))
+    assert run(str(shelves.root)) == 0
+    for path in models:
+        os.utime(path, (born + shift, born + shift))
+    monkeypatch.setattr(hashes, "blocks", _never)
+    site.forget()
+    assert run(str(shelves.root)) == 0
+    assert shelves.ends() == GOOD
+    assert not [request for request in site.requests if "/api/" in request.path]
+
+
+@pytest.mark.parametrize("shift", [5, 3601, 86_400])
+def test_other_times_have_a_file_read_again(
+    shift: int, site: FakeCivitai, run: Runner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shelves, born = build_on(site, tmp_path / "models"), 1_700_000_000
+    os.utime(shelves.root / "known.safetensors", (born, born))
+    assert run(str(shelves.root)) == 0
+    os.utime(shelves.root / "known.safetensors", (born + shift, born + shift))
+    read, plain = list[Any](), hashes.blocks
+
+    def counted(file: Any, *words: Any) -> Any:
+        read.append(file)
+        return plain(file, *words)
+
+    monkeypatch.setattr(hashes, "blocks", counted)
+    assert run(str(shelves.root)) == 0
+    assert len(read) == 1
+    assert shelves.ends() == GOOD
 
 
 def test_a_clock_that_was_set_back_asks_nothing_twice(site: FakeCivitai, run: Runner, tmp_path: Path) -> None:
