@@ -20,17 +20,21 @@ from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from civitai_downloader.core.headers import told_by
 from civitai_downloader.core.links import read_word
 from civitai_downloader.core.lists import parse_list, read_line, written
 from civitai_downloader.core.records import read_record
+from civitai_downloader.core.unknown import header_json
 from civitai_downloader.util.clock import utc_now
 from civitai_downloader.util.errors import Failure
+from civitai_downloader.util.headers import read_header_of
 from civitai_downloader.util.http import _redirect_target, parse_retry_after
 from civitai_downloader.util.idm import expiry_of
 from civitai_downloader.util.logs import KeyedLog
 from civitai_downloader.util.names import MAX_COMPONENT_BYTES, clean_name, file_name, folder_name, name_key
 from civitai_downloader.util.ranges import parse_content_range
 from civitai_downloader.util.text import bare_url, parse_devalue, printable, scrub, web_link
+from tests.model_headers import framed, gguf, safetensors, texts
 
 ODD = (
     *(
@@ -129,6 +133,30 @@ def read_headers(data: bytes) -> None:
         assert urlsplit(_redirect_target("http://a.com/x", text)).scheme in ("http", "https")
 
 
+def read_a_model(data: bytes) -> None:
+    path = _work / "model"
+    for content in (data, framed(data[8:])):
+        path.write_bytes(content)
+        if (header := read_header_of(path)) is not None:
+            told = header_json(told_by(header), "model", path, len(content), 0, "", None)
+            json.dumps(told, ensure_ascii=False, allow_nan=False).encode()
+
+
+WORDS = {
+    "ss_output_name": "lantern",
+    "ss_base_model_version": "sdxl_base_v1-0",
+    "ss_resolution": "(1024, 768)",
+    "ss_training_finished_at": "1769817600.5",
+    "ss_training_comment": "sets in D:\\me\\sets, /home/me/sets",
+    "ss_tag_frequency": '{"img": {"glow": 10, "solo": 9}, "10_paper lantern": {"glow": 1}}',
+    "ss_dataset_dirs": '{"img": {"n_repeats": 1, "img_count": 10}}',
+    "ss_datasets": '[{"subsets": [{"class_tokens": "glow", "is_reg": false}]}]',
+    "modelspec.trigger_phrase": "glow; by night",
+}
+SHAPES = {
+    "model.diffusion_model.input_blocks.2.1.transformer_blocks.0.attn2.to_k.weight": (320, 768),
+    "lora_unet_down_blocks_1_attentions_0_transformer_blocks_0_attn2_to_k.lora_down.weight": (16, 2048),
+}
 RECORD = {
     "at": "2026-11-20T05:26:00Z",
     "type": "image",
@@ -164,6 +192,14 @@ TARGETS: dict[str, tuple[Callable[[bytes], None], list[bytes]]] = {
     "log": (
         read_a_log,
         [b"".join(json.dumps(line, ensure_ascii=False).encode() + b"\n" for line in LINES * 2), bytes(40)],
+    ),
+    "models": (
+        read_a_model,
+        [
+            safetensors(WORDS),
+            safetensors({}, SHAPES),
+            gguf(texts({"general.architecture": "flux", "general.name": "Lantern"}), SHAPES),
+        ],
     ),
     "headers": (
         read_headers,

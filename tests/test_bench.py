@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -21,11 +22,12 @@ def rows(text: str, scenario: str) -> list[str]:
 
 
 def test_a_table_of_costs_and_bounds_is_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert bench.main(["--quick", "--scenario", "cold", "state-log", "--folder", str(tmp_path)]) == 0
+    assert bench.main(["--quick", "--scenario", "cold", "state-log", "hashes", "--folder", str(tmp_path)]) == 0
     printed = capsys.readouterr().out
     assert len(rows(printed, "cold start")) == 4
     assert re.search(r"ours --help +\d+\.\d+ +1\.00 .* \(at most 2\.5: (yes|NO)\) x python -c pass", printed)
     assert re.search(r"log of 62500 lines +ours .*\(at most 5: (yes|NO)\) s", printed)
+    assert len(rows(printed, "SHA256 of 4 files")) == (2 if shutil.which("openssl") else 1)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -35,7 +35,7 @@ PICTURE = Wanted("image", "5", "picture", "a/images/5", (), "")
 BINARY = "application/octet-stream"
 REFUSALS: dict[str, tuple[dict[str, Any], dict[str, Any], str, str]] = {
     "needs a token": ({}, {"needs_token": True}, "needs-token", "https://civitai.com/user/account"),
-    "early access": ({}, {"early_access": from_now(9e5)}, "early-access", f"Early access until {from_now(9e5)[:10]}"),
+    "early access": ({}, {"early_access": from_now(9e5)}, "early-access", f"early access until {from_now(9e5)[:10]}"),
     "disabled": ({}, {"usage_control": "Generation"}, "disabled", "Downloads disabled by the creator"),
     "archived": ({"mode": "Archived"}, {}, "archived", "Archived by the creator"),
     "taken down": ({"mode": "TakenDown"}, {}, "taken-down", "took the model down"),

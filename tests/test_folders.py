@@ -6,12 +6,23 @@ import os
 import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from civitai_downloader.core.folders import IN_PARTS, IN_THE_CLOUD, LEFT_OVER, SHARDS, Survey, _why_aside, skips, survey
+from civitai_downloader.core.folders import (
+    IN_PARTS,
+    IN_THE_CLOUD,
+    LEFT_OVER,
+    SHARDS,
+    Survey,
+    _followed,
+    _why_aside,
+    skips,
+    survey,
+)
 from civitai_downloader.util.errors import Stopped
 
 
@@ -257,10 +268,10 @@ def test_a_stray_model_index_hides_no_models(tmp_path: Path) -> None:
 
 def test_shards_are_named_by_their_index(tmp_path: Path) -> None:
     shards = [f"t5-0000{number}-of-00003.safetensors" for number in (1, 2, 3)]
-    make(tmp_path, *below("t", shards), "t/t5.safetensors.index.json", "t/whole.safetensors", *below("u", shards))
+    make(tmp_path, *below("t", shards), "t/T5.safetensors.index.json", "t/whole.safetensors", *below("u", shards))
     seen = look(tmp_path)
     assert found(seen) == ["t/whole.safetensors", *below("u", shards)]  # without an index nothing says that they are
-    assert aside(seen) == {"t/t5.safetensors.index.json": SHARDS}
+    assert aside(seen) == {"t/T5.safetensors.index.json": SHARDS}
 
 
 # --- Left-overs and clouds -----------------------------------------------------------------------
@@ -276,7 +287,7 @@ def test_left_overs_of_downloads_are_named(tmp_path: Path) -> None:
 
 
 def test_a_file_that_aria2_has_not_finished_is_named(tmp_path: Path) -> None:
-    make(tmp_path, "a.safetensors", "a.safetensors.aria2", "b.safetensors", "c.gguf.aria2")
+    make(tmp_path, "a.safetensors", "a.safetensors.aria2", "b.safetensors", "c.gguf.aria2", "d.zip", "d.zip.aria2")
     seen = look(tmp_path)
     assert (found(seen), aside(seen)) == (["b.safetensors"], {"a.safetensors": LEFT_OVER})
     assert aside(look(tmp_path, "a.safetensors")) == {"a.safetensors": LEFT_OVER}
@@ -287,9 +298,12 @@ def test_a_file_in_a_cloud_is_not_opened(attributes: int) -> None:
     class Listed:
         st_mode, st_ino, st_file_attributes = 0o100644, 0, attributes
 
-    assert _why_aside(Listed()) == IN_THE_CLOUD  # type: ignore[arg-type]
+    listed: Any = Listed()
+    assert _why_aside(_followed("not even looked at", listed)) == IN_THE_CLOUD
     Listed.st_file_attributes = 0x20
-    assert _why_aside(Listed()) is None  # type: ignore[arg-type]
+    assert _why_aside(listed) is None
+    with pytest.raises(FileNotFoundError):
+        _followed("looked at, as the list lacks its number", listed)
 
 
 def test_a_file_that_vanishes_is_not_seen(tmp_path: Path) -> None:

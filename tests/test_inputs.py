@@ -16,7 +16,8 @@ from tests.helpers import Captured
     ("words", "sentence"),
     [
         (["missing.txt"], "missing.txt can't be read"),
-        (["folder"], "folder can't be read"),
+        (["folder"], "There are no model files in"),
+        (["--models", "folder"], "folder can't be read"),
         (["empty.txt"], "empty.txt contains no links"),
         (["bad.txt"], "bad.txt, line 1: 'nonsense' isn't a supported link"),
         (["options.txt"], "options.txt, line 2: The options are wrong"),

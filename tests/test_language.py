@@ -136,7 +136,8 @@ def all_texts() -> Iterator[tuple[str, ast.expr]]:
                 yield f"{path.relative_to(PACKAGE)}:{node.lineno}:{node.col_offset}", node
 
 
-NOT_SAID = ("Fetch every file", "@FILE")  # the help, which argparse puts together
+# The help, which argparse puts together, and what stands in a file in English.
+NOT_SAID = ("Fetch every file", "@FILE", "Civitai does not know this file.")
 SAID = list(dict(chain(sentences(), all_texts())).items())
 CONSTANTS = {where: str(said.value) for where, said in SAID if isinstance(said, ast.Constant)}
 TEXTS = {where: text for where, text in CONSTANTS.items() if re.search("[a-z]{2}", text)}

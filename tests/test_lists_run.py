@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from civitai_downloader.core.folders import is_model
 from civitai_downloader.core.ours import FAILED_MARK
 from tests import fake_civitai as fake
 from tests.conftest import Runner, files_under
@@ -280,7 +281,8 @@ def test_a_file_that_is_no_list_is_one_sentence(
 ) -> None:
     (tmp_path / name).write_bytes(data)
     before = files_under(tmp_path)
-    for words in ((name,), ("--models", name), ("--users", name)):
+    alone = [] if is_model(name) else [(name,)]  # else it is no list but an INPUT of its own
+    for words in (*alone, ("--models", name), ("--users", name)):
         assert run(*words) == 2
         shown = capsys.readouterr().err
         assert len(shown.splitlines()) == 1
@@ -322,9 +324,9 @@ def test_a_text_that_begins_like_another_file_is_a_list(
 
 def test_a_list_beside_a_model_file_still_runs(run: Runner, site: FakeCivitai, out: Path, tmp_path: Path) -> None:
     add_model(site.world, "lantern")
-    (tmp_path / "x.safetensors").write_bytes(SAFETENSORS)
+    (tmp_path / "x.pkl").write_bytes(SAFETENSORS)
     (tmp_path / "list.txt").write_text("10001\n")
-    assert run("x.safetensors", "list.txt", "--no-gallery") == 1
+    assert run("x.pkl", "list.txt", "--no-gallery") == 1
     assert names_on_disk(out) == {"lantern"}
     assert "safetensors" in json.dumps(read_json(out / "report.json")["problems"])
 

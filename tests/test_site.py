@@ -47,7 +47,7 @@ def refused(status: int, body: object = b"", **headers: str) -> Refused:
             "early-access",
             "2026-12-24",
         ),
-        (refused(403, {"error": "Early Access", "deadline": None}), True, "early-access", "unknown"),
+        (refused(403, {"error": "Early Access", "deadline": None}), True, "early-access", "buy access"),
         (refused(403, {"error": "Forbidden"}), False, "forbidden", "denied"),
         (refused(403, b"<html>Just a moment", cf_mitigated="challenge"), False, "blocked", "bot protection"),
         (refused(404, {"error": "File not found"}), False, "gone", "deleted"),

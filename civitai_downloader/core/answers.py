@@ -13,6 +13,7 @@ from datetime import datetime, timezone
 from typing import Any, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
+from ..util.clock import utc_text
 from ..util.errors import Failure
 from ..util.jsontext import as_tree, left_out
 from ..util.text import parse_devalue, web_link
@@ -74,6 +75,23 @@ def unix_time(value: str) -> float:
     with suppress(ValueError):
         return datetime.fromisoformat(value[:19]).replace(tzinfo=timezone.utc).timestamp()
     return 0.0
+
+
+def utc_of(value: str) -> str:
+    """Return a date of the site as UTC text, to the second, or "" if it is none."""
+    moment = unix_time(value)
+    return utc_text(moment) if moment > 0 else ""
+
+
+def is_ahead(date: str) -> bool:
+    """Return whether a date of the site, or one of ours, is still to come by the clock of this machine."""
+    return unix_time(date) > time.time()
+
+
+def end_of_early_access(answer: Mapping[str, Any]) -> str:
+    """Return when early access to a version ends, or ended, as an answer of any year says; "" if it tells no date."""
+    told = text_at(object_at(answer, "paidAccess"), "endsAt")
+    return told or text_at(answer, "earlyAccessDeadline") or text_at(answer, "earlyAccessEndsAt")
 
 
 @dataclass(frozen=True)
@@ -152,9 +170,8 @@ def read_model(answer: Mapping[str, Any]) -> Model:
 
 def read_version(answer: Mapping[str, Any]) -> Version:
     """Return a version from an answer of any year."""
-    paid = object_at(answer, "paidAccess")
-    early = text_at(paid, "endsAt") or text_at(answer, "earlyAccessDeadline") or text_at(answer, "earlyAccessEndsAt")
-    until = early if unix_time(early) > time.time() else "always" if paid.get("permanent") is True else ""
+    paid, early = object_at(answer, "paidAccess"), end_of_early_access(answer)
+    until = early if is_ahead(early) else "always" if paid.get("permanent") is True else ""
     return Version(
         id=number_at(answer, "id"), raw=answer, name=text_at(answer, "name").strip(), early_until=until,
         base_model=text_at(answer, "baseModel"),

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from ..util.media import is_safetensors
 from ..util.names import MAX_COMPONENT_BYTES, fit_names, is_cut_of, name_key, split_name
+from .answers import text_at
+from .choice import is_called_safetensors
 from .found import Found, read_found
 from .ours import check_own, is_earlier_place, is_ours
 from .places import Wanted, same_size
 from .records import Key, Record
+from .sidecars import SIDECAR_ENDINGS
 from .state import StateLog, word_on
 
 
@@ -57,6 +61,33 @@ class Claims(StateLog):
         records = self.places(key) if key is not None else []
         found = (each for each in records if each.status == "success" and name_key(each.path) == name_key(path))
         return next(((key, each) for each in found if key is not None), None)
+
+    # --- Sidecars ---
+
+    def _version_of_sidecar(self, line: Mapping[str, Any]) -> str:
+        """Return the id of the version that a sidecar describes, or "" if it is not known.
+
+        Lines of earlier versions of the program have the path of the model file instead.
+        """
+        return text_at(line, "model").partition("/")[0] or self._version_at(text_at(line, "path"))
+
+    def _is_of_another(self, line: Mapping[str, Any], place: str, wanted: Wanted) -> bool:
+        """Return whether a sidecar belongs to another version, a file of which lies beside it: the first that came.
+
+        Of files that were found none came first, so a safetensors comes before others. What is something else by now
+        has no sidecar any more.
+        """
+        if self._version_of_sidecar(line) in ("", wanted.id.partition("/")[0]):
+            return False
+        stems, model = {place.removesuffix(ending) for ending in SIDECAR_ENDINGS}, text_at(line, "model")
+        fetched = [each.path for each in self.places(("model", model)) if each.status == "success"]
+        found = [each.path for each in self.all_found() if f"{each.version}/{each.file}" == model]
+        before = [*fetched, *(path for path in found if _rank(path) < _rank(wanted.path))]
+        return not model or any(split_name(path)[0] in stems and self.size(path) is not None for path in before)
+
+    def _version_at(self, path: str) -> str:
+        """Return the id of the version that a model file belongs to, or "" if it is not known."""
+        return self._owners.get(name_key(path), ("", ""))[1].partition("/")[0]
 
     # --- Names ---
 
@@ -168,3 +199,7 @@ class Claims(StateLog):
     def is_claimed(self, path: str) -> bool:
         """Return whether a model file has this path."""
         return name_key(path) in self._owners
+
+
+def _rank(path: str) -> tuple[bool, str]:
+    return not is_called_safetensors(path), path

@@ -70,7 +70,7 @@ class Deliveries:
 
     def start_queue(self, results: Iterable[Result]) -> None:
         """Start IDM's queue if one of these results was put into it just now."""
-        if self._fetcher.idm is not None and any(result.until for result in results):
+        if self._fetcher.idm is not None and any(each.outcome == "queued" and each.until for each in results):
             try:
                 self._fetcher.idm.start()
             except Failure as failure:

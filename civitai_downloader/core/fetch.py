@@ -25,7 +25,7 @@ from ..util.progress import Progress
 from ..util.ranges import parse_content_range
 from ..util.text import human_size
 from ..util.transfer import Body, Received, Source, Traffic, Transfer, discard_part
-from .answers import unix_time
+from .answers import is_ahead, unix_time
 from .arrivals import make_room, place_aside, place_of_wrong, put_wrong_aside, receive_queued
 from .choice import is_called_safetensors
 from .library import Library
@@ -34,6 +34,7 @@ from .owners import Somebodys, adopt, prove, refuse, take_refused
 from .places import Wanted
 from .proof import Still, has_right_form, is_an_answer, is_complete, no_page, verify
 from .records import Facts, Outcome, Record, Result
+from .refusals import EarlyAccess
 from .settings import Settings
 from .site import Site
 from .weights import Weights
@@ -108,7 +109,20 @@ class Fetcher:
             return self._link(wanted, library, source, facts.record)
         if not force and (taken := self._take_refused(wanted, library)):
             return taken
+        if not force:
+            self._check_early(wanted, library)
         return self._fetch(wanted, library)
+
+    def _check_early(self, wanted: Wanted, library: Library) -> None:
+        """Raise EarlyAccess for a file that the site will not give before a date.
+
+        No answer says whether the owner of a login has bought access, so with one a file is asked for once, unless the
+        log has its date already.
+        """
+        until, record = library.waits_until(wanted), library.recorded((wanted.kind, wanted.id))
+        is_known = record is not None and is_ahead(record.available_at)
+        if until and (is_known or not (self._settings.token or self._settings.cookies)):
+            raise EarlyAccess(until=until)
 
     def _prove(self, wanted: Wanted, library: Library) -> Result:
         """Compare what was taken with --no-verify with the published hash, unless that is left out again."""
@@ -192,6 +206,9 @@ class Fetcher:
                 result = (self._fetch_from if self.idm is None else self._queue_from)(url, wanted, library)
             except Still:
                 trouble = Failure("still", "The site sent a still picture instead of the video; try again later.")
+            except EarlyAccess as early:
+                told = wanted.available_at if is_ahead(wanted.available_at) else ""
+                raise EarlyAccess(until=early.until or told) from None
             except Failure as failure:
                 self._quota_failures = self._quota_failures + 1 if failure.reason == "quota" else 0
                 if failure.reason not in ("gone", "token-refused", "forbidden"):

@@ -7,7 +7,7 @@ import json
 import os
 import re
 import stat
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import translate
 from functools import cache, partial
@@ -133,21 +133,22 @@ class _Found:
         self._is_skipped, self._above = skips(skip), len(start) + 1 if start else 0
 
     def add_folder(self, branch: Branch, entries: Sequence[os.DirEntry[str]], check: Callable[[], None]) -> None:
-        """Add the files of a folder."""
-        names = {name_key(entry.name) for entry in entries}
-        parts = self._parts(branch.path, [entry.name for entry in entries if not entry.name.startswith(".")])
-        for entry in entries:
-            check()
-            path = _joined(branch.path, entry.name)
-            if not (entry.name in parts or entry.name.startswith(".") or self._is_skipped(path[self._above :])):
-                is_unfinished = any(name_key(entry.name) + each in names for each in _endings("unfinished beside"))
-                look = partial(entry.stat, follow_symlinks=False)
-                self._add(path, look, inside=branch.inside, is_unfinished=is_unfinished)
+        """Add the files of a folder, but for hidden ones."""
+        shown = [entry for entry in entries if not entry.name.startswith(".")]
+        names = {name_key(entry.name): entry.name for entry in shown}
+        parts = self._parts(branch.path, names, [entry.name for entry in shown if is_model(entry.name)])
+        for entry in shown:
+            kind, path = _kind(entry.name), _joined(branch.path, entry.name)
+            if kind and entry.name not in parts and not self._is_skipped(path[self._above :]):
+                check()
+                if kind == "models" and any(name_key(entry.name) + each in names for each in _endings("unfinished")):
+                    kind = "left over"
+                self._add(path, kind, partial(entry.stat, follow_symlinks=False), inside=branch.inside)
 
     def add_named(self, path: str) -> None:
         """Add a file that was named itself."""
         place, inside = self.tree.at(path), self.tree.is_inside(path.rpartition("/")[0])
-        is_unfinished = any(os.path.lexists(place + ending) for ending in _endings("unfinished beside"))
+        is_unfinished = any(os.path.lexists(place + ending) for ending in _endings("unfinished"))
         try:
             listed = os.lstat(place)
         except FileNotFoundError:
@@ -155,7 +156,9 @@ class _Found:
         except OSError as error:
             self._refused(path, error)
         else:
-            self._add(path, lambda: listed, inside=inside, is_unfinished=is_unfinished)
+            self._add(
+                path, "left over" if is_unfinished and is_model(path) else _kind(path), lambda: listed, inside=inside
+            )
 
     def _enters(self, path: str) -> bool:
         is_of_others = _names("not entered").fullmatch(name_key(path.rpartition("/")[2]))
@@ -168,35 +171,33 @@ class _Found:
             reason = error.strerror or error
             self.unreadable[path] = Sentence("It can't be read ({reason}); check its permissions.", reason=reason)
 
-    def _parts(self, folder: str, names: Sequence[str]) -> set[str]:
-        """Return the names of the files in a folder that are parts of a model, and put that model aside.
+    def _parts(self, folder: str, names: Mapping[str, str], weights: Sequence[str]) -> set[str]:
+        """Return which of the weights in a folder are parts of a model, and put that model aside.
 
         They are parts of a Diffusers model below `model_index.json` or beside `config.json`, if all weights in the
-        folder have the names that Diffusers gives; and shards are, beside their index.
+        folder have the names that Diffusers gives; and shards are, beside their index. `names` has the names of all
+        files in the folder by the form in which disks compare them.
         """
-        if _having("pipeline", names):
+        if "model_index.json" in names:
             self._pipelines.add(folder)
-        weights = [name for name in names if is_model(name)]
         if not weights:
             return set()
         pipeline = next((each for each in _upwards(folder) if each in self._pipelines), None)
-        is_in_parts = pipeline is not None or _having("config", names)
-        if is_in_parts and len(_having("parts", weights)) == len(weights):
+        is_in_parts = pipeline is not None or "config.json" in names
+        if is_in_parts and all(_names("parts").fullmatch(name_key(each)) for each in weights):
             self.aside.setdefault((folder if pipeline is None else pipeline) or ".", IN_PARTS)
             return set(weights)
-        index, shards = _having("index of shards", names), _having("shards", weights)
-        if not (index and shards):
-            return set()
-        self.aside.update((_joined(folder, name), SHARDS) for name in index)
-        return set(shards)
+        shards = {name for name in weights if _names("shards").fullmatch(name_key(name))}
+        index = [name for name in names if _names("index of shards").fullmatch(name)] if shards else []
+        self.aside.update((_joined(folder, names[name]), SHARDS) for name in index)
+        return shards if index else set()
 
-    def _add(self, path: str, look: Callable[[], os.stat_result], *, inside: bool, is_unfinished: bool) -> None:
-        """Add a file if its name says that it may be a model; only then it is looked at. It may be gone by then."""
-        stem, _, _ = path.rpartition(".")
-        if not is_model(path):
-            self.others += path.lower().endswith(_endings("others"))
-            if path.lower().endswith(_endings("left over")) and is_model(stem):
-                self.aside[path] = LEFT_OVER
+    def _add(self, path: str, kind: str, look: Callable[[], os.stat_result], *, inside: bool) -> None:
+        """Add a file of a kind. It is looked at only if it may be a model; it may be gone by then."""
+        if kind == "left over":
+            self.aside[path] = LEFT_OVER
+        self.others += kind == "others"
+        if kind != "models":
             return
         try:
             found = _followed(self.tree.at(path), look())
@@ -205,11 +206,19 @@ class _Found:
         except OSError as error:
             self._refused(path, error)
             return
-        if reason := LEFT_OVER if is_unfinished else _why_aside(found):
+        if reason := _why_aside(found):
             self.aside[path] = reason
         else:
             inode = _number_of(found, len(self.files))
             self.files.append(Seen(path, found.st_size, found.st_mtime_ns, inode, inside))
+
+
+def _kind(name: str) -> str:
+    """Return under which word of the table a name has its ending: `models`, `others`, `left over` or none ("")."""
+    name = name.lower()
+    if name.endswith(_endings("left over")) and is_model(name.rpartition(".")[0]):
+        return "left over"
+    return next((kind for kind in ("models", "others") if name.endswith(_endings(kind))), "")
 
 
 def _number_of(found: os.stat_result, number: int) -> tuple[int, int]:
@@ -275,11 +284,6 @@ def _endings(kind: str) -> tuple[str, ...]:
 @cache
 def _names(kind: str) -> re.Pattern[str]:
     return _any_of(map(translate, _table()[kind]))
-
-
-def _having(kind: str, names: Iterable[str]) -> list[str]:
-    """Return those of the names that the table has under `kind`."""
-    return [name for name in names if _names(kind).fullmatch(name_key(name))]
 
 
 def _any_of(patterns: Iterable[str]) -> re.Pattern[str]:

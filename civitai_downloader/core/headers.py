@@ -28,8 +28,9 @@ _MOST_READ, _MOST_WORDS, _MOST_GUESSED = 1000, 20, 5
 _NEARLY_ALL, _FEWEST_CAPTIONS = 0.9, 5
 _FOLDER = re.compile(r"[0-9]{1,4}_(.+)")
 _STAMPED = re.compile(r"(?:LoRA|TextualInversion|Checkpoint)@[0-9.]+")  # a title that a trainer made up
+_ROOTS = "home|root|Users|Volumes|mnt|media|content|workspace|kaggle|tmp|opt|srv|data"
 _PATH = re.compile(
-    r"""(?:(?<![A-Za-z])[A-Za-z]:[\\/]|\\\\|(?<![\w/.:~])(?:~|/(?:home|root|Users|mnt|media|content|workspace|kaggle|tmp|opt|srv|data|Volumes))/)"""
+    rf"(?:(?<![A-Za-z])[A-Za-z]:[\\/]|\\\\|(?<![\w/.:~])(?:~|/(?:{_ROOTS}))/)"
     r"""(?:[^\\/\r\n"<>|]*[\\/])*([^\s\\/"'<>|]*)"""
 )
 

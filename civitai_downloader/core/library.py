@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,7 @@ from ..util.kept import cache_folder, move_old_answers
 from ..util.logs import FolderLock
 from ..util.media import MEDIA_EXTENSIONS
 from ..util.names import fit_names, fit_path, long_path, name_key, path_limit, real_path, split_name
-from .answers import text_at
-from .choice import is_called_safetensors
+from .answers import is_ahead, text_at, utc_of
 from .claims import Claims
 from .found import Found
 from .found import line_of as found_line
@@ -28,7 +27,7 @@ from .pages import read_prompt, refilter
 from .places import Wanted
 from .prompts import Filters
 from .records import OPTIONAL, Facts, Key, Record, Result, after_failure, last_words, place_key, read_record, record_of
-from .sidecars import SIDECAR_ENDINGS, Renewed, renew
+from .sidecars import Renewed, renew
 from .state import word_on
 
 log = logging.getLogger(__name__)
@@ -159,6 +158,8 @@ class Library(Claims):
     def record(self, key: Key, record: Record, *, source: str, reason: str = "") -> None:
         """Append to the state log what became of a thing."""
         facts = {"at": utc_now(), "type": key[0], "id": key[1], **vars(record), "reason": reason, "source": source}
+        if record.status != "failed":
+            facts["available_at"] = ""
         self._log.append({name: value for name, value in facts.items() if name not in OPTIONAL or value})
         self._index(key, record)
 
@@ -173,6 +174,7 @@ class Library(Claims):
         last = self.last_word(replace(wanted, path=result.path or wanted.path))
         if result.reason:
             if failed := after_failure(wanted, last, self.size(last.path) if last is not None else None):
+                failed = replace(failed, available_at=result.until or failed.available_at)
                 self.record(key, failed, source=wanted.source, reason=result.message)
         elif result.outcome == "done" or result.sha256 or last is None or last.status != "success":
             if result.outcome == "skipped" and not result.sha256:
@@ -182,6 +184,16 @@ class Library(Claims):
             self.record(key, record, source=wanted.source)
             if not record.prompt:
                 self.note_prompt(key, result.path)
+
+    def waits_until(self, wanted: Wanted) -> str:
+        """Return when early access to a file ends, by its model's answer or else by the log; "" if over or unknown.
+
+        It is over once the date in the log has passed, since the answer may be a day old.
+        """
+        record = self.recorded((wanted.kind, wanted.id))
+        known = record.available_at if record is not None else ""
+        date = wanted.available_at or known
+        return date if is_ahead(date) and (is_ahead(known) or not utc_of(known)) else ""
 
     def note_prompt(self, key: Key, path: str) -> None:
         """Append to the state log that a picture has its `.txt` now, if it is there and the log does not know."""
@@ -294,31 +306,6 @@ class Library(Claims):
         self._log.append({**line, "at": utc_now(), "id": new, "path": new})
         return True
 
-    def _version_of_sidecar(self, line: Mapping[str, Any]) -> str:
-        """Return the id of the version that a sidecar describes, or "" if it is not known.
-
-        Lines of earlier versions of the program have the path of the model file instead.
-        """
-        return text_at(line, "model").partition("/")[0] or self._version_at(text_at(line, "path"))
-
-    def _is_of_another(self, line: Mapping[str, Any], place: str, wanted: Wanted) -> bool:
-        """Return whether a sidecar belongs to another version, a file of which lies beside it: the first that came.
-
-        Of files that were found none came first, so a safetensors comes before others. What is something else by now
-        has no sidecar any more.
-        """
-        if self._version_of_sidecar(line) in ("", wanted.id.partition("/")[0]):
-            return False
-        stems, model = {place.removesuffix(ending) for ending in SIDECAR_ENDINGS}, text_at(line, "model")
-        fetched = [each.path for each in self.places(("model", model)) if each.status == "success"]
-        found = [each.path for each in self.all_found() if f"{each.version}/{each.file}" == model]
-        before = [*fetched, *(path for path in found if _rank(path) < _rank(wanted.path))]
-        return not model or any(split_name(path)[0] in stems and self.size(path) is not None for path in before)
-
-    def _version_at(self, path: str) -> str:
-        """Return the id of the version that a model file belongs to, or "" if it is not known."""
-        return self._owners.get(name_key(path), ("", ""))[1].partition("/")[0]
-
     def refilter_if_changed(self, filters: Filters) -> None:
         """Apply the word lists to the prompts on disk if they are not those of the last run."""
         move_old_answers(self.root)
@@ -334,10 +321,6 @@ class Library(Claims):
         if folder:
             write_json(folder / "filters.json", {"fingerprint": filters.fingerprint}, self.disk)
         return changed
-
-
-def _rank(path: str) -> tuple[bool, str]:
-    return not is_called_safetensors(path), path
 
 
 class Libraries:

@@ -75,7 +75,8 @@ class Wanted:
     `media` is the kind of a picture (`image`, `video`, `audio`, or `still` for a still of a video), `scan` what the
     site's scan says of a pickle file, and `format` what the site says of a model file's form. `layout` is the template
     that gave a model file its folder ("" another layout). `autov3` is that of a safetensors, in lower case, empty if
-    the site tells none.
+    the site tells none. `available_at` is when the early access to a model file ends, or ended, as the model's answer
+    says (UTC).
     """
 
     kind: Literal["model", "image"]
@@ -91,6 +92,7 @@ class Wanted:
     format: str = ""
     layout: str = ""
     autov3: str = ""
+    available_at: str = ""
 
     @property
     def identity(self) -> str:

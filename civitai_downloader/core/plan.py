@@ -140,7 +140,8 @@ class Plan:
             wanted = missing = []
         blocked = self._words(MISSING[named.reason]) if named is not None else ""
         if missing and not blocked:
-            blocked = self._obstacle(version, usage)
+            waits = next(filter(None, map(shelf.library.waits_until, missing)), "")
+            blocked = self._obstacle(version, waits, usage)
         pictures, there = self._pictures(shelf)
         if not missing and not pictures and (wanted or there):
             told = self._words("there already")
@@ -174,14 +175,13 @@ class Plan:
         self._counted |= keys
         return is_first
 
-    def _obstacle(self, version: Version, usage: Mapping[int, str]) -> str:
-        """Return what stands in the way of a version's files, or ""."""
+    def _obstacle(self, version: Version, waits: str, usage: Mapping[int, str]) -> str:
+        """Return what stands in the way of a version's files, or "". `waits` is the end of early access, or ""."""
         if usage.get(version.id, "Download") != "Download":
             return self._words("generator only")
-        if version.early_until:
-            is_for_good = version.early_until == "always"
-            key = "early access, to be bought" if is_for_good else "early access until {date}"
-            return self._words(key, date=version.early_until[:10])
+        if early := version.early_until or waits:
+            key = "early access, to be bought" if early == "always" else "early access until {date}"
+            return self._words(key, date=early[:10])
         settings = self._run.settings
         if not (settings.token or settings.cookies) and self._run.site.needs_token(version.id):
             return self._words("needs a token")

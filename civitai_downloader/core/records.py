@@ -30,7 +30,8 @@ class Record:
     `home` is the place that the layout gives to a file which somebody has moved to `path`. The site sent bytes with
     the SHA256 `came` where it publishes `refused`, twice. `until` is when the link of a queued one expires (UTC),
     `prompt` says that a picture has its `.txt` beside it, `source` is the input line that brought it up, and `reason`
-    says why it failed. `layout` is the template that gave a model file its folder ("" another layout).
+    says why it failed. `layout` is the template that gave a model file its folder ("" another layout). `available_at`
+    is when the early access ends (UTC) for which a file failed.
     """
 
     status: str
@@ -47,6 +48,7 @@ class Record:
     prompt: str = ""
     source: str = ""
     reason: str = ""
+    available_at: str = ""
 
     @property
     def is_wrong(self) -> bool:
@@ -60,7 +62,7 @@ class Record:
 
 
 # What a line of the state log has only where there is something to say.
-OPTIONAL = ("until", "layout", "autov3", "published", "home", "refused", "came", "prompt")
+OPTIONAL = ("until", "layout", "autov3", "published", "home", "refused", "came", "prompt", "available_at")
 
 
 def read_record(line: Mapping[str, Any]) -> Record | None:
@@ -88,7 +90,8 @@ def last_words(kind: str, lines: Iterable[Mapping[str, Any]]) -> list[Record]:
 
 @dataclass(frozen=True)
 class Result:
-    """How one thing ended. `path` is relative to the output folder, `size` in bytes; `until` is for IDM's queue.
+    """How one thing ended. `path` is relative to the output folder, `size` in bytes; `until` (UTC) is when the
+    link of a queued one expires, or early access to a failed one ends.
 
     `sha256` and `autov3` are those of its bytes, empty if nobody computed them in this run. `scan` is what the site's
     scan says of a pickle file, which can run code when it is loaded.

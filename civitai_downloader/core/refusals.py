@@ -10,13 +10,28 @@ from ..util.errors import Failure, Sentence
 from ..util.http import Refused
 from ..util.logs import json_line
 from ..util.text import printable
-from .answers import text_at, unwrap
+from .answers import text_at, unwrap, utc_of
 
 KEY_URL = "https://civitai.com/user/account"
 
 
 NOT_FOUND = Sentence("Not found: deleted, private or mistyped; check the link.")
 ARCHIVED = Sentence("The creator archived the model; its files can't be downloaded any more.")
+
+
+class EarlyAccess(Failure):
+    """A file is in early access. `until` is when that ends (UTC, to the second), "" if nobody tells."""
+
+    def __init__(self, *, until: str) -> None:
+        self.until = until
+        if not until:
+            super().__init__("early-access", "The file is in early access; buy access on the site and use your token.")
+            return
+        super().__init__(
+            "early-access",
+            "The file is in early access until {date} UTC; run again after that, or with --force if you bought access.",
+            date=until[:19].replace("T", " ").removesuffix(":00"),
+        )
 
 
 def is_paging_cap(refused: Refused) -> bool:
@@ -34,10 +49,11 @@ def explain(refused: Refused, *, has_token: bool) -> Failure:
     """Return what a refusal of the site means for the user."""
     answer, status = json_line(refused.body) or {}, refused.status
     message = _error_words(answer)
-    words, until = message.lower(), text_at(answer, "deadline")[:10] or Sentence("an unknown date")
+    words = message.lower()
     gated, login = refused.headers.get("cf-mitigated") == "challenge", status == 401
-    early = status == 403 and ("deadline" in answer or "early access" in words)
-    values = {"url": KEY_URL, "date": until, "status": status, "words": message[:200]}
+    if status == 403 and not gated and ("deadline" in answer or "early access" in words):
+        return EarlyAccess(until=utc_of(text_at(answer, "deadline")))
+    values = {"url": KEY_URL, "status": status, "words": message[:200]}
     meanings = (
         (gated, "blocked", "The site's bot protection blocked the request; wait a while, or use another connection."),
         (status == 451, "region", "The site is blocked in this region by law; another connection may help."),
@@ -45,7 +61,6 @@ def explain(refused: Refused, *, has_token: bool) -> Failure:
         (login and "disabled" in words, "disabled", "The creator disabled downloads, and a token doesn't help."),
         (login and has_token, "token-refused", "The site didn't accept the token; make a new one at {url}."),
         (login, "needs-token", "The site wants a token; make one at {url} and pass it with --token."),
-        (early, "early-access", "Early access until {date}; it is free after that."),
         (status == 403, "forbidden", "The site denied access with this token; check the page in a browser."),
         (status == 404, "gone", NOT_FOUND),
         (True, "refused", "The site answered with an error ({status} {words}); check the link."),

@@ -21,6 +21,7 @@ from ..util.pace import HostDown
 from ..util.text import scrub
 from .ledger import Countdown, Ledger, Steps, Task
 from .records import Outcome, Result
+from .refusals import EarlyAccess
 
 log = logging.getLogger(__name__)
 
@@ -216,6 +217,7 @@ class Schedule:
         result = Result(
             outcome, wanted.kind if wanted else "page", wanted.id if wanted else "", name,
             path=wanted.path if wanted else "", reason=error.reason, message=error.sentence,
+            until=error.until if isinstance(error, EarlyAccess) else "",
         )  # fmt: skip
         if wanted is not None:
             with suppress(Failure):  # a log that can't be written ends the fetching, and is named there

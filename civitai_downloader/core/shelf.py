@@ -14,7 +14,7 @@ from ..util.files import link_or_copy
 from ..util.headers import read_header_of
 from ..util.names import file_name, split_name
 from ..util.text import printable, scrub_json
-from .answers import File, Image, Model, Version, media_urls, still_urls, text_at
+from .answers import File, Image, Model, Version, end_of_early_access, media_urls, still_urls, text_at, utc_of
 from .archive import without_lost
 from .choice import best_file, choose_files, form_of_file
 from .chronicle import Memory
@@ -135,6 +135,7 @@ class Shelf:
             size=file.size, sha256=file.sha256, scan=scan, format=text_at(file.traits, "format"),
             layout="" if layout in NAMED_LAYOUTS else layout,
             autov3=file.autov3 if form_of_file(file) == "safetensors" else "",
+            available_at=utc_of(end_of_early_access(self.version.raw)),
         )  # fmt: skip
 
     def _path(self, file: File) -> str:

@@ -155,7 +155,8 @@ def renew(there: bytes | None, content: Mapping[str, Any], line: Mapping[str, An
     `there` is what is on disk (None: nothing), `content` what we say now, and `line` the state log's last line about
     it. The last value that we wrote under a key is ours, and so is one that is what we would write; a missing one is
     written. Any other value and all other keys stay, in objects within it as well. A file without `keys` in its line is
-    wholly ours as long as it has the SHA256 that the line names. What is no JSON object stays as it is.
+    wholly ours as long as it has the SHA256 that the line names; else what LoRA Manager fills in there for a file of
+    which it knows nothing is nobody's. What is no JSON object stays as it is.
     """
     ours = _plain(content)
     data = _encoded(ours, name)
@@ -164,10 +165,19 @@ def renew(there: bytes | None, content: Mapping[str, Any], line: Mapping[str, An
         return Renewed(data, _keys_of(ours, ours, _DEEP))
     with suppress(ValueError, RecursionError):
         found = _read(there)
-        merged = _merged(found, ours, object_at(line, "keys"), _DEEP)
+        told = found if "keys" in line else _without_blanks(found, ours, name)
+        merged = _merged(told, ours, object_at(line, "keys"), _DEEP)
         data = there if merged == found else _encoded(merged, name)
         return Renewed(data, _keys_of(merged, ours, _DEEP))
     return Renewed(there, {})
+
+
+def _without_blanks(there: dict[str, Any], ours: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Return an object without the values that LoRA Manager fills in before it knows anything, where we have better."""
+    if not name.endswith(".metadata.json"):
+        return there
+    blank = {**app_facts("lora manager")["blank"], "model_name": there.get("file_name")}
+    return {key: value for key, value in there.items() if key not in ours or key not in blank or value != blank[key]}
 
 
 def _merged(there: dict[str, Any], ours: dict[str, Any], keys: Keys, depth: int) -> dict[str, Any]:

@@ -51,13 +51,17 @@ def header_json(
 def _notes(told: Told) -> Iterator[str]:
     """Yield the lines that say where all of this is from, and what has no place of its own."""
     yield "Civitai does not know this file. What is written here was read from the header of the file itself."
-    base = f"{told.base_model}, or a model of the same kind: {told.family}" if told.family else told.base_model
+    base = (
+        f"{told.base_model}, or another one that a header does not tell from it: {told.family}"
+        if told.family
+        else told.base_model
+    )
     network = ", ".join(f"{name} {value}" for name, value in (("dim", told.dim), ("alpha", told.alpha)) if value)
-    words = ", ".join(told.words)
+    words, guess = ", ".join(told.words), " (a guess: the tags in nearly every caption)" if told.is_guess else ""
     facts = (
         ("Type", told.kind),
         ("Base model", base),
-        ("Trigger words, a guess from tags in nearly every caption" if told.is_guess else "Trigger words", words),
+        (f"Trigger words{guess}", words),
         ("Usage", told.usage),
         ("Author", told.author),
         ("License", told.license),

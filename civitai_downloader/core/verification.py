@@ -16,13 +16,14 @@ from ..util.files import disk_errors, size_of
 from ..util.hashes import PrefixHash
 from ..util.names import split_name
 from ..util.progress import Progress
-from .answers import text_at
+from .answers import is_ahead, text_at
 from .arrivals import receive_queued
 from .library import Library
 from .moved import MovedFiles
 from .owners import recheck
 from .proof import check_json, has_right_form
 from .records import Key, Record, Result
+from .refusals import EarlyAccess
 from .targets import SITE
 
 _PAGES = {"model": "model.json", "post": "post.json", "collection": "collection.json"}
@@ -75,6 +76,8 @@ class Verification:
         try:
             good = check(key, record)
         except Failure as failure:
+            if failure.reason == "missing" and is_ahead(record.available_at):
+                failure = EarlyAccess(until=record.available_at)
             if record.status != "failed":
                 wrong = replace(record, status="failed")
                 self._library.record(key, wrong, source=source, reason=str(failure))

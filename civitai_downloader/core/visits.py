@@ -72,7 +72,7 @@ class Visits:
         name, path = batch.page
         if batch.entry.target.kind == "local":
             batch.note = self.folders.note_on(batch)
-        if any(each.kind != "image" for each in batch.failures):
+        if any(each.kind != "image" and not each.until for each in batch.failures):  # else only time will help
             with suppress(Failure):  # the folder can't be written, which the failures say
                 self._catalogue.doubt(batch.entry.target, name)
         if path and not batch.failures:

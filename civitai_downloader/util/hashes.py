@@ -17,7 +17,7 @@ from .names import shown_path
 from .tensors import WeightsHash
 
 BUFFER = 256 << 10  # bytes; what is read at a time, which stays in the cache of a processor
-_FORGET = 32 << 20
+_FORGET = 32 << 20  # bytes; after so many the system is told that they aren't read again
 
 
 class _Digest(Protocol):
@@ -68,14 +68,14 @@ def _read_twice(
         digest, count = begin(), 0
         with read_errors(path), open_regular(path, buffering=0) as file:
             before = os.fstat(file.fileno())
-            for block in blocks(file, buffer):
+            for block in blocks(file, buffer, before.st_size):
                 clock.check()
                 digest.update(block)
                 told(len(block))
                 count += len(block)
                 if count % _FORGET < len(block):
-                    _forget(file)
-            _forget(file)
+                    _forget(file, count)
+            _forget(file, count)
             after = os.fstat(file.fileno())
         if (before.st_size, before.st_mtime_ns) == (count, after.st_mtime_ns) and after.st_size == count:
             return digest.hexdigest(), after
@@ -88,21 +88,18 @@ def _changing(path: Path) -> Failure:
     return Failure("disk", sentence, path=shown_path(path))
 
 
-def _forget(file: IO[bytes]) -> None:
-    """Let the system forget what has been read of a file, so that other programs' files stay in its memory."""
+def _forget(file: IO[bytes], count: int) -> None:
+    """Let the system forget the first bytes of a file, so that other programs' files stay in its memory."""
     with suppress(OSError, AttributeError):  # not every system and disk can do that
-        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        os.posix_fadvise(file.fileno(), 0, count, os.POSIX_FADV_DONTNEED)
 
 
-def blocks(file: IO[bytes], buffer: bytearray, most: int | None = None) -> Iterator[memoryview]:
+def blocks(file: IO[bytes], buffer: bytearray, most: int) -> Iterator[memoryview]:
     """Yield the next bytes of a file, at most so many, in pieces that hold until the next one. Raises OSError."""
-    view, left = memoryview(buffer), most
-    while left is None or left > 0:
-        count = file.readinto(view if left is None else view[:left])  # type: ignore[attr-defined]
-        if not count:
-            return
+    view = memoryview(buffer)
+    while most > 0 and (count := file.readinto(view[:most])):  # type: ignore[attr-defined]
         yield view[:count]
-        left = None if left is None else left - count
+        most -= count
 
 
 def sha256_of(path: Path, clock: Clock) -> str:

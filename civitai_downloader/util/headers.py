@@ -17,9 +17,9 @@ from typing import Any
 from .tensors import MOST_HEADER, read_header
 from .text import utf8
 
-MOST_VALUES = 500_000  # in a JSON text; each tensor has about ten
-MOST_TENSORS = 50_000  # in a GGUF; as many fit into the values of a safetensors
-LONGEST_NAME = 200  # of a tensor; those with longer ones are left out
+MOST_VALUES = 200_000  # in a JSON text; each tensor has about ten
+MOST_TENSORS = 20_000  # in a GGUF; as many fit into the values of a safetensors
+LONGEST_NAME = 128  # of a tensor; those with longer ones are left out
 _GGUF, _GGUF_VERSIONS = b"GGUF", (2, 3)
 _TEXT, _ARRAY = 8, 9
 _SIZES = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}  # by kind of value in a GGUF

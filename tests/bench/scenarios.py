@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from statistics import median
 
@@ -279,6 +281,31 @@ def state_log(bench: Bench) -> Iterator[Row]:
     )
 
 
+def hashes(bench: Bench) -> Iterator[Row]:
+    """Four files of 256 MiB that are in memory, two at a time, start-up (four of 1 KiB) off."""
+    paths: dict[str, list[str]] = {}
+    for name, size in {"whole": 256 * MIB // bench.scale, "small": 1024}.items():
+        paths[name] = [str(bench.folder / f"{name}{number}") for number in range(4)]
+        for path in paths[name]:
+            with Path(path).open("wb") as file:
+                file.writelines(os.urandom(min(size, MIB)) for _ in range(max(1, size // MIB)))
+    side_by_side = 'printf "%s\\0" "$@" | xargs -0 -n1 -P2 openssl dgst -sha256'
+    programs = {
+        "ours, 2 threads": [sys.executable, "-m", "tests.bench.digests", "2"],
+        **({"2 x openssl": ["sh", "-c", side_by_side, "sh"]} if shutil.which("openssl") else {}),
+    }
+    costs: dict[tuple[str, str], list[Cost]] = {}
+    for _ in range(bench.rounds):
+        for (program, words), (name, files) in product(programs.items(), paths.items()):
+            run(["sh", "-c", 'cat "$@" > /dev/null', "sh", *files])  # ours has let the system forget them
+            costs.setdefault((program, name), []).append(run([*words, *files]))
+    net = {each: middle(costs[each, "whole"]).seconds - middle(costs[each, "small"]).seconds for each in programs}
+    bound = Bound("ours, 2 threads", "2 x openssl", 1.11)
+    for name, seconds in net.items():
+        verdict = bound.verdict(net) if name == bound.ours else ""
+        yield Row("SHA256 of 4 files", name, seconds, middle(costs[name, "whole"]), verdict)
+
+
 def memory(bench: Bench) -> Iterator[Row]:
     """Most memory held while a file of 4 GiB arrives."""
     site, jobs = bench.files(4096)
@@ -301,6 +328,7 @@ ALL = (
     cold,
     nothing,
     state_log,
+    hashes,
     memory,
 )
 SCENARIOS = {each.__name__.replace("_", "-"): each for each in ALL}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from typing import Any, Literal
@@ -20,7 +21,7 @@ def iso(minutes: float) -> str:
 
 def from_now(seconds: float) -> str:
     """Return the moment so many seconds from now, as the API writes it."""
-    moment = datetime.now(timezone.utc) + timedelta(seconds=seconds)
+    moment = datetime.fromtimestamp(time.time() + seconds, timezone.utc)
     return moment.replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
 
 

@@ -17,7 +17,7 @@ from .world import World
 def signed_url(world: World, hosts: Hosts, file: FakeFile) -> str:
     """Return a storage link that works for a while without any key."""
     path = f"/model/42/{file.id}/{quote(file.name, safe='')}"
-    moment = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%SZ")
+    moment = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(time.time()))
     signature = _signature(world, path, moment)
     if world.b2_links:
         return f"{hosts.storage}{path}?{urlencode({'Authorization': f'3_{moment}_{signature}_dnld'})}"
