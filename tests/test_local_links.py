@@ -182,3 +182,28 @@ def test_more_options_bring_more_and_fewer_ask_nothing(
         assert not site.requests, options
     assert run(str(models), "--refresh") == 0
     assert asked(site)
+
+
+@pytest.mark.parametrize("turn", [1, -1])
+def test_a_folder_and_a_link_in_one_run_fetch_nothing_twice(
+    run: Runner, site: FakeCivitai, lora: FakeModel, models: Path, turn: int
+) -> None:
+    put(lora.versions[0], models, "mine.safetensors")
+    put(lora.versions[1], models, "old.safetensors")
+    assert run(*[str(models), link(site)][::turn], "-o", str(models)) == 0
+    assert not downloads(site)
+    assert weights(models) == {"mine.safetensors", "old.safetensors"}
+
+
+def test_models_that_are_asked_for_again_are_asked_for_together(
+    run: Runner, site: FakeCivitai, models: Path
+) -> None:
+    for number in range(150):
+        version = site.world.add_model(f"Moss {number}").add_version()
+        version.add_file(f"moss_{number}.safetensors")
+        put(version, models)
+    assert run(str(models)) == 0
+    for options in (("--refresh",), ("--refresh", "--only", "metadata")):
+        site.forget()
+        assert run(str(models), *options) == 0
+        assert sum(asked(site).values()) <= 3
