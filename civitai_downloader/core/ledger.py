@@ -172,5 +172,7 @@ def _say_file(result: Result) -> None:
     facts = {"event": "file", "outcome": result.outcome, "kind": result.kind, "path": result.path, "size": result.size}
     if result.reason:
         log.log(FILES, MISSED[result.outcome], result.name, result.message, extra={"facts": facts})
+    elif result.kind == "local" and result.outcome == "done":
+        log.log(FILES, "identified: %s (%s)", result.path, result.name, extra={"facts": facts})
     else:
         log.log(FILES, FINISHED[result.outcome], result.path, human_size(result.size), extra={"facts": facts})
