@@ -104,8 +104,7 @@ def test_a_line_wins_over_the_hash_and_is_kept(
     for options in ([words], [str(models)], [str(models), words], [str(models), "--refresh"]):
         assert run(*options) == 0
         assert what(rows(models)[path.name])[:3] == ("hand", other.id, other.versions[0].id), options
-    told = read_json(path.with_suffix(".metadata.json"))
-    assert told["civitai"]["id"] == other.versions[0].id
+        assert read_json(path.with_suffix(".metadata.json"))["civitai"]["id"] == other.versions[0].id
     path.write_bytes(safetensors_bytes("edited", 5000))
     site.forget()
     assert run(str(models)) == 0

@@ -207,3 +207,23 @@ def test_models_that_are_asked_for_again_are_asked_for_together(
         site.forget()
         assert run(str(models), *options) == 0
         assert sum(asked(site).values()) <= 3
+
+
+def test_a_folder_below_a_library_belongs_to_it(
+    run: Runner, site: FakeCivitai, lora: FakeModel, models: Path
+) -> None:
+    put(lora.versions[0], models / "loras")
+    put(lora.versions[1], models / "old" / "sd15")
+    assert run(str(models)) == 0
+    before = rows(models)
+    site.forget()
+    for folder in ("loras", "old", "old/sd15"):
+        assert run(str(models / folder)) == 0
+        assert rows(models) == {path: row for path, row in before.items() if path.startswith(f"{folder}/")}
+    assert not site.requests
+    assert len(list(models.rglob("download_state.jsonl"))) == 1
+    (models / "old" / "sd15" / "paper_sd15.safetensors").rename(models / "loras" / "sd15.safetensors")
+    assert run(str(models / "loras")) == 0
+    assert rows(models)["loras/sd15.safetensors"]["version"] == lora.versions[1].id
+    assert (models / "loras" / "sd15.civitai.info").is_file()
+    assert not asked(site)
