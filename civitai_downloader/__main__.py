@@ -248,7 +248,7 @@ def command(given: Mapping[str, Any], words: core.Words, screen: Screen, clock: 
         core.say_unused(words, inputs.unused)
     if not inputs.entries:
         return USAGE
-    run = core.Run(settings, inputs.entries, clock, filters, sealed)
+    run = core.Run(inputs.at_home(sealed), inputs.entries, clock, filters, sealed)
     try:
         say(logging.WARNING, (problem for library in run.libraries for problem in library.problems))
         counts = (
@@ -335,9 +335,10 @@ def dry_run(run: core.Run, given: Mapping[str, Any], words: core.Words, screen: 
     from . import core
 
     plan, counts = core.Plan(run, words), Counter[str]()
-    run.look(core.ProgressDisplay(words, screen, live=screen.is_live and not given.get("quiet")).watch)
+    live = screen.is_live and not (given.get("quiet") or given.get("json_logs"))
+    run.look(core.ProgressDisplay(words, screen, live=live).watch)
     screen.finish()
-    core.say_failures(words, (failure for batch in run.ledger.batches for failure in batch.failures))
+    core.say_looked(words, run.ledger.batches)
     form: Any = "json" if given.get("json_logs") else "table" if sys.stdout and sys.stdout.isatty() else "tabs"
     if form == "table":
         print(core.heading(words))
@@ -351,7 +352,8 @@ def dry_run(run: core.Run, given: Mapping[str, Any], words: core.Words, screen: 
         except BrokenPipeError:  # whoever reads has seen enough
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             break
-    core.say_plan(words, plan.total, core.free_space(run.settings.output))
+    if any(batch.entry.target.kind != "local" for batch in run.ledger.batches):
+        core.say_plan(words, plan.total, core.free_space(run.settings.output))
     return counts + run.ledger.counts
 
 

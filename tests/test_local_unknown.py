@@ -177,6 +177,6 @@ def test_only_files_with_a_name_are_said_to_be_identified(
     put(lora.versions[0], models)
     assert run(str(models), "-v") == 0
     said = err()
-    assert f"identified: paper_xl.safetensors (Paper Lantern Style [{lora.id}] v2.0)" in said
-    assert "1 model file identified" in said
+    assert f"looked up: paper_xl.safetensors (Paper Lantern Style [{lora.id}] v2.0)" in said
+    assert "looked up: mine.safetensors (unknown)" in said
     assert "1 of 2 model files identified, 1 unknown, 0 broken" in said

@@ -9,7 +9,8 @@ from .arguments import Arguments, merged, read_configurations
 from .cookies import read_cookies
 from .display import CheckDisplay, ProgressDisplay, check_folder
 from .inputs import collect
-from .library import Libraries, Library
+from .libraries import Libraries
+from .library import Library
 from .lists import Unused
 from .ours import check_output
 from .outcome import write_outcome
@@ -18,11 +19,11 @@ from .prompts import Filters, find_filters
 from .records import Result
 from .run import Run
 from .settings import Settings, find_token
-from .words import Words, say_failures, say_plan, say_summary, say_unused
+from .words import Words, say_looked, say_plan, say_summary, say_unused
 
 __all__ = [
     "Arguments", "CheckDisplay", "Failure", "Filters", "Libraries", "Library", "LogFile", "Plan", "ProgressDisplay",
     "Result", "Run", "Settings", "Unused", "UsageError", "Words", "check_folder", "check_output", "collect",
     "find_filters", "find_idm", "find_token", "free_space", "heading", "merged", "read_configurations", "read_cookies",
-    "say_failures", "say_plan", "say_summary", "say_unused", "shown_row", "split_login", "write_outcome",
+    "say_looked", "say_plan", "say_summary", "say_unused", "shown_row", "split_login", "write_outcome",
 ]  # fmt: skip

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 from ..util.media import is_safetensors
 from ..util.names import MAX_COMPONENT_BYTES, fit_names, is_cut_of, name_key, split_name
-from .answers import text_at
-from .choice import is_called_safetensors
 from .found import Found, read_found
 from .ours import check_own, is_earlier_place, is_ours
 from .places import Wanted, same_size
 from .records import Key, Record
-from .sidecars import SIDECAR_ENDINGS
 from .state import StateLog, word_on
 
 
@@ -29,8 +25,8 @@ class Claims(StateLog):
         super().__init__(root, alone=alone)
         self._owners: dict[str, Key] = {}
         self._found: dict[str, list[str]] = {}
-        for line in self._log.live("local"):
-            self._index_found(read_found(line))
+        for found in self.all_found():
+            self._index_found(found)
 
     # --- Files that somebody put there ---
 
@@ -41,7 +37,7 @@ class Claims(StateLog):
 
     def all_found(self) -> Iterator[Found]:
         """Yield what the log says of every file that was found."""
-        return map(read_found, self._log.live("local"))
+        return filter(None, map(read_found, self._log.live("local")))
 
     def _index_found(self, found: Found) -> None:
         if found.sha256 and found.status != "moved":
@@ -58,36 +54,9 @@ class Claims(StateLog):
     def fetched_at(self, path: str) -> tuple[Key, Record] | None:
         """Return the model file that was fetched to a path and is there by the log, with its record, or None."""
         key = self._owners.get(name_key(path))
-        records = self.places(key) if key is not None else []
+        records = self.places(key) if key is not None and re.fullmatch("[0-9]{1,18}/[0-9]{1,18}", key[1]) else []
         found = (each for each in records if each.status == "success" and name_key(each.path) == name_key(path))
         return next(((key, each) for each in found if key is not None), None)
-
-    # --- Sidecars ---
-
-    def _version_of_sidecar(self, line: Mapping[str, Any]) -> str:
-        """Return the id of the version that a sidecar describes, or "" if it is not known.
-
-        Lines of earlier versions of the program have the path of the model file instead.
-        """
-        return text_at(line, "model").partition("/")[0] or self._version_at(text_at(line, "path"))
-
-    def _is_of_another(self, line: Mapping[str, Any], place: str, wanted: Wanted) -> bool:
-        """Return whether a sidecar belongs to another version, a file of which lies beside it: the first that came.
-
-        Of files that were found none came first, so a safetensors comes before others. What is something else by now
-        has no sidecar any more.
-        """
-        if self._version_of_sidecar(line) in ("", wanted.id.partition("/")[0]):
-            return False
-        stems, model = {place.removesuffix(ending) for ending in SIDECAR_ENDINGS}, text_at(line, "model")
-        fetched = [each.path for each in self.places(("model", model)) if each.status == "success"]
-        found = [each.path for each in self.all_found() if f"{each.version}/{each.file}" == model]
-        before = [*fetched, *(path for path in found if _rank(path) < _rank(wanted.path))]
-        return not model or any(split_name(path)[0] in stems and self.size(path) is not None for path in before)
-
-    def _version_at(self, path: str) -> str:
-        """Return the id of the version that a model file belongs to, or "" if it is not known."""
-        return self._owners.get(name_key(path), ("", ""))[1].partition("/")[0]
 
     # --- Names ---
 
@@ -199,7 +168,3 @@ class Claims(StateLog):
     def is_claimed(self, path: str) -> bool:
         """Return whether a model file has this path."""
         return name_key(path) in self._owners
-
-
-def _rank(path: str) -> tuple[bool, str]:
-    return not is_called_safetensors(path), path

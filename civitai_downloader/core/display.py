@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from ..util.clock import Clock
 from ..util.errors import UsageError
 from ..util.screen import Screen
 from ..util.text import human_size
 from .failed import write_wrong
-from .library import Libraries
+from .libraries import Libraries
 from .run import Run
 from .settings import Settings
 from .verification import Verification
@@ -20,22 +21,54 @@ from .words import Words, clock_time, say_failures, say_gone
 log = logging.getLogger(__name__)
 
 
-def progress_line(words: Words, run: Run, speed: float) -> str:
-    """Return `42/180 models, 3 failed (retrying…)` with pictures, bytes, speed (bytes a second) and time left."""
+class Speed:
+    """A speed in bytes a second, in which the last seconds count most."""
+
+    def __init__(self) -> None:
+        self.value = 0.0
+        self._sampled, self._sample = 0.0, 0
+
+    def measure(self, now: float, count: int) -> float:
+        """Return the speed, by how many bytes there are `now` (seconds)."""
+        if now - self._sampled >= 1:
+            fresh = (count - self._sample) / (now - self._sampled)
+            self.value = fresh if not self.value else 0.7 * self.value + 0.3 * fresh
+            self._sampled, self._sample = now, count
+        return self.value
+
+
+def progress_line(words: Words, run: Run, speed: float, reading: float) -> str:
+    """Return `42/180 models, 3 failed (retrying…)` with pictures, bytes, speed (bytes a second) and time left.
+
+    Folders are counted as such until a model in them is known. While files are read from disk, at the speed `reading`,
+    that speed and the time left for it are told.
+    """
     ledger, received, left = run.ledger, run.progress.received, run.bytes_left()
-    parts = [words("progress", done=ledger.settled, total=len(ledger.batches))]
+    done, total = to_read(run)
+    kind = "progress" if any(each.entry.target.kind != "local" for each in ledger.batches) else "progress.folders"
+    parts = [words(kind, done=ledger.settled, total=len(ledger.batches))]
     failed = ledger.counts["failed"]
     if failed or run.is_retrying:
         parts.append(words("failed", count=failed) + (words("retrying") if run.is_retrying else ""))
     if pictures := ledger.kinds["done", "image"]:
         parts.append(words.number("pictures", pictures))
     size = human_size(received)
-    parts.append(words("of", done=size, total=human_size(received + left)) if left > 0 else size)
+    if kind == "progress" or received:
+        parts.append(words("of", done=size, total=human_size(received + left)) if left > 0 else size)
+    if total:
+        parts.append(words("reading", done=human_size(done), total=human_size(total)))
+        speed, left = reading, total - done
     if speed >= 1:
         parts.append(f"{human_size(speed)}/s")
         if left > 0:
             parts.append(words("eta", time=clock_time(left / speed)))
     return words("comma").join(parts)
+
+
+def to_read(run: Run) -> tuple[int, int]:
+    """Return how many bytes have been read of the files that are being read from disk, and how many these have."""
+    meters = [each for each in run.progress.active() if each.reads]
+    return sum(each.done for each in meters), sum(each.total or 0 for each in meters)
 
 
 class ProgressDisplay:
@@ -46,27 +79,26 @@ class ProgressDisplay:
     def __init__(self, words: Words, screen: Screen, *, live: bool) -> None:
         self._words, self._screen, self._live = words, screen, live
         self._next_line, self._last_line = 0.0, ""
-        self._speed, self._sampled, self._sample = 0.0, 0.0, 0
+        self._arriving, self._reading = Speed(), Speed()
 
     def watch(self, run: Run) -> None:
         """Show how far the run is; called some ten times a second from the main thread."""
-        now, ledger = run.ledger.seconds(), run.ledger
-        self._measure(now, run.progress.received)
-        line = progress_line(self._words, run, self._speed)
+        now, progress = run.ledger.seconds(), run.progress
+        speeds = self._arriving.measure(now, progress.received), self._reading.measure(now, progress.was_read)
+        line = progress_line(self._words, run, *speeds)
         if self._live:
-            self._screen.draw(run.progress.active(), line)
+            self._screen.draw(progress.active(), line)
         elif (now >= self._next_line or run.schedule.is_over) and line != self._last_line:
             self._next_line, self._last_line = now + self.PLAIN_EVERY, line
-            done, total, failed = ledger.settled, len(ledger.batches), ledger.counts["failed"]
-            facts = {"event": "progress", "models": done, "total": total, "failed": failed}
-            log.info("%s", line, extra={"facts": {**facts, "bytes": run.progress.received}})
+            log.info("%s", line, extra={"facts": _facts_of(run)})
 
-    def _measure(self, now: float, received: int) -> None:
-        """Keep a speed (bytes a second) in which the last seconds count most."""
-        if now - self._sampled >= 1:
-            fresh = (received - self._sample) / (now - self._sampled)
-            self._speed = fresh if not self._speed else 0.7 * self._speed + 0.3 * fresh
-            self._sampled, self._sample = now, received
+
+def _facts_of(run: Run) -> dict[str, Any]:
+    """Return how far a run is, for scripts."""
+    ledger, (done, total) = run.ledger, to_read(run)
+    counts = {"models": ledger.settled, "total": len(ledger.batches), "failed": ledger.counts["failed"]}
+    reading = {"read": done, "to_read": total} if total else {}
+    return {"event": "progress", **counts, "bytes": run.progress.received, **reading}
 
 
 class CheckDisplay:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ..util.disks import NO_FILE, is_special
 from ..util.errors import Sentence, UsageError
+from ..util.names import real_path
 from ..util.shell import quoted, split_words
 from ..util.text import host_of
 from .arguments import Arguments, file_words
@@ -193,6 +194,11 @@ class Inputs:
         What lies in another folder of the run is looked at with that, and one without model files is a problem.
         """
         places = {Path(each.target.name): each for each in self.entries if is_looked_through(each.target)}
+        spelled: dict[Path, Path] = {}
+        for place, entry in [*places.items()]:  # a link to a folder and the folder are one
+            if spelled.setdefault(real_path(place), place) != place and place.is_dir():
+                self.entries.remove(entry)
+                del places[place]
         given = {place for place in places if place.is_dir()}
         roots = {place: library_of(place, given) for place in places}
         for place, entry in places.items():
@@ -205,7 +211,8 @@ class Inputs:
         for at, entry in enumerate(self.entries):
             if entry.target.kind == "local":
                 root = library_of(Path(entry.target.name), given)
-                own = replace(entry.settings, output=root, layout=IN_PLACE, excluded=self._excluded_in(root))
+                own = replace(entry.settings, output=root, layout=IN_PLACE, latest=False)
+                own = replace(own, excluded=self._excluded_in(root))
                 self.entries[at] = replace(entry, settings=own)
 
     def check_outputs(self, *, writes: bool) -> set[Path]:
@@ -225,6 +232,17 @@ class Inputs:
                 self.problems += [Problem("", 0, "", error.sentence)] if here else []
                 self.entries = [each for each in self.entries if each not in here]
         return sealed
+
+    def at_home(self, sealed: Collection[Path]) -> Settings:
+        """Return the settings of the command.
+
+        If all entries are folders or model files, its output folder is a library of theirs, one that is not `sealed` if
+        possible, so that nothing comes to be elsewhere.
+        """
+        if any(each.target.kind != "local" for each in self.entries):
+            return self._settings
+        outputs = sorted((each.settings.output for each in self.entries), key=lambda each: each in sealed)
+        return replace(self._settings, output=outputs[0])
 
 
 def _is_no_path(word: str) -> bool:

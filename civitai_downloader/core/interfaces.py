@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
+from ..util.errors import Failure
 from .answers import number_at, object_at, text_at, unwrap
 from .targets import Target
 
@@ -47,6 +48,27 @@ def paths_about(target: Target) -> Iterator[str]:
     yield f"v1/sha256/{target.name.upper()}"
     yield image_path(target.id)
     yield from (inner_path(each, {"id": target.id}) for each in ("image.get", "post.get", "collection.getById"))
+
+
+def by_hash(rows: Any, asked: Collection[str]) -> dict[str, list[Any]]:
+    """Return the rows about each of the hashes asked for, which are in upper case; there may be nulls between them.
+
+    Raises Failure if anything else is there, or nothing but nulls: then it isn't known which hashes the site lacks.
+    """
+    told = [row for row in rows if row is not None] if isinstance(rows, list) else [None]
+    found: dict[str, list[Any]] = {}
+    for row in told:
+        found.setdefault(text_at(row, "hash").upper(), []).append(row)
+    named = (number_at(row, key) for row in told for key in ("modelId", "modelVersionId"))
+    if not (found.keys() <= {*asked} and all(each > 0 for each in named) and (told or not rows)):
+        raise Failure("answer", "The site sent data in an unexpected format; try again later.")
+    return found
+
+
+def versions_in(answers: Mapping[str, Any]) -> dict[str, list[Target]]:
+    """Return the versions that answers about hashes name; a hash without any is left out."""
+    named = {digest: targets_in(rows) for digest, rows in answers.items() if isinstance(rows, list)}
+    return {digest: targets for digest, targets in named.items() if targets}
 
 
 def targets_in(rows: Iterable[Any]) -> list[Target]:

@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from ..util.clock import Clock, utc_now
+from ..util.errors import Sentence
 from ..util.files import on_one_line
 from ..util.screen import FILES
-from ..util.text import human_size
+from ..util.text import human_size, printable, shown_name
 from .library import Library
 from .places import Wanted
 from .records import Outcome, Result
@@ -164,6 +165,7 @@ class Ledger:
 
 
 FINISHED = {"done": "fetched: %s (%s)", "skipped": "already there: %s (%s)", "queued": "queued in IDM: %s (%s)"}
+FINISHED_LOCAL = "looked up: %s (%s)"
 MISSED = {"skipped": "skipped: %s: %s", "failed": "failed: %s: %s"}
 
 
@@ -172,7 +174,8 @@ def _say_file(result: Result) -> None:
     facts = {"event": "file", "outcome": result.outcome, "kind": result.kind, "path": result.path, "size": result.size}
     if result.reason:
         log.log(FILES, MISSED[result.outcome], result.name, result.message, extra={"facts": facts})
-    elif result.kind == "local" and result.outcome == "done":
-        log.log(FILES, "identified: %s (%s)", result.path, result.name, extra={"facts": facts})
+    elif result.kind == "local":
+        name = Sentence("unknown") if result.name == printable(result.path) else result.name
+        log.log(FILES, FINISHED_LOCAL, printable(shown_name(result.path)), name, extra={"facts": facts})
     else:
         log.log(FILES, FINISHED[result.outcome], result.path, human_size(result.size), extra={"facts": facts})

@@ -21,7 +21,7 @@ MOST_BYTES = 64 << 20
 STANDARD_INPUT = "-"
 _INVISIBLE = "\ufeff\u200b \t\0"
 _OPTION = re.compile(r"--?[A-Za-z]")
-_BULLETS = re.compile(r"\A\s*(?:(?:[-*+•·–—>]|[0-9]{1,4}[.)]|\[[ xX]?\])\s+)+")
+BULLETS = re.compile(r"\A\s*(?:(?:[-*+•·–—>]|[0-9]{1,4}[.)]|\[[ xX]?\])\s+)+")
 _EMBEDDED = re.compile(r"!\[[^\[\]]{0,500}\]\([^()\s]{0,2000}\)|<(?:img|source|video)\b[^<>]{0,4000}>", re.I)
 _MARKDOWN = re.compile(r"\[[^\[\]]{0,2000}\]\(\s?<?(?=\S{0,30}civ(?:it|arch)[a-z]*\.)", re.I)
 _ANCHOR_TEXT = re.compile(r"(?<=>)[^<>]*(?=</a>)", re.I)
@@ -148,7 +148,7 @@ def read_line(text: str, site: str = "", *, users: bool = False) -> Reading:
     """
     if label := _LABELLED_HASH.fullmatch(text):
         text = f"{label[1]}:{label[2]}"
-    plain = _BULLETS.sub("", text, count=1).rstrip(",; ")
+    plain = BULLETS.sub("", text, count=1).rstrip(",; ")
     words = split_words(plain)
     first = words[0].strip("\"'<>,;") if words else ""
     whole = read_word(first, site, users=users)

@@ -80,7 +80,7 @@ class Folders:
 
     def _look(self, batch: Batch, place: Path) -> Look:
         """Return what is in a folder; what can't be read in it is a failure each."""
-        start = place.relative_to(batch.library.folder.absolute()).as_posix().removeprefix(".")
+        start = "/".join(place.relative_to(batch.entry.settings.output.absolute()).parts)
         look = Look(
             batch, survey(batch.library.root, start, batch.entry.settings.skip, self._clock.check), self._clock.now()
         )
@@ -97,11 +97,11 @@ class Folders:
 
     def _is_open(self, look: Look, found: Found) -> bool:
         """Return whether something is to be asked about a file whose bytes are known."""
-        return not lacks_hash(found) and (not look.is_settled(found) or _is_incomplete(look, found))
+        return not lacks_hash(found) and (not look.is_settled(found) or is_incomplete(look, found))
 
     def _tell_settled(self, look: Look) -> None:
         for found in list(look.files.values()):
-            if look.is_settled(found) and not _is_incomplete(look, found):
+            if look.is_settled(found) and not is_incomplete(look, found):
                 self._tell(look, found, is_new=False)
 
     def _tell(self, look: Look, found: Found, *, is_new: bool = True) -> None:
@@ -217,7 +217,11 @@ class Folders:
         """Name the files that have been hashed: by their SHA256, then by the ids in their sidecars."""
         asked = look.take_fresh()
         unnamed = [found for found in asked if not look.is_settled(found)]
-        known = self._naming.versions_with(found.sha256 for found in unnamed)
+        try:
+            known = self._naming.versions_with(found.sha256 for found in unnamed)
+        except Failure:
+            self._hand_on(look, asked, hand_on)
+            raise
         hints = {found.path: look.hints(found.path) for found in unnamed}
         left = (found.path for found in unnamed if found.sha256 not in known)
         self._naming.expect(each.model for path in left for each in hints[path])
@@ -304,10 +308,10 @@ class Folders:
         for found in (look.files[each.path] for each in files):
             if found.status == "hashed":
                 continue
-            if _is_incomplete(look, found) and look.library.is_writable:
+            if is_incomplete(look, found) and look.library.is_writable:
                 models.setdefault(found.model, []).append(found)
             else:
-                self._tell(look, found, is_new=_is_incomplete(look, found))
+                self._tell(look, found, is_new=is_incomplete(look, found))
         self._naming.expect(models)
         for model, members in models.items():
             hand_on(look.batch, model, members)
@@ -317,7 +321,7 @@ def _raise(failure: Failure) -> None:
     raise failure
 
 
-def _is_incomplete(look: Look, found: Found) -> bool:
+def is_incomplete(look: Look, found: Found) -> bool:
     """Return whether something of what belongs to a file may still have to be brought, or brought anew."""
     settings = look.batch.entry.settings
     return found.status == "success" and (settings.refresh or not found.has_all(settings))

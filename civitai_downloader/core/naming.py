@@ -92,6 +92,8 @@ class Naming:
                 return None
             raise
         target = Target("version", id=number_at(answer, "modelId"), version=number_at(answer, "id"))
+        if target.version <= 0:
+            raise Failure("answer", "The site sent data in an unexpected format; try again later.")
         files = [each for each in self._files_of([target]) if each[2].autov3 == found.autov3]
         return _named(found, *likeliest(found, files, hints), "autov3") if files else None
 

@@ -11,7 +11,7 @@ from ..util.errors import Sentence
 from ..util.shell import split_words
 from .folders import is_model
 from .links import read_word
-from .lists import Reading, read_line, written
+from .lists import BULLETS, Reading, read_line, written
 from .targets import NOTHING, Target
 
 LOG = "download_state.jsonl"
@@ -20,10 +20,13 @@ _OPTIONS = re.compile(r"\s+(?=--?[a-z])")
 
 
 def local_target(word: str, base: Path) -> Target | None:
-    """Return the folder or model file that a word names, seen from the folder `base`, or None."""
-    path = _path_of(word, base)
-    if path and (os.path.isdir(path) or (is_model(path) and os.path.isfile(path))):
-        return Target("local", name=path)
+    """Return the folder or model file that a word names, seen from the folder `base`, or None.
+
+    Quotes around it are no part of it, nor is the one that Windows leaves at the end of `"D:\\models\\"`.
+    """
+    for path in (_path_of(each, base) for each in (word, _bare(word), word.strip().rstrip('"'))):
+        if path and (os.path.isdir(path) or (is_model(path) and os.path.isfile(path))):
+            return Target("local", name=path)
     return None
 
 
@@ -41,14 +44,15 @@ def read_local(text: str, base: Path, site: str) -> Reading | None:
     behind it. Paths are seen from the folder `base` of the list. A link or an id is one, whatever lies there.
     """
     before, sign, after = text.rpartition(" = ")
-    file = local_target(_bare(before), base) if sign else None
+    file = local_target(before, base) if sign else None
     if file is None and is_model(_bare(before)) and after.strip().casefold() == "none":
         return Reading(refused=(Sentence("There is no file {file}; check its path.", file=_bare(before)),))
     if file is not None and os.path.isfile(file.name):
         return _read_match(file, after.strip(), site)
-    plain, *options = _OPTIONS.split(text, maxsplit=1)
-    for word, behind in ((text, ""), (plain, "".join(options))):
-        found = None if isinstance(read_word(word, site), Target) else local_target(_bare(word), base)
+    bare = BULLETS.sub("", text).rstrip(" ,;")
+    plain, *options = _OPTIONS.split(bare, maxsplit=1)
+    for word, behind in ((text, ""), (bare, ""), (plain, "".join(options))):
+        found = None if isinstance(read_word(word, site), Target) else local_target(word, base)
         if found is not None:
             return Reading(((found.name, found),), tuple(split_words(behind)))
     return None

@@ -90,11 +90,12 @@ def _report_target(batch: Batch) -> dict[str, Any]:
 def _report_local(run: Run, library: Library) -> dict[str, Any]:
     """Return what was found in the folders of a library, and how many bytes copies waste there."""
     files = run.visits.folders.files_in(library)
-    rows = [_report_found(found) for found, _ in files]
+    rows = [report_found(found) for found, _ in files]
     return {"local": {"files": rows, "wasted": wasted(files)[0]}} if files else {}
 
 
-def _report_found(found: Found) -> dict[str, Any]:
+def report_found(found: Found) -> dict[str, Any]:
+    """Return the row of a file of a folder."""
     ids = {"model": found.model or None, "version": found.version or None, "file": found.file or None}
     path, how = shown_name(found.path), found.how or "unknown"
     return {"path": path, "size": found.size, "sha256": found.sha256, **ids, "name": found.name, "how": how}

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import chain
-from typing import Literal
+from typing import Any, Literal
 
 from ..util.errors import Failure
 from ..util.text import human_size, printable, scrub, shown_name
@@ -18,6 +18,8 @@ from .chronicle import recall
 from .fetch import decide
 from .ledger import Batch
 from .library import Library
+from .local import is_incomplete
+from .outcome import report_found
 from .places import Wanted
 from .run import Run
 from .shelf import Shelf
@@ -36,7 +38,7 @@ class Row:
     `target` is its shortest link; `files` and `bytes` are those that are still to come, counted nowhere else in the
     plan; `pictures` those of the showcase, None where only the list of them would tell. `gallery` is how many pictures
     its gallery may bring besides (None: all). `obstacle` says what stands in the way, `open_bytes` is what nothing
-    stands in the way of.
+    stands in the way of. For a file of a folder, `local` is its row in the report.
     """
 
     target: str
@@ -47,6 +49,7 @@ class Row:
     gallery: int | None = 0
     obstacle: str = ""
     open_bytes: int = 0
+    local: Mapping[str, Any] | None = None
 
 
 class Plan:
@@ -85,14 +88,17 @@ class Plan:
             yield from self._once(batch, row)
 
     def _found(self, batch: Batch) -> Iterator[Row]:
-        """Yield a row for each file of a folder: what it is, as far as that is known."""
-        for found in (
-            each for look in self._run.visits.folders.looks if look.batch is batch for each in look.files.values()
-        ):
-            is_open = found.status == "success" and not found.done
-            obstacle = {"unknown": self._words("unknown"), "gone": self._words("gone"), "broken": found.reason}
-            name, pictures = found.name or shown_name(found.path), None if is_open else 0
-            yield Row(shown_name(found.path), name, pictures=pictures, obstacle=obstacle.get(found.status, ""))
+        """Yield a row for each file of a folder, ordered by path: what it is, as far as that is known."""
+        told = {status: self._words(status) for status in ("unknown", "gone", "hashed")}
+        for look in self._run.visits.folders.looks:
+            files = sorted(look.files.items()) if look.batch is batch else ()
+            for path, found in files:
+                is_open = is_incomplete(look, found)
+                there = self._words("there already") if found.status == "success" and not is_open else ""
+                obstacle = told.get(found.status, there) if found.status != "broken" else self._words.tell(found.reason)
+                place, pictures = shown_name(path), None if is_open else 0
+                name = found.name or place
+                yield Row(place, name, pictures=pictures, obstacle=obstacle, local=report_found(found))
 
     def _once(self, batch: Batch, row: Row) -> Iterator[Row]:
         """Yield a row unless it was there before and tells nothing new; count what would be fetched."""
@@ -212,12 +218,16 @@ def _is_fetched(library: Library, wanted: Wanted, *, force: bool) -> bool:
 def shown_row(row: Row, form: Form) -> str:
     """Return a row as a line: JSON, tab-separated with bytes in digits, or the line of a table."""
     if form == "json":
-        plain = {name: value for name, value in vars(row).items() if name != "open_bytes"}
-        return json.dumps(plain, ensure_ascii=False)
+        plain = {name: value for name, value in vars(row).items() if name not in ("open_bytes", "local")}
+        return json.dumps({**(row.local or {}), **plain}, ensure_ascii=False)
     pictures = "?" if row.pictures is None else str(row.pictures)
     if form == "tabs":
-        return "\t".join([scrub(row.target), str(row.files), str(row.bytes), pictures, row.obstacle, row.name])
+        target = printable(scrub(row.target))
+        return "\t".join([target, str(row.files), str(row.bytes), pictures, row.obstacle, row.name])
     size = human_size(row.bytes) if row.bytes or not row.files else "?"
+    if row.local is not None:
+        name = row.name if row.name == row.target else f"{row.target}: {row.name}"
+        return f"{'':>5}  {'':>9}  {pictures:>8}  {printable(name)}" + (f"  ({row.obstacle})" if row.obstacle else "")
     return f"{row.files:>5}  {size:>9}  {pictures:>8}  {row.name}" + (f"  ({row.obstacle})" if row.obstacle else "")
 
 

@@ -16,6 +16,7 @@ KEY_URL = "https://civitai.com/user/account"
 
 
 NOT_FOUND = Sentence("Not found: deleted, private or mistyped; check the link.")
+UNEXPECTED = Sentence("The site sent data in an unexpected format; try again later.")
 ARCHIVED = Sentence("The creator archived the model; its files can't be downloaded any more.")
 
 
@@ -43,6 +44,16 @@ def is_lost_for_now(refused: Refused) -> bool:
     """Return whether a 404 comes from the storage look-up and may pass (it is marked private, no-store)."""
     control = refused.headers.get("Cache-Control", "")
     return refused.status == 404 and "private" in control and "no-store" in control
+
+
+def explain_answer(refused: Refused, path: str, *, has_token: bool) -> Failure:
+    """Return what it means for the user that the site refuses an answer, which would be at this path.
+
+    A model or version is gone only if the site itself says so, in JSON: a page instead may be a proxy's, or an outage.
+    """
+    if refused.status == 404 and path.startswith("v1/model") and json_line(refused.body) is None:
+        return Failure("answer", UNEXPECTED)
+    return explain(refused, has_token=has_token)
 
 
 def explain(refused: Refused, *, has_token: bool) -> Failure:

@@ -16,7 +16,7 @@ from .deliveries import Deliveries
 from .fetch import Fetcher
 from .homes import Homes
 from .ledger import Ledger
-from .library import Libraries
+from .libraries import Libraries
 from .local import Folders
 from .naming import Naming
 from .pictures import Pictures
@@ -79,12 +79,8 @@ class Run:
 
     def look(self, watch: Callable[[Run], None]) -> None:
         """Look through the folders among the inputs, and do nothing else."""
-        tasks = [task for task in self._tasks if task.batch.entry.target.kind == "local"]
-        try:
-            if tasks:
-                self.schedule.run(tasks, self.settings.workers, lambda: watch(self))
-        except KeyboardInterrupt:
-            self.ledger.interrupted = True
+        if tasks := [task for task in self._tasks if task.batch.entry.target.kind == "local"]:
+            self.schedule.run(tasks, self.settings.workers, lambda: watch(self))
 
     def _look(self, watch: Callable[[Run], None]) -> None:
         """Let the watcher look. Raises DiskLost when every output folder is lost."""

@@ -24,9 +24,19 @@ from ..util.pace import Pace, Patience, Surrender
 from ..util.text import host_of
 from .answers import File, Pages, image_of_page, list_at, number_at, object_at, objects_at, text_at, unwrap
 from .comparing import Expected, check_hash, check_id, has_hash, is_model, is_user, item_with, never, total_of
-from .interfaces import batch_path, image_path, inner_path, paths_about, rest_path, targets_in, told_by, whole_picture
+from .interfaces import (
+    batch_path,
+    by_hash,
+    image_path,
+    inner_path,
+    paths_about,
+    rest_path,
+    told_by,
+    versions_in,
+    whole_picture,
+)  # fmt: skip
 from .paging import Question, Worth, pages
-from .refusals import explain, is_lost_for_now, is_paging_cap
+from .refusals import explain, explain_answer, is_lost_for_now, is_paging_cap
 from .settings import Settings
 from .targets import HOSTS, MATURE_SITE, SITE, Target
 
@@ -131,23 +141,16 @@ class Site:
     def versions_by_sha256(self, digests: Sequence[str]) -> dict[str, list[Target]]:
         """Return the versions with files of these SHA256, by one request, or by none if all are kept.
 
-        The hashes are in upper case, at most 10,000. Those that the site does not know are left out. Raises Failure for
-        an answer that is no list: nothing is unknown because of that.
+        The hashes are in upper case, at most 10,000. Those that the site does not know are left out. Raises Failure.
         """
         kept = {digest: self.kept.get(f"v1/sha256/{digest}") for digest in digests}
         missing = [digest for digest, answer in kept.items() if not answer]
         if missing:
             rows = self._request("v1/model-versions/by-hash/ids", door=self._doors[0], body=missing)
-            if not isinstance(rows, list):
-                raise Failure("answer", "The site sent data in an unexpected format; try again later.")
-            found: dict[str, list[Any]] = {}
-            for row in rows:
-                found.setdefault(text_at(row, "hash").upper(), []).append(row)
-            for digest in found.keys() & set(missing):
-                kept[digest] = found[digest]
-                self.kept.put(f"v1/sha256/{digest}", kept[digest])
-        named = {digest: targets_in(rows) for digest, rows in kept.items() if isinstance(rows, list)}
-        return {digest: targets for digest, targets in named.items() if targets}
+            for digest, found in by_hash(rows, missing).items():
+                kept[digest] = found
+                self.kept.put(f"v1/sha256/{digest}", found)
+        return versions_in(kept)
 
     def usage_of(self, digests: Sequence[str]) -> dict[int, str]:
         """Return how versions with files of these SHA256 may be used (`Download`, `Generation`, …), by their ids."""
@@ -347,7 +350,7 @@ class Site:
                 with suppress(Refused):
                     answer = self._request(path, door=doors[-1])
             if answer is None:
-                raise explain(refused, has_token=self.has_token) from None
+                raise explain_answer(refused, path, has_token=self.has_token) from None
         if worth(answer):
             self.kept.put(path, answer)
         return answer

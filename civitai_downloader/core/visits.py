@@ -23,7 +23,7 @@ from .deliveries import Deliveries
 from .found import Found, mark_of
 from .homes import Homes, note_layout
 from .ledger import Batch, Countdown, Origin, Steps, Task
-from .library import Libraries
+from .libraries import Libraries
 from .local import Folders, result_of
 from .owned import write_for_people
 from .pages import description_page, model_text, post_facts
@@ -63,7 +63,7 @@ class Visits:
         """Return the task that visits a target. Raises UsageError when another run writes to its output folder."""
         entry = _without_files(entry)
         batch = self._schedule.ledger.open(entry, self._libraries.open(entry.settings.output), origin, self._settle)
-        batch.name = name or batch.name
+        batch.name = name or (printable(entry.target.name) if entry.target.kind == "local" else batch.name)
         return Task(batch, partial(self._visit, batch))
 
     def _settle(self, batch: Batch) -> None:
@@ -320,16 +320,17 @@ class Visits:
     def _hand_on(self, batch: Batch, model_id: int, found: Sequence[Found]) -> None:
         """Have the files of a model that lie in a folder completed, as a target of its own."""
         child = self.open(replace(batch.entry, target=Target("model", id=model_id)), "listing", found[0].name)
-        self._found[child.batch] = found
         self._schedule.submit(replace(child, action=partial(self._visit_found, child.batch, found)))
 
     def _visit_found(self, batch: Batch, found: Sequence[Found]) -> None:
         """Write the pages of a model, and what belongs beside its files that are there."""
         model, versions = self._versions_of(batch, found)
         batch.name = printable(f"{model.name} [{model.id}]")
-        batch.note = why_unwanted(model, batch.entry.target, batch.entry.settings)
-        if batch.note:
+        about = (model, batch.entry.target, batch.entry.settings)
+        if note := why_unwanted(*about) if versions else why_nothing(*about):
+            batch.note = note
             return
+        self._found[batch] = found = [each for each in found if each.version in {every.id for every in versions}]
         home, memory = self._open_model(batch, model)
         for version in versions:
             shelf = self._shelf(batch, home, model, version, memory)
@@ -339,13 +340,12 @@ class Visits:
             self._schedule.do(Task(batch, partial(result_of, each, is_new=True)))
 
     def _versions_of(self, batch: Batch, found: Sequence[Found]) -> tuple[Model, list[Version]]:
-        """Return the model of files that were found, with their versions, late ones included, and these."""
-        model_id, wanted = batch.entry.target.id, {each.version for each in found}
-        asked = (Target("version", id=model_id, version=version) for version in sorted(wanted))
-        models = [self._catalogue.resolve(target)[0] for target in asked]
+        """Return the model of files that were found, late versions included, and the wanted ones of these files."""
+        model_id, settings, wanted = batch.entry.target.id, batch.entry.settings, {each.version for each in found}
+        models = [self._catalogue.resolve(Target("version", id=model_id, version=each))[0] for each in sorted(wanted)]
         late = {each.id: each for model in models for each in model.versions}
         model = replace(models[0], versions=tuple(late.values()))
-        return model, [each for each in model.versions if each.id in wanted]
+        return model, [each for each in choose_versions(model, batch.entry.target, settings) if each.id in wanted]
 
     # --- Galleries ---
 

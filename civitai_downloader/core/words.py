@@ -124,7 +124,7 @@ def say_unused(words: Words, unused: Unused) -> None:
 def say_summary(words: Words, run: Run, unused: Unused) -> None:
     """Say what the run brought, what is missing, and what was `unused` of the inputs."""
     batches = run.ledger.batches
-    _say_notes(words, batches)
+    _say_notes(words, (batch for batch in batches if batch.entry.target.kind != "local"))
     say_failures(words, (failure for batch in batches for failure in batch.failures))
     results = [result for batch in batches for result in batch.notable]
     done = [each for each in results if each.outcome == "done"]
@@ -134,6 +134,7 @@ def say_summary(words: Words, run: Run, unused: Unused) -> None:
     _say_list(words, "pickles", [f"{each.path}: {_scan(words, each.scan)}" for each in done if each.scan])
     _say_list(words, "unverified", [each.path for each in done if not each.verified])
     say_unused(words, unused)
+    _say_notes(words, (batch for batch in batches if batch.entry.target.kind == "local"))
     _say_totals(words, run)
 
 
@@ -163,6 +164,13 @@ def _say_notes(words: Words, batches: Iterable[Batch]) -> None:
             log.info("%s: %s%s", name, words.tell(note), f" ({count})" if count > 1 else "")
 
 
+def say_looked(words: Words, batches: Iterable[Batch]) -> None:
+    """Say what a dry run has found in folders, and what it could not find out about them."""
+    looked = [batch for batch in batches if batch.entry.target.kind == "local"]
+    _say_notes(words, looked)
+    say_failures(words, (failure for batch in looked for failure in batch.failures))
+
+
 def say_plan(words: Words, total: int, free: int) -> None:
     """Say how much a dry run would fetch, and whether it fits on the disk."""
     facts = {"event": "plan", "bytes": total, "free": free}
@@ -182,13 +190,15 @@ def _say_totals(words: Words, run: Run) -> None:
     ledger, received, requests = run.ledger, run.progress.received, run.site.api_requests
     counts, seconds = ledger.counts, ledger.seconds()
     pages = sum(bool(batch.page[0]) and batch.entry.settings.only == "metadata" for batch in ledger.batches)
-    kinds = (("files", "model"), ("pictures", "image"), ("identified", "local"))
-    fetched = ((key, ledger.kinds["done", kind]) for key, kind in kinds)
+    fetched = ((key, ledger.kinds["done", kind]) for key, kind in (("files", "model"), ("pictures", "image")))
     came = words("and").join(words.number(key, count) for key, count in (*fetched, ("pages", pages)) if count)
     withheld = sum(
-        each.outcome == "skipped" and bool(each.reason) for batch in ledger.batches for each in batch.notable
-    )
-    others = {"present": counts["skipped"] - withheld, "skipped": withheld, "failed": counts["failed"]}
+        each.outcome == "skipped" and bool(each.reason) and each.kind != "local"
+        for batch in ledger.batches
+        for each in batch.notable
+    )  # the files of folders are told by themselves
+    present = counts["skipped"] - withheld - ledger.kinds["skipped", "local"]
+    others = {"present": present, "skipped": withheld, "failed": counts["failed"]}
     rest = words("comma").join(words(key, count=count) for key, count in others.items() if count or key == "failed")
     total = words(
         "summary", what=came or words("nothing"), size=human_size(received), host=run.site.host,

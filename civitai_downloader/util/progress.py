@@ -29,12 +29,15 @@ class Meter:
 
 
 class Progress:
-    """The transfers under way, and `received`, the number of bytes that have arrived in all."""
+    """The transfers and readings under way.
+
+    `received` is the number of bytes that have arrived in all, `was_read` that of those that were read from disk.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._meters: list[Meter] = []
-        self.received = 0
+        self.received = self.was_read = 0
 
     def begin(self, name: str, total: int | None) -> Meter:
         """Add a transfer and return its meter."""
@@ -53,6 +56,7 @@ class Progress:
         """Count bytes that have been read."""
         with self._lock:
             meter.done += count
+            self.was_read += count
 
     def add(self, meter: Meter, count: int) -> None:
         """Count bytes that have arrived."""
