@@ -141,14 +141,15 @@ def test_what_was_fetched_without_its_pictures_is_completed(
     assert len(list(out.rglob("*.preview.png"))) == 1
 
 
+@pytest.mark.parametrize("place", ["loras/linked.safetensors", "linked.safetensors"])
 def test_a_file_behind_a_link_of_the_users_is_there_already(
-    run: Runner, site: FakeCivitai, lora: FakeModel, models: Path, tmp_path: Path
+    run: Runner, site: FakeCivitai, lora: FakeModel, models: Path, tmp_path: Path, place: str
 ) -> None:
     real = put(lora.versions[0], tmp_path / "elsewhere", "xl.safetensors")
     (models / "loras").mkdir(parents=True)
-    (models / "loras" / "linked.safetensors").symlink_to(real)
+    (models / place).symlink_to(real)
     assert run(str(models)) == 0
-    assert what(rows(models)["loras/linked.safetensors"])[0] == "sha256"
+    assert what(rows(models)[place])[0] == "sha256"
     assert sorted(path.name for path in real.parent.iterdir()) == [real.name]
     site.forget()
     assert run(f"{link(site)}?modelVersionId={lora.versions[0].id}", "-o", str(models)) == 0
@@ -195,9 +196,7 @@ def test_a_folder_and_a_link_in_one_run_fetch_nothing_twice(
     assert weights(models) == {"mine.safetensors", "old.safetensors"}
 
 
-def test_models_that_are_asked_for_again_are_asked_for_together(
-    run: Runner, site: FakeCivitai, models: Path
-) -> None:
+def test_models_that_are_asked_for_again_are_asked_for_together(run: Runner, site: FakeCivitai, models: Path) -> None:
     for number in range(150):
         version = site.world.add_model(f"Moss {number}").add_version()
         version.add_file(f"moss_{number}.safetensors")
@@ -209,9 +208,7 @@ def test_models_that_are_asked_for_again_are_asked_for_together(
         assert sum(asked(site).values()) <= 3
 
 
-def test_a_folder_below_a_library_belongs_to_it(
-    run: Runner, site: FakeCivitai, lora: FakeModel, models: Path
-) -> None:
+def test_a_folder_below_a_library_belongs_to_it(run: Runner, site: FakeCivitai, lora: FakeModel, models: Path) -> None:
     put(lora.versions[0], models / "loras")
     put(lora.versions[1], models / "old" / "sd15")
     assert run(str(models)) == 0
