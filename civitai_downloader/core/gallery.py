@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import html
+import logging
 import re
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
+from typing import Any
 
-from ..util.files import is_link, write_file
+from ..util.clock import Clock
+from ..util.errors import Failure, UsageError
+from ..util.files import is_link, size_of, write_file
+from ..util.names import shown_path
 from ..util.text import utf8
 from .answers import number_at, text_at
 from .cards import collection_row, post_row
@@ -31,11 +36,14 @@ from .finds import (
     within,
 )
 from .homes import id_in
-from .library import Library
+from .library import Libraries, Library
 from .news import News, read_news, stamp
 from .ours import check_mark
 from .pages import read_prompt
+from .settings import Settings
 from .stock import Mark, Stock, mark_of, read_state
+
+log = logging.getLogger(__name__)
 
 _SLOT = re.compile(r"\{\{(page|library)\}\}")
 _SCRIPTS = re.compile(r"[0-9a-f]{8}")
@@ -62,10 +70,10 @@ def renew_page(library: Library, *, walked: bool) -> bool:
     return _write_index(library) or is_new
 
 
-def shown_on(library: Library) -> dict[str, int]:
-    """Return how many pictures, models, collections and posts the page shows. Raises Damaged."""
+def shown_on(library: Library) -> tuple[int, int]:
+    """Return how many pictures and models the page shows. Raises Damaged."""
     totals = read_data_file(_data(library), "manifest").get("totals")
-    return {name: number_at(totals, name) for name in ("pictures", "models", "collections", "posts")}
+    return number_at(totals, "pictures"), number_at(totals, "models")
 
 
 def _data(library: Library) -> Path:
@@ -91,6 +99,59 @@ def _with_news(library: Library, mark: Mark) -> bool | None:
 def _saved(library: Library, stock: Stock, mark: Mark) -> bool:
     stock.state.log = mark
     return stock.save(library.library_id, library.disk)
+
+
+# --- The page of a run, and the page alone ---------------------------------------------------------
+
+
+def finish_page(library: Library, settings: Settings) -> bool:
+    """Bring the page up to date at the end of a run, and say where it is when there was none.
+
+    Return whether that could be done; an `index.html` of somebody else is told and stays.
+    """
+    if settings.page is False or library.disk.trouble is not None:
+        return True
+    path = library.folder / "index.html"
+    is_first = size_of(library.root / path.name) is None
+    try:
+        if renew_page(library, walked=bool(settings.page)) and is_first:
+            log.info("To see what is there, open %s.", shown_path(path))
+    except Failure as failure:
+        is_taken = failure.reason == "taken"
+        log.log(logging.WARNING if is_taken else logging.ERROR, "%s", failure)
+        return is_taken
+    return True
+
+
+def page_folders(settings: Settings, given: Mapping[str, Any]) -> list[Path]:
+    """Return the folders of which nothing but the page is asked for; [] if the command asks for something else."""
+    if not settings.page or settings.dry_run or {"models", "users", "retry_failed"} & {*given}:
+        return []
+    named = [Path(word) for word in given.get("inputs", ())]
+    return ([_top(each) for each in named] or [settings.output]) if all(map(Path.is_dir, named)) else []
+
+
+def _top(folder: Path) -> Path:
+    """Return the output folder to which a folder belongs: the nearest one upwards with a state log, else itself."""
+    whole = folder.absolute()
+    return next((each for each in (whole, *whole.parents) if size_of(each / "download_state.jsonl")), folder)
+
+
+def make_pages(folders: Iterable[Path], settings: Settings, clock: Clock) -> None:
+    """Make the pages of folders by what lies in them, and say what they show. Raises Failure, UsageError."""
+    libraries = Libraries(clock, wait=log.info if settings.wait else None, read_only=False)
+    for folder in folders:
+        if not folder.is_dir():
+            raise UsageError("There is no folder {folder}; name it with -o, or as an INPUT.", folder=shown_path(folder))
+        library = libraries.open(folder)
+        try:
+            for problem in library.problems:
+                log.warning("%s", problem)
+            renew_page(library, walked=True)
+            path = shown_path(library.folder / "index.html")
+            log.info("%s shows %d pictures and %d models.", path, *shown_on(library))
+        finally:
+            library.close()
 
 
 # --- Rows ------------------------------------------------------------------------------------------
