@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import string
+from base64 import urlsafe_b64encode
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
@@ -11,7 +12,7 @@ from typing import Any
 
 from ..util.media import kind_of_media
 from .answers import list_at, number_at, objects_at, text_at, texts_at, unix_time, whole_number
-from .columns import Row
+from .columns import Row, Things
 
 # What grid, facets and search need of a picture, and what stands in a chunk of its own that is read when it is opened.
 FIRST = (
@@ -27,7 +28,7 @@ _BASE83 = {letter: at for at, letter in enumerate(string.digits + string.ascii_u
 _BASE83 |= {letter: at for at, letter in enumerate("#$%*+,-.:;=?@[]^_{|}~", len(_BASE83))}
 _KEY = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _DECIMALS = re.compile(r".{19}\.([0-9]{1,3})")
-_PIECES = re.compile(r"(\s*[,\n]\s*)")
+_PIECES = re.compile(r"([,\n]\s*)")
 
 
 @dataclass(frozen=True)
@@ -39,9 +40,10 @@ class Copy:
     has_text: bool
 
 
-def tile(image_id: int, copies: Iterable[Copy], facts: Mapping[str, Any], thumb: str = "") -> Row:
+def tile(image_id: int, copies: Iterable[Copy], facts: Mapping[str, Any], things: Things, thumb: str = "") -> Row:
     """Return the row of a picture that lies in one or more places; `facts` are its `.txt`, `thumb` is an extension.
 
+    `things` gains what it was made with.
     The copy that is shown is one with its `.txt` beside it, else the first one by its folder.
     """
     places = sorted(copies, key=lambda each: (not each.has_text, each.folder, each.extension))
@@ -55,7 +57,8 @@ def tile(image_id: int, copies: Iterable[Copy], facts: Mapping[str, Any], thumb:
         "created": milliseconds(text_at(facts, "created_at")), "likes": _count(facts.get("likes")),
         "hash": blur_hash(text_at(facts, "hash")), "post": _exact(number_at(facts, "post_id")) or None, "prompt": raw,
         "negative": _text(facts, "negative_prompt"), "sampler": text_at(facts, "sampler"),
-        "checkpoint": text_at(facts, "model"), "tools": texts_at(facts, "tools")[:_MOST], "used": _used(facts),
+        "checkpoint": _checkpoint(facts, things), "tools": texts_at(facts, "tools")[:_MOST],
+        "used": [[things.place(thing), weight] for thing, weight in _used(facts)],
         "thumb": thumb, **_details(image_id, facts, raw),
     }  # fmt: skip
 
@@ -68,7 +71,7 @@ def _details(image_id: int, facts: Mapping[str, Any], raw: str | None) -> Row:
         "url": url, "key": key, "page": _with_id(text_at(facts, "page"), str(image_id)),
         "model_versions": _versions(facts), "techniques": texts_at(facts, "techniques")[:_MOST],
         **{name: scalar(facts.get(name)) for name in ("steps", "cfg_scale", "seed", "size")},
-        "clean": cut, "clothes": cut if clothes == clean else _cut(raw, clothes),
+        "clean": cut, "clothes": 0 if clothes == clean else _cut(raw, clothes),
     }  # fmt: skip
 
 
@@ -144,6 +147,11 @@ def _used(facts: Mapping[str, Any]) -> list[tuple[Thing, float | None]]:
     return list(found.values())
 
 
+def _checkpoint(facts: Mapping[str, Any], things: Things) -> int | None:
+    name = text_at(facts, "model")
+    return things.place(("checkpoint", name, "", 0, 0, "", "")) if name else None
+
+
 def _thing(resource: Mapping[str, Any]) -> Thing:
     kind = (text_at(resource, "type") or text_at(resource, "modelType")).strip().lower()
     return (
@@ -152,7 +160,7 @@ def _thing(resource: Mapping[str, Any]) -> Thing:
         (text_at(resource, "modelVersionName") or text_at(resource, "versionName")).strip(),
         _exact(number_at(resource, "modelVersionId") or number_at(resource, "versionId")),
         _exact(number_at(resource, "modelId")),
-        text_at(resource, "baseModel"), text_at(resource, "hash"),
+        text_at(resource, "baseModel"), text_at(resource, "hash")[:64],
     )  # fmt: skip
 
 
@@ -165,18 +173,20 @@ def _weight(resource: Mapping[str, Any]) -> float | None:
 
 
 def _with_key(url: str, image_id: str) -> tuple[str, str]:
-    """Return a link with `{key}` in place of the name that its storage gives to a picture, and that name."""
+    """Return a link with `{key}` in place of the name that its storage gives to a picture, and that name in base 64."""
     found = None if "{" in url else _KEY.search(url)
-    key = found[0] if found else ""
-    ending = _with_id(url, image_id)
-    return (ending.replace(key, "{key}") if key else ending), key
+    if found is None:
+        return _with_id(url, image_id), ""
+    key = urlsafe_b64encode(bytes.fromhex(found[0].replace("-", ""))).decode().rstrip("=")
+    return _with_id(url.replace(found[0], "{key}", 9), image_id), key
 
 
 def _with_id(url: str, image_id: str) -> str:
-    """Return a link with `{id}` in place of the picture's id at the end of its path."""
-    folders, slash, name = url.rpartition("/")
-    is_id = name.partition(".")[0] == image_id and "{" not in url
-    return f"{folders}{slash}{{id}}{name[len(image_id) :]}" if is_id else url
+    """Return a link with `{id}` wherever a part of its path is the picture's id, with or without an extension."""
+    if image_id not in url or "{id}" in url:
+        return url
+    parts = (part.split(".") for part in url.split("/"))
+    return "/".join(".".join(["{id}" if words[0] == image_id else words[0], *words[1:]]) for words in parts)
 
 
 def _cut(raw: str | None, clean: str | None) -> Any:
