@@ -21,11 +21,10 @@ FIRST = (
 ).split()
 MORE = "url key page model_versions techniques steps cfg_scale seed size clean clothes".split()
 
-_LEVELS = ((16, "XXX"), (8, "X"), (4, "R"), (2, "PG-13"), (1, "PG"))
+_LEVELS = ("unrated", "PG", "PG-13", "R", "X", "XXX")  # by the highest bit
 _SAFE = 1 << 53  # from here on browsers don't keep whole numbers exactly
 _MOST = 100  # of resources, versions, tools and techniques of one picture
-_BASE83 = {letter: at for at, letter in enumerate(string.digits + string.ascii_uppercase + string.ascii_lowercase)}
-_BASE83 |= {letter: at for at, letter in enumerate("#$%*+,-.:;=?@[]^_{|}~", len(_BASE83))}
+_BASE83 = f"{string.digits}{string.ascii_uppercase}{string.ascii_lowercase}#$%*+,-.:;=?@[]^_{{|}}~"
 _KEY = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _DECIMALS = re.compile(r".{19}\.([0-9]{1,3})")
 _PIECES = re.compile(r"([,\n]\s*)")
@@ -43,33 +42,34 @@ class Copy:
 def tile(image_id: int, copies: Iterable[Copy], facts: Mapping[str, Any], things: Things, thumb: str = "") -> Row:
     """Return the row of a picture that lies in one or more places; `facts` are its `.txt`, `thumb` is an extension.
 
-    `things` gains what it was made with.
-    The copy that is shown is one with its `.txt` beside it, else the first one by its folder.
+    `things` gains what it was made with. The copy that is shown is one with its `.txt` beside it, else the first one by
+    its folder.
     """
     places = sorted(copies, key=lambda each: (not each.has_text, each.folder, each.extension))
     shown = places[0]
-    raw, kind = _text(facts, "raw_prompt"), kind_of_media(shown.extension)
-    also = list(dict.fromkeys(each.folder for each in places if each.folder != shown.folder))
+    raw, versions = _text(facts, "raw_prompt"), _versions(facts)
+    also = list(dict.fromkeys(each.folder for each in places[1:] if each.folder != shown.folder))
     return {
-        "id": image_id, "folder": shown.folder, "also": also, "ext": shown.extension, "kind": kind or "image",
+        "id": image_id, "folder": shown.folder, "also": also, "ext": shown.extension,
+        "kind": kind_of_media(shown.extension) or "image",
         "txt": int(shown.has_text), "width": _side(facts, "width"), "height": _side(facts, "height"),
         "level": level_word(number_at(facts, "nsfw_level")), "creator": text_at(facts, "username"),
         "created": milliseconds(text_at(facts, "created_at")), "likes": _count(facts.get("likes")),
         "hash": blur_hash(text_at(facts, "hash")), "post": _exact(number_at(facts, "post_id")) or None, "prompt": raw,
         "negative": _text(facts, "negative_prompt"), "sampler": text_at(facts, "sampler"),
         "checkpoint": _checkpoint(facts, things), "tools": texts_at(facts, "tools")[:_MOST],
-        "used": [[things.place(thing), weight] for thing, weight in _used(facts)],
-        "thumb": thumb, **_details(image_id, facts, raw),
+        "used": [[things.place(thing), weight] for thing, weight in _used(facts, versions)],
+        "thumb": thumb, "model_versions": versions, **_details(str(image_id), facts, raw),
     }  # fmt: skip
 
 
-def _details(image_id: int, facts: Mapping[str, Any], raw: str | None) -> Row:
+def _details(image_id: str, facts: Mapping[str, Any], raw: str | None) -> Row:
     clean, clothes = _text(facts, "prompt"), _text(facts, "prompt_with_clothes")
     cut = _cut(raw, clean)
-    url, key = _with_key(text_at(facts, "url"), str(image_id))
+    url, key = _with_key(text_at(facts, "url"), image_id)
     return {
-        "url": url, "key": key, "page": _with_id(text_at(facts, "page"), str(image_id)),
-        "model_versions": _versions(facts), "techniques": texts_at(facts, "techniques")[:_MOST],
+        "url": url, "key": key, "page": _with_id(text_at(facts, "page"), image_id),
+        "techniques": texts_at(facts, "techniques")[:_MOST],
         **{name: scalar(facts.get(name)) for name in ("steps", "cfg_scale", "seed", "size")},
         "clean": cut, "clothes": 0 if clothes == clean else _cut(raw, clothes),
     }  # fmt: skip
@@ -80,7 +80,7 @@ def _details(image_id: int, facts: Mapping[str, Any], raw: str | None) -> Row:
 
 def level_word(level: int) -> str:
     """Return a browsing level as people call it; of several the highest one, `unrated` for none."""
-    return "XXX" if level >= 16 else next((word for bit, word in _LEVELS if level & bit), "unrated")
+    return _LEVELS[min(max(level, 0), 16).bit_length()]
 
 
 def milliseconds(date: str) -> int:
@@ -91,9 +91,9 @@ def milliseconds(date: str) -> int:
 
 def blur_hash(text: str) -> str:
     """Return a BlurHash, or "" for what is none: it could stop whoever draws it."""
-    first = _BASE83.get(text[:1], 0)
+    first = max(0, _BASE83.find(text[:1]))
     fits = len(text) == 4 + 2 * (first % 9 + 1) * (first // 9 + 1)
-    return text if fits and all(letter in _BASE83 for letter in text) else ""
+    return text if fits and not text.strip(_BASE83) else ""
 
 
 def scalar(value: object) -> int | float | str | None:
@@ -131,18 +131,18 @@ def _versions(facts: Mapping[str, Any]) -> list[int]:
 Thing = tuple[Any, ...]  # kind, name, name of the version, version, model, base model, short hash
 
 
-def _used(facts: Mapping[str, Any]) -> list[tuple[Thing, float | None]]:
+def _used(facts: Mapping[str, Any], versions: Iterable[int]) -> list[tuple[Thing, float | None]]:
     """Return resources with their weights, each once, and behind them the versions that no resource names."""
     found: dict[object, tuple[Thing, float | None]] = {}
     for resource in objects_at(facts, "resources")[:_MOST]:
         thing, weight = _thing(resource), _weight(resource)
         key = thing[3] or thing[:2]
-        old, before = found.get(key, (thing, weight))
-        found[key] = (
-            tuple(ours or theirs for ours, theirs in zip(old, thing, strict=True)),
-            before if before is not None else weight,
-        )
-    for version in _versions(facts):
+        if key in found:
+            old, before = found[key]
+            thing = tuple(ours or theirs for ours, theirs in zip(old, thing, strict=True))
+            weight = before if before is not None else weight
+        found[key] = thing, weight
+    for version in versions:
         found.setdefault(version, (("", "", "", version, 0, "", ""), None))
     return list(found.values())
 
