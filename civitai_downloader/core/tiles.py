@@ -174,18 +174,16 @@ def _weight(resource: Mapping[str, Any]) -> float | None:
 
 def _with_key(url: str, image_id: str) -> tuple[str, str]:
     """Return a link with `{key}` in place of the name that its storage gives to a picture, and that name in base 64."""
-    found = None if "{" in url else _KEY.search(url)
+    found = _KEY.search(url)
     if found is None:
         return _with_id(url, image_id), ""
     key = urlsafe_b64encode(bytes.fromhex(found[0].replace("-", ""))).decode().rstrip("=")
-    return _with_id(url.replace(found[0], "{key}", 9), image_id), key
+    return "{key}".join(_with_id(part, image_id) for part in url.split(found[0])), key
 
 
 def _with_id(url: str, image_id: str) -> str:
     """Return a link with `{id}` wherever a part of its path is the picture's id, with or without an extension."""
-    if image_id not in url or "{id}" in url:
-        return url
-    parts = (part.split(".") for part in url.split("/"))
+    parts = (part.split(".") for part in url.replace("{", "%7B").split("/"))
     return "/".join(".".join(["{id}" if words[0] == image_id else words[0], *words[1:]]) for words in parts)
 
 
