@@ -44,7 +44,7 @@ def change(model: FakeModel, what: str) -> None:
 
 def things(out: Path) -> dict[str, int]:
     """Return the files and pictures, with what stands beside them, and their inodes."""
-    own = ("lists/", "download_state", "report", "failed", "retry")
+    own = ("lists/", "download_state", "report", "failed", "retry", "index.html", ".page/")
     return {name: (out / name).stat().st_ino for name in files_under(out) if not name.startswith(own)}
 
 
