@@ -50,7 +50,7 @@ def test_a_column_of_numbers_is_the_shortest_of_its_forms(values: list[int]) -> 
 
 
 @pytest.mark.parametrize(
-    "values, column",
+    ("values", "column"),
     [
         ([], []),
         ([5], {"t": [5]}),
@@ -96,7 +96,7 @@ def test_nothing_in_a_script_can_end_it(data: dict[str, Any]) -> None:
     ["", "civitai.chunk(1);", "civitai.chunk('x','{}'", "civitai.chunk('x','[]');\n", "civitai.chunk('x','{');\n"],
 )
 def test_a_script_that_is_cut_or_none_of_ours_is_refused(text: str) -> None:
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match=r""):
         read_script(text)
 
 

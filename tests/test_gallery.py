@@ -1,4 +1,4 @@
-"""The page of an output folder: what a run and `--page` write, what they leave alone, and what they make of odd folders."""
+"""The page of an output folder: what a run and `--page` write, and what is new in it."""
 
 from __future__ import annotations
 
@@ -68,7 +68,8 @@ def test_a_run_leaves_a_page_of_all_that_it_brought(
     assert model["folder"] == quote(LORA_PAGE)
     paths = [out / file["path"].replace("%20", " ").replace("%5B", "[").replace("%5D", "]")
              for version in model["details"]["versions"] for file in version["files"]]  # fmt: skip
-    assert len(paths) == 2 and all(path.is_file() for path in paths)
+    assert len(paths) == 2
+    assert all(path.is_file() for path in paths)
     assert "<strong>paper</strong>" in model["details"]["description"]
 
 
@@ -78,7 +79,8 @@ def test_the_page_belongs_to_the_library(run: Runner, site: FakeCivitai, lora: F
     (line,) = [line for line in map(json.loads, (out / "download_state.jsonl").open()) if line["type"] == "library"]
     assert shown_in(out).manifest["library"] == line["id"]
     index = (out / "index.html").read_text("utf-8")
-    assert line["id"] in index and "{{" not in index
+    assert line["id"] in index
+    assert "{{" not in index
     (folder,) = [path for path in (out / ".page").iterdir() if path.name != "data"]
     assert f'src=".page/{folder.name}/rooms.js"' in index
     assert {path.name for path in folder.iterdir()} == {"rooms.js", "base.css"}
@@ -124,7 +126,8 @@ def test_chunks_that_are_full_stay(
         site.world.add_image([lora.versions[0].id], meta={"prompt": f"later {number}"})
     assert run(link(site, lora), "--refresh") == 0
     now = [f".page/data/{chunk['name']}.js" for chunk in shown_in(out).manifest["pictures"]]
-    assert len(now) == 3 and len(before & {*now}) == 1
+    assert len(now) == 3
+    assert len(before & {*now}) == 1
     assert before < {*page_files(out)}  # a page that is open still finds what it knows of
     run(*FULL)
     assert len(shown_in(out).pictures) == 6
@@ -139,7 +142,8 @@ def test_scripts_of_another_version_take_the_place_of_the_old_ones(
     scripts["rooms.js"] = b"2;"
     assert run(link(site, lora)) == 0
     (new,) = [path for path in (out / ".page").iterdir() if path.name != "data"]
-    assert new != old and new.name in (out / "index.html").read_text("utf-8")
+    assert new != old
+    assert new.name in (out / "index.html").read_text("utf-8")
     assert {name: each for name, each in page_files(out).items() if "/data/" in name} == data
 
 

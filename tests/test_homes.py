@@ -129,7 +129,7 @@ def test_one_look_at_the_disk_finds_folders_that_the_log_does_not_know(
     monkeypatch.setattr(os, "scandir", scandir)
     for times in (1, 0):
         looks.clear()
-        assert run(*ids, "--only", only, "--refresh") == 0
+        assert run(*ids, "--only", only, "--refresh", "--no-page") == 0
         assert looks.count(str(out / "users")) == times
     assert {path.parent for path in out.rglob("model.json")} == pages
 

@@ -146,14 +146,14 @@ def test_a_picture_counts_once_and_the_copy_with_its_text_is_shown() -> None:
 
 
 @pytest.mark.parametrize(
-    "extension, kind", [(".mp4", "video"), (".PNG", "image"), (".mp3", "audio"), (".odd", "image")]
+    ("extension", "kind"), [(".mp4", "video"), (".PNG", "image"), (".mp3", "audio"), (".odd", "image")]
 )
 def test_the_kind_is_that_of_the_file(extension: str, kind: str) -> None:
     assert tile(7, [Copy("", extension, True)], {"type": "video"}, Things())["kind"] == kind
 
 
 @pytest.mark.parametrize(
-    "level, word",
+    ("level", "word"),
     [
         (0, "unrated"),
         (-4, "unrated"),
@@ -171,7 +171,7 @@ def test_a_level_is_called_as_people_call_it(level: int, word: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "date, moment",
+    ("date", "moment"),
     [
         ("1970-01-01T00:00:01.000Z", 1000),
         ("1970-01-01T00:00:01.25Z", 1250),
@@ -186,7 +186,7 @@ def test_a_date_is_told_in_milliseconds(date: str, moment: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "text, is_one",
+    ("text", "is_one"),
     [
         ("UHB{Y{9#NHxZ~UEQRkxZ%LxFE4bb-oxY9vxY", True),
         ("UHB{Y", False),
