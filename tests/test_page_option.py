@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import Runner, one_file
-from tests.fake_civitai import FakeCivitai, FakeModel
+from tests.fake_civitai import FakeCivitai, FakeModel, Status
 from tests.helpers import Err, read_json
 from tests.shown import file_of, page_files, shown_in
 from tests.test_gallery import link, put_picture
@@ -298,3 +298,36 @@ def test_an_older_text_gains_hash_and_likes_when_its_list_is_read_again(
     before = path.stat().st_mtime_ns
     assert run(link(site, lora)) == 0
     assert path.stat().st_mtime_ns == before
+
+
+# --- --thumbnails ----------------------------------------------------------------------------------
+
+
+def test_small_forms_are_fetched_for_the_page(run: Runner, site: FakeCivitai, lora: FakeModel, out: Path) -> None:
+    assert run(link(site, lora)) == 0
+    assert {row["thumb"] for row in shown_in(out).pictures.values()} == {""}
+    site.forget()
+    assert run(link(site, lora), "--thumbnails") == 0
+    page = shown_in(out)
+    for row in page.pictures.values():
+        small = out / ".page" / "thumbs" / f"{row['id'] % 100:02}" / f"{row['id']}{row['thumb']}"
+        assert row["thumb"]
+        assert small.is_file()
+    assert len(page.pictures) == 3
+    assert all("width=450" in seen.path for seen in site.seen("image"))
+    before = page_files(out)
+    site.forget()
+    assert run(link(site, lora), "--thumbnails") == 0
+    assert not site.seen("image")
+    assert page_files(out) == before
+    assert run("--page") == 0
+    assert shown_in(out).pictures == page.pictures
+
+
+def test_a_small_form_that_can_not_be_had_is_no_failure(
+    run: Runner, site: FakeCivitai, lora: FakeModel, out: Path
+) -> None:
+    site.fail(re.compile("image:.*width=450"), Status(404), times=None)
+    assert run(link(site, lora), "--thumbnails", "--max-images", "0") == 0
+    assert {row["thumb"] for row in shown_in(out).pictures.values()} == {""}
+    assert read_json(out / "report.json")["counts"].get("failed", 0) == 0
