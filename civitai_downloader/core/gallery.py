@@ -103,7 +103,7 @@ def finish_page(library: Library, settings: Settings) -> bool:
     path = library.folder / "index.html"
     is_first = size_of(library.root / path.name) is None
     try:
-        if renew_page(library, walked=bool(settings.page)) and is_first:
+        if renew_page(library, walked=bool(settings.page)) and is_first and any(shown_on(library)):
             log.info("To see what is there, open %s.", shown_path(path))
     except Failure as failure:
         is_taken = failure.reason == "taken"
