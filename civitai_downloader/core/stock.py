@@ -158,7 +158,7 @@ class Stock:
         """
         for each in self.series.values():
             each.finish()
-        text = script("manifest", self._manifest(library_id))
+        text = script("manifest", on_one_line(self._manifest(library_id)))
         before: Mapping[str, Any] = {}
         with suppress(Damaged):
             before = read_data_file(self.folder, "manifest")
