@@ -103,14 +103,18 @@ def _note(found: Found, folder: str, names: Iterable[str]) -> None:
 def recorded_places(library: Library, image_id: int) -> list[Place] | None:
     """Return where a picture lies by the state log and the disk; None if the log knows nothing of it."""
     records = [each for each in library.places(("image", str(image_id))) if each.path]
-    there = [each.path for each in records if library.size(each.path) is not None]
-    return [_place(library, path) for path in there] if records else None
+    return places_of(library, image_id, (each.path for each in records)) if records else None
 
 
-def _place(library: Library, path: str) -> Place:
-    folder, _, name = path.rpartition("/")
-    stem, extension = split_name(name)
-    return folder, extension, library.size(within(folder, f"{stem}.txt")) is not None
+def places_of(library: Library, image_id: int, paths: Iterable[str]) -> list[Place]:
+    """Return those of some paths at which a picture lies."""
+    found = list[Place]()
+    for path in paths:
+        folder, _, name = path.rpartition("/")
+        stem, extension = split_name(name)
+        if stem == str(image_id) and kind_of_media(extension) and library.size(path) is not None:
+            found.append((folder, extension, library.size(within(folder, f"{stem}.txt")) is not None))
+    return found
 
 
 def picture_row(library: Library, image_id: int, places: Iterable[Place], things: Things, thumb: str) -> Row:
