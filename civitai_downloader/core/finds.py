@@ -60,7 +60,7 @@ class Found:
 
 
 def walk(root: Path) -> Found:
-    """Look through a folder. Hidden folders of others and links to folders are not followed; what can't be read is left out."""
+    """Look through a folder, but not through hidden ones and links to others; what can't be read is left out."""
     found, waiting = Found(), [""]
     while waiting:
         folder = waiting.pop()
