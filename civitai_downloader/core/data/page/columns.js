@@ -3,7 +3,7 @@
 civitai.room("columns", ["query"], ({ query }) => {
   const LORAS = new Set(["lora", "locon", "dora"]);
   const BUCKETS = ["..0.5", "0.5..1", "1..1.5", "1.5..2", "2..4", "4..8", "8.."];
-  const GAP = "\0";
+  const GAP = "\0"; // between texts that are one key
 
   /** Returns the values of a column, which is written in one of four forms. */
   const unpack = (column, rows) => {
@@ -18,41 +18,64 @@ civitai.room("columns", ["query"], ({ query }) => {
     Object.fromEntries(Object.entries(columns).map(([name, column]) => [name, unpack(column, rows)]));
 
   // ---------------------------------------------------------------------------------------------------- columns
-  // A column has a code for each row, and the key of each code; equal keys have one code.
-  const makeColumn = (rows) => ({ codes: new Uint32Array(rows), keys: [], index: new Map() });
+  // A column has a code for each row; what has the same key has the same code, and one value.
+  const makeColumn = (rows) => ({ codes: new Uint32Array(rows), values: [], index: new Map() });
 
-  const put = (column, row, key) => {
+  const put = (column, row, key, value = key) => {
     let code = column.index.get(key);
     if (code === undefined) {
-      code = column.keys.push(key) - 1;
+      code = column.values.push(value) - 1;
       column.index.set(key, code);
     }
     column.codes[row] = code;
   };
 
-  // What can be searched: texts, and for each code of a column which of them it has (null: code and text are one).
-  const makeText = (column) => ({ column, texts: column.keys, sets: null, cache: new Map(), stamp: -1 });
+  const putAll = (column, first, keys) => {
+    for (let k = 0; k < keys.length; k += 1) put(column, first + k, keys[k]);
+  };
 
-  const one = (key) => (key ? [key] : []);
-  const many = (key) => (key ? key.split(GAP) : []);
+  const putLists = (column, first, lists) => {
+    for (let k = 0; k < lists.length; k += 1) put(column, first + k, lists[k].join(GAP), lists[k]);
+  };
 
-  /** A facet: what is known of a key as values; `has` judges values that are ranges, `order` lists all that can be. */
-  const makeFacet = (column, valuesOf = one, { has = null, order = null, latest = false } = {}) => ({
-    column, valuesOf, has, order, latest, names: [], texts: [], sets: [], index: new Map(), cache: new Map(), stamp: -1,
+  // What can be searched: texts, and for each text the codes that have it (null: code and text are one).
+  const makeText = (column) => ({ column, texts: column.values, codesOf: null, cache: new Map(), stamp: -1 });
+
+  const one = (value) => (value ? [value] : []);
+  const many = (values) => values;
+
+  /** A facet: names for each value of a column; `has` judges names that are ranges, `order` lists all there can be. */
+  const makeFacet = (column, namesOf = one, { has = null, order = null, latest = false } = {}) => ({
+    column, namesOf, has, order, latest, names: [], texts: [], codesOf: [], index: new Map(), cache: new Map(), stamp: -1,
   });
 
-  const refresh = (facet, stamp) => {
-    if (facet.stamp === stamp) return facet;
-    Object.assign(facet, { stamp, names: [], index: new Map(), cache: new Map() });
-    if (!facet.valuesOf) return facet;
-    const codeOf = (name) => {
-      if (!facet.index.has(name)) facet.index.set(name, facet.names.push(name) - 1);
-      return facet.index.get(name);
-    };
-    facet.order?.forEach(codeOf);
-    facet.sets = facet.column.keys.map((key) => [...new Set(facet.valuesOf(key).map(codeOf))]);
+  const addName = (facet, name) => {
+    const known = facet.index.get(name);
+    if (known !== undefined) return facet.codesOf[known];
+    facet.index.set(name, facet.names.push(name) - 1);
+    facet.codesOf.push([]);
+    return facet.codesOf.at(-1);
+  };
+
+  const nameAll = (facet) => {
+    Object.assign(facet, { names: [], codesOf: [], index: new Map() });
+    facet.order?.forEach((name) => addName(facet, name));
+    facet.column.values.forEach((value, code) => {
+      for (const name of facet.namesOf(value)) {
+        const codes = addName(facet, name);
+        if (codes.at(-1) !== code) codes.push(code);
+      }
+    });
     facet.texts = facet.names.map(query.fold);
-    return facet;
+  };
+
+  /** Works out what has changed since rows were added. */
+  const refresh = (source, stamp) => {
+    if (source.stamp === stamp) return source;
+    source.stamp = stamp;
+    source.cache.clear();
+    if (source.codesOf) nameAll(source);
+    return source;
   };
 
   const makeTable = (rows, columns) => ({ rows, columns, alive: new Uint8Array(rows), stamp: 0, orders: new Map() });
@@ -69,113 +92,131 @@ civitai.room("columns", ["query"], ({ query }) => {
     Object.fromEntries(names.split(" ").map((name) => [name, new Float64Array(rows)]));
 
   // --------------------------------------------------------------------------------------------------- pictures
-  const dayOf = (time) => (time ? new Date(time).toISOString().slice(0, 10) : "");
-  const datesOf = (day) => (day ? [day.slice(0, 4), day.slice(0, 7)] : []);
-  const sizeOf = (key) => key.split("x").map(Number);
-  const pixelsOf = (key) => (key ? sizeOf(key).reduce((width, height) => width * height) / 1e6 : NaN);
+  const DAY = 86_400_000;
+  const textOf = (day) => new Date(day * DAY).toISOString().slice(0, 10);
+  const datesOf = (day) => (day ? [textOf(day).slice(0, 4), textOf(day).slice(0, 7)] : []);
+  const pixelsOf = (size) => (size ? (size[0] * size[1]) / 1e6 : NaN);
 
-  const isDay = (value, day) => {
-    const span = query.range(value);
-    if (!span) return day.startsWith(value) && (day[value.length] ?? "-") === "-";
-    return day !== "" && day >= span.from && (!span.to || day.slice(0, span.to.length) <= span.to);
+  const isDay = (value, number) => {
+    if (!number) return false;
+    const [span, day] = [query.range(value), textOf(number)];
+    if (!span) return `${day}-`.startsWith(`${value}-`);
+    return day >= span.from && (!span.to || day.slice(0, span.to.length) <= span.to);
   };
 
-  const isSize = (value, key) => {
+  const isSize = (value, size) => {
     const span = query.range(value) ?? { from: value, to: value };
-    const pixels = pixelsOf(key);
+    const pixels = pixelsOf(size);
     return pixels >= Number(span.from) && (!span.to || pixels <= Number(span.to));
   };
 
-  const shapeOf = (key) => {
-    if (!key) return [];
-    const [width, height] = sizeOf(key);
+  const shapeOf = (size) => {
+    if (!size) return [];
+    const [width, height] = size;
     if (width === height) return ["square"];
     return [width > height ? "landscape" : "portrait"];
   };
 
   /** What pictures were made with: names come from the models that are here, or from any picture that names them. */
-  const makeThings = () => {
-    const list = [];
-    const index = new Map();
-    const ours = new Map();
-    const heard = new Map();
-    const known = (version) => ours.get(version) ?? heard.get(version);
-    const add = (thing) => {
-      const [kind, name, , version, , base] = thing;
-      if (name && version && !heard.has(version)) heard.set(version, { name, kind, base });
-      const key = `${version}${GAP}${version && name ? "" : name}${GAP}${kind}${GAP}${base}`;
-      if (!index.has(key)) index.set(key, list.push({ kind, name, version, base }) - 1);
-      return index.get(key);
-    };
-    const nameOf = ({ name, version }) => known(version)?.name || name || (version ? String(version) : "");
-    const isLora = ({ kind, version }) => LORAS.has(kind || known(version)?.kind);
-    const baseOf = ({ base, version }) => base || known(version)?.base || "";
-    return { list, ours, add, nameOf, isLora, baseOf };
+  const makeThings = () => ({ list: [], index: new Map(), ours: new Map(), heard: new Map(), named: [], stamp: -1 });
+
+  const addThing = (things, [kind, name, , version, , base]) => {
+    if (name && version && !things.heard.has(version)) things.heard.set(version, { name, kind, base });
+    const key = [version, version ? "" : name, kind, base].join(GAP);
+    if (!things.index.has(key)) things.index.set(key, things.list.push({ kind, name, version, base }) - 1);
+    return things.index.get(key);
   };
 
-  const usedBy = (key, things) => many(key).slice(1).map((k) => things.list[k]);
+  const nameThing = (things, { kind, name, version, base }) => {
+    const known = things.ours.get(version) ?? things.heard.get(version);
+    return {
+      name: known?.name || name || (version ? String(version) : ""),
+      isLora: LORAS.has(kind || known?.kind),
+      base: base || known?.base || "",
+    };
+  };
 
-  const modelsOf = (key, things) => {
-    const names = usedBy(key, things).filter((thing) => !things.isLora(thing)).map(things.nameOf).filter(Boolean);
-    return names.length ? names : one(many(key)[0]);
+  const namedThings = (things, stamp) => {
+    if (things.stamp !== stamp) things.named = things.list.map((thing) => nameThing(things, thing));
+    things.stamp = stamp;
+    return things.named;
   };
 
   const makePictures = (rows, things) => {
     const names = "prompt negative creator sampler level kind tool tag day size used known folder";
-    const columns = { ...columnsNamed(rows, names), ...numbersNamed(rows, "id created likes pixels post rating") };
-    const c = columns;
-    const lorasOf = (key) => usedBy(key, things).filter(things.isLora).map(things.nameOf).filter(Boolean);
-    const basesOf = (key) => usedBy(key, things).map(things.baseOf).filter(Boolean);
-    const facets = {
+    const c = { ...columnsNamed(rows, names), ...numbersNamed(rows, "id created likes pixels post rating") };
+    const table = makeTable(rows, c);
+    const named = ({ used }, test, key = "name") => {
+      const all = namedThings(things, table.stamp);
+      return used.map((k) => all[k]).filter(test).map((thing) => thing[key]).filter(Boolean);
+    };
+    const basesOf = (made) => named(made, () => true, "base");
+    const lorasOf = (made) => named(made, (thing) => thing.isLora);
+    const modelsOf = (made) => {
+      const found = named(made, (thing) => !thing.isLora);
+      return found.length ? found : one(made.checkpoint);
+    };
+    const buckets = (size) => BUCKETS.filter((value) => isSize(value, size));
+    table.facets = {
       kind: makeFacet(c.kind, one, { order: ["image", "video"] }),
       creator: makeFacet(c.creator),
       base: makeFacet(c.used, basesOf),
-      model: makeFacet(c.used, (key) => modelsOf(key, things)),
+      model: makeFacet(c.used, modelsOf),
       lora: makeFacet(c.used, lorasOf),
       sampler: makeFacet(c.sampler),
       tool: makeFacet(c.tool, many),
       level: makeFacet(c.level, one, { order: query.LEVELS }),
       date: makeFacet(c.day, datesOf, { has: isDay, latest: true }),
-      resolution: makeFacet(c.size, (key) => BUCKETS.filter((value) => isSize(value, key)), { has: isSize, order: BUCKETS }),
+      resolution: makeFacet(c.size, buckets, { has: isSize, order: BUCKETS }),
       aspect: makeFacet(c.size, shapeOf, { order: ["portrait", "square", "landscape"] }),
       prompt: makeFacet(c.known, one, { order: ["yes", "no"] }),
     };
-    const prompt = makeText(c.prompt);
-    const negative = makeText(c.negative);
-    const checkpoint = makeFacet(c.used, (key) => one(many(key)[0]));
-    const tag = makeFacet(c.tag, many);
-    const { model, lora, creator, sampler } = facets;
-    const fields = {
+    const { model, lora, creator, sampler } = table.facets;
+    const [prompt, negative, tag] = [makeText(c.prompt), makeText(c.negative), makeFacet(c.tag, many)];
+    const checkpoint = makeFacet(c.used, (made) => one(made.checkpoint));
+    table.fields = {
       "": [prompt, negative, model, checkpoint, lora, tag, creator],
       prompt: [prompt], negative: [negative], model: [model, checkpoint], lora: [lora], tag: [tag], creator: [creator],
       sampler: [sampler],
     };
-    return { ...makeTable(rows, columns), facets, fields, named: { model, lora, tag, creator, sampler } };
+    table.named = { model, lora, tag, creator, sampler };
+    return table;
   };
 
-  const putPicture = (c, row, v, k, usedThings) => {
-    const size = v.width[k] && v.height[k] ? `${v.width[k]}x${v.height[k]}` : "";
-    const texts = {
-      prompt: query.fold(v.prompt[k] ?? ""), negative: query.fold(v.negative[k] ?? ""), known: v.prompt[k] ? "yes" : "no",
-      creator: v.creator[k], sampler: v.sampler[k], level: v.level[k], kind: v.kind[k], tool: v.tools[k].join(GAP),
-      tag: "", day: dayOf(v.created[k]), size, used: [v.checkpoint[k], ...usedThings].join(GAP),
-      folder: [v.folder[k], ...v.also[k]].join(GAP),
-    };
-    for (const [name, key] of Object.entries(texts)) put(c[name], row, key);
-    c.id[row] = v.id[k];
-    c.created[row] = v.created[k];
-    c.likes[row] = v.likes[k] ?? -1;
-    c.pixels[row] = size ? v.width[k] * v.height[k] : -1;
-    c.post[row] = v.post[k] ?? 0;
+  const folded = (text) => (text ? query.fold(text) : "");
+
+  const putUsed = (column, first, { used, checkpoint }, places) => {
+    used.forEach((list, k) => {
+      const made = { checkpoint: checkpoint[k], used: list.map(([thing]) => places[thing]) };
+      put(column, first + k, `${made.checkpoint}${GAP}${made.used}`, made);
+    });
   };
 
+  const putSizes = (c, first, { width, height }) => {
+    width.forEach((wide, k) => {
+      const size = wide && height[k] ? [wide, height[k]] : null;
+      put(c.size, first + k, String(size), size);
+      c.pixels[first + k] = size ? wide * height[k] : -1;
+    });
+  };
+
+  /** Adds a chunk of pictures to a table, and returns what the page itself must know of them. */
   const loadPictures = (table, things, first, chunk) => {
     const values = unpackAll(chunk);
-    const places = chunk.things.map(things.add);
-    for (let k = 0; k < chunk.rows; k += 1) {
-      const used = values.used[k].map(([thing]) => places[thing]);
-      putPicture(table.columns, first + k, values, k, used);
-    }
+    const c = table.columns;
+    for (const name of ["creator", "sampler", "level", "kind"]) putAll(c[name], first, values[name]);
+    for (const name of ["prompt", "negative"]) putAll(c[name], first, values[name].map(folded));
+    putAll(c.known, first, values.prompt.map((prompt) => (prompt ? "yes" : "no")));
+    putAll(c.day, first, values.created.map((time) => Math.floor(time / DAY)));
+    putLists(c.tool, first, values.tools);
+    putLists(c.tag, first, values.tools.map(() => []));
+    putLists(c.folder, first, values.folder.map((folder, k) => [folder, ...values.also[k]]));
+    putUsed(c.used, first, values, chunk.things.map((thing) => addThing(things, thing)));
+    putSizes(c, first, values);
+    c.id.set(values.id, first);
+    c.created.set(values.created, first);
+    c.likes.set(values.likes.map((likes) => likes ?? -1), first);
+    c.post.set(values.post.map(Number), first);
     return looks(chunk.rows, values);
   };
 
@@ -198,24 +239,26 @@ civitai.room("columns", ["query"], ({ query }) => {
 
   // ----------------------------------------------------------------------------------------------------- models
   const makeModels = (rows) => {
-    const names = "name creator type base tag words level complete update lora";
-    const columns = { ...columnsNamed(rows, names), ...numbersNamed(rows, "id created likes pixels rating") };
+    const names = "name creator type base tags level words complete update lora";
+    const c = { ...columnsNamed(rows, names), ...numbersNamed(rows, "id created likes pixels rating") };
+    const table = makeTable(rows, c);
     const yesNo = { order: ["yes", "no"] };
-    const facets = {
-      type: makeFacet(columns.type),
-      base: makeFacet(columns.base, many),
-      creator: makeFacet(columns.creator),
-      tag: makeFacet(columns.tag, many),
-      level: makeFacet(columns.level, one, { order: query.LEVELS }),
-      complete: makeFacet(columns.complete, one, yesNo),
-      update: makeFacet(columns.update, one, yesNo),
+    table.facets = {
+      type: makeFacet(c.type),
+      base: makeFacet(c.base, many),
+      creator: makeFacet(c.creator),
+      tag: makeFacet(c.tags, many),
+      level: makeFacet(c.level, one, { order: query.LEVELS }),
+      complete: makeFacet(c.complete, one, yesNo),
+      update: makeFacet(c.update, one, yesNo),
     };
-    const model = makeFacet(columns.name);
-    const lora = makeFacet(columns.lora);
-    const words = makeFacet(columns.words, many);
-    const { creator, tag, base } = facets;
-    const fields = { "": [model, creator, tag, words, base], model: [model], lora: [lora], tag: [tag], creator: [creator] };
-    return { ...makeTable(rows, columns), facets, fields, named: { model, tag, creator } };
+    const [model, lora, words] = [makeFacet(c.name), makeFacet(c.lora), makeFacet(c.words, many)];
+    const { creator, tag, base } = table.facets;
+    table.fields = {
+      "": [model, creator, tag, words, base], model: [model], lora: [lora], tag: [tag], creator: [creator],
+    };
+    table.named = { model, tag, creator };
+    return table;
   };
 
   /** The lower bound of what share of all readers would like a thing, by Wilson's score. */
@@ -227,29 +270,25 @@ civitai.room("columns", ["query"], ({ query }) => {
     return (share + (z * z) / (2 * n) - spread) / (1 + (z * z) / n);
   };
 
-  const putModel = (c, row, model) => {
-    const yesNo = (value) => (value ? "yes" : "no");
-    const texts = {
-      name: model.name, creator: model.creator, type: model.type, level: model.level, base: model.base.join(GAP),
-      tag: model.tags.join(GAP), words: model.words.join(GAP), complete: yesNo(model.complete),
-      update: yesNo(model.update), lora: LORAS.has(model.type.toLowerCase()) ? model.name : "",
-    };
-    for (const [name, key] of Object.entries(texts)) put(c[name], row, key);
-    const { id, published, up, down, bytes } = model;
-    const numbers = { id, created: published, likes: up, pixels: bytes, rating: wilson(up, down) };
-    for (const [name, value] of Object.entries(numbers)) c[name][row] = value;
+  const nameVersions = (things, { name, type, versions }) => {
+    for (const [id, , base] of versions) things.ours.set(id, { name, kind: type.toLowerCase(), base });
   };
 
+  /** Adds a chunk of models to a table, and returns them. */
   const loadModels = (table, things, first, chunk) => {
     const values = unpackAll(chunk);
-    const models = [];
-    for (let k = 0; k < chunk.rows; k += 1) {
-      const model = Object.fromEntries(Object.entries(values).map(([name, column]) => [name, column[k]]));
-      putModel(table.columns, first + k, model);
-      const kind = model.type.toLowerCase();
-      for (const [version, , base] of model.versions) things.ours.set(version, { name: model.name, kind, base });
-      models.push(model);
-    }
+    const c = table.columns;
+    const rows = Array.from({ length: chunk.rows }, (_, k) => k);
+    const models = rows.map((k) => Object.fromEntries(Object.keys(values).map((name) => [name, values[name][k]])));
+    const yesNo = (value) => (value ? "yes" : "no");
+    for (const name of ["name", "creator", "type", "level"]) putAll(c[name], first, values[name]);
+    for (const name of ["base", "tags", "words"]) putLists(c[name], first, values[name]);
+    for (const name of ["complete", "update"]) putAll(c[name], first, values[name].map(yesNo));
+    putAll(c.lora, first, models.map(({ type, name }) => (LORAS.has(type.toLowerCase()) ? name : "")));
+    const { id, published, up, down, bytes } = values;
+    const numbers = { id, created: published, likes: up, pixels: bytes, rating: rows.map((k) => wilson(up[k], down[k])) };
+    for (const [name, list] of Object.entries(numbers)) c[name].set(list, first);
+    models.forEach((model) => nameVersions(things, model));
     return models;
   };
 
@@ -266,7 +305,7 @@ civitai.room("columns", ["query"], ({ query }) => {
     const { name, id } = table.columns;
     if (!name) return (a, b) => id[a] - id[b];
     const { compare } = new Intl.Collator(undefined, { numeric: true });
-    return (a, b) => compare(name.keys[name.codes[a]], name.keys[name.codes[b]]);
+    return (a, b) => compare(name.values[name.codes[a]], name.values[name.codes[b]]);
   };
 
   const COMPARE = {
@@ -279,19 +318,24 @@ civitai.room("columns", ["query"], ({ query }) => {
     random: ({ columns: { id } }, seed) => (a, b) => scatter(id[a] + seed) - scatter(id[b] + seed),
   };
 
-  /** All living rows in an order; what is equal in it is ordered from the newest on. */
-  const orderOf = (table, sort, seed) => {
-    const key = sort === "random" ? `random ${seed}` : sort;
-    if (!table.orders.has(key)) {
-      const { created, id } = table.columns;
-      const first = COMPARE[sort](table, seed);
-      const compare = (a, b) => first(a, b) || created[b] - created[a] || id[b] - id[a];
-      table.orders.set(key, Uint32Array.from(table.alive.keys()).filter((row) => table.alive[row]).sort(compare));
-    }
+  const kept = (table, key, make) => {
+    if (!table.orders.has(key)) table.orders.set(key, make());
     return table.orders.get(key);
   };
 
+  /** All rows that count, as they stand in the data. */
+  const living = (table) =>
+    kept(table, "living", () => Uint32Array.from(table.alive.keys()).filter((row) => table.alive[row]));
+
+  /** All rows that count in an order; what is equal in it is ordered from the newest on. */
+  const orderOf = (table, sort, seed) =>
+    kept(table, `${sort} ${sort === "random" ? seed : ""}`, () => {
+      const { created, id } = table.columns;
+      const first = COMPARE[sort](table, seed);
+      return living(table).slice().sort((a, b) => first(a, b) || created[b] - created[a] || id[b] - id[a]);
+    });
+
   return {
-    LORAS, changed, loadModels, loadPictures, looks, makeModels, makePictures, makeThings, orderOf, refresh, unpack, unpackAll,
+    LORAS, changed, living, loadModels, loadPictures, looks, makeModels, makePictures, makeThings, orderOf, refresh, unpack, unpackAll,
   };
 });

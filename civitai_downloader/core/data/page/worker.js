@@ -4,54 +4,67 @@ civitai.room("worker", ["query", "columns"], ({ query, columns }) => {
   const KEPT_HITS = 16;
   const MOST = { counts: 50, values: 200, suggestions: 12 };
   const TAG_LENGTH = { least: 2, most: 40 };
-  const SLICE = 2000;
+  const BREATH = 8;
 
   // -------------------------------------------------------------------------------------------------- the search
-  /** Which texts of a source hold a text; a search that begins as an earlier one did looks only at what that found. */
-  const hitsOf = (source, text, among) => {
-    const hits = new Uint8Array(source.texts.length);
-    const earlier = [...source.cache.keys()].filter((known) => text.includes(known)).sort((a, b) => b.length - a.length);
-    const known = earlier.length ? source.cache.get(earlier[0]) : null;
-    if (known && earlier[0] === text) {
-      for (const k of known) hits[k] = 1;
-      return hits;
-    }
-    const found = [];
-    const wanted = known || source.sets || !among ? null : used(source.column, among);
-    const look = (k) => {
-      if (source.texts[k].includes(text)) hits[found[found.push(k) - 1]] = 1;
-    };
-    if (known) known.forEach(look);
-    else for (let k = 0; k < hits.length; k += 1) if (!wanted || wanted[k]) look(k);
-    if (!wanted) keep(source.cache, text, Uint32Array.from(found));
-    return hits;
-  };
-
   const keep = (cache, text, found) => {
     cache.set(text, found);
     if (cache.size > KEPT_HITS) cache.delete(cache.keys().next().value);
+    return found;
   };
 
-  const used = (column, rows) => {
-    const codes = new Uint8Array(column.keys.length);
-    for (const row of rows) codes[column.codes[row]] = 1;
-    return codes;
+  const usedBy = (column, rows) => {
+    const found = new Uint8Array(column.values.length);
+    const { codes } = column;
+    for (let i = 0; i < rows.length; i += 1) found[codes[rows[i]]] = 1;
+    return found;
   };
 
-  const codesWith = (source, hits) =>
-    source.sets ? Uint8Array.from(source.sets, (set) => (set.some((k) => hits[k]) ? 1 : 0)) : hits;
+  const among = (source, candidates, text) => candidates.filter((k) => source.texts[k].includes(text));
+
+  const amongAll = (source, wanted, text) => {
+    const found = [];
+    for (let k = 0; k < source.texts.length; k += 1) if (wanted?.[k] !== 0 && source.texts[k].includes(text)) found.push(k);
+    return Uint32Array.from(found);
+  };
+
+  /**
+   * Which texts of a source hold a text. A search that begins as an earlier one did looks only at what that found, and a
+   * long list is looked through only where rows are left.
+   */
+  const hitsOf = (source, text, rows, all) => {
+    const known = [...source.cache.keys()].filter((each) => text.includes(each)).sort((a, b) => b.length - a.length)[0];
+    if (known === text) return source.cache.get(text);
+    if (known) return keep(source.cache, text, among(source, source.cache.get(known), text));
+    if (source.codesOf || rows.length > all / 2) return keep(source.cache, text, amongAll(source, null, text));
+    return amongAll(source, usedBy(source.column, rows), text);
+  };
+
+  const markCodes = (ok, source, hits) => {
+    for (const k of hits) {
+      if (!source.codesOf) ok[k] = 1;
+      else for (const code of source.codesOf[k]) ok[code] = 1;
+    }
+  };
+
+  /** For each column in which a text was found, which of its values have it. */
+  const valuesWith = (table, { field, text }, rows) => {
+    const found = new Map();
+    for (const source of table.fields[field] ?? []) {
+      const hits = hitsOf(columns.refresh(source, table.stamp), text, rows, table.rows);
+      if (!hits.length) continue;
+      if (!found.has(source.column)) found.set(source.column, new Uint8Array(source.column.values.length));
+      markCodes(found.get(source.column), source, hits);
+    }
+    return found;
+  };
 
   const termHits = (table, term, rows) => {
     const hit = new Uint8Array(table.rows);
-    if (term.field === "id") {
-      for (const row of rows) hit[row] = String(table.columns.id[row]) === term.text ? 1 : 0;
-      return hit;
-    }
-    const among = rows.length < table.rows / 2 ? rows : null;
-    for (const source of table.fields[term.field] ?? []) {
-      const ok = codesWith(source, hitsOf(columns.refresh(source, table.stamp), term.text, among));
-      const { codes } = source.column;
-      for (const row of rows) hit[row] |= ok[codes[row]];
+    const { id } = table.columns;
+    if (term.field === "id") for (const row of rows) hit[row] = String(id[row]) === term.text ? 1 : 0;
+    for (const [{ codes }, ok] of valuesWith(table, term, rows)) {
+      for (let i = 0; i < rows.length; i += 1) hit[rows[i]] |= ok[codes[rows[i]]];
     }
     return hit;
   };
@@ -61,7 +74,7 @@ civitai.room("worker", ["query", "columns"], ({ query, columns }) => {
     for (const term of group) {
       const found = termHits(table, term, rows);
       const no = term.not ? 1 : 0;
-      for (const row of rows) hit[row] |= found[row] ^ no;
+      for (let i = 0; i < rows.length; i += 1) hit[rows[i]] |= found[rows[i]] ^ no;
     }
     return hit;
   };
@@ -82,34 +95,31 @@ civitai.room("worker", ["query", "columns"], ({ query, columns }) => {
   };
 
   // ---------------------------------------------------------------------------------------------------- the scope
-  const inFolder = (table, folder) => (key) => key.split("\0").some((path) => `${path}/`.startsWith(`${folder}/`));
-
-  const hasVersion = (things, versions) => (key) =>
-    key.split("\0").slice(1).some((k) => versions.has(things.list[k].version));
-
-  const codesOf = (column, test) => Uint8Array.from(column.keys, (key) => (test(key) ? 1 : 0));
+  const inFolder = (folder) => (paths) => paths.some((path) => `${path}/`.startsWith(`${folder}/`));
+  const hasVersion = (things, versions) => ({ used: list }) => list.some((k) => versions.has(things.list[k].version));
+  const codesOf = (column, test) => Uint8Array.from(column.values, (value) => (test(value) ? 1 : 0));
 
   /** Keeps the pictures of a post, a collection or a model: any of what the scope names. */
   const scoped = (table, things, scope, rows) => {
     if (!scope) return rows;
     const { id, post, folder, used: made } = table.columns;
     const ids = new Set(scope.ids);
-    const here = codesOf(folder, scope.folder ? inFolder(table, scope.folder) : () => false);
-    const with_ = codesOf(made, scope.versions ? hasVersion(things, new Set(scope.versions)) : () => false);
+    const here = codesOf(folder, scope.folder ? inFolder(scope.folder) : () => false);
+    const named = codesOf(made, scope.versions ? hasVersion(things, new Set(scope.versions)) : () => false);
     const fits = (row) => ids.has(id[row]) || (scope.post && post[row] === scope.post);
-    return rows.filter((row) => here[folder.codes[row]] || with_[made.codes[row]] || fits(row));
+    return rows.filter((row) => here[folder.codes[row]] || named[made.codes[row]] || fits(row));
   };
 
   // --------------------------------------------------------------------------------------------------- the facets
   const has = (facet, value) => {
-    const { keys } = facet.column;
-    if (facet.has) return Uint8Array.from(keys, (key) => (facet.has(value, key) ? 1 : 0));
-    const code = facet.index.get(value);
-    return Uint8Array.from(facet.sets, (set) => (set.includes(code) ? 1 : 0));
+    if (facet.has) return codesOf(facet.column, (each) => facet.has(value, each));
+    const ok = new Uint8Array(facet.column.values.length);
+    for (const code of facet.codesOf[facet.index.get(value)] ?? []) ok[code] = 1;
+    return ok;
   };
 
   const allowed = (facet, picks) => {
-    const ok = new Uint8Array(facet.column.keys.length);
+    const ok = new Uint8Array(facet.column.values.length);
     const wanted = picks.filter((pick) => !pick.not);
     if (!wanted.length) ok.fill(1);
     for (const { value } of wanted) has(facet, value).forEach((yes, code) => (ok[code] |= yes));
@@ -119,38 +129,41 @@ civitai.room("worker", ["query", "columns"], ({ query, columns }) => {
     return ok;
   };
 
-  /** For each row how many facets refuse it, and the last that did: a facet's counts leave out its own choice. */
-  const refusals = (table, picks, rows) => {
-    const number = new Uint8Array(table.rows);
-    const last = new Uint8Array(table.rows);
-    Object.entries(table.facets).forEach(([name, facet], k) => {
-      const own = picks.filter((pick) => pick.facet === name);
-      if (!own.length) return;
-      const ok = allowed(columns.refresh(facet, table.stamp), own);
-      const { codes } = facet.column;
-      for (const row of rows) {
-        if (ok[codes[row]]) continue;
-        number[row] += 1;
-        last[row] = k;
-      }
-    });
-    return { number, last };
+  const refuse = (table, facet, picks, rows, refusals, mark) => {
+    const ok = allowed(columns.refresh(facet, table.stamp), picks);
+    const { codes } = facet.column;
+    for (let i = 0; i < rows.length; i += 1) if (!ok[codes[rows[i]]]) refusals[rows[i]] |= mark;
   };
 
-  const perCode = (facet, k, rows, { number, last }) => {
-    const counts = new Uint32Array(facet.column.keys.length);
-    const { codes } = facet.column;
-    for (const row of rows) if (!number[row] || (number[row] === 1 && last[row] === k)) counts[codes[row]] += 1;
+  /** Which rows all facets let through, and which each of them alone refuses: its counts leave out its own choice. */
+  const sifted = (table, picks, rows) => {
+    const refusals = new Uint16Array(table.rows);
+    const facets = Object.entries(table.facets);
+    facets.forEach(([name, facet], k) => {
+      const own = picks.filter((pick) => pick.facet === name);
+      if (own.length) refuse(table, facet, own, rows, refusals, 1 << k);
+    });
+    if (!picks.length) return { passing: rows, refused: facets.map(() => []) };
+    const alone = (k) => rows.filter((row) => refusals[row] === 1 << k);
+    return { passing: rows.filter((row) => !refusals[row]), refused: facets.map((_, k) => alone(k)) };
+  };
+
+  const addUp = (counts, { codes }, rows) => {
+    for (let i = 0; i < rows.length; i += 1) counts[codes[rows[i]]] += 1;
+  };
+
+  const perCode = (facet, ...lists) => {
+    const counts = new Uint32Array(facet.column.values.length);
+    for (const rows of lists) addUp(counts, facet.column, rows);
     return counts;
   };
 
-  const perValue = (facet, counts) => {
-    const totals = new Uint32Array(facet.names.length);
-    counts.forEach((count, code) => {
-      if (count) for (const k of facet.sets[code]) totals[k] += count;
+  const perName = (facet, counts) =>
+    Uint32Array.from(facet.codesOf, (codes) => {
+      let sum = 0;
+      for (let i = 0; i < codes.length; i += 1) sum += counts[codes[i]];
+      return sum;
     });
-    return totals;
-  };
 
   const countOf = (facet, counts, value) => {
     const ok = has(facet, value);
@@ -160,7 +173,7 @@ civitai.room("worker", ["query", "columns"], ({ query, columns }) => {
   const byCount = (totals, names) => (a, b) => totals[b] - totals[a] || (names[a] < names[b] ? -1 : 1);
 
   const counted = (facet, counts, picks, most, text = "") => {
-    const totals = perValue(facet, counts);
+    const totals = perName(facet, counts);
     let order = [...totals.keys()].filter((k) => facet.texts[k].includes(text));
     if (facet.latest) order.sort((a, b) => (facet.names[a] < facet.names[b] ? 1 : -1));
     else if (!facet.order) order = order.sort(byCount(totals, facet.names)).slice(0, most);
@@ -171,10 +184,10 @@ civitai.room("worker", ["query", "columns"], ({ query, columns }) => {
     return { values, distinct: facet.names.length };
   };
 
-  const countsOf = (table, picks, rows, refused) => {
+  const countsOf = (table, picks, { passing, refused }) => {
     const entries = Object.entries(table.facets).map(([name, facet], k) => {
       const own = picks.filter((pick) => pick.facet === name);
-      const counts = perCode(columns.refresh(facet, table.stamp), k, rows, refused);
+      const counts = perCode(columns.refresh(facet, table.stamp), passing, refused[k]);
       return [name, counted(facet, counts, own, MOST.counts)];
     });
     return Object.fromEntries(entries);
@@ -183,27 +196,31 @@ civitai.room("worker", ["query", "columns"], ({ query, columns }) => {
   // ------------------------------------------------------------------------------------------------- the questions
   const narrowed = (state, { table: name, q, scope }) => {
     const table = state[name];
-    const living = columns.orderOf(table, "newest", 0);
-    return { table, rows: searched(table, q, scoped(table, state.things, scope, living)) };
+    return { table, rows: searched(table, q, scoped(table, state.things, scope, columns.living(table))) };
+  };
+
+  const inOrder = (order, rows, most) => {
+    const here = new Uint8Array(most);
+    for (let i = 0; i < rows.length; i += 1) here[rows[i]] = 1;
+    return order.filter((row) => here[row]);
   };
 
   /** Which rows are shown, in their order, and how many each value of a facet would show. */
   const find = (state, question) => {
     const { table, rows } = narrowed(state, question);
-    const refused = refusals(table, question.picks, rows);
-    const shown = new Uint8Array(table.rows);
-    for (const row of rows) shown[row] = refused.number[row] ? 0 : 1;
-    const order = columns.orderOf(table, question.sort, question.seed ?? 0).filter((row) => shown[row]);
-    return { table: question.table, rows: order, total: order.length, counts: countsOf(table, question.picks, rows, refused) };
+    const parts = sifted(table, question.picks, rows);
+    const order = columns.orderOf(table, question.sort, question.seed ?? 0);
+    const shown = inOrder(order, parts.passing, table.rows);
+    return { table: question.table, rows: shown, total: shown.length, counts: countsOf(table, question.picks, parts) };
   };
 
   /** More values of one facet, with their counts. */
   const values = (state, { facet: name, text, ...question }) => {
     const { table, rows } = narrowed(state, question);
     const facet = columns.refresh(table.facets[name], table.stamp);
-    const refused = refusals(table, question.picks, rows);
-    const k = Object.keys(table.facets).indexOf(name);
-    return counted(facet, perCode(facet, k, rows, refused), [], MOST.values, query.fold(text)).values;
+    const { passing, refused } = sifted(table, question.picks, rows);
+    const own = refused[Object.keys(table.facets).indexOf(name)];
+    return counted(facet, perCode(facet, passing, own), [], MOST.values, query.fold(text)).values;
   };
 
   // ----------------------------------------------------------------------------------------------- the suggestions
@@ -213,28 +230,41 @@ civitai.room("worker", ["query", "columns"], ({ query, columns }) => {
       .map((tag) => tag.replace(/^[\s([{]+|(?::[\d.]+)?[\s)\]}]+$/g, ""))
       .filter((tag) => tag.length >= TAG_LENGTH.least && tag.length <= TAG_LENGTH.most);
 
-  // Tags are counted bit by bit between questions, so that none has to wait for all of them.
-  const countTags = (state, from, rows, counts) => {
-    const { keys } = state.images.columns.prompt;
-    for (let code = from; code < Math.min(from + SLICE, keys.length); code += 1) {
-      for (const tag of new Set(tagsOf(keys[code]))) counts.set(tag, (counts.get(tag) ?? 0) + rows[code]);
-    }
-    if (from + SLICE < keys.length) setTimeout(countTags, 0, state, from + SLICE, rows, counts);
-    else state.tags = [...counts].filter(([, count]) => count > 1).sort((a, b) => b[1] - a[1]);
+  const HASHES = 1 << 22;
+
+  const hashOf = (text) => {
+    let hash = 0;
+    for (let i = 0; i < text.length; i += 1) hash = (Math.imul(hash, 31) + text.charCodeAt(i)) | 0;
+    return hash & (HASHES - 1);
   };
 
-  const startTags = (state) => {
-    const { codes, keys } = state.images.columns.prompt;
-    const rows = new Uint32Array(keys.length);
-    for (const row of columns.orderOf(state.images, "newest", 0)) rows[codes[row]] += 1;
-    countTags(state, 0, rows, new Map());
+  // Goes through all prompts bit by bit between questions, so that none has to wait for all of them.
+  const eachTag = async ({ values }, rows, see) => {
+    let pause = performance.now();
+    for (let code = 0; code < values.length; code += 1) {
+      for (const tag of new Set(tagsOf(values[code]))) see(tag, rows[code]);
+      if (performance.now() - pause < BREATH) continue;
+      await new Promise((done) => setTimeout(done, 0));
+      pause = performance.now();
+    }
+  };
+
+  /** Counts the tags of prompts. Most come once and would fill the memory: so hashes are counted before texts. */
+  const countTags = async (state) => {
+    const { prompt } = state.images.columns;
+    const rows = perCode({ column: prompt }, columns.living(state.images));
+    const often = new Uint8Array(HASHES);
+    await eachTag(prompt, rows, (tag, n) => (often[hashOf(tag)] = Math.min(often[hashOf(tag)] + n, 2)));
+    const counts = new Map();
+    await eachTag(prompt, rows, (tag, n) => often[hashOf(tag)] > 1 && counts.set(tag, (counts.get(tag) ?? 0) + n));
+    state.tags = [...counts].filter(([, count]) => count > 1).sort((a, b) => b[1] - a[1]);
   };
 
   const begins = (name, text) => name.startsWith(text) || name.includes(` ${text}`);
 
   const namesLike = (table, field, text) => {
     const facet = columns.refresh(table.named[field], table.stamp);
-    const totals = perValue(facet, perCode(facet, 0, columns.orderOf(table, "newest", 0), { number: [] }));
+    const totals = perName(facet, perCode(facet, columns.living(table)));
     const found = facet.names.map((value, k) => ({ field, value, count: totals[k], folded: facet.texts[k] }));
     return found.filter(({ folded, count }) => count && begins(folded, text));
   };
@@ -278,7 +308,7 @@ civitai.room("worker", ["query", "columns"], ({ query, columns }) => {
     return made;
   };
 
-  const ASKED = { open, load, find, values, suggest, tags: startTags };
+  const ASKED = { open, load, find, values, suggest, tags: (state) => void countTags(state) };
 
   /**
    * Answers what comes in at a port: `{number, ask, …}` becomes `{number, answer}` or `{number, error}`.
