@@ -3,6 +3,7 @@
 civitai.room("store", ["rooms", "words", "dom", "query"], ({ rooms, words, dom, query }) => {
   const ADDRESS = ["place", "ids", "q", "sort", "view", "picks"];
   const KEPT_SEARCHES = 50;
+  const PACE = 100; // milliseconds: browsers refuse an address that changes hundreds of times in ten seconds
   const USUAL = { size: 3, cover: "R", theme: "", facets: true, keys: true };
 
   // --------------------------------------------------------------------------------------- what the browser keeps
@@ -78,6 +79,21 @@ civitai.room("store", ["rooms", "words", "dom", "query"], ({ rooms, words, dom, 
   // --------------------------------------------------------------------------------------------------- the address
   const same = (a, b) => query.write(a) === query.write(b);
 
+  let timer = 0;
+  let written = -PACE;
+
+  const writeAddress = () => {
+    clearTimeout(timer);
+    timer = 0;
+    written = performance.now();
+    const { under, depth } = state;
+    history.replaceState(under && { under: query.write(under), depth }, "", href());
+  };
+
+  const noteAddress = () => {
+    timer ||= setTimeout(writeAddress, Math.max(0, written + PACE - performance.now()));
+  };
+
   /** The list over which the viewer lies, and how many steps ago it was left. */
   const beneath = (address, steps) => {
     if (address.place !== "image") return { under: null, depth: 0 };
@@ -91,8 +107,8 @@ civitai.room("store", ["rooms", "words", "dom", "query"], ({ rooms, words, dom, 
     const known = JSON.stringify;
     const news = ADDRESS.filter((key) => known(address[key]) !== known(state[key]));
     const { under, depth } = beneath(address, steps);
-    if (under) history.replaceState({ under: query.write(under), depth }, "");
     set({ ...Object.fromEntries(news.map((key) => [key, address[key]])), under, depth });
+    if (under || !steps) noteAddress();
     document.documentElement.dataset.place = address.place;
   };
 
@@ -107,14 +123,19 @@ civitai.room("store", ["rooms", "words", "dom", "query"], ({ rooms, words, dom, 
   const go = (patch, how = "push") => {
     const address = query.read(query.write({ ...addressOf(state), ...patch }));
     if (same(address, addressOf(state))) return;
-    if (how === "push") history.pushState(null, "", query.write(address));
-    else history.replaceState(history.state, "", query.write(address));
+    if (how === "push") {
+      if (timer) writeAddress();
+      history.pushState(null, "", query.write(address));
+    }
     enter(address, how === "push" ? 1 : 0);
   };
 
   const follow = () => {
     const address = now();
-    if (!same(address, addressOf(state))) enter(address, 1);
+    if (same(address, addressOf(state))) return;
+    clearTimeout(timer);
+    timer = 0;
+    enter(address, 1);
   };
 
   /** Returns from the viewer to what lies under it. */
@@ -196,7 +217,7 @@ civitai.room("store", ["rooms", "words", "dom", "query"], ({ rooms, words, dom, 
   globalThis.addEventListener("popstate", follow);
   globalThis.addEventListener("hashchange", follow);
   remember("opened", Date.now());
-  enter(addressOf(state), 0);
+  if (location.hash) enter(addressOf(state), 0);
 
   return {
     clear, close, covered, dropPreset, go, href, latest, pick, presets, savePreset, searched, searches, set, setting,
