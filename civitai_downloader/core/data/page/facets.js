@@ -167,7 +167,7 @@ civitai.room("facets", ["words", "dom", "query", "store", "library", "find"], (n
 
   const showChips = ({ picks, q }) => {
     const clear = picks.length || q ? button("clear", "find.clear", "", { class: "plain" }) : null;
-    dom.fill(chips, picks.map(chip), picks.length ? clear : null);
+    dom.fill(chips, picks.map(chip), clear);
     const open = dom.find('[data-do="filters"]');
     dom.find(".number", open).textContent = picks.length ? words.number(picks.length) : "";
   };
@@ -285,7 +285,7 @@ civitai.room("facets", ["words", "dom", "query", "store", "library", "find"], (n
       presetName.hidden = false;
       presetName.focus();
     },
-    preset: ({ dataset }) => store.go(store.presets().find(({ name }) => name === dataset.preset).address),
+    preset: ({ dataset }) => store.go(query.read(store.presets().find(({ name }) => name === dataset.preset).address)),
     "drop-preset": ({ dataset }) => {
       store.dropPreset(dataset.name);
       showPresets();

@@ -1,7 +1,7 @@
 "use strict";
 // The bar: places, the search with its suggestions, how things are shown, and the line that says what is shown.
-civitai.room("find", ["rooms", "words", "dom", "query", "store", "library"], (needs) => {
-  const { rooms, words, dom, query, store, library } = needs;
+civitai.room("find", ["words", "dom", "query", "store", "library"], (needs) => {
+  const { words, dom, query, store, library } = needs;
   const { el, button } = dom;
   const narrow = globalThis.matchMedia("(max-width: 999px)");
 
@@ -19,8 +19,10 @@ civitai.room("find", ["rooms", "words", "dom", "query", "store", "library"], (ne
   );
   nav.append(place("images"), place("models"), collections, gathered);
 
-  const collectionLink = ({ id, name, count }) =>
-    el("li", {}, dom.link(el("a", {}, el("span", { class: "cut" }, name), el("span", { class: "number" }, words.number(count))), `#/collection/${id}`));
+  const collectionLink = ({ id, name, items }) => {
+    const count = el("span", { class: "number" }, words.number(items.length));
+    return el("li", {}, dom.link(el("a", {}, el("span", { class: "cut" }, name), count), `#/collection/${id}`));
+  };
 
   const showPlaces = (state) => {
     const { images, models } = library.totals;
@@ -31,9 +33,8 @@ civitai.room("find", ["rooms", "words", "dom", "query", "store", "library"], (ne
       if (home.place === name) link.setAttribute("aria-current", "page");
       else link.removeAttribute("aria-current");
     }
-    collections.hidden = library.collections.length === 0;
-    dom.find(".number", collections).textContent = words.number(library.collections.length);
-    dom.fill(gathered, library.collections.map(collectionLink));
+    collections.hidden = library.totals.collections === 0;
+    dom.find(".number", collections).textContent = words.number(library.totals.collections);
   };
 
   // A popover stands at the window's corner unless it is told where.
@@ -43,7 +44,10 @@ civitai.room("find", ["rooms", "words", "dom", "query", "store", "library"], (ne
     menu.style.left = end ? "auto" : `${Math.max(8, box.left)}px`;
     menu.style.right = end ? `${Math.max(8, document.documentElement.clientWidth - box.right)}px` : "auto";
   };
-  gathered.addEventListener("beforetoggle", () => under(gathered, collections));
+  gathered.addEventListener("beforetoggle", async () => {
+    under(gathered, collections);
+    dom.fill(gathered, (await library.collections()).map(collectionLink));
+  });
   dom.on(gathered, "click", "a", () => gathered.hidePopover());
 
   // -------------------------------------------------------------------------------------------------------- search
@@ -155,13 +159,14 @@ civitai.room("find", ["rooms", "words", "dom", "query", "store", "library"], (ne
   const views = el("div", { class: "joined", role: "group", "aria-label": words.say("find.view") },
     query.VIEWS.map((view) => button(`view-${view}`, `view.${view}`, view)));
   const sort = chooser("sort", "find.sort", query.SORTS.map((name) => [name, words.say(`sort.${name}`)]));
-  const levels = query.LEVELS.map((level) => [level, words.say("find.cover-from", { level: level === "unrated" ? words.say("value.unrated") : level })]);
+  const rated = query.LEVELS.slice(0, -1);
+  const levels = rated.map((level, index) => [level, words.say(index + 1 < rated.length ? "find.cover-more" : "find.cover-from", { level })]);
   const level = chooser("level", "find.level", [...levels, ["", words.say("find.cover-none")]]);
   const themes = el("ul", { id: "themes", class: "menu", popover: "auto" },
     ["", "light", "dark"].map((name) => el("li", {}, button("theme", `theme.${name || "system"}`, "", { role: "menuitemradio", data: { theme: name } }))));
-  const more = button("more", "find.more", "theme", { class: "plain icons", popovertarget: "themes" });
-  dom.find("#controls").append(size, views, sort, level,
-    button("cover", "key.cover", "covered", { class: "icons", "aria-pressed": "false" }),
+  const more = button("themes", "find.theme", "theme", { class: "plain icons theme", popovertarget: "themes" });
+  const cover = button("cover", "key.cover", "covered", { class: "plain icons cover-all" });
+  dom.find("#controls").append(size, views, sort, level, cover,
     more, themes, button("help", "key.help", "help", { class: "plain icons" }));
   themes.addEventListener("beforetoggle", () => under(themes, more, true));
   size.addEventListener("input", () => store.setting("size", Number(size.value)));
@@ -171,7 +176,8 @@ civitai.room("find", ["rooms", "words", "dom", "query", "store", "library"], (ne
   const showControls = (state) => {
     const { settings, view } = state;
     for (const name of query.VIEWS) press(`view-${name}`, view === name);
-    press("cover", state.covering);
+    dom.fill(cover, dom.icon(state.covering ? "covered" : "open"));
+    cover.setAttribute("aria-pressed", state.covering);
     Object.assign(size, { value: settings.size, disabled: view === "list", title: words.say("find.across", { n: state.across ?? 7 }) });
     size.setAttribute("aria-valuetext", size.title);
     sort.value = state.sort;
@@ -183,25 +189,31 @@ civitai.room("find", ["rooms", "words", "dom", "query", "store", "library"], (ne
   const status = dom.find("#status");
   const heading = dom.find("#heading");
 
-  const titleOf = ({ place: name, ids }) => {
-    if (name === "collection") return library.collections.find(({ id }) => String(id) === String(ids[0]))?.name ?? words.say("place.collections");
-    return words.say(name === "models" ? "place.models" : "place.images");
+  const titleOf = async ({ place: where, ids }) => {
+    if (where !== "collection") return words.say(where === "models" ? "place.models" : "place.images");
+    return (await library.collection(ids[0]))?.name ?? words.say("place.collections");
   };
 
+  const newestTitle = store.latest();
   const showTitle = (state) => {
     const home = state.under ?? state;
     heading.hidden = home.place === "model";
     heading.classList.toggle("unseen", home.place !== "collection");
-    heading.textContent = titleOf(home);
-    document.title = `${titleOf(home)} – ${words.say("title")}`;
+    if (heading.hidden) return;
+    newestTitle(titleOf(home), (text) => {
+      heading.textContent = text;
+      document.title = `${text} – ${words.say("title")}`;
+    });
   };
+
+  const lower = (text) => text.slice(0, 1).toLowerCase() + text.slice(1);
 
   const showStatus = ({ shown, sort: order, loaded, ready }) => {
     if (!shown) return;
     status.dataset.count = shown.total;
     const counted = words.say(`count.${shown.table}`, { n: shown.total });
     const part = ready ? "" : words.say("find.searchable", { n: loaded.done, of: loaded.of });
-    status.textContent = words.say("find.status", { counted, order: words.say(`order.${order}`) }) + (part && ` ${part}`);
+    status.textContent = words.say("find.status", { counted, order: lower(words.say(`sort.${order}`)) }) + (part && ` · ${part}`);
   };
 
   store.watch(["place", "ids", "under", "loaded", "ready"], (state) => {
@@ -214,7 +226,6 @@ civitai.room("find", ["rooms", "words", "dom", "query", "store", "library"], (ne
 
   const theme = (item) => {
     store.setting("theme", item.dataset.theme);
-    rooms.show(item.dataset.theme);
     themes.hidePopover();
   };
 

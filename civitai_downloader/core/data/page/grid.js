@@ -57,22 +57,17 @@ civitai.room("grid", ["words", "dom", "query", "alike", "store", "library", "wal
   };
 
   const levelName = (level) => (level === "unrated" ? words.say("value.unrated") : level);
-  const fileName = ({ path }) => path.slice(path.lastIndexOf("/") + 1);
+  const fileName = ({ url }) => plainPath(url).split("/").at(-1);
 
-  /** Where a file of this folder lies, as its system writes it. */
-  const diskPath = (url) => {
-    const path = new URL(url, document.baseURI).pathname;
-    const plain = path.split("/").map((part) => part.replace(/(?:%[0-9a-f]{2})+/gi, unescaped)).join("/");
-    return /^\/[a-z]:\//i.test(plain) ? plain.slice(1).replaceAll("/", "\\") : plain;
-  };
-
-  const unescaped = (bytes) => {
-    try {
-      return decodeURIComponent(bytes);
-    } catch {
-      return bytes;
-    }
-  };
+  /** The path of a file of this folder, as its names are written. */
+  const plainPath = (url) =>
+    url.replace(/(?:%[0-9a-f]{2})+/gi, (bytes) => {
+      try {
+        return decodeURIComponent(bytes);
+      } catch {
+        return bytes;
+      }
+    });
 
   const facts = (picture) => {
     const size = picture.width ? `${picture.width} × ${picture.height}` : "";
@@ -231,5 +226,5 @@ civitai.room("grid", ["words", "dom", "query", "alike", "store", "library", "wal
     skip: () => (shown() ? wallOf.focus(Math.max(0, wallOf.current)) : false),
   };
 
-  return { actions, diskPath, facts, fileName, levelName };
+  return { actions, facts, fileName, levelName, plainPath };
 });

@@ -4,7 +4,7 @@ civitai.room("models", ["words", "dom", "alike", "store", "library", "wall", "gr
   const { words, dom, alike, store, library, wall, grid } = needs;
   const { el, button } = dom;
   const WIDTHS = [132, 152, 176, 208, 256, 320, 420];
-  const FOOT = { grid: 60, compact: 28 };
+  const FOOT = { grid: 56, compact: 28 };
   const LINE = 64;
 
   const section = dom.find("#models");
@@ -51,7 +51,8 @@ civitai.room("models", ["words", "dom", "alike", "store", "library", "wall", "gr
     );
 
   const versions = ({ here, versions: all }) => words.say("models.versions", { here, n: all });
-  const facts = (model) => separated([model.type, model.base.join(", "), versions(model)]);
+  const bases = ({ base }) => (base.length > 1 ? `${base[0]} +${base.length - 1}` : base[0]);
+  const facts = (model) => separated([model.type, bases(model), versions(model)]);
 
   const news = (model) => {
     if (model.gone) return ["warn", words.say("models.gone", { date: words.date(model.gone) })];
@@ -158,39 +159,48 @@ civitai.room("models", ["words", "dom", "alike", "store", "library", "wall", "gr
   const fileLine = (file) =>
     el(
       "li",
-      { class: file.here ? "file" : "file quiet" },
-      el("span", { class: "mono cut", title: file.here ? grid.diskPath(file.url) : file.name }, file.name),
+      { class: file.path ? "file" : "file quiet" },
+      el("span", { class: "mono cut", title: file.path ? grid.plainPath(file.path) : file.name }, file.name),
       el("span", { class: "number" }, file.size ? words.bytes(file.size) : ""),
-      file.here
-        ? button("copy-path", "viewer.copy-path", "copy", { class: "plain icons", data: { copy: grid.diskPath(file.url) } })
+      file.path
+        ? button("copy-path", "viewer.copy-path", "copy", { class: "plain icons", data: { copy: grid.plainPath(file.path) } })
         : el("span", { class: "quiet" }, words.say("models.not-here")),
     );
 
-  const versionBox = (version) => {
-    const state = version.gone ? words.say("models.gone", { date: words.date(version.gone) }) : version.here ? "" : words.say("models.not-here");
+  const versionBox = (version, _, all) => {
+    const here = isHere(version);
+    const open = here || all.length <= 6;
+    const state = version.gone ? words.say("models.gone", { date: words.date(version.gone) }) : here ? "" : words.say("models.not-here");
     const facts = separated([version.base, version.published ? words.date(version.published) : "", state]);
     return el(
       "details",
-      { class: "version", open: version.here, data: { version: version.id } },
+      { class: "version", open, data: { version: version.id } },
       el("summary", {}, el("h3", {}, version.name), el("span", { class: "quiet" }, facts)),
       wordsOf(version),
       el("ul", { class: "files" }, version.files.map(fileLine)),
     );
   };
 
-  const described = ({ description, text }) => {
+  const described = ({ description }) => {
     const box = el("div", { class: "description", lang: "" });
-    if (!description && !text) return null;
-    dom.html(box, description, text);
+    if (!description) return null;
+    dom.html(box, description, description.replace(/<[^>]*>/g, " "));
     for (const link of box.querySelectorAll("a[href]")) Object.assign(link, { target: "_blank", rel: "noopener noreferrer" });
     for (const media of box.querySelectorAll("img, video, iframe")) media.remove();
     return el("section", { class: "about", aria: { label: words.say("models.about") } }, box, button("unfold", "models.unfold", "", { class: "plain more", hidden: true }));
   };
 
-  const said = (model, details) =>
+  const isHere = ({ files }) => files.some(({ path }) => path);
+
+  const newerThanOurs = ({ versions: all }) => {
+    const ours = Math.max(...all.filter(isHere).map(({ published }) => published));
+    return all.filter((version) => !isHere(version) && !version.gone && version.published > ours && ours > 0);
+  };
+
+  const said = (details, newer = newerThanOurs(details)) =>
     [
       details.gone ? el("p", { class: "warn" }, words.say("models.gone-long", { date: words.date(details.gone) })) : null,
-      details.updates?.length ? el("p", { class: "good" }, words.say("models.newer-long", { n: details.updates.length, names: words.list(details.updates.map(({ name }) => name)) })) : null,
+      newer.length ? el("p", { class: "good" }, words.say("models.newer-long", { n: newer.length, names: words.list(newer.map(({ name }) => name)) })) : null,
     ];
 
   const head = (model, details) =>
@@ -201,7 +211,7 @@ civitai.room("models", ["words", "dom", "alike", "store", "library", "wall", "gr
       el("p", { class: "quiet" }, separated([model.type, model.base.join(", "), versions(model), model.bytes ? words.bytes(model.bytes) : ""])),
       el("p", { class: "quiet" }, model.creator ? [words.say("models.by"), " ", toList("creator", model.creator)] : null, details.licence ? ` · ${details.licence}` : null),
       model.tags.length ? el("p", { class: "tags" }, model.tags.map((tag) => toList("tag", tag))) : null,
-      said(model, details),
+      said(details),
       details.url ? el("p", {}, Object.assign(dom.link(el("a", {}, words.say("models.site")), details.url), { target: "_blank", rel: "noopener noreferrer" })) : null,
     );
 

@@ -190,7 +190,7 @@ civitai.room("viewer", ["words", "dom", "query", "alike", "store", "library", "g
   };
 
   const fileBlock = (details) => {
-    const path = grid.diskPath(picture.url);
+    const path = grid.plainPath(picture.url);
     const outside = (key, url) => (url ? Object.assign(dom.link(el("a", {}, words.say(key)), url), { target: "_blank", rel: "noopener noreferrer" }) : null);
     return block(words.say("viewer.file"), el("p", { class: "mono path" }, path),
       el("p", { class: "copies" }, labelled(copier("copy-path", path)), details.txt ? outside("viewer.txt", details.txt) : null, outside("viewer.page", details.page)));
@@ -203,8 +203,8 @@ civitai.room("viewer", ["words", "dom", "query", "alike", "store", "library", "g
   };
 
   const postOf = async (id, place) => {
-    const rows = id ? await library.post(id) : [];
-    if (rows.length < 2 || picture.post !== id) return;
+    const { rows } = id ? await library.post(id) : { rows: [] };
+    if (rows.length < 2 || picture?.post !== id) return;
     const thumb = (other) => {
       const hidden = store.covered(other.level, other.id);
       const link = dom.link(el("a", { data: { post: other.id }, "aria-label": words.say("grid.picture", { id: String(other.id) }), "aria-current": other.id === picture.id ? "true" : null }, hidden || other.kind === "video" ? dom.icon(hidden ? "covered" : "play") : el("img", { alt: "", loading: "lazy", decoding: "async" })), `#/image/${other.id}`);
