@@ -5,8 +5,8 @@ civitai.room("facets", ["words", "dom", "query", "store", "library", "find"], (n
   const { el, button } = dom;
   const FEW = 8;
   const RANGES = {
-    date: { type: "date", read: (value) => value },
-    resolution: { type: "number", read: (value) => (value === "" ? "" : String(Number(value))) },
+    date: { type: "date", first: (value) => dayOf(value, 0), last: (value) => dayOf(value, 1) },
+    resolution: { type: "number", first: (value) => value, last: (value) => value },
   };
   const TRANSLATED = new Set(["kind", "complete", "update", "prompt", "aspect", "level"]);
 
@@ -102,6 +102,14 @@ civitai.room("facets", ["words", "dom", "query", "store", "library", "find"], (n
   };
 
   // -------------------------------------------------------------------------------------------------------- ranges
+  /** The first or last day of a year, month or day, as a field for dates wants it. */
+  const dayOf = (value, last) => {
+    const [year, month, day] = value.split("-").map(Number);
+    if (!year) return "";
+    const end = last ? Date.UTC(year, month || 12, 0) : Date.UTC(year, (month || 1) - 1, 1);
+    return day ? value : new Date(end).toISOString().slice(0, 10);
+  };
+
   const rangeOf = (facet) => {
     const label = (end) => words.say(`find.${end}-of`, { facet: words.say(`facet.${facet}`) });
     const input = (end) =>
@@ -113,7 +121,7 @@ civitai.room("facets", ["words", "dom", "query", "store", "library", "find"], (n
 
   const ranged = (input) => {
     const facet = input.dataset.range;
-    const [from, to] = ends(facet).map(({ value }) => RANGES[facet].read(value));
+    const [from, to] = ends(facet).map(({ value }) => value);
     const before = store.state.picks.find((pick) => pick.facet === facet && query.range(pick.value));
     if (from || to) store.pick(facet, `${from}..${to}`, { only: true });
     else if (before) store.pick(facet, before.value, {});
@@ -123,7 +131,10 @@ civitai.room("facets", ["words", "dom", "query", "store", "library", "find"], (n
     for (const facet of Object.keys(RANGES).filter((name) => sides.has(name))) {
       const pick = state.picks.find(({ facet: name, value }) => name === facet && query.range(value));
       const known = pick ? query.range(pick.value) : { from: "", to: "" };
-      ends(facet).forEach((input, index) => input === document.activeElement || (input.value = [known.from, known.to][index]));
+      ends(facet).forEach((input, index) => {
+        const value = index ? RANGES[facet].last(known.to) : RANGES[facet].first(known.from);
+        if (input !== document.activeElement) input.value = value;
+      });
     }
   };
 
@@ -184,7 +195,7 @@ civitai.room("facets", ["words", "dom", "query", "store", "library", "find"], (n
     const pick = state.picks[index];
     const name = pick ? named(pick.facet, pick.value) : `“${state.q}”`;
     const text = words.say("find.without", { name, n: found.total });
-    return el("li", {}, el("button", { type: "button", data: { do: "without", index } }, text));
+    return found.total ? el("li", {}, el("button", { type: "button", data: { do: "without", index } }, text)) : null;
   };
 
   const command = (text) => el("p", { class: "command" }, el("code", {}, text), button("copy-command", "find.copy-command", "copy", { class: "plain icons", data: { command: text } }));

@@ -73,28 +73,30 @@ civitai.room("find", ["words", "dom", "query", "store", "library"], (needs) => {
 
   const offer = (options) => {
     offered = options;
-    dom.fill(box, options.map(option));
+    dom.fill(box, options.map(optionOf));
     box.hidden = options.length === 0;
     field.setAttribute("aria-expanded", !box.hidden);
     choose(-1);
   };
 
-  const option = (offered, index) =>
+  const optionOf = ({ whole, value, field: of, count }, index) =>
     el(
       "li",
       { role: "option", id: `option-${index}`, "aria-selected": "false" },
-      el("span", { class: "cut" }, offered.earlier ?? offered.value),
-      offered.field ? el("span", { class: "quiet" }, words.say(`field.${offered.field}`)) : null,
-      offered.count === undefined ? null : el("span", { class: "number" }, words.number(offered.count)),
+      el("span", { class: "cut" }, whole ?? value),
+      of ? el("span", { class: "quiet" }, words.say(`field.${of}`)) : null,
+      count === undefined ? null : el("span", { class: "number" }, words.number(count)),
     );
 
+  const termNow = () => query.termAt(field.value, field.selectionStart ?? field.value.length);
+
   const suggest = () => {
-    const term = query.termAt(field.value, field.selectionStart ?? field.value.length);
+    const term = termNow();
     if (!term.text) return newest(Promise.resolve([]), offer);
     return newest(library.suggest(term), offer);
   };
 
-  const earlier = () => offer(store.searches().slice(0, 12).map((search) => ({ earlier: search })));
+  const earlier = () => offer(store.searches().slice(0, 12).map((search) => ({ whole: search })));
 
   const write = (text, caret = text.length) => {
     field.value = text;
@@ -108,10 +110,10 @@ civitai.room("find", ["words", "dom", "query", "store", "library"], (needs) => {
   };
 
   const accept = (index) => {
-    const { earlier: whole, ...suggestion } = offered[index];
-    const caret = field.selectionStart ?? field.value.length;
-    const { q, caret: after } = whole === undefined ? query.complete(field.value, query.termAt(field.value, caret), suggestion) : { q: whole };
-    write(q, after);
+    const { whole, ...suggestion } = offered[index];
+    const completed = () => query.complete(field.value, termNow(), suggestion);
+    const { q, caret } = whole === undefined ? completed() : { q: whole };
+    write(q, caret);
     offer([]);
   };
 
@@ -126,7 +128,8 @@ civitai.room("find", ["words", "dom", "query", "store", "library"], (needs) => {
     event.preventDefault();
     if (box.hidden && !field.value) earlier();
     else if (box.hidden) suggest();
-    if (offered.length && !box.hidden) choose((chosen + by + offered.length + (chosen < 0 && by < 0 ? 1 : 0)) % offered.length);
+    const from = chosen < 0 && by < 0 ? 0 : chosen;
+    if (offered.length && !box.hidden) choose((from + by + offered.length) % offered.length);
   };
 
   const enter = () => {
@@ -143,7 +146,7 @@ civitai.room("find", ["words", "dom", "query", "store", "library"], (needs) => {
   });
   field.addEventListener("blur", () => offer([]));
   box.addEventListener("pointerdown", (event) => event.preventDefault());
-  dom.on(box, "click", "[role=option]", (option) => accept([...box.children].indexOf(option)));
+  dom.on(box, "click", "[role=option]", (line) => accept([...box.children].indexOf(line)));
 
   const showQuery = (state) => {
     if (document.activeElement !== field && field.value !== state.q) field.value = state.q;

@@ -37,7 +37,7 @@ civitai.room("gestures", [], () => {
     return dy > 2 * SWIPE && dy > 2 * Math.abs(dx) ? "close" : null;
   };
 
-  /** A stage that is zoomed, moved and swiped: `frame()` gives sizes, `show(view)` draws, `step(±1)` and `close()` go. */
+  /** A stage: of its hands, `frame()` gives sizes, `show(view)` draws, `step(±1)` and `close()` go elsewhere. */
   class Stage {
     #node;
     #hands;

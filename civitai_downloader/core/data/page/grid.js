@@ -6,14 +6,12 @@ civitai.room("grid", ["words", "dom", "query", "alike", "store", "library", "wal
   const HEIGHTS = [120, 150, 180, 220, 280, 360, 480];
   const COMPACT = [72, 88, 104, 120, 144, 176, 220];
   const LINE = 64;
-  const HASH = { width: 16, height: 24 };
   const PHONE = 600;
 
   const section = dom.find("#grid");
   const list = el("ul", { class: "wall", role: "list", aria: { label: words.say("find.images") } });
   section.append(list);
   const still = globalThis.matchMedia("(prefers-reduced-motion: reduce)");
-  const places = new Map(); // the address of a list → where the window stood on it
 
   const rows = () => store.state.shown?.rows ?? [];
   const shown = () => store.state.shown?.table === "images" && store.state.place !== "models";
@@ -32,10 +30,10 @@ civitai.room("grid", ["words", "dom", "query", "alike", "store", "library", "wal
 
   const layout = (width) => {
     const { view } = store.state;
-    const list = rows();
-    if (view === "list") return wall.even(list.length, { width, columns: 1, height: LINE, gap: 0 });
+    const all = rows();
+    if (view === "list") return wall.even(all.length, { width, columns: 1, height: LINE, gap: 0 });
     const sizes = { width, target: target(width, view), gap: view === "compact" ? 2 : 4 };
-    const made = wall.justified(list.length, (index) => library.ratio(list[index]), sizes);
+    const made = wall.justified(all.length, (index) => library.ratio(all[index]), sizes);
     const full = made.rows > 3 ? across(made) : perRow(width, view);
     if (store.state.across !== full) store.set({ across: full });
     return made;
@@ -45,9 +43,9 @@ civitai.room("grid", ["words", "dom", "query", "alike", "store", "library", "wal
   const make = () => {
     const link = el(
       "a",
-      { class: "tile-link", draggable: false },
-      el("canvas", { class: "hash", width: HASH.width, height: HASH.height }),
-      el("img", { alt: "", decoding: "async", draggable: false }),
+      { class: "tile-link", draggable: "false" },
+      el("canvas", { class: "hash", width: 16, height: 24 }),
+      el("img", { alt: "", decoding: "async", draggable: "false" }),
       el("span", { class: "badge", hidden: true }, dom.icon("play")),
       el("span", { class: "cover", hidden: true }, dom.icon("covered"), el("span", { class: "cover-level" })),
       el("span", { class: "lost", hidden: true }, dom.icon("missing"), el("span", { class: "lost-name" })),
@@ -79,14 +77,6 @@ civitai.room("grid", ["words", "dom", "query", "alike", "store", "library", "wal
     return [kind, facts(picture), covered ? words.say("grid.covered") : ""].filter(Boolean).join(", ");
   };
 
-  const paintHash = (canvas, picture) => {
-    if (canvas.dataset.hash === picture.hash) return;
-    canvas.dataset.hash = picture.hash;
-    const pixels = picture.hash ? alike.pixels(picture.hash, HASH.width, HASH.height) : null;
-    canvas.hidden = !pixels;
-    if (pixels) canvas.getContext("2d").putImageData(new ImageData(pixels, HASH.width, HASH.height), 0, 0);
-  };
-
   const forget = (node) => {
     stop(node);
     partOf(node, "tile-link").removeAttribute("data-image");
@@ -98,21 +88,23 @@ civitai.room("grid", ["words", "dom", "query", "alike", "store", "library", "wal
   const paint = (node, index) => {
     const picture = library.picture(rows()[index]);
     const link = partOf(node, "tile-link");
-    if (link.dataset.image !== String(picture.id)) forget(node);
+    if (link.dataset.image !== String(picture.id)) {
+      forget(node);
+      alike.paint(partOf(node, "hash"), picture.hash);
+    }
     const covered = store.covered(picture.level, picture.id);
     link.dataset.image = picture.id;
     dom.link(link, store.href({ place: "image", ids: [picture.id] }));
     link.setAttribute("aria-label", nameOf(picture, covered));
     link.toggleAttribute("data-covered", covered);
     node.dataset.kind = picture.kind;
-    node.toggleAttribute("data-tall", picture.width > 0 && (picture.width / picture.height > 4 || picture.width / picture.height < 0.3));
+    node.toggleAttribute("data-odd", wall.isOdd(library.ratio(picture.row)));
     partOf(node, "badge").hidden = picture.kind !== "video" || covered;
     partOf(node, "cover").hidden = !covered;
     partOf(node, "cover-level").textContent = levelName(picture.level);
     partOf(node, "foot-name").textContent = fileName(picture);
     partOf(node, "foot-facts").textContent = facts(picture);
     if (covered) dom.find("img", node).removeAttribute("src");
-    paintHash(partOf(node, "hash"), picture);
   };
 
   const load = (node, index) => {
@@ -126,8 +118,8 @@ civitai.room("grid", ["words", "dom", "query", "alike", "store", "library", "wal
 
   // A line of the list names what its picture was asked for, with the hits of the search.
   const describe = async (node, id) => {
-    const details = await library.details(id);
-    const text = details?.raw_prompt;
+    const known = await library.details(id).catch(() => null);
+    const text = known?.raw_prompt;
     if (!text || partOf(node, "tile-link").dataset.image !== String(id)) return;
     const cut = text.slice(0, 400);
     const tree = query.parse(store.state.q);
@@ -182,19 +174,15 @@ civitai.room("grid", ["words", "dom", "query", "alike", "store", "library", "wal
   });
 
   const indexOf = (id) => rows().indexOf(library.rowOf(id));
-  const listed = (state) => store.href({ ...(state.under ?? {}), ...(state.under ? {} : { place: state.place, ids: state.ids }) });
+  const listed = (state) => store.href(state.under ?? { place: state.place, ids: state.ids });
 
-  let standing = "";
+  const NEWS = ["shown", "place", "view", "settings"];
   const renew = (state, changed) => {
     section.hidden = !shown();
     if (section.hidden) return;
     list.dataset.view = state.view;
-    const now = listed(state);
-    const same = now === standing;
-    standing = now;
-    if (changed.has("shown") || changed.has("place") || changed.has("view") || changed.has("settings")) wallOf.renew(same);
+    if (NEWS.some((key) => changed.has(key))) wallOf.show(listed(state));
     else wallOf.repaint();
-    if (!same) globalThis.scrollTo(0, places.get(now) ?? 0);
   };
 
   /** Takes the place of the viewer again: the last picture seen is there and has the focus. */
@@ -210,7 +198,6 @@ civitai.room("grid", ["words", "dom", "query", "alike", "store", "library", "wal
   };
 
   globalThis.history.scrollRestoration = "manual";
-  globalThis.addEventListener("scroll", () => section.hidden || places.set(standing, globalThis.scrollY), { passive: true });
   list.addEventListener("error", (event) => event.target.matches("img") && failed(event.target), true);
   for (const begin of ["pointerover", "focusin"]) dom.on(list, begin, ".tile-link", play);
   for (const end of ["pointerout", "focusout"])

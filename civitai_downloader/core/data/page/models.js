@@ -6,6 +6,7 @@ civitai.room("models", ["words", "dom", "alike", "store", "library", "wall", "gr
   const WIDTHS = [132, 152, 176, 208, 256, 320, 420];
   const FOOT = { grid: 56, compact: 28 };
   const LINE = 64;
+  const AWAY = { target: "_blank", rel: "noopener noreferrer" };
 
   const section = dom.find("#models");
   const page = dom.find("#model");
@@ -35,13 +36,13 @@ civitai.room("models", ["words", "dom", "alike", "store", "library", "wall", "gr
       { class: "card" },
       el(
         "a",
-        { class: "card-link", draggable: false },
+        { class: "card-link", draggable: "false" },
         el(
           "span",
           { class: "preview" },
           el("canvas", { class: "hash", width: 16, height: 24 }),
           el("span", { class: "none" }, dom.icon("model")),
-          el("img", { alt: "", decoding: "async", draggable: false }),
+          el("img", { alt: "", decoding: "async", draggable: "false" }),
           el("span", { class: "cover", hidden: true }, dom.icon("covered"), el("span", { class: "cover-level" })),
         ),
         el("span", { class: "card-name" }),
@@ -61,13 +62,6 @@ civitai.room("models", ["words", "dom", "alike", "store", "library", "wall", "gr
 
   const coveredIn = (model) => Boolean(model.preview) && store.covered(model.preview.level, -model.id);
 
-  const paintHash = (node, hash) => {
-    const canvas = part(node, "hash");
-    const pixels = hash ? alike.pixels(hash, 16, 24) : null;
-    canvas.hidden = !pixels;
-    if (pixels) canvas.getContext("2d").putImageData(new ImageData(pixels, 16, 24), 0, 0);
-  };
-
   const paint = (node, index) => {
     const model = library.model(rows()[index]);
     const link = part(node, "card-link");
@@ -86,7 +80,7 @@ civitai.room("models", ["words", "dom", "alike", "store", "library", "wall", "gr
     part(node, "cover-level").textContent = covered ? grid.levelName(model.preview.level) : "";
     part(node, "none").hidden = covered || Boolean(model.preview?.hash);
     if (covered) dom.find("img", node).removeAttribute("src");
-    paintHash(node, model.preview?.hash);
+    alike.paint(part(node, "hash"), model.preview?.hash);
   };
 
   const load = (node, index) => {
@@ -151,10 +145,11 @@ civitai.room("models", ["words", "dom", "alike", "store", "library", "wall", "gr
 
   const word = (text) => button("copy-word", "models.copy-word", "", { class: "word", text, title: words.say("models.copy-word"), data: { copy: text } });
 
-  const wordsOf = ({ words: list }) =>
-    list.length
-      ? el("p", { class: "words" }, list.map(word), button("copy-words", "models.copy-words", "copy", { class: "plain icons", data: { copy: list.join(", ") } }))
-      : null;
+  const wordsOf = ({ words: all }) => {
+    const data = { copy: all.join(", ") };
+    const copyAll = button("copy-words", "models.copy-words", "copy", { class: "plain icons", data });
+    return all.length ? el("p", { class: "words" }, all.map(word), copyAll) : null;
+  };
 
   const fileLine = (file) =>
     el(
@@ -167,15 +162,17 @@ civitai.room("models", ["words", "dom", "alike", "store", "library", "wall", "gr
         : el("span", { class: "quiet" }, words.say("models.not-here")),
     );
 
+  const goneSince = (date) => words.say("models.gone", { date: words.date(date) });
+
   const versionBox = (version, _, all) => {
     const here = isHere(version);
     const open = here || all.length <= 6;
-    const state = version.gone ? words.say("models.gone", { date: words.date(version.gone) }) : here ? "" : words.say("models.not-here");
-    const facts = separated([version.base, version.published ? words.date(version.published) : "", state]);
+    const state = version.gone ? goneSince(version.gone) : here ? "" : words.say("models.not-here");
+    const said = separated([version.base, version.published ? words.date(version.published) : "", state]);
     return el(
       "details",
       { class: "version", open, data: { version: version.id } },
-      el("summary", {}, el("h3", {}, version.name), el("span", { class: "quiet" }, facts)),
+      el("summary", {}, el("h3", {}, version.name), el("span", { class: "quiet" }, said)),
       wordsOf(version),
       el("ul", { class: "files" }, version.files.map(fileLine)),
     );
@@ -185,9 +182,10 @@ civitai.room("models", ["words", "dom", "alike", "store", "library", "wall", "gr
     const box = el("div", { class: "description", lang: "" });
     if (!description) return null;
     dom.html(box, description, description.replace(/<[^>]*>/g, " "));
-    for (const link of box.querySelectorAll("a[href]")) Object.assign(link, { target: "_blank", rel: "noopener noreferrer" });
-    for (const media of box.querySelectorAll("img, video, iframe")) media.remove();
-    return el("section", { class: "about", aria: { label: words.say("models.about") } }, box, button("unfold", "models.unfold", "", { class: "plain more", hidden: true }));
+    for (const link of box.querySelectorAll("a[href]")) Object.assign(link, AWAY);
+    for (const media of box.querySelectorAll("img, video, audio, iframe, object, embed")) media.remove();
+    const unfold = button("unfold", "models.unfold", "", { class: "plain more", hidden: true });
+    return el("section", { class: "about", aria: { label: words.say("models.about") } }, box, unfold);
   };
 
   const isHere = ({ files }) => files.some(({ path }) => path);
@@ -197,53 +195,63 @@ civitai.room("models", ["words", "dom", "alike", "store", "library", "wall", "gr
     return all.filter((version) => !isHere(version) && !version.gone && version.published > ours && ours > 0);
   };
 
-  const said = (details, newer = newerThanOurs(details)) =>
-    [
+  const newsOf = (details) => {
+    const newer = newerThanOurs(details);
+    const names = words.list(newer.map((version) => version.name));
+    return [
       details.gone ? el("p", { class: "warn" }, words.say("models.gone-long", { date: words.date(details.gone) })) : null,
-      newer.length ? el("p", { class: "good" }, words.say("models.newer-long", { n: newer.length, names: words.list(newer.map(({ name }) => name)) })) : null,
+      newer.length ? el("p", { class: "good" }, words.say("models.newer-long", { n: newer.length, names })) : null,
     ];
+  };
 
-  const head = (model, details) =>
-    el(
+  const head = (model, details) => {
+    const known = [model.type, model.base.join(", "), versions(model), model.bytes ? words.bytes(model.bytes) : ""];
+    const site = dom.link(el("a", AWAY, words.say("models.site")), details.url);
+    const by = model.creator ? [words.say("models.by"), " ", toList("creator", model.creator), " · "] : null;
+    return el(
       "header",
       {},
       el("h1", {}, model.name),
-      el("p", { class: "quiet" }, separated([model.type, model.base.join(", "), versions(model), model.bytes ? words.bytes(model.bytes) : ""])),
-      el("p", { class: "quiet" }, model.creator ? [words.say("models.by"), " ", toList("creator", model.creator)] : null, details.licence ? ` · ${details.licence}` : null),
-      model.tags.length ? el("p", { class: "tags" }, model.tags.map((tag) => toList("tag", tag))) : null,
-      said(details),
-      details.url ? el("p", {}, Object.assign(dom.link(el("a", {}, words.say("models.site")), details.url), { target: "_blank", rel: "noopener noreferrer" })) : null,
+      el("p", { class: "quiet" }, separated([...known, details.licence])),
+      el("p", { class: "quiet" }, by, details.url ? site : null),
+      el("p", { class: "tags" }, model.tags.map((tag) => toList("tag", tag))),
+      newsOf(details),
     );
+  };
+
+  const fillPage = (model, details) => {
+    const title = words.say("models.versions-title");
+    const boxes = details.versions.map(versionBox);
+    const side = el("section", { class: "versions", aria: { label: title } }, el("h2", {}, title), boxes);
+    const halves = el("div", { class: "halves" }, side, described(details));
+    dom.fill(page, head(model, details), halves, el("h2", {}, words.say("models.pictures")));
+    document.title = `${model.name} – ${words.say("title")}`;
+    const about = dom.maybeFind(".description", page);
+    if (about) dom.find('[data-do="unfold"]', page).hidden = about.scrollHeight <= about.clientHeight + 4;
+    if (document.activeElement === document.body) dom.find("#main").focus({ preventScroll: true });
+  };
 
   const newest = store.latest();
   const showPage = (state) => {
     const home = state.under ?? state;
+    const row = home.place === "model" ? library.modelRow(home.ids[0]) : -1;
     page.hidden = home.place !== "model";
-    if (page.hidden) return delete page.dataset.id;
-    const [id] = home.ids;
-    const model = library.model(library.modelRow(id));
-    if (!model) return unknown(state);
-    if (page.dataset.id === String(id)) return undefined;
-    page.dataset.id = id;
-    return newest(library.modelDetails(id), (details) => {
-      document.title = `${model.name} – ${words.say("title")}`;
-      const versions = el("section", { class: "versions", aria: { label: words.say("models.versions-title") } }, el("h2", {}, words.say("models.versions-title")), details.versions.map(versionBox));
-      dom.fill(page, head(model, details), el("div", { class: "halves" }, versions, described(details)), el("h2", {}, words.say("models.pictures")));
-      const about = dom.maybeFind(".description", page);
-      if (about) dom.find('[data-do="unfold"]', page).hidden = about.scrollHeight <= about.clientHeight + 4;
-    });
-  };
-
-  const unknown = ({ ready }) => {
-    delete page.dataset.id;
-    dom.fill(page, ready ? el("p", {}, words.say("models.unknown")) : null);
+    if (row < 0) return dom.fill(page, state.ready && !page.hidden ? el("p", {}, words.say("models.unknown")) : null);
+    if (page.dataset.row === String(row) && page.hasChildNodes()) return page;
+    page.dataset.row = row;
+    const model = library.model(row);
+    const bare = { description: "", versions: [], url: "", licence: "", gone: model.gone };
+    return newest(library.modelDetails(model.id).catch(() => bare), (details) => fillPage(model, details));
   };
 
   const showCards = (state) => {
-    section.hidden = (state.under ?? state).place !== "models" || state.shown?.table !== "models";
+    const home = state.under ?? state;
+    const back = section.hidden && (document.activeElement === document.body || document.activeElement.id === "main");
+    section.hidden = home.place !== "models" || state.shown?.table !== "models";
     if (section.hidden) return;
     list.dataset.view = state.view;
-    wallOf.renew();
+    wallOf.show(store.href(home));
+    if (back && wallOf.current >= 0) wallOf.focus(wallOf.current);
   };
 
   const uncover = (link, event) => {

@@ -1,7 +1,7 @@
 "use strict";
-// One picture or video over everything else, with all that is known of it.
-civitai.room("viewer", ["words", "dom", "query", "alike", "store", "library", "grid", "gestures"], (needs) => {
-  const { words, dom, query, alike, store, library, grid, gestures } = needs;
+// One picture or video over everything else.
+civitai.room("viewer", ["words", "dom", "alike", "store", "library", "grid", "gestures", "details"], (needs) => {
+  const { words, dom, alike, store, library, grid, gestures, details } = needs;
   const { el, button } = dom;
   const PACE = 5000; // milliseconds of a picture in the slide show
   const PAN = 80;
@@ -10,37 +10,38 @@ civitai.room("viewer", ["words", "dom", "query", "alike", "store", "library", "g
   const canvas = el("canvas", { class: "hash", width: 16, height: 24 });
   const frame = el("div", { class: "frame" }, canvas);
   const told = el("div", { class: "told", hidden: true });
-  const stageNode = el("div", { class: "stage" }, frame, told);
+  const stageNode = el("div", { class: "stage", tabindex: -1 }, frame, told);
   const side = el("aside", { class: "details", aria: { label: words.say("viewer.details") } });
   const counter = el("p", { class: "counter", "aria-live": "polite" });
   const zoomText = el("output", { class: "zoom" });
-  const tool = (doing, icon, props) => button(doing, `key.${doing}`, icon, { class: "icons plain", ...props });
-  const tools = el(
-    "div",
-    { class: "tools", role: "toolbar", aria: { label: words.say("viewer.tools") } },
-    counter, tool("zoom-out", "zoom-out"), zoomText, tool("zoom-in", "zoom-in"),
-    tool("slideshow", "play", { "aria-pressed": "false" }), tool("details", "details", { "aria-pressed": "true" }), tool("close", "close"),
-  );
-  stageNode.append(tool("previous", "previous"), tool("next", "next"));
-  dialog.append(tools, stageNode, side);
+  const tool = (doing, icon = doing) => button(doing, `key.${doing}`, icon, { class: "icons plain" });
+  const [slides, opener] = [tool("slideshow", "play"), tool("details")];
+  const [before, after] = [tool("previous"), tool("next")];
+  const bar = el("div", { class: "tools", role: "toolbar", aria: { label: words.say("viewer.tools") } });
+  bar.append(counter, tool("zoom-out"), zoomText, tool("zoom-in"), slides, opener, tool("close"));
+  stageNode.append(before, after);
+  dialog.append(bar, stageNode, side);
   dialog.setAttribute("role", "dialog");
 
   let picture = null;
   let medium = null; // the img or video
-  let ahead = new Map(); // id → img that is loading or loaded
+  let ahead = new Map(); // id → the img of a neighbour
   let timer = 0;
   let playing = false;
 
   const isOpen = () => dialog.open;
+  const isVideo = () => medium?.matches("video") ?? false;
   const covered = () => store.covered(picture.level, picture.id);
+  const uncover = () => store.set({ uncovered: new Set([...store.state.uncovered, picture.id]) });
 
   // ---------------------------------------------------------------------------------------------------- the picture
   const sizes = () => {
-    const natural = { width: medium?.naturalWidth || medium?.videoWidth || picture.width, height: medium?.naturalHeight || medium?.videoHeight || picture.height };
     const { clientWidth: stageWidth, clientHeight: stageHeight } = stageNode;
-    const { width, height } = natural.width && natural.height ? natural : { width: stageWidth, height: stageHeight };
+    const width = medium?.naturalWidth || medium?.videoWidth || picture.width || stageWidth;
+    const height = medium?.naturalHeight || medium?.videoHeight || picture.height || stageHeight;
     const fit = Math.min(stageWidth / width, stageHeight / height);
-    return { width: width * fit, height: height * fit, stageWidth, stageHeight, actual: 1 / fit / globalThis.devicePixelRatio };
+    const actual = 1 / fit / globalThis.devicePixelRatio;
+    return { width: width * fit, height: height * fit, stageWidth, stageHeight, actual };
   };
 
   const show = ({ scale, x, y }) => {
@@ -53,18 +54,18 @@ civitai.room("viewer", ["words", "dom", "query", "alike", "store", "library", "g
     zoomText.textContent = words.say("viewer.zoom", { n: Math.round((scale / actual) * 100) });
   };
 
-  const stage = new gestures.Stage(stageNode, { frame: sizes, show, step: (way) => step(way), close: () => store.close() });
+  const hands = { frame: sizes, show, step: (way) => step(way), close: () => store.close() };
+  const stage = new gestures.Stage(stageNode, hands);
 
   const imageOf = ({ id, url }) => {
-    const image = ahead.get(id) ?? el("img", { alt: words.say("grid.picture", { id: String(id) }), decoding: "sync", draggable: false });
-    if (!image.getAttribute("src")) dom.source(image, url);
-    return image;
+    const alt = words.say("grid.picture", { id: String(id) });
+    return ahead.get(id) ?? dom.source(el("img", { alt, decoding: "sync", draggable: "false" }), url);
   };
 
   const videoOf = ({ url }) => {
-    const video = el("video", { controls: true, loop: !playing, playsinline: true });
+    const video = dom.source(el("video", { controls: true, loop: !playing, playsinline: true }), url);
     video.muted = true;
-    dom.source(video, url);
+    video.play().catch(() => {}); // the reader has the controls
     return video;
   };
 
@@ -73,27 +74,32 @@ civitai.room("viewer", ["words", "dom", "query", "alike", "store", "library", "g
     dom.fill(told, dom.icon(icon), said);
   };
 
-  const mount = () => {
+  const tellGone = () => tell("missing", el("p", {}, words.say("grid.gone", { name: grid.fileName(picture) })));
+  const tellCovered = () => tell("covered", el("p", {}, grid.levelName(picture.level)), button("uncover", "viewer.uncover"));
+
+  const unmount = () => {
     medium?.remove();
-    if (medium?.matches("video")) dom.source(medium, "");
+    if (isVideo()) dom.source(medium, "");
     medium = null;
     told.hidden = true;
-    paintHash();
-    if (covered()) tell("covered", el("p", {}, grid.levelName(picture.level)), button("uncover", "viewer.uncover"));
-    else {
-      medium = picture.kind === "video" ? videoOf(picture) : imageOf(picture);
-      medium.addEventListener(medium.matches("video") ? "loadedmetadata" : "load", () => stage.zoomed || stage.reset(), { once: true });
-      medium.addEventListener("error", () => tell("missing", el("p", {}, words.say("grid.gone", { name: grid.fileName(picture) }))), { once: true });
-      frame.append(medium);
-      if (medium.matches("video")) medium.play().catch(() => {});
-    }
-    stage.reset();
   };
 
-  const paintHash = () => {
-    const pixels = picture.hash ? alike.pixels(picture.hash, 16, 24) : null;
-    canvas.hidden = !pixels;
-    if (pixels) canvas.getContext("2d").putImageData(new ImageData(pixels, 16, 24), 0, 0);
+  const uncovered = () => {
+    const fresh = picture.kind === "video" ? videoOf(picture) : imageOf(picture);
+    const sized = () => medium === fresh && !stage.zoomed && stage.reset();
+    for (const known of ["load", "loadedmetadata"]) fresh.addEventListener(known, sized, { once: true });
+    fresh.addEventListener("error", () => medium === fresh && tellGone(), { once: true });
+    if (fresh.complete && !fresh.naturalWidth) tellGone();
+    frame.append(fresh);
+    return fresh;
+  };
+
+  const mount = () => {
+    unmount();
+    alike.paint(canvas, picture.hash);
+    if (covered()) tellCovered();
+    else medium = uncovered();
+    stage.reset();
   };
 
   // ------------------------------------------------------------------------------------------------------- the list
@@ -105,7 +111,8 @@ civitai.room("viewer", ["words", "dom", "query", "alike", "store", "library", "g
   };
 
   const preload = () => {
-    const wanted = [1, 2, -1].map(near).filter((other) => other?.kind === "image" && !store.covered(other.level, other.id));
+    const open = (other) => other?.kind === "image" && !store.covered(other.level, other.id);
+    const wanted = [1, 2, -1].map(near).filter(open);
     ahead = new Map(wanted.map((other) => [other.id, imageOf(other)]));
   };
 
@@ -119,8 +126,8 @@ civitai.room("viewer", ["words", "dom", "query", "alike", "store", "library", "g
   const showPlace = () => {
     const at = indexOf(picture.row);
     counter.textContent = at < 0 ? "" : words.say("viewer.position", { at: at + 1, n: list().length });
-    dom.find('[data-do="previous"]', dialog).disabled = at < 1;
-    dom.find('[data-do="next"]', dialog).disabled = at < 0 || at + 1 >= list().length;
+    before.disabled = at < 1;
+    after.disabled = at < 0 || at + 1 >= list().length;
   };
 
   // ---------------------------------------------------------------------------------------------------- slide show
@@ -128,128 +135,30 @@ civitai.room("viewer", ["words", "dom", "query", "alike", "store", "library", "g
     clearTimeout(timer);
     if (!playing || !isOpen()) return;
     if (!near(1)) return void slideshow(false);
-    if (medium?.matches("video")) medium.addEventListener("ended", () => playing && step(1), { once: true });
+    if (isVideo()) medium.addEventListener("ended", () => playing && step(1), { once: true });
     else timer = setTimeout(() => step(1), PACE);
   };
 
   const slideshow = (on) => {
     playing = on;
-    const opener = dom.find('[data-do="slideshow"]', dialog);
-    opener.setAttribute("aria-pressed", on);
-    dom.fill(opener, dom.icon(on ? "pause" : "play"));
-    if (medium?.matches("video")) medium.loop = !on;
+    slides.setAttribute("aria-pressed", on);
+    dom.fill(slides, dom.icon(on ? "pause" : "play"));
+    if (isVideo()) medium.loop = !on;
     wait();
   };
-
-  // -------------------------------------------------------------------------------------------------- what is known
-  const toList = (facet, value) => dom.link(el("a", {}, value), query.write({ place: "images", ids: [], q: "", sort: "newest", view: "grid", picks: [{ facet, value, not: false }] }));
-  const marked = (text, name) => dom.marked(text, query.marks(text, query.parse(store.state.q), name));
-  const copier = (doing, text) => (text ? button(doing, `viewer.${doing}`, "copy", { class: "plain", data: { copy: text } }) : null);
-  const labelled = (node) => {
-    if (node) node.append(words.say(`viewer.${node.dataset.do}`));
-    return node;
-  };
-  const block = (title, ...inside) => el("section", {}, el("h3", {}, title), inside);
-
-  // A1111 puts a value in quotes that would end or begin a field.
-  const quoted = (value) => (/[,:\n]/.test(String(value)) ? JSON.stringify(String(value)) : String(value));
-
-  /** The text block that A1111 writes into its pictures and reads from its prompt field. */
-  const parameters = ({ raw_prompt: prompt, negative_prompt: negative, ...known }) => {
-    const named = [["Steps", known.steps], ["Sampler", known.sampler], ["CFG scale", known.cfg_scale], ["Seed", known.seed], ["Size", known.size], ["Model", known.model]];
-    const fields = named.filter(([, value]) => value !== null && value !== undefined && value !== "");
-    const line = fields.map(([name, value]) => `${name}: ${quoted(value)}`).join(", ");
-    return [prompt, negative ? `Negative prompt: ${negative}` : "", line].filter(Boolean).join("\n");
-  };
-
-  const prompts = (details) => {
-    const { raw_prompt: raw, prompt: cleaned, negative_prompt: negative } = details;
-    const both = el("p", { class: "copies" }, labelled(copier("copy-prompt", raw)), labelled(copier("copy-cleaned", cleaned)), labelled(copier("copy-parameters", raw || details.seed ? parameters(details) : "")));
-    return [
-      block(words.say("viewer.prompt"), raw ? el("p", { class: "prose" }, marked(raw, "prompt")) : el("p", { class: "quiet" }, words.say("viewer.no-prompt")), both),
-      negative ? block(words.say("viewer.negative"), el("p", { class: "prose quiet" }, marked(negative, "negative")), el("p", { class: "copies" }, labelled(copier("copy-negative", negative)))) : null,
-    ];
-  };
-
-  const made = (details) => {
-    if (!details.made.length) return null;
-    const line = ({ name, version, type, weight, file, href }) =>
-      el("li", { class: file ? "here" : "" },
-        el("span", {}, href ? dom.link(el("a", {}, name || version), href) : name || version, version && name ? el("span", { class: "quiet" }, ` ${version}`) : null),
-        el("span", { class: "quiet" }, [type, weight === null || weight === undefined ? "" : words.number(weight), file ? "" : words.say("models.not-here")].filter(Boolean).join(" · ")));
-    return block(words.say("viewer.made"), el("ul", { class: "made" }, details.made.map(line)),
-      el("p", { class: "copies" }, labelled(copier("copy-loras", details.loras.join(" "))), el("span", { class: "trigger" })));
-  };
-
-  const facts = (details) => {
-    const rows = ["sampler", "steps", "cfg_scale", "seed", "size", "model"].filter((key) => details[key] !== null && details[key] !== undefined && details[key] !== "");
-    const row = (key) => [el("dt", {}, words.say(`viewer.${key}`)), el("dd", { class: key === "seed" ? "mono" : "" }, String(details[key]), key === "seed" ? copier("copy-seed", String(details.seed)) : null)];
-    const tools = [...(details.tools ?? []), ...(details.techniques ?? [])];
-    const more = tools.length ? [el("dt", {}, words.say("viewer.tools-used")), el("dd", {}, tools.join(", "))] : [];
-    return rows.length || more.length ? el("section", {}, el("h3", {}, words.say("viewer.parameters")), el("dl", {}, rows.map(row), more)) : null;
-  };
-
-  const fileBlock = (details) => {
-    const path = grid.plainPath(picture.url);
-    const outside = (key, url) => (url ? Object.assign(dom.link(el("a", {}, words.say(key)), url), { target: "_blank", rel: "noopener noreferrer" }) : null);
-    return block(words.say("viewer.file"), el("p", { class: "mono path" }, path),
-      el("p", { class: "copies" }, labelled(copier("copy-path", path)), details.txt ? outside("viewer.txt", details.txt) : null, outside("viewer.page", details.page)));
-  };
-
-  const headline = (details) => {
-    const likes = details.likes ? words.say("viewer.likes", { n: details.likes }) : "";
-    const who = details.username ? toList("creator", details.username) : words.say("viewer.unknown");
-    return el("header", {}, el("h2", {}, who), el("p", { class: "quiet" }, [grid.facts(picture), likes].filter(Boolean).join(" · ")));
-  };
-
-  const postOf = async (id, place) => {
-    const { rows } = id ? await library.post(id) : { rows: [] };
-    if (rows.length < 2 || picture?.post !== id) return;
-    const thumb = (other) => {
-      const hidden = store.covered(other.level, other.id);
-      const link = dom.link(el("a", { data: { post: other.id }, "aria-label": words.say("grid.picture", { id: String(other.id) }), "aria-current": other.id === picture.id ? "true" : null }, hidden || other.kind === "video" ? dom.icon(hidden ? "covered" : "play") : el("img", { alt: "", loading: "lazy", decoding: "async" })), `#/image/${other.id}`);
-      const image = dom.maybeFind("img", link);
-      if (image) dom.source(image, other.thumb ?? other.url);
-      return el("li", {}, link);
-    };
-    dom.fill(place, el("h3", {}, words.say("viewer.post", { n: rows.length })), el("ol", { class: "post" }, [...rows].map(library.picture).filter(Boolean).map(thumb)));
-  };
-
-  const triggers = async (details, place) => {
-    const models = [...new Set(details.made.filter(({ model, file }) => model && file).map(({ model }) => model))];
-    const pages = await Promise.all(models.map((model) => library.modelDetails(model).catch(() => null)));
-    const used = new Set(details.made.map(({ version }) => version));
-    const ids = new Set(details.model_versions ?? []);
-    const versions = pages.filter(Boolean).flatMap((page) => page.versions).filter(({ id, name, here }) => here && (ids.has(id) || used.has(name)));
-    const text = [...new Set(versions.flatMap((version) => version.words))].join(", ");
-    if (text) place.replaceWith(labelled(copier("copy-words", text)));
-  };
-
-  const newest = store.latest();
-  const describe = ({ id, post }) =>
-    newest(library.details(id), (details) => {
-      if (!details) return;
-      const posted = el("section", {});
-      dom.fill(side, headline(details), posted, prompts(details), made(details), facts(details), fileBlock(details));
-      side.scrollTop = 0;
-      postOf(post, posted);
-      const place = dom.maybeFind(".trigger", side);
-      if (place) triggers(details, place);
-    });
 
   // ---------------------------------------------------------------------------------------------------------- life
   const open = () => {
     if (dialog.open) return;
     dialog.showModal();
-    dom.find(".stage", dialog).tabIndex = -1;
     stageNode.focus();
   };
 
   const shut = () => {
     if (!dialog.open) return;
     slideshow(false);
-    medium?.remove();
-    [picture, medium, ahead] = [null, null, new Map()];
+    unmount();
+    [picture, ahead] = [null, new Map()];
     delete dialog.dataset.image;
     dialog.close();
   };
@@ -257,25 +166,33 @@ civitai.room("viewer", ["words", "dom", "query", "alike", "store", "library", "g
   const showImage = (state) => {
     if (state.place !== "image") return shut();
     const found = library.picture(library.rowOf(state.ids[0]));
-    if (!found) return undefined;
+    if (!found) return state.ready && dom.announce(words.say("viewer.unknown-image"));
     const same = picture?.id === found.id && Boolean(medium) === !store.covered(found.level, found.id);
+    const another = picture?.id !== found.id;
     picture = found;
-    dialog.dataset.image = found.id;
-    dialog.setAttribute("aria-label", words.say(found.kind === "video" ? "grid.video" : "grid.picture", { id: String(found.id) }));
     open();
     showPlace();
-    if (same) return undefined;
+    if (another) present(found);
+    return same || enter();
+  };
+
+  const present = ({ id, kind }) => {
+    dialog.dataset.image = id;
+    dialog.setAttribute("aria-label", words.say(kind === "video" ? "grid.video" : "grid.picture", { id: String(id) }));
+    details.show(side, picture);
+  };
+
+  const enter = () => {
     mount();
-    describe(found);
     preload();
-    return wait();
+    wait();
   };
 
   const showSide = ({ settings }) => {
     const on = settings.details ?? globalThis.innerWidth >= 1000;
     side.hidden = !on;
     dialog.toggleAttribute("data-details", on);
-    dom.find('[data-do="details"]', dialog).setAttribute("aria-pressed", on);
+    opener.setAttribute("aria-pressed", on);
     dialog.dataset.ground = settings.ground ?? "black";
     if (picture && !stage.zoomed) stage.reset();
   };
@@ -304,8 +221,9 @@ civitai.room("viewer", ["words", "dom", "query", "alike", "store", "library", "g
     return source ? copy(source) : undefined;
   };
   const here = (act) => (element, event) => (isOpen() ? void act(element, event) : false);
-  const COPIES = ["copy-prompt", "copy-cleaned", "copy-negative", "copy-parameters", "copy-seed", "copy-loras", "copy-path", "copy-words"];
+  const COPIES = "prompt cleaned negative parameters seed loras path words".split(" ").map((what) => `copy-${what}`);
   const GROUNDS = ["black", "grey", "white"];
+  const nextGround = () => GROUNDS[(GROUNDS.indexOf(dialog.dataset.ground) + 1) % GROUNDS.length];
   const actions = {
     ...Object.fromEntries(COPIES.map((doing) => [doing, copyAction(doing)])),
     next: here(() => step(1)),
@@ -316,10 +234,10 @@ civitai.room("viewer", ["words", "dom", "query", "alike", "store", "library", "g
     actual: here(() => stage.toggle()),
     slideshow: here(() => slideshow(!playing)),
     details: here(() => store.setting("details", side.hidden)),
-    ground: here(() => store.setting("ground", GROUNDS[(GROUNDS.indexOf(dialog.dataset.ground) + 1) % GROUNDS.length])),
-    uncover: here(() => store.set({ uncovered: new Set([...store.state.uncovered, picture.id]) })),
-    cover: here(() => (covered() ? store.set({ uncovered: new Set([...store.state.uncovered, picture.id]) }) : store.set({ covering: !store.state.covering }))),
+    ground: here(() => store.setting("ground", nextGround())),
+    uncover: here(uncover),
+    cover: here(() => (covered() ? uncover() : store.set({ covering: !store.state.covering }))),
   };
 
-  return { actions, isOpen, parameters };
+  return { actions, isOpen };
 });

@@ -5,9 +5,14 @@ civitai.room("wall", ["dom"], ({ dom }) => {
   const FAST = 3000; // pixels a second above which nothing is loaded
   const REST = 120; // milliseconds after which scrolling has ended
 
+  const SHAPES = [0.3, 4]; // the narrowest and the widest box; what is beyond them is shown whole in one of these
+
   const between = (value, least, most) => Math.min(most, Math.max(least, value));
 
   // ------------------------------------------------------------------------------------------------------ layouts
+  /** Whether a picture of this shape does not fill its box. */
+  const isOdd = (ratio) => between(ratio, ...SHAPES) !== ratio;
+
   /** The last place of a rising list whose value is at most `value`. */
   const lastUpTo = (list, value) => {
     let [low, high] = [0, list.length - 1];
@@ -45,7 +50,7 @@ civitai.room("wall", ["dom"], ({ dom }) => {
    * @param {{width: number, target: number, gap: number}} sizes in pixels; rows are about `target` tall
    */
   const justified = (count, ratio, { width, target, gap }) => {
-    const shape = (index) => between(ratio(index), 0.3, 4);
+    const shape = (index) => between(ratio(index), ...SHAPES);
     const [starts, tops] = [[], []];
     let [begin, sum, bottom] = [0, 0, 0];
     const close = (end, height) => {
@@ -113,6 +118,8 @@ civitai.room("wall", ["dom"], ({ dom }) => {
     #shown = new Map(); // key → {node, index, y, loaded}
     #spare = [];
     #current = null; // the key of what the Tab key leads to
+    #address = "";
+    #places = new Map(); // address → where the window stood
     #pace = { at: 0, y: 0, fast: false, rest: 0, frame: 0 };
 
     constructor(root, face) {
@@ -126,6 +133,14 @@ civitai.room("wall", ["dom"], ({ dom }) => {
 
     get layout() {
       return this.#layout;
+    }
+
+    /** Shows the list of an address: the same one stays where it is, and one that was left gets its place back. */
+    show(address) {
+      const same = address === this.#address;
+      this.#address = address;
+      this.renew(same);
+      if (!same) globalThis.scrollTo(0, this.#places.get(address) ?? 0);
     }
 
     /** Lays everything out anew; what is at the top of the window stays there if it is to `stay`. */
@@ -280,10 +295,13 @@ civitai.room("wall", ["dom"], ({ dom }) => {
 
     #firstBelow(entries, y) {
       const below = entries.filter((entry) => entry.y >= y);
-      return (below.length ? below : entries).reduce((best, entry) => (best && best.index < entry.index ? best : entry), null);
+      const first = (best, entry) => (best && best.index < entry.index ? best : entry);
+      return (below.length ? below : entries).reduce(first, null);
     }
 
     #scrolled() {
+      if (!this.#root.clientWidth) return;
+      this.#places.set(this.#address, globalThis.scrollY);
       const pace = this.#pace;
       const now = performance.now();
       const speed = (Math.abs(globalThis.scrollY - pace.y) / Math.max(8, now - pace.at)) * 1000;
@@ -330,5 +348,5 @@ civitai.room("wall", ["dom"], ({ dom }) => {
     }
   }
 
-  return { Wall, even, justified, stepped };
+  return { Wall, even, isOdd, justified, stepped };
 });
