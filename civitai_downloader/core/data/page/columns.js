@@ -46,7 +46,8 @@ civitai.room("columns", ["query"], ({ query }) => {
 
   /** A facet: names for each value of a column; `has` judges names that are ranges, `order` lists all there can be. */
   const makeFacet = (column, namesOf = one, { has = null, order = null, latest = false } = {}) => ({
-    column, namesOf, has, order, latest, names: [], texts: [], codesOf: [], index: new Map(), cache: new Map(), stamp: -1,
+    column, namesOf, has, order, latest, names: [], texts: [], codesOf: [], index: new Map(), cache: new Map(),
+    stamp: -1,
   });
 
   const addName = (facet, name) => {
@@ -286,7 +287,8 @@ civitai.room("columns", ["query"], ({ query }) => {
     for (const name of ["complete", "update"]) putAll(c[name], first, values[name].map(yesNo));
     putAll(c.lora, first, models.map(({ type, name }) => (LORAS.has(type.toLowerCase()) ? name : "")));
     const { id, published, up, down, bytes } = values;
-    const numbers = { id, created: published, likes: up, pixels: bytes, rating: rows.map((k) => wilson(up[k], down[k])) };
+    const rating = rows.map((k) => wilson(up[k], down[k]));
+    const numbers = { id, created: published, likes: up, pixels: bytes, rating };
     for (const [name, list] of Object.entries(numbers)) c[name].set(list, first);
     models.forEach((model) => nameVersions(things, model));
     return models;
@@ -310,7 +312,7 @@ civitai.room("columns", ["query"], ({ query }) => {
 
   const COMPARE = {
     newest: () => () => 0,
-    oldest: ({ columns: { created, id } }) => (a, b) => (created[a] || Infinity) - (created[b] || Infinity) || id[a] - id[b],
+    oldest: ({ columns: { created: at, id } }) => (a, b) => (at[a] || Infinity) - (at[b] || Infinity) || id[a] - id[b],
     name: namesOf,
     size: (table) => descending(table.columns.pixels),
     rating: (table) => descending(table.columns.rating),
@@ -336,6 +338,7 @@ civitai.room("columns", ["query"], ({ query }) => {
     });
 
   return {
-    LORAS, changed, living, loadModels, loadPictures, looks, makeModels, makePictures, makeThings, orderOf, refresh, unpack, unpackAll,
+    LORAS, changed, living, loadModels, loadPictures, looks, makeModels, makePictures, makeThings, orderOf, refresh,
+    unpack, unpackAll,
   };
 });

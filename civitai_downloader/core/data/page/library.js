@@ -1,22 +1,10 @@
 "use strict";
-// The data: what the manifest names is loaded, handed to the worker, and kept as columns; details come on demand.
-civitai.room("library", ["rooms", "words", "dom", "query", "columns", "store"], (needs) => {
-  const { rooms, words, dom, query, columns, store } = needs;
-  const FORMAT = 1;
+// Loading what the manifest names, and asking the worker: whenever the state's question changes, its answer is shown.
+civitai.room("library", ["rooms", "words", "dom", "query", "store", "stock"], (needs) => {
+  const { rooms, words, dom, query, store, stock } = needs;
   const LANES = 4;
-  const KEPT_SHARDS = 8;
   const AHEAD = 2;
   const PATIENCE = 1500;
-  const EMPTY = { rows: 0, columns: {}, things: [], from: [] };
-
-  const manifest = rooms.manifest();
-  const usable = manifest?.format === FORMAT;
-  const given = usable ? manifest : { totals: {}, newest: EMPTY };
-  const { pictures: images = 0, models: modelCount = 0, collections: lists = 0 } = given.totals;
-  const totals = { images, models: modelCount, collections: lists, made: given.made ?? "" };
-
-  const url = (name) => `.page/data/${name}.js`;
-  const parsed = async (name) => JSON.parse(await rooms.chunk(url(name), name));
 
   // --------------------------------------------------------------------------------------------------- the worker
   const calls = new Map();
@@ -49,81 +37,6 @@ civitai.room("library", ["rooms", "words", "dom", "query", "columns", "store"], 
       port?.postMessage({ number: asked, ask: what, ...data });
     });
 
-  // -------------------------------------------------------------------------------------------------- the columns
-  const placed = (chunks = []) => {
-    let first = 0;
-    return chunks.map((chunk) => ({ ...chunk, first: (first += chunk.rows) - chunk.rows }));
-  };
-
-  const pictures = placed(given.pictures);
-  const models = placed(given.models);
-  const rowsOf = (chunks) => chunks.reduce((sum, { rows }) => sum + rows, 0);
-  const shardOf = new Uint16Array(rowsOf(pictures));
-  pictures.forEach(({ first, rows }, k) => shardOf.fill(k, first, first + rows));
-  const dead = pictures.map((chunk) => new Set(chunk.dead));
-
-  const parts = [];
-  const first = columns.looks(given.newest.rows, columns.unpackAll(given.newest));
-  const firstChunk = new Map(pictures.map((chunk) => [chunk.name, chunk.first]));
-  const firstRows = given.newest.from.map(([name, k]) => (firstChunk.get(name) ?? 0) + k);
-  const modelRows = [];
-  const modelOfVersion = new Map();
-
-  const at = (row) => {
-    const shard = shardOf[row];
-    if (parts[shard]) return [parts[shard], row - pictures[shard].first];
-    return [first, firstRows.indexOf(row)];
-  };
-
-  const textAt = ({ texts, codes }, k) => texts[codes[k]];
-  const join = (folder, name) => (folder ? `${folder}/${name}` : name);
-
-  /** What is shown of a picture; null if it is not loaded. */
-  const picture = (row) => {
-    const [part, k] = at(row);
-    if (k < 0 || row >= shardOf.length) return null;
-    const [id, folder, thumb] = [part.id[k], textAt(part.folder, k), textAt(part.thumb, k)];
-    part.hashes ??= part.hash.split(" ");
-    return {
-      row, id, kind: textAt(part.kind, k), width: part.width[k], height: part.height[k], level: query.LEVELS[part.level[k]],
-      url: join(folder, `${id}${textAt(part.ext, k)}`), txt: part.txt[k] ? join(folder, `${id}.txt`) : null,
-      thumb: thumb ? `.page/thumbs/${String(id % 100).padStart(2, "0")}/${id}${thumb}` : null, hash: part.hashes[k],
-      created: part.created[k], post: part.post[k] || null, likes: part.likes[k], creator: textAt(part.creator, k),
-    };
-  };
-
-  /** Width divided by height; 1 if unknown. */
-  const ratio = (row) => {
-    const [part, k] = at(row);
-    return part.width[k] / part.height[k] || 1;
-  };
-
-  /** The row of a picture's id, or -1. */
-  const rowOf = (id) => {
-    for (const [shard, part] of parts.entries()) {
-      for (let k = part ? part.id.indexOf(id) : -1; k >= 0; k = part.id.indexOf(id, k + 1)) {
-        if (!dead[shard].has(k)) return pictures[shard].first + k;
-      }
-    }
-    return firstRows[first.id.indexOf(id)] ?? -1;
-  };
-
-  /** The row of a model's id, or -1. */
-  const modelRow = (id) => modelRows.findIndex((model) => model?.id === id);
-
-  const previewOf = (preview) => {
-    if (!preview || preview.path) return preview && { ...preview, url: preview.path };
-    return picture(rowOf(preview.id));
-  };
-
-  /** What is shown of a model; null if it is not loaded. */
-  const model = (row) => {
-    const raw = modelRows[row];
-    if (!raw) return null;
-    const here = raw.versions.filter((version) => version[4]).length;
-    return { ...raw, row, here, versions: raw.versions.length, likes: raw.up, preview: previewOf(raw.preview) };
-  };
-
   // ---------------------------------------------------------------------------------------------------- loading
   const missing = { pictures: 0, models: 0 };
 
@@ -136,7 +49,7 @@ civitai.room("library", ["rooms", "words", "dom", "query", "columns", "store"], 
   const take = async (table, chunk, keep) => {
     const living = chunk.rows - chunk.dead.length;
     try {
-      const text = await rooms.chunk(url(chunk.name), chunk.name);
+      const text = await stock.text(chunk.name);
       keep(await ask("load", { table, first: chunk.first, dead: chunk.dead, text }));
       return living;
     } catch {
@@ -145,16 +58,6 @@ civitai.room("library", ["rooms", "words", "dom", "query", "columns", "store"], 
       return 0;
     }
   };
-
-  const keepModels = (chunk) => (answer) => {
-    answer.forEach((each, k) => {
-      if (chunk.dead.includes(k)) return;
-      modelRows[chunk.first + k] = each;
-      for (const [version] of each.versions) modelOfVersion.set(version, chunk.first + k);
-    });
-  };
-
-  const keepPictures = (k) => (part) => (parts[k] = part);
 
   const loadOne = async (job) => {
     const living = await take(job.table, job.chunk, job.keep);
@@ -165,8 +68,8 @@ civitai.room("library", ["rooms", "words", "dom", "query", "columns", "store"], 
   };
 
   const loadAll = async () => {
-    const jobs = models.map((chunk) => ({ table: "models", chunk, keep: keepModels(chunk) }));
-    jobs.push(...pictures.map((chunk, k) => ({ table: "images", chunk, keep: keepPictures(k) })).reverse());
+    const jobs = stock.models.map((chunk) => ({ table: "models", chunk, keep: stock.keepModels(chunk) }));
+    jobs.push(...stock.pictures.map((chunk) => ({ table: "images", chunk, keep: stock.keepPictures(chunk) })).reverse());
     const lane = async () => {
       for (let job = jobs.shift(); job; job = jobs.shift()) await loadOne(job);
     };
@@ -177,11 +80,10 @@ civitai.room("library", ["rooms", "words", "dom", "query", "columns", "store"], 
   const scopeOf = async ({ place, ids: [id] }) => {
     if (place === "collection") return { ids: (await collection(id))?.items ?? [] };
     if (place !== "model") return null;
-    const details = await modelDetails(id).catch(() => null);
-    const raw = modelRows[modelRow(id)];
+    const details = await stock.modelDetails(id).catch(() => null);
     const versions = details?.versions ?? [];
     return {
-      versions: raw?.versions.map(([version]) => version) ?? [], folder: raw?.folder ?? "",
+      versions: versions.map((version) => version.id), folder: details?.folder ?? "",
       ids: versions.flatMap((version) => version.images),
     };
   };
@@ -191,7 +93,8 @@ civitai.room("library", ["rooms", "words", "dom", "query", "columns", "store"], 
    * @param {{table: string, q: string, sort: string, picks: object[], scope: object|null}} what
    * @returns {Promise<{table: string, rows: Uint32Array, total: number, counts: object}>}
    */
-  const find = (what) => ask("find", { q: "", sort: "newest", picks: [], scope: null, seed: store.state.seed, ...what });
+  const find = (what) =>
+    ask("find", { q: "", sort: "newest", picks: [], scope: null, seed: store.state.seed, ...what });
 
   const current = async () => {
     const { under, ...state } = store.state;
@@ -230,125 +133,23 @@ civitai.room("library", ["rooms", "words", "dom", "query", "columns", "store"], 
   /** What may be meant by what is being typed (`query.termAt`). */
   const suggest = (term) => ask("suggest", { table: query.table(store.state.place), term });
 
-  // ----------------------------------------------------------------------------------------------------- details
-  const shards = new Map();
-
-  // One promise a shard; the oldest are forgotten.
-  const shard = (name, load) => {
-    const promise = shards.get(name) ?? load(name);
-    shards.delete(name);
-    shards.set(name, promise);
-    promise.catch(() => shards.delete(name));
-    if (shards.size > KEPT_SHARDS) shards.delete(shards.keys().next().value);
-    return promise;
-  };
-
-  const bothOf = async (name) => {
-    const [hot, more] = await Promise.all([parsed(name), parsed(`${name}.more`).catch(() => null)]);
-    const rest = more ? columns.unpackAll({ ...more, rows: hot.rows }) : {};
-    return { things: hot.things, ...columns.unpackAll(hot), ...rest };
-  };
-
-  const pictureShard = (row) => shard(pictures[shardOf[row]].name, bothOf);
-
-  const cut = (raw, clean) => {
-    if (clean === 1) return raw;
-    if (!Array.isArray(clean)) return clean ?? null;
-    let [from, text] = [0, ""];
-    clean.forEach((length, k) => {
-      if (k % 2 === 0) text += raw.slice(from, from + length);
-      from += length;
-    });
-    return text;
-  };
-
-  const fileOf = (details, version) => {
-    const files = details?.versions.find((each) => each.id === version)?.files ?? [];
-    const here = files.filter((file) => file.path);
-    const file = here.find((each) => each.primary) ?? here[0];
-    return file ? file.name : null;
-  };
-
-  const madeOf = async ([kind, name, version, id, model, base], weight) => {
-    const row = modelOfVersion.get(id);
-    const raw = modelRows[row];
-    const details = raw ? await modelDetails(raw.id).catch(() => null) : null;
-    const known = raw?.versions.find((each) => each[0] === id);
-    return {
-      name: raw?.name || name || String(id || ""), version: known?.[1] || version, type: raw?.type || kind, weight,
-      base: base || known?.[2] || "", model: raw?.id ?? (model || null), file: fileOf(details, id),
-      href: raw ? `#/model/${raw.id}` : null, lora: columns.LORAS.has(kind || raw?.type.toLowerCase()),
-    };
-  };
-
-  const loraTag = ({ file, weight }) => `<lora:${file.replace(/\.[^.]+$/, "")}:${weight ?? 1}>`;
-
-  const described = async (v, k, shown) => {
-    const made = await Promise.all(v.used[k].map(([thing, weight]) => madeOf(v.things[thing], weight)));
-    const of = (name) => v[name]?.[k] ?? null;
-    const web = (name) => (of(name) ?? "").replace("{id}", shown.id).replace("{key}", of("key") ?? "");
-    const raw = v.prompt[k];
-    return {
-      id: shown.id, url: web("url"), page: web("page"), post_id: of("post"), username: of("creator"), created_at: v.created[k],
-      width: of("width"), height: of("height"), type: of("kind"), nsfw_level: of("level"), likes: of("likes"),
-      model_versions: of("model_versions") ?? [], tools: of("tools"), techniques: of("techniques") ?? [], raw_prompt: raw,
-      prompt: cut(raw, of("clean")), prompt_with_clothes: cut(raw, of("clothes")), negative_prompt: of("negative"),
-      sampler: of("sampler"), steps: of("steps"), cfg_scale: of("cfg_scale"), seed: of("seed"), size: of("size"),
-      model: of("checkpoint"), txt: shown.txt, path: shown.url, also: of("also"), made,
-      loras: made.filter((each) => each.lora && each.file).map(loraTag),
-    };
-  };
-
-  const lookAhead = (row) => {
-    const { shown } = store.state;
-    const place = shown?.table === "images" ? shown.rows.indexOf(row) : -1;
-    if (place >= 0) shown.rows.subarray(place + 1, place + 1 + AHEAD).forEach((next) => pictureShard(next).catch(() => null));
-  };
-
-  /** All that is known of a picture. */
-  const details = async (id) => {
-    const row = rowOf(id);
-    if (row < 0) throw new Error("missing");
-    const v = await pictureShard(row);
-    lookAhead(row);
-    return described(v, row - pictures[shardOf[row]].first, picture(row));
-  };
-
-  /** All that is known of a model. */
-  const modelDetails = async (id) => {
-    const row = modelRow(id);
-    const chunk = models.find(({ first: begin, rows }) => row >= begin && row < begin + rows);
-    if (!chunk) throw new Error("missing");
-    const { columns: { details: list } } = await shard(`${chunk.name}.more`, parsed);
-    return { ...model(row), ...columns.unpack(list, chunk.rows)[row - chunk.first] };
-  };
-
   // ------------------------------------------------------------------------------------- collections and posts
-  const once = (load) => {
-    let promise = null;
-    return () => (promise ??= load());
+  let collections = [];
+
+  /** One of the site's collections: `{id, name, username, description, items}`. */
+  const collection = async (id) => (await stock.collections()).find((each) => each.id === Number(id));
+
+  const nameCollections = async () => {
+    collections = (await stock.collections()).map(({ id, name, items }) => ({ id, name, count: items.length }));
+    store.set({ loaded: { ...store.state.loaded } });
   };
-
-  const rowsIn = async (chunk) => {
-    const { rows, columns: packed } = await parsed(chunk.name);
-    const values_ = columns.unpackAll({ rows, columns: packed });
-    const list = Array.from({ length: rows }, (_, k) => k).filter((k) => !chunk.dead.includes(k));
-    return list.map((k) => Object.fromEntries(Object.entries(values_).map(([name, column]) => [name, column[k]])));
-  };
-
-  const allOf = (chunks = []) => once(async () => (await Promise.all(chunks.map((chunk) => rowsIn(chunk).catch(() => [])))).flat());
-
-  /** The site's collections: `{id, name, username, description, items}`. */
-  const collections = allOf(given.collections);
-  const posts = allOf(given.posts);
-  const collection = async (id) => (await collections()).find((each) => each.id === Number(id));
 
   /** A post as it is known: its words, and the rows of its pictures in the author's order. */
   const post = async (id) => {
-    const known = (await posts()).find((each) => each.id === id);
+    const known = (await stock.posts()).find((each) => each.id === id);
     const ids = known?.images ?? [];
     const { rows } = await find({ table: "images", sort: "name", scope: { post: id, ids } });
-    const place = (row) => (ids.indexOf(picture(row)?.id) + 1 || Infinity);
+    const place = (row) => (ids.indexOf(stock.picture(row)?.id) + 1 || Infinity);
     return { ...known, id, rows: [...rows].sort((a, b) => place(a) - place(b) || a - b) };
   };
 
@@ -356,9 +157,9 @@ civitai.room("library", ["rooms", "words", "dom", "query", "columns", "store"], 
   const plain = ({ place, q, sort, picks }) => place === "images" && !q && !picks.length && sort === "newest";
 
   const showFirst = () => {
-    if (!location.hash && !totals.images && totals.models) store.go({ place: "models" }, "replace");
+    if (!location.hash && !stock.totals.images && stock.totals.models) store.go({ place: "models" }, "replace");
     if (!plain(store.state.under ?? store.state)) return;
-    store.set({ shown: { table: "images", rows: Uint32Array.from(firstRows), total: totals.images, counts: {} } });
+    store.set({ shown: { table: "images", rows: stock.firstRows, total: stock.totals.images, counts: {} } });
   };
 
   const QUESTION = ["place", "ids", "q", "sort", "picks", "seed"];
@@ -373,18 +174,36 @@ civitai.room("library", ["rooms", "words", "dom", "query", "columns", "store"], 
 
   /** Loads everything. */
   const start = async () => {
-    if (!usable) dom.trouble("manifest", words.say("trouble.manifest"));
-    store.set({ loaded: { done: 0, of: totals.images, models: 0, missing: 0 } });
+    if (!stock.usable) dom.trouble("manifest", words.say("trouble.manifest"));
+    store.set({ loaded: { done: 0, of: stock.totals.images, models: 0, missing: 0 } });
     showFirst();
     connect();
-    ask("open", { images: rowsOf(pictures), models: rowsOf(models) });
+    nameCollections();
+    ask("open", { images: stock.rowsOf(stock.pictures), models: stock.rowsOf(stock.models) });
     store.watch(QUESTION, (_, changed) => QUESTION.some((key) => changed.has(key)) && question());
     await loadAll();
     await finish();
   };
 
+  const lookAhead = (row) => {
+    const { shown } = store.state;
+    const place = shown?.table === "images" ? shown.rows.indexOf(row) : -1;
+    if (place >= 0) shown.rows.subarray(place + 1, place + 1 + AHEAD).forEach(stock.prepare);
+  };
+
+  /** All that is known of a picture; what comes after it in the list is fetched ahead. */
+  const details = async (id) => {
+    const found = await stock.details(id);
+    lookAhead(stock.rowOf(id));
+    return found;
+  };
+
+  const { model, modelDetails, modelRow, picture, ratio, rowOf, totals } = stock;
   return {
-    collection, collections, details, find, model, modelDetails, modelRow, picture, post, ratio, rowOf, start, suggest,
-    totals, values,
+    collection, details, find, model, modelDetails, modelRow, picture, post, ratio, rowOf, start, suggest, totals,
+    values,
+    get collections() {
+      return collections;
+    },
   };
 });

@@ -225,6 +225,6 @@ civitai.room("query", [], () => {
   };
 
   return {
-    FIELDS, FACETS, LEVELS, SORTS, VIEWS, complete, empty, fold, marks, parse, range, read, table, termAt, traced, write,
+    FACETS, LEVELS, SORTS, VIEWS, complete, empty, fold, marks, parse, range, read, table, termAt, traced, write,
   };
 });

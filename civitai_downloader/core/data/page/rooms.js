@@ -95,9 +95,9 @@
     const worker = (names) => {
       const blob = new Blob([source(names), "\n//# sourceURL=worker.js"], { type: "text/javascript" });
       const url = URL.createObjectURL(blob);
-      const made = new Worker(scriptUrl(url));
-      made.addEventListener("message", () => URL.revokeObjectURL(url), { once: true });
-      return made;
+      const started = new Worker(scriptUrl(url));
+      started.addEventListener("message", () => URL.revokeObjectURL(url), { once: true });
+      return started;
     };
 
     let known;

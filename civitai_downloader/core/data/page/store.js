@@ -199,8 +199,8 @@ civitai.room("store", ["rooms", "words", "dom", "query"], ({ rooms, words, dom, 
   enter(addressOf(state), 0);
 
   return {
-    clear, close, covered, dropPreset, go, href, latest, pick, presets, savePreset, searched, searches, set, setting, type,
-    watch,
+    clear, close, covered, dropPreset, go, href, latest, pick, presets, savePreset, searched, searches, set, setting,
+    type, watch,
     get state() {
       return state;
     },

@@ -24,13 +24,15 @@ civitai.room("worker", ["query", "columns"], ({ query, columns }) => {
 
   const amongAll = (source, wanted, text) => {
     const found = [];
-    for (let k = 0; k < source.texts.length; k += 1) if (wanted?.[k] !== 0 && source.texts[k].includes(text)) found.push(k);
+    for (let k = 0; k < source.texts.length; k += 1) {
+      if (wanted?.[k] !== 0 && source.texts[k].includes(text)) found.push(k);
+    }
     return Uint32Array.from(found);
   };
 
   /**
-   * Which texts of a source hold a text. A search that begins as an earlier one did looks only at what that found, and a
-   * long list is looked through only where rows are left.
+   * Which texts of a source hold a text. A search that begins as an earlier one did looks only at what that found,
+   * and a long list is looked through only where rows are left.
    */
   const hitsOf = (source, text, rows, all) => {
     const known = [...source.cache.keys()].filter((each) => text.includes(each)).sort((a, b) => b.length - a.length)[0];
@@ -239,10 +241,10 @@ civitai.room("worker", ["query", "columns"], ({ query, columns }) => {
   };
 
   // Goes through all prompts bit by bit between questions, so that none has to wait for all of them.
-  const eachTag = async ({ values }, rows, see) => {
+  const eachTag = async ({ values: prompts }, rows, see) => {
     let pause = performance.now();
-    for (let code = 0; code < values.length; code += 1) {
-      for (const tag of new Set(tagsOf(values[code]))) see(tag, rows[code]);
+    for (let code = 0; code < prompts.length; code += 1) {
+      for (const tag of new Set(tagsOf(prompts[code]))) see(tag, rows[code]);
       if (performance.now() - pause < BREATH) continue;
       await new Promise((done) => setTimeout(done, 0));
       pause = performance.now();
