@@ -120,8 +120,9 @@ civitai.room("columns", ["query"], ({ query }) => {
   /** What pictures were made with: names come from the models that are here, or from any picture that names them. */
   const makeThings = (rows) => {
     const list = rows.map(([kind, name, , version, , base]) => ({ kind, name, version, base }));
-    const named = list.filter(({ name, version }) => name && version).reverse();
-    return { list, ours: new Map(), heard: new Map(named.map((thing) => [thing.version, thing])), named: [], stamp: -1 };
+    const telling = list.filter(({ name, version }) => name && version).reverse();
+    const heard = new Map(telling.map((thing) => [thing.version, thing]));
+    return { list, ours: new Map(), heard, named: [], stamp: -1 };
   };
 
   const nameThing = (things, { kind, name, version, base }) => {
