@@ -3,11 +3,9 @@
 civitai.room("stock", ["rooms", "query", "columns"], ({ rooms, query, columns }) => {
   const FORMAT = 1;
   const KEPT_SHARDS = 12;
-  const EMPTY = { rows: 0, columns: {}, things: [], from: [] };
-
   const manifest = rooms.manifest();
   const usable = manifest?.format === FORMAT;
-  const given = usable ? manifest : { totals: {}, newest: EMPTY };
+  const given = usable ? manifest : { totals: {}, newest: { rows: 0, from: [] } };
   const { pictures: images = 0, models: modelCount = 0, collections: lists = 0 } = given.totals;
   const totals = { images, models: modelCount, collections: lists, made: given.made ?? "" };
 
@@ -27,11 +25,13 @@ civitai.room("stock", ["rooms", "query", "columns"], ({ rooms, query, columns })
   const shardOf = new Uint16Array(rowsOf(pictures));
   pictures.forEach(({ first, rows }, k) => shardOf.fill(k, first, first + rows));
   const dead = pictures.map((chunk) => new Set(chunk.dead));
-
   const parts = [];
-  const first = columns.looks(given.newest.rows, columns.unpackAll(given.newest));
+  const { newest } = given;
+  const first = newest.rows ? columns.looks(newest.rows, columns.unpackAll(newest)) : { id: [] };
   const firstChunk = new Map(pictures.map((chunk) => [chunk.name, chunk.first]));
-  const firstRows = Uint32Array.from(given.newest.from, ([name, k]) => (firstChunk.get(name) ?? 0) + k);
+  const firstRows = Uint32Array.from(newest.from, ([name, k]) => (firstChunk.get(name) ?? 0) + k);
+  const ratios = new Float32Array(shardOf.length);
+  firstRows.forEach((row, k) => (ratios[row] = first.width[k] / first.height[k]));
   const modelRows = [];
   const modelOfVersion = new Map();
 
@@ -60,10 +60,7 @@ civitai.room("stock", ["rooms", "query", "columns"], ({ rooms, query, columns })
   };
 
   /** Width divided by height; 1 if unknown. */
-  const ratio = (row) => {
-    const [part, k] = at(row);
-    return part.width[k] / part.height[k] || 1;
-  };
+  const ratio = (row) => ratios[row] || 1;
 
   /** The row of a picture's id, or -1. */
   const rowOf = (id) => {
@@ -101,7 +98,10 @@ civitai.room("stock", ["rooms", "query", "columns"], ({ rooms, query, columns })
   };
 
   /** Keeps what the worker made of a chunk of pictures. */
-  const keepPictures = (chunk) => (part) => (parts[pictures.indexOf(chunk)] = part);
+  const keepPictures = (chunk) => (part) => {
+    parts[shardOf[chunk.first]] = part;
+    part.width.forEach((width, k) => (ratios[chunk.first + k] = width / part.height[k]));
+  };
 
   // ----------------------------------------------------------------------------------------------------- details
   const shards = new Map();

@@ -3,6 +3,7 @@
 civitai.room("store", ["rooms", "words", "dom", "query"], ({ rooms, words, dom, query }) => {
   const ADDRESS = ["place", "ids", "q", "sort", "view", "picks"];
   const KEPT_SEARCHES = 50;
+  const PACE = 100; // milliseconds: browsers refuse an address that changes hundreds of times in ten seconds
   const USUAL = { size: 3, cover: "R", theme: "", facets: true, keys: true };
 
   // --------------------------------------------------------------------------------------- what the browser keeps
@@ -61,12 +62,7 @@ civitai.room("store", ["rooms", "words", "dom", "query"], ({ rooms, words, dom, 
     news.forEach((key) => changed.add(key));
   };
 
-  /**
-   * Calls a handler at the next frame, and whenever one of the keys has changed.
-   * @param {string[]} keys of the state
-   * @param {(state: object, changed: Set<string>) => void} handler
-   * @param {AbortSignal} [signal] ends it
-   */
+  /** Calls `handler(state, changed)` at the next frame and whenever a key has changed, until the signal ends it. */
   const watch = (keys, handler, signal) => {
     const watcher = { keys, handler, fresh: true };
     watchers.add(watcher);
@@ -77,6 +73,20 @@ civitai.room("store", ["rooms", "words", "dom", "query"], ({ rooms, words, dom, 
 
   // --------------------------------------------------------------------------------------------------- the address
   const same = (a, b) => query.write(a) === query.write(b);
+  let timer = 0;
+  let written = -PACE;
+
+  const writeAddress = () => {
+    clearTimeout(timer);
+    timer = 0;
+    written = performance.now();
+    const { under, depth } = state;
+    history.replaceState(under && { under: query.write(under), depth }, "", href());
+  };
+
+  const noteAddress = () => {
+    timer ||= setTimeout(writeAddress, Math.max(0, written + PACE - performance.now()));
+  };
 
   /** The list over which the viewer lies, and how many steps ago it was left. */
   const beneath = (address, steps) => {
@@ -91,30 +101,31 @@ civitai.room("store", ["rooms", "words", "dom", "query"], ({ rooms, words, dom, 
     const known = JSON.stringify;
     const news = ADDRESS.filter((key) => known(address[key]) !== known(state[key]));
     const { under, depth } = beneath(address, steps);
-    if (under) history.replaceState({ under: query.write(under), depth }, "");
     set({ ...Object.fromEntries(news.map((key) => [key, address[key]])), under, depth });
+    if (under || !steps) noteAddress();
     document.documentElement.dataset.place = address.place;
   };
 
   /** Returns the address of the state with something changed in it, for a link. */
   const href = (patch = {}) => query.write({ ...addressOf(state), ...patch });
 
-  /**
-   * Goes to a place, or changes what is shown there.
-   * @param {object} patch any of place, ids, q, sort, view, picks
-   * @param {"push"|"replace"} how whether that is a step for Back
-   */
+  /** Changes the address; `how` ("push" or "replace") says whether that is a step for Back. */
   const go = (patch, how = "push") => {
     const address = query.read(query.write({ ...addressOf(state), ...patch }));
     if (same(address, addressOf(state))) return;
-    if (how === "push") history.pushState(null, "", query.write(address));
-    else history.replaceState(history.state, "", query.write(address));
+    if (how === "push") {
+      if (timer) writeAddress();
+      history.pushState(null, "", query.write(address));
+    }
     enter(address, how === "push" ? 1 : 0);
   };
 
   const follow = () => {
     const address = now();
-    if (!same(address, addressOf(state))) enter(address, 1);
+    if (same(address, addressOf(state))) return;
+    clearTimeout(timer);
+    timer = 0;
+    enter(address, 1);
   };
 
   /** Returns from the viewer to what lies under it. */
@@ -127,12 +138,7 @@ civitai.room("store", ["rooms", "words", "dom", "query"], ({ rooms, words, dom, 
   /** Changes the search while it is typed. */
   const type = (q) => go({ q }, "replace");
 
-  /**
-   * Chooses a value of a facet, or takes the choice back.
-   * @param {string} facet
-   * @param {string} value
-   * @param {{not?: boolean, only?: boolean}} how exclude it; drop the facet's other values
-   */
+  /** Chooses a value of a facet, or takes the choice back; `not` excludes it, `only` drops the other values. */
   const pick = (facet, value, { not = false, only = false } = {}) => {
     const is = (each) => each.facet === facet && each.value === value;
     const before = state.picks.find(is);
@@ -168,7 +174,6 @@ civitai.room("store", ["rooms", "words", "dom", "query"], ({ rooms, words, dom, 
 
   /** The presets by name: `{name, address}`. */
   const presets = () => recallList("presets").filter((each) => typeof each?.name === "string" && each.address);
-
   const others = (name) => presets().filter((each) => each.name !== name);
 
   /** Remembers what is shown now under a name. */
@@ -196,7 +201,7 @@ civitai.room("store", ["rooms", "words", "dom", "query"], ({ rooms, words, dom, 
   globalThis.addEventListener("popstate", follow);
   globalThis.addEventListener("hashchange", follow);
   remember("opened", Date.now());
-  enter(addressOf(state), 0);
+  if (location.hash) enter(addressOf(state), 0);
 
   return {
     clear, close, covered, dropPreset, go, href, latest, pick, presets, savePreset, searched, searches, set, setting,
