@@ -112,8 +112,7 @@ class Series:
         """
         if not self.is_changed:
             return
-        short = [each for each in self.chunks if 2 * len(each.dead) > len(each.ids)]
-        short += [each for each in self.chunks[-1:] if len(each.ids) < self.kind.most and each not in short]
+        short = [each for each in self.chunks if len(each.ids) < self.kind.most or 2 * len(each.dead) > self.kind.most]
         kept = [each for chunk in short for each in self._read(chunk)]
         self.chunks = [each for each in self.chunks if each not in short]
         self._pending = [*kept, *self._pending]
@@ -131,8 +130,6 @@ class Series:
     def _save(self, rows: Sequence[Row]) -> str:
         """Write the files of a chunk and return its name, which its content decides."""
         first, more = table(rows, self.kind.first), table(rows, self.kind.more)
-        if "hashes" in first:
-            more["hashes"] = first.pop("hashes")
         digest = hashlib.sha256(utf8(on_one_line([first, more]))).hexdigest()
         name = f"{self.kind.letter}-{digest[:10]}"
         for each, data in [(name, first), (f"{name}.more", more)][: 2 if self.kind.more else 1]:
@@ -151,7 +148,7 @@ class Series:
 
 def checksum(row: Row) -> int:
     """Return a number that is another one when a row says something else."""
-    return zlib.crc32(utf8(on_one_line(row)))
+    return zlib.crc32(repr(row).encode("utf-8", "replace"))
 
 
 def read_data_file(folder: Path, name: str) -> dict[str, Any]:
