@@ -140,7 +140,7 @@ civitai.room("details", ["words", "dom", "query", "store", "library", "grid"], (
     const gone = el("section", { class: "warn" }, words.say("viewer.no-details"));
     const parts = details ? [promptBlock(details), negativeBlock(details), madeBlock(details), factsBlock(details)] : [gone];
     const head = headline({ username: picture.creator, likes: picture.likes }, picture);
-    dom.fill(side, head, post, parts, fileBlock(details ?? {}, picture));
+    dom.fill(side, head, details?.lacking ? gone : null, post, parts, fileBlock(details ?? {}, picture));
     side.scrollTop = 0;
     newestPost(postBlock(picture), (found) => found && post.replaceWith(found));
     if (!details?.made.length) return;

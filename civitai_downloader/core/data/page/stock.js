@@ -120,7 +120,7 @@ civitai.room("stock", ["rooms", "query", "columns"], ({ rooms, query, columns })
   const bothOf = async (name) => {
     const [hot, more] = await Promise.all([parsed(name), parsed(`${name}.more`).catch(() => null)]);
     const rest = more ? columns.unpackAll({ ...more, rows: hot.rows }) : {};
-    return { ...columns.unpackAll(hot), ...rest };
+    return { ...columns.unpackAll(hot), ...rest, lacking: !more };
   };
 
   const pictureShard = (row) => shard(pictures[shardOf[row]].name, bothOf);
@@ -176,12 +176,12 @@ civitai.room("stock", ["rooms", "query", "columns"], ({ rooms, query, columns })
       model_versions: of("model_versions") ?? [], tools: of("tools"), techniques: of("techniques") ?? [], raw_prompt: raw,
       prompt: cut(raw, of("clean")), prompt_with_clothes: cut(raw, of("clothes") === 0 ? of("clean") : of("clothes")), negative_prompt: of("negative"),
       sampler: of("sampler"), steps: of("steps"), cfg_scale: of("cfg_scale"), seed: of("seed"), size: of("size"),
-      model: things[of("checkpoint")]?.[1] ?? null, txt: shown.txt, path: shown.url, also: of("also"), made,
+      model: things[of("checkpoint")]?.[1] ?? null, txt: shown.txt, path: shown.url, also: of("also"), made, lacking: v.lacking,
       loras: made.filter((each) => each.lora && each.file).map(loraTag),
     };
   };
 
-  /** All that is known of a picture. */
+  /** All that is known of a picture; `lacking` if a data file with a part of it is gone or damaged. */
   const details = async (id) => {
     const row = rowOf(id);
     if (row < 0) throw new Error("missing");
