@@ -120,7 +120,7 @@ civitai.room("stock", ["rooms", "columns"], ({ rooms, columns }) => {
   const bothOf = async (name) => {
     const [hot, more] = await Promise.all([parsed(name), parsed(`${name}.more`).catch(() => null)]);
     const rest = more ? columns.unpackAll({ ...more, rows: hot.rows }) : {};
-    return { ...columns.unpackAll(hot), ...rest, lacking: !more };
+    return { ...columns.unpackAll(hot), ...rest };
   };
 
   const pictureShard = (row) => shard(pictures[shardOf[row]].name, bothOf);
@@ -174,14 +174,15 @@ civitai.room("stock", ["rooms", "columns"], ({ rooms, columns }) => {
       created_at: v.created[k],
       width: of("width"), height: of("height"), type: of("kind"), nsfw_level: of("level"), likes: of("likes"),
       model_versions: of("model_versions") ?? [], tools: of("tools"), techniques: of("techniques") ?? [], raw_prompt: raw,
-      prompt: cut(raw, of("clean")), prompt_with_clothes: cut(raw, of("clothes") === 0 ? of("clean") : of("clothes")), negative_prompt: of("negative"),
+      prompt: cut(raw, of("clean")), negative_prompt: of("negative"),
+      prompt_with_clothes: cut(raw, of("clothes") === 0 ? of("clean") : of("clothes")),
       sampler: of("sampler"), steps: of("steps"), cfg_scale: of("cfg_scale"), seed: of("seed"), size: of("size"),
-      model: things[of("checkpoint")]?.[1] ?? null, txt: shown.txt, path: shown.url, also: of("also"), made, lacking: v.lacking,
-      loras: made.filter((each) => each.lora && each.file).map(loraTag),
+      model: things[of("checkpoint")]?.[1] ?? null, txt: shown.txt, path: shown.url, also: of("also"), made,
+      loras: made.filter((each) => each.lora && each.file).map(loraTag), whole: "steps" in v,
     };
   };
 
-  /** All that is known of a picture; `lacking` if a data file with a part of it is gone or damaged. */
+  /** All that is known of a picture; `whole` unless a data file with a part of it is gone or damaged. */
   const details = async (id) => {
     const row = rowOf(id);
     if (row < 0) throw new Error("missing");
