@@ -116,6 +116,34 @@ def test_damaged_data_is_made_anew(
     shown_in(out)
 
 
+def test_data_that_somebody_has_edited_is_made_anew(run: Runner, site: FakeCivitai, lora: FakeModel, out: Path) -> None:
+    assert run(link(site, lora)) == 0
+    path = out / ".page" / "data" / "manifest.js"
+    text = path.read_text("utf-8")
+    found = re.search(r'"created":\{"d":\[(\d+)', text) or re.search(r'"created":\[(\d+)', text)
+    assert found
+    path.write_text(text.replace(found[1], '"' + found[1][2:] + '"'), "utf-8")
+    image = site.world.add_image([lora.versions[0].id], meta={"prompt": "x"})
+    assert run(link(site, lora), "--refresh") == 0
+    assert image.id in shown_in(out).pictures
+
+
+def test_files_that_were_there_before_the_program_are_known_by_the_log(run: Runner, tmp_path: Path) -> None:
+    folder = tmp_path / "a" / ".civitai" / "users" / "x" / "models" / "m [1]"
+    folder.mkdir(parents=True)
+    (folder / "model.json").write_text(json.dumps(model_of()))
+    assert run("--page", str(tmp_path / "a")) == 0
+    (tmp_path / "a" / "loras").mkdir()
+    (tmp_path / "a" / "loras" / "mine #1.safetensors").write_bytes(b"weights")
+    place = {"id": "loras/mine #1.safetensors", "path": "loras/mine #1.safetensors", "size": 7, "version": 2, "file": 3}
+    with (tmp_path / "a" / "download_state.jsonl").open("a") as log:
+        log.write(json.dumps({"at": "2026-01-01T00:00:00Z", "type": "local", "status": "success", **place}) + "\n")
+    for words in (["--refilter", "-o", str(tmp_path / "a")], ["--page", str(tmp_path / "a")]):
+        assert run(*words) == 0
+        (file,) = shown_in(tmp_path / "a").models[1]["details"]["versions"][0]["files"]
+        assert (file["path"], file["size"]) == ("loras/mine%20%231.safetensors", 7)
+
+
 def test_a_state_log_that_was_rewritten_is_no_trouble(
     run: Runner, site: FakeCivitai, lora: FakeModel, out: Path
 ) -> None:
@@ -180,9 +208,10 @@ def test_a_picture_is_a_file_named_by_its_id(name: str, is_one: bool, run: Runne
 @pytest.mark.parametrize("folder", [".git", ".page/thumbs/05", "corrupted", "history", ".civitai/replaced", ".cache"])
 def test_some_folders_are_not_looked_into(folder: str, run: Runner, tmp_path: Path) -> None:
     put_picture(tmp_path / "a" / folder, 5)
-    put_picture(tmp_path / "a" / ".civitai" / "users", 6)
+    put_picture(tmp_path / "a" / ".civitai" / "users" / "...x" / ".hack [3]", 6)
+    put_picture(tmp_path / "a" / "users" / ".x", 7)
     assert run("--page", str(tmp_path / "a")) == 0
-    assert {*shown_in(tmp_path / "a").pictures} == {6}
+    assert {*shown_in(tmp_path / "a").pictures} == {6, 7}
 
 
 @pytest.mark.parametrize(
@@ -331,3 +360,17 @@ def test_a_small_form_that_can_not_be_had_is_no_failure(
     assert run(link(site, lora), "--thumbnails", "--max-images", "0") == 0
     assert {row["thumb"] for row in shown_in(out).pictures.values()} == {""}
     assert read_json(out / "report.json")["counts"].get("failed", 0) == 0
+
+
+@pytest.mark.parametrize("path", ["../5.png", "/tmp/5.png", "C:/5.png", "5.txt", "6.png", "sub/../../5.png"])
+def test_a_line_of_the_log_that_names_another_place_shows_nothing(path: str, run: Runner, tmp_path: Path) -> None:
+    put_picture(tmp_path / "a", 7)
+    put_picture(tmp_path, 5, {"raw_prompt": "outside"})
+    put_picture(tmp_path / "a", 6)
+    (tmp_path / "a" / "5.txt").write_text('{"id": 5}')
+    assert run("--page", str(tmp_path / "a")) == 0
+    line = {"at": "2026-01-01T00:00:00Z", "type": "image", "id": "5", "status": "success", "path": path, "size": 9}
+    with (tmp_path / "a" / "download_state.jsonl").open("a") as log:
+        log.write(json.dumps(line) + "\n" + json.dumps({**line, "type": "page", "id": "post/1", "path": ".."}) + "\n")
+    assert run("--refilter", "-o", str(tmp_path / "a")) == 0
+    assert {*shown_in(tmp_path / "a").pictures} == {6, 7}

@@ -8,6 +8,7 @@ import logging
 import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,10 +20,10 @@ from ..util.names import shown_path
 from ..util.text import utf8
 from .answers import number_at, text_at
 from .cards import collection_row, post_row
-from .chunks import Damaged, read_data_file
+from .chunks import Damaged, damage, read_data_file
 from .columns import Row
 from .data import page_files
-from .finds import Found, Ids, Place, model_row, picture_row, posts_beside, recorded_places, walk, within
+from .finds import Found, Ids, Place, model_row, picture_row, places_of, posts_beside, recorded_places, walk, within
 from .homes import id_in
 from .library import Libraries, Library
 from .news import News, read_news, stamp
@@ -75,14 +76,15 @@ def _with_news(library: Library, mark: Mark) -> bool | None:
     news = read_news(library, state) if state is not None else None
     if state is None or news is None:
         return None
-    if not news:
+    with suppress(Damaged), damage():
+        if news:
+            stock = Stock.read(_data(library), state, library.disk)
+            _put_news(library, stock, news)
+            if stock.is_changed:
+                return _saved(library, stock, mark)
+        state.go_on(mark, _data(library), library.disk)
         return False
-    try:
-        stock = Stock.read(_data(library), state, library.disk)
-        _put_news(library, stock, news)
-        return stock.is_changed and _saved(library, stock, mark)
-    except Damaged:
-        return None
+    return None
 
 
 def _saved(library: Library, stock: Stock, mark: Mark) -> bool:
@@ -103,7 +105,7 @@ def finish_page(library: Library, settings: Settings) -> bool:
     path = library.folder / "index.html"
     is_first = size_of(library.root / path.name) is None
     try:
-        if renew_page(library, walked=bool(settings.page)) and is_first:
+        if renew_page(library, walked=bool(settings.page)) and is_first and any(shown_on(library)):
             log.info("To see what is there, open %s.", shown_path(path))
     except Failure as failure:
         is_taken = failure.reason == "taken"
@@ -166,11 +168,15 @@ def _path(image_id: int, place: Place) -> str:
 
 
 def _put_news(library: Library, stock: Stock, news: News) -> None:
-    known = ((image_id, recorded_places(library, image_id)) for image_id in sorted(news.pictures))
-    places = {image_id: found for image_id, found in known if found is not None}
-    for image_id in (image_id for image_id, found in places.items() if not found):
-        stock.drop("pictures", image_id)
-    _put_pictures(library, stock, ((image_id, found) for image_id, found in places.items() if found))
+    places: dict[int, list[Place]] = {}
+    for image_id, paths in news.pictures.items():
+        is_known = not paths or stock.series["pictures"].place(image_id) is not None
+        found = recorded_places(library, image_id) if is_known else places_of(library, image_id, paths)
+        if found:
+            places[image_id] = found
+        elif found is not None:
+            stock.drop("pictures", image_id)
+    _put_pictures(library, stock, places.items())
     _put_models(library, stock, sorted(news.models), partial(_recorded_path, library))
     beside = (post for page in news.models for post in posts_beside(library, page))
     _put_posts(library, stock, {*news.posts, *beside})

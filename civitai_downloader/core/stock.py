@@ -22,6 +22,7 @@ from .columns import Row, Things, read_script, rows_of, script, table
 from .tiles import FIRST
 
 FORMAT, NEWEST = 1, 60
+LONG = 1 << 20  # bytes of the log that are read again in some 40 ms
 _TAIL = 1024  # bytes before its end by which a log is known again
 _OURS = re.compile(r"[pmco]-[0-9a-f]{10}(\.more)?\.js|.*\.[0-9a-f]{8}\.tmp")
 
@@ -70,6 +71,16 @@ class State:
     sizes: dict[str, int] = field(default_factory=dict)
     previous: list[str] = field(default_factory=list)
     models: dict[int, tuple[str, int, int, list[int]]] = field(default_factory=dict)
+
+    def write(self, folder: Path, disk: Disk | None) -> None:
+        """Write it to `.page/data`. Raises Failure."""
+        write_file(folder / "state.json", utf8(on_one_line({"format": FORMAT, **vars(self)})), disk)
+
+    def go_on(self, mark: Mark, folder: Path, disk: Disk | None) -> None:
+        """Note that nothing new stands before a mark, if reading that again would take long. Raises Failure."""
+        if mark[0] - self.log[0] > LONG:
+            self.log = mark
+            self.write(folder, disk)
 
 
 def read_state(folder: Path) -> State | None:
@@ -141,23 +152,28 @@ class Stock:
         return sorted(self._newest.values(), key=lambda row: (row["created"], row["id"]), reverse=True)[:NEWEST]
 
     def save(self, library_id: str, disk: Disk | None) -> bool:
-        """Write the data files, the manifest last, and remove what the last two manifests don't name.
+        """Write the data files, then the manifest, then our state, and remove what the last two manifests don't name.
 
         Return whether the manifest says anything new. Raises Damaged, and Failure.
         """
         for each in self.series.values():
             each.finish()
-        text = script("manifest", self._manifest(library_id))
+        text = script("manifest", on_one_line(self._manifest(library_id)))
         before: Mapping[str, Any] = {}
         with suppress(Damaged):
             before = read_data_file(self.folder, "manifest")
         is_new = {**before, "made": ""} != {**read_script(text)[1], "made": ""}
+        kept = {
+            name: [(chunk.name, chunk.ids, chunk.sums, sorted(chunk.dead)) for chunk in each.chunks]
+            for name, each in self.series.items()
+        }
+        write_file(self.folder / "rows.z", zlib.compress(utf8(on_one_line(kept)), 1), disk)
         if is_new:
             self.state.previous = [*_names_in(before)]
-        path = self.folder / "manifest.js"
-        self._keep({"manifest.js": len(utf8(text)) if is_new else size_of(path) or 0}, disk)
-        if is_new:
-            write_file(path, utf8(text), disk)
+            write_file(self.folder / "manifest.js", utf8(text), disk)
+        names = ["manifest.js", "rows.z", *self._files()]
+        self.state.sizes = {name: size_of(self.folder / name) or 0 for name in names}
+        self.state.write(self.folder, disk)
         self._sweep()
         return is_new
 
@@ -177,16 +193,6 @@ class Stock:
                 yield f"{chunk.name}.js"
                 if each.kind.more:
                     yield f"{chunk.name}.more.js"
-
-    def _keep(self, sizes: Mapping[str, int], disk: Disk | None) -> None:
-        """Write what the next run needs to know; `sizes` are those of further files."""
-        kept = {
-            name: [(chunk.name, chunk.ids, chunk.sums, sorted(chunk.dead)) for chunk in each.chunks]
-            for name, each in self.series.items()
-        }
-        self.state.sizes = {**sizes, **{name: size_of(self.folder / name) or 0 for name in self._files()}}
-        write_file(self.folder / "rows.z", zlib.compress(utf8(on_one_line(kept)), 1), disk)
-        write_file(self.folder / "state.json", utf8(on_one_line({"format": FORMAT, **vars(self.state)})), disk)
 
     def _sweep(self) -> None:
         """Remove data files that neither this manifest nor the one before names."""

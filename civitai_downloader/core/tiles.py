@@ -11,7 +11,7 @@ from itertools import pairwise
 from typing import Any
 
 from ..util.media import kind_of_media
-from .answers import list_at, number_at, objects_at, text_at, texts_at, unix_time, whole_number
+from .answers import list_at, objects_at, texts_at, unix_time, whole_number
 from .columns import Row, Things
 
 # What grid, facets and search need of a picture, and what stands in a chunk of its own that is read when it is opened.
@@ -51,12 +51,12 @@ def tile(image_id: int, copies: Iterable[Copy], facts: Mapping[str, Any], things
     also = list(dict.fromkeys(each.folder for each in places[1:] if each.folder != shown.folder))
     return {
         "id": image_id, "folder": shown.folder, "also": also, "ext": shown.extension,
-        "kind": kind_of_media(shown.extension) or "image",
-        "txt": int(shown.has_text), "width": _side(facts, "width"), "height": _side(facts, "height"),
-        "level": level_word(number_at(facts, "nsfw_level")), "creator": text_at(facts, "username"),
-        "created": milliseconds(text_at(facts, "created_at")), "likes": _count(facts.get("likes")),
-        "hash": blur_hash(text_at(facts, "hash")), "post": _exact(number_at(facts, "post_id")) or None, "prompt": raw,
-        "negative": _text(facts, "negative_prompt"), "sampler": text_at(facts, "sampler"),
+        "kind": kind_of_media(shown.extension) or "image", "txt": int(shown.has_text),
+        "width": _number(facts, "width") or None, "height": _number(facts, "height") or None,
+        "level": level_word(_number(facts, "nsfw_level")), "creator": _word(facts, "username"),
+        "created": milliseconds(_word(facts, "created_at")), "likes": _count(facts.get("likes")),
+        "hash": blur_hash(_word(facts, "hash")), "post": _number(facts, "post_id") or None, "prompt": raw,
+        "negative": _text(facts, "negative_prompt"), "sampler": _word(facts, "sampler"),
         "checkpoint": _checkpoint(facts, things), "tools": texts_at(facts, "tools")[:_MOST],
         "used": [[things.place(thing), weight] for thing, weight in _used(facts, versions)],
         "thumb": thumb, "model_versions": versions, **_details(str(image_id), facts, raw),
@@ -66,9 +66,9 @@ def tile(image_id: int, copies: Iterable[Copy], facts: Mapping[str, Any], things
 def _details(image_id: str, facts: Mapping[str, Any], raw: str | None) -> Row:
     clean, clothes = _text(facts, "prompt"), _text(facts, "prompt_with_clothes")
     cut = _cut(raw, clean)
-    url, key = _with_key(text_at(facts, "url"), image_id)
+    url, key = _with_key(_word(facts, "url"), image_id)
     return {
-        "url": url, "key": key, "page": _with_id(text_at(facts, "page"), image_id),
+        "url": url, "key": key, "page": _with_id(_word(facts, "page"), image_id),
         "techniques": texts_at(facts, "techniques")[:_MOST],
         **{name: scalar(facts.get(name)) for name in ("steps", "cfg_scale", "seed", "size")},
         "clean": cut, "clothes": 0 if clothes == clean else _cut(raw, clothes),
@@ -108,22 +108,31 @@ def _text(facts: Mapping[str, Any], name: str) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _exact(number: int) -> int:
-    return number if 0 <= number < _SAFE else 0
+def _word(facts: Mapping[str, Any], name: str) -> str:
+    """Return the text at a name, or ""; it is asked for so often that this counts."""
+    value = facts.get(name)
+    return value if isinstance(value, str) else ""
 
 
-def _side(facts: Mapping[str, Any], name: str) -> int | None:
-    return _exact(number_at(facts, name)) or None
+def _number(facts: Mapping[str, Any], *names: str) -> int:
+    """Return the first number above 0 at one of these names that browsers keep exactly, or 0."""
+    for name in names:
+        value = facts.get(name)
+        number = value if type(value) is int else whole_number(value)
+        if 0 < number < _SAFE:
+            return number
+    return 0
 
 
 def _count(value: object) -> int | None:
-    return None if value is None else _exact(whole_number(value))
+    number = whole_number(value)
+    return None if value is None else number if 0 <= number < _SAFE else 0
 
 
 def _versions(facts: Mapping[str, Any]) -> list[int]:
     """Return the ids of the versions that a picture was made with, as far as the site's list of them says."""
-    found = (_exact(whole_number(each)) for each in list_at(facts, "model_versions")[:_MOST])
-    return list(dict.fromkeys(filter(None, found)))
+    found = map(whole_number, list_at(facts, "model_versions")[:_MOST])
+    return list(dict.fromkeys(each for each in found if 0 < each < _SAFE))
 
 
 # --- What it was made with -------------------------------------------------------------------------
@@ -148,19 +157,18 @@ def _used(facts: Mapping[str, Any], versions: Iterable[int]) -> list[tuple[Thing
 
 
 def _checkpoint(facts: Mapping[str, Any], things: Things) -> int | None:
-    name = text_at(facts, "model")
+    name = _word(facts, "model")
     return things.place(("checkpoint", name, "", 0, 0, "", "")) if name else None
 
 
 def _thing(resource: Mapping[str, Any]) -> Thing:
-    kind = (text_at(resource, "type") or text_at(resource, "modelType")).strip().lower()
+    kind = (_word(resource, "type") or _word(resource, "modelType")).strip().lower()
     return (
         "checkpoint" if kind == "model" else kind,
-        (text_at(resource, "modelName") or text_at(resource, "name")).strip(),
-        (text_at(resource, "modelVersionName") or text_at(resource, "versionName")).strip(),
-        _exact(number_at(resource, "modelVersionId") or number_at(resource, "versionId")),
-        _exact(number_at(resource, "modelId")),
-        text_at(resource, "baseModel"), text_at(resource, "hash")[:64],
+        (_word(resource, "modelName") or _word(resource, "name")).strip(),
+        (_word(resource, "modelVersionName") or _word(resource, "versionName")).strip(),
+        _number(resource, "modelVersionId", "versionId"), _number(resource, "modelId"),
+        _word(resource, "baseModel"), _word(resource, "hash")[:64],
     )  # fmt: skip
 
 
@@ -183,8 +191,12 @@ def _with_key(url: str, image_id: str) -> tuple[str, str]:
 
 def _with_id(url: str, image_id: str) -> str:
     """Return a link with `{id}` wherever a part of its path is the picture's id, with or without an extension."""
-    parts = (part.split(".") for part in url.replace("{", "%7B").split("/"))
-    return "/".join(".".join(["{id}" if words[0] == image_id else words[0], *words[1:]]) for words in parts)
+    plain, size = url.replace("{", "%7B"), len(image_id)
+    if image_id not in plain:
+        return plain
+    parts = plain.split("/")
+    is_id = [part.startswith(image_id) and part[size : size + 1] in ("", ".") for part in parts]
+    return "/".join(f"{{id}}{part[size:]}" if found else part for part, found in zip(parts, is_id, strict=True))
 
 
 def _cut(raw: str | None, clean: str | None) -> Any:
