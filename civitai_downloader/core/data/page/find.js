@@ -19,9 +19,9 @@ civitai.room("find", ["words", "dom", "query", "store", "library"], (needs) => {
   );
   nav.append(place("images"), place("models"), collections, gathered);
 
-  const collectionLink = ({ id, name, items }) => {
-    const count = el("span", { class: "number" }, words.number(items.length));
-    return el("li", {}, dom.link(el("a", {}, el("span", { class: "cut" }, name), count), `#/collection/${id}`));
+  const collectionLink = ({ id, name: text, count }) => {
+    const number = el("span", { class: "number" }, words.number(count));
+    return el("li", {}, dom.link(el("a", {}, el("span", { class: "cut" }, text), number), `#/collection/${id}`));
   };
 
   const showPlaces = (state) => {
@@ -44,9 +44,9 @@ civitai.room("find", ["words", "dom", "query", "store", "library"], (needs) => {
     menu.style.left = end ? "auto" : `${Math.max(8, box.left)}px`;
     menu.style.right = end ? `${Math.max(8, document.documentElement.clientWidth - box.right)}px` : "auto";
   };
-  gathered.addEventListener("beforetoggle", async () => {
+  gathered.addEventListener("beforetoggle", () => {
     under(gathered, collections);
-    dom.fill(gathered, (await library.collections()).map(collectionLink));
+    dom.fill(gathered, library.collections.map(collectionLink));
   });
   dom.on(gathered, "click", "a", () => gathered.hidePopover());
 
