@@ -27,12 +27,13 @@ civitai.room("find", ["words", "dom", "query", "store", "library"], (needs) => {
   const showPlaces = (state) => {
     const { images, models } = library.totals;
     const home = state.under ?? state;
+    const current = (link, is) => (is ? link.setAttribute("aria-current", "page") : link.removeAttribute("aria-current"));
     for (const [name, count] of [["images", images], ["models", models]]) {
       const link = dom.find(`[data-place="${name}"]`, nav);
       dom.find(".number", link).textContent = words.number(count);
-      if (home.place === name) link.setAttribute("aria-current", "page");
-      else link.removeAttribute("aria-current");
+      current(link, home.place === name);
     }
+    current(collections, home.place === "collection");
     collections.hidden = library.totals.collections === 0;
     dom.find(".number", collections).textContent = words.number(library.totals.collections);
   };
