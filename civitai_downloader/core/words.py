@@ -22,7 +22,7 @@ from .run import Run
 log = logging.getLogger(__name__)
 
 TOLD_BY_HEADING = frozenset(
-    "needs-token token-refused disabled archived region forbidden quota still hash wrong-hash foreign".split()
+    "needs-token token-refused disabled archived region forbidden quota still hash wrong-hash foreign sealed".split()
 )
 TOLD_ONCE = frozenset(("offline", "proxy"))  # the same sentence for everything that was asked for
 MOST_UNUSED, MOST_ROWS = 10, 20
@@ -141,9 +141,9 @@ def say_summary(words: Words, run: Run, unused: Unused) -> None:
 def _say_sealed(words: Words, run: Run) -> None:
     """Say what the files are in folders that have no report, as nothing can be written there."""
     for library in run.libraries:
-        for found, _ in [] if library.is_writable else run.visits.folders.files_in(library):
-            told = found.name or (found.reason and words.tell(found.reason)) or words("unknown")
-            log.info("%s: %s", printable(shown_name(found.path)), told)
+        files = [] if library.is_writable else run.visits.folders.files_in(library)
+        for found in (each for each, _ in files if each.status != "broken"):
+            log.info("%s: %s", printable(shown_name(found.path)), found.name or words("unknown"))
 
 
 def _say_copies(words: Words, run: Run) -> None:
