@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from civitai_downloader.util.logs import json_line
 from tests.fake_civitai import FakeCivitai, FakeVersion, World, safetensors_bytes
 from tests.helpers import read_json
 from tests.model_headers import framed
@@ -28,12 +29,12 @@ class Shelves:
     def lines(self) -> Lines:
         """Return the last line of the log on each model file."""
         log = self.root / "download_state.jsonl"
-        found = [json.loads(line) for line in log.read_bytes().splitlines()] if log.exists() else []
-        return {line["id"]: line for line in found if line["type"] == "local"}
+        found = [json_line(line) or {} for line in log.read_bytes().splitlines()] if log.exists() else []
+        return {str(line["id"]): line for line in found if line.get("type") == "local"}
 
     def ends(self) -> dict[str, str]:
         """Return the status of each model file by its stem."""
-        return {Path(name).stem: line["status"] for name, line in self.lines().items()}
+        return {Path(name).stem: line.get("status", "") for name, line in self.lines().items()}
 
     def rows(self) -> Lines:
         """Return the rows of the report by path."""

@@ -73,8 +73,8 @@ def test_other_kinds_of_models_are_only_counted(tmp_path: Path) -> None:
 
 
 def test_the_order_is_that_of_the_names_with_a_folder_before_those_in_it(tmp_path: Path) -> None:
-    make(tmp_path, "b.pt", "a/z.pt", "a/b/y.pt", "c/x.pt", "A.pt", "a.pt/w.pt")
-    assert found(look(tmp_path)) == [*sorted(["b.pt", "A.pt"]), "a/z.pt", "a/b/y.pt", "a.pt/w.pt", "c/x.pt"]
+    make(tmp_path, "b.pt", "a/z.pt", "a/b/y.pt", "c/x.pt", "C.pt", "a.pt/w.pt")
+    assert found(look(tmp_path)) == ["C.pt", "b.pt", "a/z.pt", "a/b/y.pt", "a.pt/w.pt", "c/x.pt"]
 
 
 def test_a_single_file_is_seen_alone(tmp_path: Path) -> None:

@@ -110,7 +110,7 @@ def test_any_preview_counts_as_present(run: Runner, lora: FakeModel, models: Pat
 
 def test_what_somebody_has_written_into_sidecars_stays(run: Runner, lora: FakeModel, models: Path) -> None:
     path = put(lora.versions[0], models)
-    mine = {
+    mine: dict[str, dict[str, Any]] = {
         ".json": {"activation text": "my words", "preferred weight": 0.7, "notes": "mine", "colour": "red"},
         ".metadata.json": {"favorite": True, "notes": "good at night", "tags": ["mine"], "usage_tips": '{"a":1}'},
         ".civitai.info": {"extensions": {"helper": {"version": 1}}, "trainedWords": ["my word"]},

@@ -120,7 +120,10 @@ def test_none_says_that_a_file_is_nothing(
     assert run(write_list(models, f"{path.name} = none")) == 0
     assert what(rows(models)[path.name]) == ("hand", None, None, None)
     assert not site.requests
-    for change in (lambda: None, lambda: touch(path), lambda: edit_log(models, at="2020-01-01T00:00:00Z")):
+    changes: list[Callable[[], None]] = [
+        lambda: None, lambda: touch(path), lambda: edit_log(models, at="2020-01-01T00:00:00Z"),
+    ]  # fmt: skip
+    for change in changes:
         change()
         assert run(str(models)) == 0
         assert run(str(models), "--refresh") == 0

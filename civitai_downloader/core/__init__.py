@@ -9,7 +9,8 @@ from .arguments import Arguments, merged, read_configurations
 from .cookies import read_cookies
 from .display import CheckDisplay, ProgressDisplay, check_folder
 from .inputs import collect
-from .library import Libraries, Library
+from .libraries import Libraries
+from .library import Library
 from .lists import Unused
 from .ours import check_output
 from .outcome import write_outcome

@@ -25,8 +25,8 @@ class Claims(StateLog):
         super().__init__(root, alone=alone)
         self._owners: dict[str, Key] = {}
         self._found: dict[str, list[str]] = {}
-        for line in self._log.live("local"):
-            self._index_found(read_found(line))
+        for found in self.all_found():
+            self._index_found(found)
 
     # --- Files that somebody put there ---
 
@@ -37,7 +37,7 @@ class Claims(StateLog):
 
     def all_found(self) -> Iterator[Found]:
         """Yield what the log says of every file that was found."""
-        return map(read_found, self._log.live("local"))
+        return filter(None, map(read_found, self._log.live("local")))
 
     def _index_found(self, found: Found) -> None:
         if found.sha256 and found.status != "moved":
@@ -54,7 +54,7 @@ class Claims(StateLog):
     def fetched_at(self, path: str) -> tuple[Key, Record] | None:
         """Return the model file that was fetched to a path and is there by the log, with its record, or None."""
         key = self._owners.get(name_key(path))
-        records = self.places(key) if key is not None else []
+        records = self.places(key) if key is not None and re.fullmatch("[0-9]{1,18}/[0-9]{1,18}", key[1]) else []
         found = (each for each in records if each.status == "success" and name_key(each.path) == name_key(path))
         return next(((key, each) for each in found if key is not None), None)
 

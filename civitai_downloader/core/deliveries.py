@@ -11,7 +11,8 @@ from ..util.clock import DAY, Clock
 from ..util.errors import Failure
 from .fetch import Fetcher, decide, good_result
 from .ledger import Batch, Countdown, Task
-from .library import Libraries, Library
+from .libraries import Libraries
+from .library import Library
 from .places import Wanted
 from .records import Result
 from .schedule import Schedule

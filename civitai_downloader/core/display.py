@@ -12,7 +12,7 @@ from ..util.errors import UsageError
 from ..util.screen import Screen
 from ..util.text import human_size
 from .failed import write_wrong
-from .library import Libraries
+from .libraries import Libraries
 from .run import Run
 from .settings import Settings
 from .verification import Verification

@@ -28,6 +28,19 @@ DAMAGED = Sentence("Its header is damaged; download it again.")
 FOREIGN = Sentence("It doesn't begin as a file with this ending does; download it again.")
 
 
+_POINTER = "It is a Git LFS pointer without its file (SHA256 {sha256}); fetch that with git lfs pull."
+_CUT_BY = "It is cut off: {missing} are missing at its end; download it again."
+
+
+def read_flaw(text: str) -> str:
+    """Return what the state log says is wrong with a file, as a sentence that can be said in every language."""
+    for template in (_POINTER, _CUT_BY):
+        before, name, after = re.split(r"[{}]", template)
+        if text.startswith(before) and text.endswith(after):
+            return Sentence(template, **{name: text[len(before) : len(text) - len(after)]})
+    return text
+
+
 def flaw_of(path: Path) -> Sentence | None:
     """Return why a file with the ending of a model file is none or not all of one; None if nothing is seen.
 
@@ -61,8 +74,7 @@ def _posing(head: bytes) -> Sentence | None:
         return None
     found = re.search(rb"^oid sha256:([0-9a-fA-F]{64})\s", head, re.M)
     digest = found[1].decode().lower() if found else "?"
-    sentence = "It is a Git LFS pointer without its file (SHA256 {sha256}); fetch that with git lfs pull."
-    return Sentence(sentence, sha256=digest)
+    return Sentence(_POINTER, sha256=digest)
 
 
 def _is_object(data: bytes) -> bool:
@@ -93,7 +105,7 @@ def _flaw_of_safetensors(file: IO[bytes], head: bytes, size: int) -> Sentence | 
     missing = LENGTH + length + end - size
     if missing <= 0:
         return None
-    return Sentence("It is cut off: {missing} are missing at its end; download it again.", missing=human_size(missing))
+    return Sentence(_CUT_BY, missing=human_size(missing))
 
 
 def _end_of_weights(header: Any) -> int:

@@ -69,6 +69,7 @@ class Survey:
 def survey(root: Path, start: str, skip: Sequence[str], check: Callable[[], None]) -> Survey:
     """Look for model files in `start`, a folder or a file below the library's `root` (`""` is the root itself).
 
+    `start` is relative, with `/` but none at its end. A root that is itself put aside or unreadable is called `.`.
     A folder of the table "not entered" in `folders.json`, or one that a glob of `skip` names (see `skips`), is entered
     only if it is `start`. A file stands there under each of its names. No file is opened. `check` is called again and
     again and may raise.
@@ -165,6 +166,7 @@ class _Found:
         return not (is_of_others or self._is_skipped(path[self._above :]))
 
     def _refused(self, path: str, error: OSError) -> None:
+        path = path or "."
         if error.errno == errno.ENAMETOOLONG:
             self.unreadable[path] = Sentence("Its path is too long to be read; move it nearer to the top.")
         else:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from ..util.clock import DAY, utc_now
 from ..util.disks import same_time
 from ..util.text import printable
 from .answers import Model, Version, number_at, text_at, unix_time
+from .flaws import read_flaw
 from .folders import Seen
 from .settings import Settings
 
@@ -67,7 +69,7 @@ class Found:
     def is_settled(self, now: float) -> bool:
         """Return whether nothing is to be asked about it at a Unix time; what by hand is nothing is never asked."""
         if self.status in ("unknown", "gone") and self.how != "hand":
-            return now - unix_time(self.at) < ASKED_AGAIN
+            return -DAY < now - unix_time(self.at) < ASKED_AGAIN  # not after a clock that was a year ahead
         return self.status != "hashed"
 
     def has_all(self, settings: Settings) -> bool:
@@ -105,11 +107,31 @@ def name_of(model: Model, version: Version) -> str:
     return printable(f"{model.name} [{model.id}] {version.name}")
 
 
-def read_found(line: Mapping[str, Any]) -> Found:
-    """Return what a line of the state log says of a file."""
+def read_found(line: Mapping[str, Any]) -> Found | None:
+    """Return what a line of the state log says of a file, or None if no run can have written it.
+
+    Somebody else may have made the folder: a path that leads out of it, above all, is not believed.
+    """
     words: dict[str, Any] = {key: text_at(line, key) for key in (*_WORDS, "at")}
     numbers: dict[str, Any] = {key: number_at(line, key) for key in (*_NUMBERS, "size", "mtime")}
-    return Found(path=text_at(line, "path"), **words, **numbers)
+    path, called, why = text_at(line, "path"), printable(words["name"]), read_flaw(printable(words["reason"]))
+    is_one = (
+        path == line.get("id")
+        and not _leads_out(path)
+        and words["status"] in get_args(Status)
+        and words["how"] in get_args(How)
+        and re.fullmatch("([0-9a-f]{64})?", words["sha256"])
+        and re.fullmatch("([0-9a-f]{12})?", words["autov3"])
+        and min(numbers[key] for key in (*_NUMBERS, "size")) >= 0
+        and (words["status"] != "success" or numbers["version"])
+    )
+    return Found(**{**words, **numbers, "path": path, "name": called, "reason": why}) if is_one else None
+
+
+def _leads_out(path: str) -> bool:
+    """Return whether a relative path leads out of its folder, or names a device or a stream of Windows."""
+    is_odd = os.name == "nt" and re.search(r"[\\:]", path)
+    return bool(is_odd) or "\0" in path or not {"", ".", ".."}.isdisjoint(path.split("/"))
 
 
 def line_of(found: Found, source: str) -> dict[str, Any]:

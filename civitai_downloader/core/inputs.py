@@ -12,6 +12,7 @@ from typing import Any
 
 from ..util.disks import NO_FILE, is_special
 from ..util.errors import Sentence, UsageError
+from ..util.names import real_path
 from ..util.shell import quoted, split_words
 from ..util.text import host_of
 from .arguments import Arguments, file_words
@@ -193,6 +194,11 @@ class Inputs:
         What lies in another folder of the run is looked at with that, and one without model files is a problem.
         """
         places = {Path(each.target.name): each for each in self.entries if is_looked_through(each.target)}
+        spelled: dict[Path, Path] = {}
+        for place, entry in [*places.items()]:  # a link to a folder and the folder are one
+            if spelled.setdefault(real_path(place), place) != place and place.is_dir():
+                self.entries.remove(entry)
+                del places[place]
         given = {place for place in places if place.is_dir()}
         roots = {place: library_of(place, given) for place in places}
         for place, entry in places.items():

@@ -5,24 +5,25 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from ..util.clock import Clock, utc_now
+from ..util.clock import utc_now
 from ..util.errors import Failure, Sentence
 from ..util.files import disk_errors, move_unless_taken, read_regular, size_of, write_file, write_json
 from ..util.kept import cache_folder, move_old_answers
 from ..util.logs import FolderLock
 from ..util.media import MEDIA_EXTENSIONS
-from ..util.names import fit_names, fit_path, long_path, name_key, path_limit, real_path, split_name
+from ..util.names import fit_names, fit_path, name_key, path_limit, real_path, split_name
 from .answers import is_ahead, text_at, utc_of
+from .choice import is_called_safetensors
 from .claims import Claims
 from .found import Found
 from .found import line_of as found_line
-from .ours import check_free, check_names, check_way, mark_earlier
+from .ours import check_free, check_way, mark_earlier
 from .pages import read_prompt, refilter
 from .places import Wanted
 from .prompts import Filters
@@ -274,7 +275,7 @@ class Library(Claims):
         a `<name>.new` of an earlier version of the program lies beside it, which is told once.
         """
         line = self._log.get("sidecar", place) or {}
-        if self._version_of_sidecar(line) not in ("", wanted.id.partition("/")[0]) and self._has_owner(line, place):
+        if self._is_of_another(line, place, wanted):
             return False
         path = self.at(place)
         is_file = size_of(path) is not None and not path.is_symlink()
@@ -313,15 +314,19 @@ class Library(Claims):
         """
         return text_at(line, "model").partition("/")[0] or self._version_at(text_at(line, "path"))
 
-    def _has_owner(self, line: Mapping[str, Any], place: str) -> bool:
-        """Return whether the model file that a sidecar describes still lies beside it, and still is what it was."""
-        stems = {place.removesuffix(ending) for ending in SIDECAR_ENDINGS}
-        model = text_at(line, "model")
-        fetched = (each.path for each in self.places(("model", model)) if each.status == "success")
-        found = (each.path for each in self.all_found() if f"{each.version}/{each.file}" == model)
-        return not model or any(
-            split_name(path)[0] in stems and self.size(path) is not None for path in (*fetched, *found)
-        )
+    def _is_of_another(self, line: Mapping[str, Any], place: str, wanted: Wanted) -> bool:
+        """Return whether a sidecar belongs to another version, a file of which lies beside it: the first that came.
+
+        Of files that were found none came first, so a safetensors comes before others. What is something else by now
+        has no sidecar any more.
+        """
+        if self._version_of_sidecar(line) in ("", wanted.id.partition("/")[0]):
+            return False
+        stems, model = {place.removesuffix(ending) for ending in SIDECAR_ENDINGS}, text_at(line, "model")
+        fetched = [each.path for each in self.places(("model", model)) if each.status == "success"]
+        found = [each.path for each in self.all_found() if f"{each.version}/{each.file}" == model]
+        before = [*fetched, *(path for path in found if _rank(path) < _rank(wanted.path))]
+        return not model or any(split_name(path)[0] in stems and self.size(path) is not None for path in before)
 
     def _version_at(self, path: str) -> str:
         """Return the id of the version that a model file belongs to, or "" if it is not known."""
@@ -344,53 +349,5 @@ class Library(Claims):
         return changed
 
 
-class Libraries:
-    """The output folders of a run, each opened once."""
-
-    def __init__(
-        self, clock: Clock, *, wait: Callable[[str], object] | None, read_only: bool, sealed: Collection[Path] = ()
-    ) -> None:
-        """`wait` is told about another run while this one waits for it; with None it does not wait.
-
-        Nothing is written to the `sealed` folders, which can't be written.
-        """
-        self._clock, self._wait, self._read_only = clock, wait, read_only
-        self._sealed = {real_path(folder) for folder in sealed}
-        self._found: dict[Path, Library] = {}
-
-    def open(self, root: Path) -> Library:
-        """Return the library of an output folder. Raises UsageError when another run writes to it."""
-        place = real_path(root)
-        if place not in self._found:
-            check_names(root)
-            is_read_only = self._read_only or place in self._sealed
-            self._found[place] = Library(root) if is_read_only else self._begin(root)
-        return self._found[place]
-
-    def _begin(self, root: Path) -> Library:
-        """Return the library of a folder that is locked and has its id."""
-        lock = FolderLock(long_path(root) / "download_state.lock")
-        lock.acquire(self._clock, self._wait)
-        try:
-            library = Library(root, lock)
-            library.begin()
-        except BaseException:
-            lock.release()
-            raise
-        return library
-
-    def __iter__(self) -> Iterator[Library]:
-        return iter(self._found.values())
-
-    def __len__(self) -> int:
-        return len(self._found)
-
-    @property
-    def writable(self) -> list[Library]:
-        """Those that this run writes to."""
-        return [library for library in self if library.is_writable]
-
-    @property
-    def lost(self) -> list[Library]:
-        """Those whose folder is gone or takes nothing more."""
-        return [library for library in self if library.disk.trouble is not None]
+def _rank(path: str) -> tuple[bool, str]:
+    return not is_called_safetensors(path), path

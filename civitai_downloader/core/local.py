@@ -79,7 +79,7 @@ class Folders:
 
     def _look(self, batch: Batch, place: Path) -> Look:
         """Return what is in a folder; what can't be read in it is a failure each."""
-        start = "/".join(place.relative_to(batch.library.folder.absolute()).parts)
+        start = "/".join(place.relative_to(batch.entry.settings.output.absolute()).parts)
         look = Look(
             batch, survey(batch.library.root, start, batch.entry.settings.skip, self._clock.check), self._clock.now()
         )
@@ -170,7 +170,7 @@ class Folders:
         found = look.files[names[0]]
         known = Hashed(found.size, found.mtime, found.sha256)
         autov3 = autov3_of(look.library.at(names[0]), known, self._clock, buffer, told)
-        for name in names:
+        for name in names if autov3 else ():
             look.keep(replace(look.files[name], autov3=autov3))
 
     # --- Named ---
@@ -201,7 +201,8 @@ class Folders:
             self._hand_on(look, asked, hand_on)
             raise
         hints = {found.path: look.hints(found.path) for found in unnamed}
-        self._naming.expect(each for found in unnamed if found.sha256 not in known for each in hints[found.path])
+        left = (found.path for found in unnamed if found.sha256 not in known)
+        self._naming.expect(each.model for path in left for each in hints[path])
         for found in unnamed:
             yield
             if targets := known.get(found.sha256):
@@ -289,6 +290,7 @@ class Folders:
                 models.setdefault(found.model, []).append(found)
             else:
                 self._tell(look, found, is_new=is_incomplete(look, found))
+        self._naming.expect(models)
         for model, members in models.items():
             hand_on(look.batch, model, members)
 
@@ -312,7 +314,7 @@ def _is_so_by_hand(found: Found, match: Target) -> bool:
 def result_of(found: Found, *, is_new: bool) -> Result:
     """Return how a file of a folder ended."""
     reason, message = ("no-model", found.reason) if found.status == "broken" else ("", "")
-    outcome: Outcome = "done" if is_new and not reason else "skipped"
+    outcome: Outcome = "done" if is_new and found.is_identified else "skipped"
     name = found.name or printable(found.path)
     return Result(
         outcome, "local", found.path, name, path=found.path, size=found.size, sha256=found.sha256,

@@ -69,9 +69,9 @@ class Naming:
             return None
         return replace(found, status="gone", how="sidecar", model=targets[0].id, version=targets[0].version)
 
-    def expect(self, hints: Iterable[Hint]) -> None:
-        """Ask for the models that sidecars name together, once the first of them is needed."""
-        self._catalogue.expect(hint.model for hint in hints)
+    def expect(self, models: Iterable[int]) -> None:
+        """Ask for these models together, once the first of them is needed."""
+        self._catalogue.expect(models)
 
     def by_weights(self, found: Found, hints: Sequence[Hint], told: Found | None) -> Found:
         """Return a file that its SHA256 does not tell as what its AutoV3 tells, else as unknown. Raises Failure.
@@ -169,5 +169,5 @@ def likeliest(
 
 def _named(found: Found, model: Model, version: Version, file: File, how: How) -> Found:
     """Return a file with what it is."""
-    named = {"model": model.id, "version": version.id, "file": file.id, "name": name_of(model, version)}
-    return replace(found, status="success", how=how, reason="", **named)
+    named = replace(found, status="success", how=how, name=name_of(model, version), reason="")
+    return replace(named, model=model.id, version=version.id, file=file.id)

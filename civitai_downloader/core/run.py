@@ -16,7 +16,7 @@ from .deliveries import Deliveries
 from .fetch import Fetcher
 from .homes import Homes
 from .ledger import Ledger
-from .library import Libraries
+from .libraries import Libraries
 from .local import Folders
 from .naming import Naming
 from .pictures import Pictures

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 from collections.abc import Callable, Iterable, Sequence
@@ -111,10 +112,12 @@ class Shelf:
     def files_found(self, found: Iterable[Found]) -> list[tuple[File, Wanted]]:
         """Return files that lie on disk, each as the file of the version that it is, at its own place.
 
-        One behind a link that leads out of the library is left out: nothing is written beside it.
+        One beside which nothing can stand is left out (see `may_stand_beside`).
         """
         files = {file.id: file for file in (*self.memory.version(self.version).files, *self.version.files)}
-        there = [(files[each.file], each) for each in found if each.file in files and self.library.is_within(each.path)]
+        there = [
+            (files[each.file], each) for each in found if each.file in files and may_stand_beside(self.library, each)
+        ]
         return [(file, self._wanted_found(file, each)) for file, each in there]
 
     def _wanted_found(self, file: File, found: Found) -> Wanted:
@@ -317,10 +320,24 @@ def any_preview(library: Library, stem: str) -> Path | None:
     return next((place for place in places if place.is_file()), None)
 
 
+def may_stand_beside(library: Library, found: Found) -> bool:
+    """Return whether something may be written beside a file that was found.
+
+    Nothing may behind a link that leads out of the library, nor where the name leaves no room, which is told.
+    """
+    try:
+        os.lstat(library.at(f"{split_name(found.path)[0]}.metadata.json"))
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            log.warning("%s has a name that is too long for sidecars beside it; shorten it.", printable(found.path))
+            return False
+    return library.is_within(found.path)
+
+
 def describe_unknown(library: Library, found: Found, source: str) -> None:
     """Write beside a file that the site does not know what its own header tells. Raises Failure."""
     header = read_header_of(library.at(found.path))
-    if header is None or not library.is_within(found.path):
+    if header is None or not may_stand_beside(library, found):
         return
     stem, path = split_name(found.path)[0], library.at(found.path)
     facts = (stem.rpartition("/")[2], path, found.size, found.mtime, found.sha256)

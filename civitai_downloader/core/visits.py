@@ -23,7 +23,7 @@ from .deliveries import Deliveries
 from .found import Found, mark_of
 from .homes import Homes, note_layout
 from .ledger import Batch, Countdown, Origin, Steps, Task
-from .library import Libraries
+from .libraries import Libraries
 from .local import Folders, result_of
 from .owned import write_for_people
 from .pages import description_page, model_text, post_facts

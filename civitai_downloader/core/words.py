@@ -150,7 +150,8 @@ def _say_copies(words: Words, run: Run) -> None:
     """Name the files of which there are several, and what that costs."""
     for library in run.libraries:
         size, copies = wasted(run.visits.folders.files_in(library))
-        rows = (f"{human_size(files[0].size)}: {' = '.join(each.path for each in files)}" for files in copies.values())
+        ordered = sorted(copies.values(), key=lambda files: -files[0].size * (len(files) - 1))
+        rows = (f"{human_size(files[0].size)}: {' = '.join(each.path for each in files)}" for files in ordered)
         if size:
             _say_list(words, "copies", [printable(shown_name(row)) for row in rows], size=human_size(size))
 
