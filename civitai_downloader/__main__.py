@@ -234,13 +234,15 @@ def command(given: Mapping[str, Any], words: core.Words, screen: Screen, clock: 
     if "log" in given:
         screen.write_log(log, core.LogFile(given["log"]), [token_of(given)])
     settings = settings_from(given)
-    core.check_output(settings.output)
+    places = core.in_libraries(settings, given.get("inputs", ()))
+    for place in places:
+        core.check_output(place.output)
     if given.get("verify"):
-        return verify(settings, given, words, screen, clock)
+        return max(verify(each, given, words, screen, clock) for each in places)
     filters = core.find_filters(given)
     say(logging.WARNING, filters.problems)
     if given.get("refilter"):
-        return refilter(settings, filters, words)
+        return max(refilter(each, filters, words) for each in places)
     inputs = core.collect(given, settings, partial(read_line, given))
     sealed = inputs.check_outputs(writes=not settings.dry_run)
     say(logging.ERROR, (problem.sentence for problem in inputs.problems if not problem.line))

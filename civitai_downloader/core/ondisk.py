@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from ..util.errors import Sentence
@@ -12,6 +13,7 @@ from ..util.shell import split_words
 from .folders import is_model
 from .links import read_word
 from .lists import BULLETS, Reading, read_line, written
+from .settings import Settings
 from .targets import NOTHING, Target
 
 LOG = "download_state.jsonl"
@@ -85,6 +87,13 @@ def line_of(word: str, target: Target, options: Sequence[str]) -> str:
 def is_looked_through(target: Target) -> bool:
     """Return whether a target is a folder or model file of which nobody says by hand what it is."""
     return target.kind == "local" and target.match is None
+
+
+def in_libraries(settings: Settings, words: Iterable[str]) -> list[Settings]:
+    """Return the settings for each library that the words of a command name, else for the output folder alone."""
+    named = [Path(each.name) for each in (local_target(word, Path()) for word in words) if each]
+    roots = dict.fromkeys(library_of(place, named) for place in named)
+    return [replace(settings, output=root) for root in roots] or [settings]
 
 
 def library_of(path: Path, given: Collection[Path]) -> Path:
