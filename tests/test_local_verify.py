@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from civitai_downloader.core.verification import Verification
 from tests.conftest import Runner, one_file
 from tests.fake_civitai import FakeCivitai, FakeModel
 from tests.helpers import Err, add_model, newest, read_json
@@ -128,15 +129,16 @@ def test_sidecars_that_are_gone_are_named_and_made_again(run: Runner, place: Pat
 def test_a_file_that_came_by_a_link_is_read_once(
     run: Runner, site: FakeCivitai, tmp_path: Path, lora: FakeModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from civitai_downloader.core.verification import Verification
-
     assert run("10001", "-o", "both", "--no-gallery") == 0
     assert run("both") == 0
     read: list[str] = []
     plain = Verification._digest
-    monkeypatch.setattr(
-        Verification, "_digest", lambda check, path, size: (read.append(path.name), plain(check, path, size))[1]
-    )
+
+    def digest(check: Verification, path: Path, size: int) -> str:
+        read.append(path.name)
+        return plain(check, path, size)
+
+    monkeypatch.setattr(Verification, "_digest", digest)
     assert run("both", "--verify") == 0
     assert sorted(name for name in read if name.endswith(".safetensors")) == [
         "paper_sd15.safetensors",
