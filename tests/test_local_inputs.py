@@ -260,3 +260,24 @@ def test_no_current_folder_is_needed_for_a_path_that_is_whole(place: Path, site:
     ran = subprocess.run([sys.executable, *words], cwd=place, env=environment, capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr
     assert not (place / "downloads").exists()
+
+
+@pytest.mark.parametrize(
+    "line", ["../gone --sfw", "D:\\gone", r'"\\server\gone"', "~/gone", "/home/gone", "./a.safetensors = none"]
+)
+def test_a_path_that_leads_nowhere_is_called_so(run: Runner, lora: FakeModel, err: Err, line: str) -> None:
+    assert run("--only", "metadata", lines=["10001", line]) == 1
+    assert "is neither a folder nor a model file on this machine; check the path." in err()
+
+
+def test_a_match_by_hand_that_failed_is_tried_again(run: Runner, site: FakeCivitai, place: Path, err: Err) -> None:
+    file = place / "내 모델/loras/paper_xl.safetensors"
+    (place / "list.txt").write_text(f"{file} = 10009@20009 --no-gallery\n", "utf-8")
+    assert run("here/list.txt") == 1
+    failed = file.parent / "failed.txt"
+    assert failed.read_text("utf-8").splitlines()[-1] == f'"{file}" = 10009@20009 --no-gallery'
+    add_published(site.world, "second")
+    failed.write_text(failed.read_text("utf-8").replace("10009@20009", "10002@20003"), "utf-8")
+    assert run("--retry-failed", "-o", str(file.parent)) == 0, err()
+    assert rows(file.parent)[file.name]["how"] == "hand"
+    assert not failed.exists()
