@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from civitai_downloader.util.logs import json_line
-from tests.fake_civitai import FakeCivitai, FakeVersion, World, safetensors_bytes
+from tests.fake_civitai import Call, FakeCivitai, FakeVersion, Fault, World, safetensors_bytes
 from tests.helpers import read_json
 from tests.model_headers import framed
 
@@ -83,6 +86,18 @@ def build_shelves(root: Path, world: World) -> Shelves:
 def build_on(site: FakeCivitai, root: Path) -> Shelves:
     """Build the folder for a site that runs already."""
     return build_shelves(root, site.world)
+
+
+def at_turn(monkeypatch: pytest.MonkeyPatch, site: FakeCivitai, turn: int, act: Callable[[], object]) -> None:
+    """Do something when the so manieth request has reached the site, before it is answered."""
+    plain, count = site.strike, iter(range(1, 1_000_000))
+
+    def strike(call: Call) -> Fault:
+        if next(count) == turn:
+            act()
+        return plain(call)
+
+    monkeypatch.setattr(site, "strike", strike)
 
 
 def sha256(data: bytes) -> str:

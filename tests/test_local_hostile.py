@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from tests import fake_civitai as fake
 from tests.conftest import Runner, files_under
 from tests.fake_civitai import FakeCivitai, safetensors_bytes
 from tests.helpers import Err
@@ -186,3 +187,24 @@ def test_a_hash_in_a_sidecar_is_refuted_by_the_bytes_and_leaves_nothing(
     assert b"Known" not in (shelves.root / "mine.metadata.json").read_bytes()
     row = shelves.rows()["mine.safetensors"]
     assert (row["how"], row["version"]) in (("unknown", 0), ("unknown", None))
+
+
+def test_no_secret_gets_into_what_is_written_about_a_folder(
+    run: Runner, site: FakeCivitai, shelves: Shelves, err: Err, tmp_path: Path
+) -> None:
+    words = "https://civitai.com/api/download/models/1?token=TOPSECRET&x=1 good-token"
+    told = {"modelspec.title": words, "modelspec.description": words, "ss_training_comment": words}
+    put(shelves.root, "told.safetensors", framed(json.dumps({"__metadata__": told}).encode(), weights=b"own"))
+    shelves.known.model.name = "Known good-token"
+    put(shelves.root, "good-token.safetensors", safetensors_bytes("named", 700))
+    site.fail("by-hash/[0-9a-f]{12}", fake.Status(500, '{"error":"token good-token is wrong"}'), 1)
+    cookies = put(tmp_path, "cookies.txt", b"__Secure-civitai-token=chocolate; other=biscuit")
+    run(str(shelves.root), "--token", "good-token", "--log", str(tmp_path / "log.txt"), "-v", "--cookies", str(cookies))
+    said = err()
+    assert "Traceback" not in said
+    written = {name: data for name, data in files_under(shelves.root).items() if not name.endswith("safetensors")}
+    for name, data in {**written, "log.txt": (tmp_path / "log.txt").read_bytes(), "screen": said.encode()}.items():
+        for secret in (b"TOPSECRET", b"chocolate", b"biscuit"):
+            assert secret not in data, (name, secret)
+    assert shelves.ends()["told"] == "unknown"
+    assert b"Civitai does not know" in written["told.metadata.json"]

@@ -1,4 +1,4 @@
-"""Links, spellings, permissions and files that change: what is looked at, where nothing is written, and what is said."""
+"""Links, spellings, permissions, files that change: what is looked at, where nothing is written, what is said."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from civitai_downloader.util import hashes
 from tests.conftest import Runner, files_under
 from tests.fake_civitai import FakeCivitai, safetensors_bytes
 from tests.helpers import Err
-from tests.shelves import GOOD, Shelves, build_on, put, sha256
+from tests.shelves import GOOD, Shelves, at_turn, build_on, put, sha256
 
 posix = pytest.mark.skipif(os.name == "nt", reason="Windows has other links and permissions")
 
@@ -43,6 +43,37 @@ def test_a_folder_without_models_is_refused_and_stays_as_it_is(
     assert run(str(empty), str(shelves.root)) == 1
     assert files_under(empty) == before
     assert shelves.ends() == GOOD
+
+
+STAND_INS: dict[str, tuple[str, ...]] = {
+    "a left-over": ("a.safetensors.part",),
+    "a download under way": ("a.safetensors.aria2", "a.safetensors"),
+    "Diffusers": ("m/model_index.json", "m/unet/config.json", "m/unet/diffusion_pytorch_model.safetensors"),
+}
+
+
+@pytest.mark.parametrize("kind", STAND_INS)
+def test_a_folder_with_nothing_but_stand_ins_is_refused_and_says_what_they_are(
+    kind: str, run: Runner, tmp_path: Path, err: Err
+) -> None:
+    for name in STAND_INS[kind]:
+        put(tmp_path / "empty", name, safetensors_bytes(name))
+    before = files_under(tmp_path / "empty")
+    assert run(str(tmp_path / "empty")) == 2
+    assert files_under(tmp_path / "empty") == before
+    said = err()
+    assert "no model files" in said
+    assert ("a.safetensors" if kind != "Diffusers" else "m: It is one model in many files") in said
+
+
+@posix
+def test_a_pipe_with_the_name_of_a_model_is_not_waited_for(run: Runner, tmp_path: Path, err: Err) -> None:
+    os.mkfifo(tmp_path / "a.safetensors")
+    for word in (str(tmp_path / "a.safetensors"), "a.safetensors"):
+        assert run(word) == 2
+        assert "instead of a file" in err()
+    assert run(str(tmp_path)) == 2
+    assert "a.safetensors: It is a pipe" in err()
 
 
 # --- Not to be read --------------------------------------------------------------------------------
@@ -295,7 +326,7 @@ def test_a_library_below_another_one_keeps_its_own_log(run: Runner, shelves: She
     assert run(str(shelves.root / "sub")) == 0
     inner = (shelves.root / "sub" / "download_state.jsonl").read_bytes()
     assert run(str(shelves.root)) == 0
-    assert {name: end for name, end in shelves.ends().items()} == GOOD
+    assert shelves.ends() == GOOD
     assert (shelves.root / "sub" / "download_state.jsonl").read_bytes() == inner
     assert run(str(shelves.root), str(shelves.root / "sub")) == 0
     assert "Traceback" not in err()
@@ -323,16 +354,8 @@ def test_a_folder_that_another_run_writes_to_is_left_alone(run: Runner, shelves:
 def test_a_run_that_is_stopped_at_any_request_is_finished_by_the_next(
     turn: int, run: Runner, site: FakeCivitai, shelves: Shelves, err: Err, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from civitai_downloader.util.http import Http
 
-    plain, count = Http.open, iter(range(1, 1000))
-
-    def opened(*words: Any, **more: Any) -> Any:
-        if next(count) == turn:
-            _thread.interrupt_main()
-        return plain(*words, **more)
-
-    monkeypatch.setattr(Http, "open", opened)
+    at_turn(monkeypatch, site, turn, lambda: _thread.interrupt_main())
     code = run(str(shelves.root))
     assert code in (0, 130)
     assert not {"unknown", "gone"} & {end for name, end in shelves.ends().items() if name in ("known", "edited")}

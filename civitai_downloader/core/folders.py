@@ -23,6 +23,7 @@ from .data import read_data
 _CLOUD = 0x441000  # Windows: offline, recall on open, recall on data access
 _DATALESS = 0x40000000  # macOS: a file whose content is in iCloud
 
+MOST_NAMED = 20  # of what is wrong in a folder, on the screen; the report has all
 IN_PARTS = Sentence("It is one model in many files (Diffusers), which aren't looked up; name one to look it up.")
 SHARDS = Sentence("It lists the parts of one model (shards), which aren't looked up; name one to look it up.")
 IN_THE_CLOUD = Sentence("It is in the cloud only; make it available on this disk, then run again.")
@@ -89,14 +90,14 @@ def survey(root: Path, start: str, skip: Sequence[str], check: Callable[[], None
     )
 
 
-def has_something(place: Path, skip: Sequence[str]) -> bool:
-    """Return whether there is a model file in a folder, or something in its place that is to be told. One is enough."""
+def instead_of_models(place: Path, skip: Sequence[str]) -> list[Aside] | None:
+    """Return what lies in a folder in the place of model files, or None if it holds one or can't be read whole."""
     found = _Found(place, "", skip)
     for branch, entries in found.tree.walk():
         found.add_folder(branch, entries, lambda: None)
-        if found.files or found.aside:
-            return True
-    return bool(found.unreadable)
+        if found.files or found.unreadable:
+            return None
+    return None if found.unreadable else [Aside(*each) for each in found.aside.items()]
 
 
 def is_model(name: str) -> bool:

@@ -14,9 +14,9 @@ from ..util.disks import NO_FILE, is_special
 from ..util.errors import Sentence, UsageError
 from ..util.names import real_path
 from ..util.shell import quoted, split_words
-from ..util.text import host_of
+from ..util.text import host_of, printable
 from .arguments import Arguments, file_words
-from .folders import has_something
+from .folders import MOST_NAMED, instead_of_models, is_model
 from .links import Refusal, links_in, read_word
 from .lists import STANDARD_INPUT, Problem, Reading, Unused, parse_list, read_line, read_list
 from .ondisk import is_looked_through, library_of, line_of, local_target, read_local
@@ -79,6 +79,8 @@ class Inputs:
             self.problems.append(problem)
         elif not is_list and (local := local_target(word, Path())):
             self._add(Reading(((local.name, local),)), problem)
+        elif is_model(word) and is_special(Path(word.replace("\0", ""))):
+            self.problems.append(replace(problem, text="", reason=Sentence(NO_FILE, path=printable(word))))
         elif not is_list and _is_no_path(word):
             reason = Sentence(
                 "This is neither a link, an ID nor a list; write a user as https://civitai.com/user/NAME."
@@ -204,8 +206,10 @@ class Inputs:
         for place, entry in places.items():
             if any(above in given and roots[above] == roots[place] for above in place.parents):
                 self.entries.remove(entry)
-            elif place in given and not has_something(place, entry.settings.skip):
+            elif place in given and (instead := instead_of_models(place, entry.settings.skip)) is not None:
                 self.entries.remove(entry)
+                for aside in instead[:MOST_NAMED]:
+                    log.info("%s: %s", printable(aside.path), aside.reason)
                 words = Sentence("There are no model files in {folder}; name a folder that holds some.", folder=place)
                 self.problems.append(Problem("", 0, "", words))
         for at, entry in enumerate(self.entries):

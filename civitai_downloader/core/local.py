@@ -21,7 +21,7 @@ from ..util.hashes import BUFFER, Hashed, autov3_of, hash_file
 from ..util.progress import Progress
 from ..util.text import printable
 from .flaws import flaw_of
-from .folders import survey
+from .folders import MOST_NAMED, survey
 from .found import Found
 from .ledger import Batch, Countdown, Steps, Task
 from .library import Library
@@ -40,7 +40,6 @@ Reader = Callable[[Look, Sequence[str], bytearray, Told], None]
 T = TypeVar("T")
 
 SEALED = "Nothing can be written to {folder}, so its files were only looked at; make it writable and run again."
-MOST_NAMED = 20  # of what is wrong in a folder, on the screen; the report has all
 
 
 class Folders:

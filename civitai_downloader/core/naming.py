@@ -139,7 +139,8 @@ def _is_it(found: Found, file: File) -> bool:
         return True
     if file.autov3 and is_called_safetensors(found.path):
         return file.autov3 == found.autov3
-    return is_as_long(found, file)
+    is_refuted = bool(file.sha256) and not is_called_safetensors(found.path)  # nothing edits the header of another
+    return is_as_long(found, file) and not is_refuted
 
 
 def is_as_long(found: Found, file: File) -> bool:

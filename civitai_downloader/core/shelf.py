@@ -297,10 +297,10 @@ class Shelf:
         return "/".join((*self.folder, f"{stem.rpartition('/')[2]}{ending}"))
 
     def _is_free(self, place: str) -> bool:
-        """Return whether no model file has this name. Raises Failure if a stranger's link leads there."""
+        """Return whether no model file has this name. Raises Failure if a stranger's link leads to its folder."""
         if self.library.is_claimed(place):
             return False
-        self.library.check_links(place)
+        _check_folder(self.library, place)
         return True
 
 
@@ -318,6 +318,12 @@ def any_preview(library: Library, stem: str) -> Path | None:
     endings = (f"{kind}{form}" for kind, form in map(split_name, ANY_PREVIEW) for form in (form, form.upper()))
     places = (library.at(stem + ending) for ending in endings)
     return next((place for place in places if place.is_file()), None)
+
+
+def _check_folder(library: Library, place: str) -> None:
+    """Raise Failure if a stranger's link leads to the folder of a sidecar; one in its own place is left alone later."""
+    if folder := place.rpartition("/")[0]:
+        library.check_links(folder)
 
 
 def may_stand_beside(library: Library, found: Found) -> bool:
@@ -344,7 +350,7 @@ def describe_unknown(library: Library, found: Found, source: str) -> None:
     content = header_json(told_by(header), *facts, any_preview(library, stem))
     place = f"{stem}.metadata.json"
     if content and not library.is_claimed(place):
-        library.check_links(place)
+        _check_folder(library, place)
         wanted = Wanted("model", "", name=printable(found.path), path=found.path, urls=(), source=source)
         library.write_sidecar(place, wanted, scrub_json(content))
 
