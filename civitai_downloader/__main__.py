@@ -342,7 +342,8 @@ def dry_run(run: core.Run, given: Mapping[str, Any], words: core.Words, screen: 
     screen.finish()
     core.say_looked(words, run.ledger.batches)
     form: Any = "json" if given.get("json_logs") else "table" if sys.stdout and sys.stdout.isatty() else "tabs"
-    if form == "table":
+    has_links = any(batch.entry.target.kind != "local" for batch in run.ledger.batches)
+    if form == "table" and has_links:
         print(core.heading(words))
     for batch in run.ledger.batches:
         try:
@@ -354,7 +355,7 @@ def dry_run(run: core.Run, given: Mapping[str, Any], words: core.Words, screen: 
         except BrokenPipeError:  # whoever reads has seen enough
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             break
-    if any(batch.entry.target.kind != "local" for batch in run.ledger.batches):
+    if has_links:
         core.say_plan(words, plan.total, core.free_space(run.settings.output))
     return counts + run.ledger.counts
 
