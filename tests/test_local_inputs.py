@@ -281,3 +281,47 @@ def test_a_match_by_hand_that_failed_is_tried_again(run: Runner, site: FakeCivit
     assert run("--retry-failed", "-o", str(file.parent)) == 0, err()
     assert rows(file.parent)[file.name]["how"] == "hand"
     assert not failed.exists()
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        "{tmp}/other",
+        " {tmp}/other",
+        "'\"{tmp}/other\"'",
+        "\"'{tmp}/other'\"",
+        "../other",
+        "'\"../other\"'",
+        "~/other",
+        "other",
+    ],
+)
+def test_the_configuration_of_a_folder_leads_to_no_folder_outside_of_it(
+    run: Runner, site: FakeCivitai, tmp_path: Path, lora: FakeModel, monkeypatch: Home, word: str
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    other = put(newest(lora), tmp_path / "other").parent
+    here = tmp_path / "strangers"
+    here.mkdir()
+    if word == "other":
+        if os.name == "nt":
+            pytest.skip("links need rights on Windows")
+        (here / "other").symlink_to(other)
+    (here / "civitai-downloader.conf").write_text(word.format(tmp=tmp_path), "utf-8")
+    monkeypatch.chdir(here)
+    assert run() == 2
+    assert not site.requests
+    assert files_under(other).keys() == {"paper_xl.safetensors"}
+
+
+def test_folders_that_lie_in_each_other_are_looked_at_once(
+    run: Runner, tmp_path: Path, lora: FakeModel, err: Err
+) -> None:
+    top = tmp_path / "top"
+    put(newest(lora), top / "in" / "deep")
+    put(lora.versions[1], top)
+    assert run("top", "top/in", "top/", "top/in/deep", "top/in/deep/paper_xl.safetensors", "-o", "top") == 0
+    assert named(top) == {"in/deep/paper_xl.safetensors", "paper_sd15.safetensors"}
+    assert [*tmp_path.rglob("report.json")] == [top / "report.json"]
+    assert err().count("model files identified") == 1
+    assert len([line for line in lines(top) if line["status"] == "hashed"]) == 2

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..util.errors import Sentence
-from ..util.shell import split_words
+from ..util.shell import bare_path, split_words
 from .folders import is_model
 from .links import read_word
 from .lists import BULLETS, Reading, read_line, written
@@ -26,7 +26,7 @@ def local_target(word: str, base: Path) -> Target | None:
 
     Quotes around it are no part of it, nor is the one that Windows leaves at the end of `"D:\\models\\"`.
     """
-    for path in (_path_of(each, base) for each in (word, _bare(word), word.strip().rstrip('"'))):
+    for path in (_path_of(each, base) for each in (word, bare_path(word))):
         if path and (os.path.isdir(path) or (is_model(path) and os.path.isfile(path))):
             return Target("local", name=path)
     return None
@@ -46,22 +46,22 @@ def read_local(text: str, base: Path, site: str) -> Reading | None:
     behind it. Paths are seen from the folder `base` of the list. A link or an id is one, whatever lies there.
     """
     before, sign, after = text.rpartition(" = ")
-    file = local_target(before, base) if sign else None
+    file = _on_line(before, base) if sign else None
     if file is not None and os.path.isfile(file.name):
         return _read_match(file, after.strip(), site)
     bare = BULLETS.sub("", text).rstrip(" ,;")
     plain, *options = _OPTIONS.split(bare, maxsplit=1)
     for word, behind in ((text, ""), (bare, ""), (plain, "".join(options))):
-        found = None if isinstance(read_word(word, site), Target) else local_target(word, base)
+        found = None if isinstance(read_word(word, site), Target) else _on_line(word, base)
         if found is not None:
             return Reading(((found.name, found),), tuple(split_words(behind)))
     return None
 
 
-def _bare(text: str) -> str:
-    """Return a path without the quotes around it."""
+def _on_line(text: str, base: Path) -> Target | None:
+    """Return the folder or model file that the words of a line name, in shell quoting if need be, or None."""
     words = split_words(text)
-    return words[0] if len(words) == 1 else text.strip()
+    return local_target(text, base) or (local_target(words[0], base) if len(words) == 1 else None)
 
 
 def _read_match(file: Target, link: str, site: str) -> Reading:
