@@ -104,8 +104,7 @@ def test_a_line_wins_over_the_hash_and_is_kept(
     for options in ([words], [str(models)], [str(models), words], [str(models), "--refresh"]):
         assert run(*options) == 0
         assert what(rows(models)[path.name])[:3] == ("hand", other.id, other.versions[0].id), options
-    told = read_json(path.with_suffix(".metadata.json"))
-    assert told["civitai"]["id"] == other.versions[0].id
+        assert read_json(path.with_suffix(".metadata.json"))["civitai"]["id"] == other.versions[0].id
     path.write_bytes(safetensors_bytes("edited", 5000))
     site.forget()
     assert run(str(models)) == 0
@@ -161,3 +160,19 @@ def test_a_line_about_no_file_is_read_as_any_other(
 ) -> None:
     assert run(write_list(models, f"my note = {site.url}/models/{other.id}")) == 0
     assert len(list(out.rglob("moss_*.safetensors"))) == 2
+
+
+def test_a_file_that_is_none_must_be_there(run: Runner, models: Path, err: Err) -> None:
+    assert run(write_list(models, "새 폴더/gone.safetensors = none")) == 2
+    assert "There is no file 새 폴더/gone.safetensors; check its path." in err()
+
+
+def test_a_list_and_a_folder_in_one_run(
+    run: Runner, site: FakeCivitai, lora: FakeModel, other: FakeModel, models: Path
+) -> None:
+    mine, plain = put(lora.versions[0], models), put(lora.versions[1], models)
+    words = write_list(models, f"{mine.name} = {site.url}/models/{other.id}", f"{site.url}/models/{lora.id}")
+    assert run(words, str(models), "-o", str(models)) == 0
+    assert what(rows(models)[mine.name])[:2] == ("hand", other.id)
+    assert what(rows(models)[plain.name])[:2] == ("sha256", lora.id)
+    assert not [request for request in site.requests if "/api/download/" in request.path]

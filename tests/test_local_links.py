@@ -141,14 +141,15 @@ def test_what_was_fetched_without_its_pictures_is_completed(
     assert len(list(out.rglob("*.preview.png"))) == 1
 
 
+@pytest.mark.parametrize("place", ["loras/linked.safetensors", "linked.safetensors"])
 def test_a_file_behind_a_link_of_the_users_is_there_already(
-    run: Runner, site: FakeCivitai, lora: FakeModel, models: Path, tmp_path: Path
+    run: Runner, site: FakeCivitai, lora: FakeModel, models: Path, tmp_path: Path, place: str
 ) -> None:
     real = put(lora.versions[0], tmp_path / "elsewhere", "xl.safetensors")
     (models / "loras").mkdir(parents=True)
-    (models / "loras" / "linked.safetensors").symlink_to(real)
+    (models / place).symlink_to(real)
     assert run(str(models)) == 0
-    assert what(rows(models)["loras/linked.safetensors"])[0] == "sha256"
+    assert what(rows(models)[place])[0] == "sha256"
     assert sorted(path.name for path in real.parent.iterdir()) == [real.name]
     site.forget()
     assert run(f"{link(site)}?modelVersionId={lora.versions[0].id}", "-o", str(models)) == 0
@@ -182,3 +183,44 @@ def test_more_options_bring_more_and_fewer_ask_nothing(
         assert not site.requests, options
     assert run(str(models), "--refresh") == 0
     assert asked(site)
+
+
+@pytest.mark.parametrize("turn", [1, -1])
+def test_a_folder_and_a_link_in_one_run_fetch_nothing_twice(
+    run: Runner, site: FakeCivitai, lora: FakeModel, models: Path, turn: int
+) -> None:
+    put(lora.versions[0], models, "mine.safetensors")
+    put(lora.versions[1], models, "old.safetensors")
+    assert run(*[str(models), link(site)][::turn], "-o", str(models)) == 0
+    assert not downloads(site)
+    assert weights(models) == {"mine.safetensors", "old.safetensors"}
+
+
+def test_models_that_are_asked_for_again_are_asked_for_together(run: Runner, site: FakeCivitai, models: Path) -> None:
+    for number in range(150):
+        version = site.world.add_model(f"Moss {number}").add_version()
+        version.add_file(f"moss_{number}.safetensors")
+        put(version, models)
+    assert run(str(models)) == 0
+    for options in (("--refresh",), ("--refresh", "--only", "metadata")):
+        site.forget()
+        assert run(str(models), *options) == 0
+        assert sum(asked(site).values()) <= 3
+
+
+def test_a_folder_below_a_library_belongs_to_it(run: Runner, site: FakeCivitai, lora: FakeModel, models: Path) -> None:
+    put(lora.versions[0], models / "loras")
+    put(lora.versions[1], models / "old" / "sd15")
+    assert run(str(models)) == 0
+    before = rows(models)
+    site.forget()
+    for folder in ("loras", "old", "old/sd15"):
+        assert run(str(models / folder)) == 0
+        assert rows(models) == {path: row for path, row in before.items() if path.startswith(f"{folder}/")}
+    assert not site.requests
+    assert len(list(models.rglob("download_state.jsonl"))) == 1
+    (models / "old" / "sd15" / "paper_sd15.safetensors").rename(models / "loras" / "sd15.safetensors")
+    assert run(str(models / "loras")) == 0
+    assert rows(models)["loras/sd15.safetensors"]["version"] == lora.versions[1].id
+    assert (models / "loras" / "sd15.civitai.info").is_file()
+    assert not asked(site)

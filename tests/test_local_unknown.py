@@ -148,3 +148,35 @@ def test_copies_are_named_with_what_they_cost(run: Runner, lora: FakeModel, mode
     assert f"b/{name}" in row
     assert f"c/{name}" in row
     assert not {"soft", "hard"} & set(re.findall(r"\w+", said))
+
+
+@pytest.mark.parametrize(("language", "words"), [("ja", "欠けています"), ("ko", "없습니다")])
+def test_what_is_wrong_with_a_file_is_said_in_the_users_language_each_time(
+    run: Runner, models: Path, err: Err, language: str, words: str
+) -> None:
+    (models / "cut.safetensors").write_bytes(safetensors_bytes("cut", 5000)[:-99])
+    for _ in range(2):
+        assert run(str(models), "--lang", language) == 0
+        assert words in err()
+    assert last(models, "cut.safetensors")["reason"].startswith("It is cut off: 99 B")
+
+
+def test_a_file_that_was_taken_away_misses_nothing(run: Runner, lora: FakeModel, models: Path, err: Err) -> None:
+    path = put(lora.versions[0], models)
+    assert run(str(models)) == 0
+    for each in models.glob(f"{path.stem}.*"):
+        each.unlink()
+    err()
+    assert run("--verify", "-o", str(models)) == 0
+    assert path.stem not in err()
+
+
+def test_only_files_with_a_name_are_said_to_be_identified(
+    run: Runner, lora: FakeModel, models: Path, mine: Path, err: Err
+) -> None:
+    put(lora.versions[0], models)
+    assert run(str(models), "-v") == 0
+    said = err()
+    assert f"looked up: paper_xl.safetensors (Paper Lantern Style [{lora.id}] v2.0)" in said
+    assert "looked up: mine.safetensors (unknown)" in said
+    assert "1 of 2 model files identified, 1 unknown, 0 broken" in said

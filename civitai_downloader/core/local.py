@@ -57,6 +57,7 @@ class Folders:
         self._naming, self._schedule, self._clock, self._progress = naming, schedule, clock, progress
         self._hands = {disk_key(Path(), each.name) for each in targets if each.match is not None}
         self.looks: list[Look] = []
+        self._looking: dict[Library, Countdown] = {}
 
     # --- Found ---
 
@@ -112,8 +113,30 @@ class Folders:
         found = {path: (each, look.seen[path].inode) for look in looks for path, each in look.files.items()}
         return [found[path] for path in sorted(found)]
 
-    def note_on(self, batch: Batch) -> str:
-        """Return how many files of a target have a name, "" if a file is what a line says, or nothing is known."""
+    # --- Begun and ended ---
+
+    def order(self, tasks: Sequence[Task]) -> list[Task]:
+        """Return those of the tasks of a run that may begin; the others begin when their library is known.
+
+        What a link wants may lie in a folder of the run, and is fetched only if nothing there is it.
+        """
+        local = [task for task in tasks if task.batch.entry.target.kind == "local"]
+        others = [task for task in tasks if task.batch.entry.target.kind != "local"]
+        for library in {task.batch.library for task in local}:
+            waiting = [task for task in others if task.batch.library is library]
+            self._looking[library] = Countdown(partial(self._begin, waiting))
+        for task in local:
+            self._looking[task.batch.library].add(1)
+        return [*local, *(task for task in others if task.batch.library not in self._looking)]
+
+    def _begin(self, waiting: Iterable[Task]) -> None:
+        for task in waiting:
+            self._schedule.submit(task)
+
+    def end(self, batch: Batch) -> str:
+        """Let what waits for a target begin. Return how many files have a name, "" if a line says what a file is."""
+        if batch.library in self._looking:
+            self._looking[batch.library].add(-1)
         looks = (look for look in self.looks if look.batch is batch and batch.entry.target.match is None)
         return next((summary_of(look) for look in looks), "")
 

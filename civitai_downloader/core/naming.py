@@ -169,6 +169,7 @@ def likeliest(
 
 
 def _named(found: Found, model: Model, version: Version, file: File, how: How) -> Found:
-    """Return a file with what it is."""
+    """Return a file with what it is; what was brought for something else doesn't count."""
     named = replace(found, status="success", how=how, name=name_of(model, version), reason="")
-    return replace(named, model=model.id, version=version.id, file=file.id)
+    done = found.done if (found.version, found.file) == (version.id, file.id) else ""
+    return replace(named, model=model.id, version=version.id, file=file.id, done=done)

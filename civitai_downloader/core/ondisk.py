@@ -47,6 +47,8 @@ def read_local(text: str, base: Path, site: str) -> Reading | None:
     """
     before, sign, after = text.rpartition(" = ")
     file = _on_line(before, base) if sign else None
+    if file is None and is_model(bare_path(before)) and after.strip().casefold() == "none":
+        return Reading(refused=(Sentence("There is no file {file}; check its path.", file=bare_path(before)),))
     if file is not None and os.path.isfile(file.name):
         return _read_match(file, after.strip(), site)
     bare = BULLETS.sub("", text).rstrip(" ,;")

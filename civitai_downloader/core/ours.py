@@ -187,10 +187,11 @@ def _app_roots() -> frozenset[str]:
 def check_way(root: Path, path: str) -> None:
     """Raise Failure if the way to a relative path leads over a link that is not to be followed.
 
-    At the top of an output folder none is, but for apps' folders; deeper down none is that somebody else made.
+    Of folders at the top of an output folder none is, but for apps' folders; of the others, and of files, none is that
+    somebody else made.
     """
-    first = path.partition("/")[0]
-    if first not in _app_roots() and is_link(root / first):
+    first, is_folder, _ = path.partition("/")
+    if is_folder and first not in _app_roots() and is_link(root / first):
         sentence = "{path} is a link, and links at the top of the output folder aren't followed; move it away."
         raise Failure("link", sentence, path=shown_path(root / first))
     if link := planted_link(root, root / path):

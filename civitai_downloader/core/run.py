@@ -64,7 +64,8 @@ class Run:
         try:
             for library in self.libraries.writable:
                 library.refilter_if_changed(self._filters)
-            self.schedule.run(self._tasks, self.settings.workers, lambda: self._look(watch))
+            tasks = self.visits.folders.order(self._tasks)
+            self.schedule.run(tasks, self.settings.workers, lambda: self._look(watch))
             self.visits.deliveries.start_queue(result for _, result in self.ledger.queued)
             if self.settings.idm_wait:
                 self.visits.deliveries.await_queue(lambda: watch(self))

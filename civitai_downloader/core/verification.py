@@ -27,6 +27,7 @@ from .owners import recheck
 from .proof import check_json, has_right_form
 from .records import Key, Record, Result
 from .refusals import EarlyAccess
+from .sidecars import SIDECAR_ENDINGS
 from .targets import SITE
 
 _PAGES = {"model": "model.json", "post": "post.json", "collection": "collection.json"}
@@ -241,8 +242,14 @@ def judge_bytes(record: Record, path: Path, digest: str) -> None:
 
 
 def gone_beside(library: Library) -> Iterator[str]:
-    """Yield the paths of sidecars and previews that are not beside their files any more."""
+    """Yield the paths of sidecars and previews that are not beside their files any more.
+
+    Of a file that somebody had put into the folder and has taken away, none is written again.
+    """
+    left = {split_name(each.path)[0] for each in library.all_found() if library.size(each.path) is None}
     for (_, place), _ in library.records("sidecar"):
+        if any(place.removesuffix(ending) in left for ending in SIDECAR_ENDINGS):
+            continue
         if library.size(place) is None:
             yield place
         elif place.endswith(".metadata.json"):

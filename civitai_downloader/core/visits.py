@@ -71,7 +71,7 @@ class Visits:
         self.deliveries.start_queue(batch.notable)
         name, path = batch.page
         if batch.entry.target.kind == "local":
-            batch.note = self.folders.note_on(batch)
+            batch.note = self.folders.end(batch)
         if any(each.kind != "image" and not each.until for each in batch.failures):  # else only time will help
             with suppress(Failure):  # the folder can't be written, which the failures say
                 self._catalogue.doubt(batch.entry.target, name)
