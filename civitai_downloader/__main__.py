@@ -234,16 +234,18 @@ def command(given: Mapping[str, Any], words: core.Words, screen: Screen, clock: 
     if "log" in given:
         screen.write_log(log, core.LogFile(given["log"]), [token_of(given)])
     settings = settings_from(given)
-    core.check_output(settings.output)
+    places = core.in_libraries(settings, given.get("inputs", ()))
+    for place in places:
+        core.check_output(place.output)
     if given.get("verify"):
-        return verify(settings, given, words, screen, clock)
+        return max(verify(each, given, words, screen, clock) for each in places)
     if folders := core.page_folders(settings, given):
         core.make_pages(folders, settings, clock)
         return DONE
     filters = core.find_filters(given)
     say(logging.WARNING, filters.problems)
     if given.get("refilter"):
-        return refilter(settings, filters, words)
+        return max(refilter(each, filters, words) for each in places)
     inputs = core.collect(given, settings, partial(read_line, given))
     sealed = inputs.check_outputs(writes=not settings.dry_run)
     say(logging.ERROR, (problem.sentence for problem in inputs.problems if not problem.line))
@@ -344,7 +346,8 @@ def dry_run(run: core.Run, given: Mapping[str, Any], words: core.Words, screen: 
     screen.finish()
     core.say_looked(words, run.ledger.batches)
     form: Any = "json" if given.get("json_logs") else "table" if sys.stdout and sys.stdout.isatty() else "tabs"
-    if form == "table":
+    has_links = any(batch.entry.target.kind != "local" for batch in run.ledger.batches)
+    if form == "table" and has_links:
         print(core.heading(words))
     for batch in run.ledger.batches:
         try:
@@ -356,7 +359,7 @@ def dry_run(run: core.Run, given: Mapping[str, Any], words: core.Words, screen: 
         except BrokenPipeError:  # whoever reads has seen enough
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             break
-    if any(batch.entry.target.kind != "local" for batch in run.ledger.batches):
+    if has_links:
         core.say_plan(words, plan.total, core.free_space(run.settings.output))
     return counts + run.ledger.counts
 

@@ -13,6 +13,7 @@ from .inputs import collect
 from .libraries import Libraries
 from .library import Library
 from .lists import Unused
+from .ondisk import in_libraries
 from .ours import check_output
 from .outcome import write_outcome
 from .plan import Plan, heading, shown_row
@@ -25,7 +26,7 @@ from .words import Words, say_looked, say_plan, say_summary, say_unused
 __all__ = [
     "Arguments", "CheckDisplay", "Failure", "Filters", "Libraries", "Library", "LogFile", "Plan", "ProgressDisplay",
     "Result", "Run", "Settings", "Unused", "UsageError", "Words", "check_folder", "check_output", "collect",
-    "find_filters", "find_idm", "find_token", "finish_page", "free_space", "heading", "make_pages", "merged",
-    "page_folders", "read_configurations", "read_cookies", "say_looked", "say_plan", "say_summary", "say_unused",
-    "shown_row", "split_login", "write_outcome",
+    "find_filters", "find_idm", "find_token", "finish_page", "free_space", "heading", "in_libraries", "make_pages",
+    "merged", "page_folders", "read_configurations", "read_cookies", "say_looked", "say_plan", "say_summary",
+    "say_unused", "shown_row", "split_login", "write_outcome",
 ]  # fmt: skip

@@ -142,8 +142,8 @@ def check_folder(
         display.finish()
         say_failures(words, check.failures)
         library.close()
-    say_gone(words, check.gone)
-    if not check.counts:
+    say_gone(words, check.gone, check.changed)
+    if not (check.counts or check.changed):
         raise UsageError(words("verify.nothing", folder=settings.output))
     log.info("%s", words("verify.summary", good=check.counts["done"], bad=check.counts["failed"]))
     if check.counts["queued"]:
