@@ -239,8 +239,8 @@ def command(given: Mapping[str, Any], words: core.Words, screen: Screen, clock: 
         core.check_output(place.output)
     if given.get("verify"):
         return max(verify(each, given, words, screen, clock) for each in places)
-    if folders := core.page_folders(settings, given):
-        core.make_pages(folders, settings, clock)
+    if core.asks_for_page_alone(settings, given):
+        core.make_pages([place.output for place in places], settings, clock)
         return DONE
     filters = core.find_filters(given)
     say(logging.WARNING, filters.problems)

@@ -8,7 +8,7 @@ from ..util.text import split_login
 from .arguments import Arguments, merged, read_configurations
 from .cookies import read_cookies
 from .display import CheckDisplay, ProgressDisplay, check_folder
-from .gallery import finish_page, make_pages, page_folders
+from .gallery import asks_for_page_alone, finish_page, make_pages
 from .inputs import collect
 from .libraries import Libraries
 from .library import Library
@@ -25,8 +25,8 @@ from .words import Words, say_looked, say_plan, say_summary, say_unused
 
 __all__ = [
     "Arguments", "CheckDisplay", "Failure", "Filters", "Libraries", "Library", "LogFile", "Plan", "ProgressDisplay",
-    "Result", "Run", "Settings", "Unused", "UsageError", "Words", "check_folder", "check_output", "collect",
-    "find_filters", "find_idm", "find_token", "finish_page", "free_space", "heading", "in_libraries", "make_pages",
-    "merged", "page_folders", "read_configurations", "read_cookies", "say_looked", "say_plan", "say_summary",
-    "say_unused", "shown_row", "split_login", "write_outcome",
+    "Result", "Run", "Settings", "Unused", "UsageError", "Words", "asks_for_page_alone", "check_folder",
+    "check_output", "collect", "find_filters", "find_idm", "find_token", "finish_page", "free_space", "heading",
+    "in_libraries", "make_pages", "merged", "read_configurations", "read_cookies", "say_looked", "say_plan",
+    "say_summary", "say_unused", "shown_row", "split_login", "write_outcome",
 ]  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import html
 import logging
+import os
 import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -116,18 +117,10 @@ def finish_page(library: Library, settings: Settings) -> bool:
     return True
 
 
-def page_folders(settings: Settings, given: Mapping[str, Any]) -> list[Path]:
-    """Return the folders of which nothing but the page is asked for; [] if the command asks for something else."""
-    if not settings.page or settings.dry_run or {"models", "users", "retry_failed"} & {*given}:
-        return []
-    named = [Path(word) for word in given.get("inputs", ())]
-    return ([_top(each) for each in named] or [settings.output]) if all(map(Path.is_dir, named)) else []
-
-
-def _top(folder: Path) -> Path:
-    """Return the output folder to which a folder belongs: the nearest one upwards with a state log, else itself."""
-    whole = folder.absolute()
-    return next((each for each in (whole, *whole.parents) if size_of(each / "download_state.jsonl")), folder)
+def asks_for_page_alone(settings: Settings, given: Mapping[str, Any]) -> bool:
+    """Return whether a command asks for nothing but the page of folders."""
+    asks_for_more = settings.dry_run or {"models", "users", "retry_failed"} & {*given}
+    return bool(settings.page) and not asks_for_more and all(map(os.path.isdir, given.get("inputs", ())))
 
 
 def make_pages(folders: Iterable[Path], settings: Settings, clock: Clock) -> None:
