@@ -41,7 +41,7 @@ class Verification:
     queue is recorded as done. `counts` has files by their outcome, and as `page` the pages and prompts that are right.
     `failures` are the things that are wrong, `sources` the input lines that asked for them
     with the reasons, `gone` the paths of what is only named because the next run makes it again, and `changed` those of
-    files of a folder that somebody has changed, moved or deleted since they were hashed.
+    files of a folder that somebody has changed since they were hashed.
     """
 
     def __init__(self, library: Library, clock: Clock, watch: Callable[[Verification], object]) -> None:
@@ -141,6 +141,8 @@ class Verification:
         self._clock.check()
         self._watch(self)
         path = self._library.at(found.path)
+        if self._library.size(found.path) is None:  # somebody has moved or deleted it
+            return
         if not found.is_as_it_was(path):
             self.changed.append(shown_name(found.path))
             return
