@@ -1,0 +1,131 @@
+"""The page by the handles of its contract, for tests that see and do what a person does."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from urllib.parse import unquote
+
+from tests.browser import BrowserError, Tab
+
+STATUS = "[role=status][data-count]"
+SEARCH = "input[type=search]"
+VIEWER = "[role=dialog][data-image]"
+
+
+class Page:
+    """A page in a tab."""
+
+    def __init__(self, tab: Tab, folder: Path) -> None:
+        self.tab, self.folder = tab, folder
+
+    def open(self, place: str = "#/images") -> Page:
+        """Open the page at a place, and wait until everything can be searched."""
+        self.tab.open((self.folder / "index.html").as_uri() + place)
+        self.tab.wait_for("html[data-ready]")
+        return self
+
+    # --- What is seen ---
+
+    @property
+    def place(self) -> str:
+        """The part of the address behind and with the `#`."""
+        return str(self.tab.evaluate("location.hash"))
+
+    @property
+    def count(self) -> int:
+        """The number of what is shown, as the status says it."""
+        return int(self.tab.attribute(STATUS, "data-count") or -1)
+
+    def ids(self, kind: str = "image") -> list[int]:
+        """Return the ids of the tiles that are drawn, in the order of the document."""
+        function = """(kind) => [...document.querySelectorAll(`[data-${kind}]:not([role=dialog])`)]
+            .filter((each) => each.getClientRects().length).map((each) => Number(each.dataset[kind]))"""
+        return [int(each) for each in self.tab.call(function, kind)]
+
+    def facet(self, name: str, kind: str = "data-value") -> dict[str, int]:
+        """Return the values of a facet with their counts."""
+        function = """(name) => [...document.querySelectorAll(`[data-facet="${name}"][data-value][data-count]`)]
+            .map((each) => [each.dataset.value, Number(each.dataset.count)])"""
+        return {str(value): int(count) for value, count in self.tab.call(function, name)}
+
+    # --- What is waited for ---
+
+    def shows(self, ids: Iterable[int], kind: str = "image") -> None:
+        """Wait until exactly these are shown. Raises AssertionError when others stay."""
+        wanted = sorted(ids)
+        function = f"""() => document.querySelector('{STATUS}')?.dataset.count === '{len(wanted)}' && JSON.stringify(
+            [...new Set([...document.querySelectorAll('[data-{kind}]:not([role=dialog])')]
+            .filter((each) => each.getClientRects().length).map((each) => Number(each.dataset.{kind})))]
+            .sort((one, other) => one - other)) === '{json.dumps(wanted, separators=(",", ":"))}'"""
+        try:
+            self.tab.wait(f"({function})()", 8)
+        except BrowserError:
+            raise AssertionError(f"{wanted} expected, {self.count}: {self.ids(kind)} at {self.place}") from None
+
+    def shows_in_order(self, ids: list[int], kind: str = "image") -> None:
+        """Wait until exactly these are shown in this order."""
+        self.shows(ids, kind)
+        self.tab.wait(f"""JSON.stringify([...document.querySelectorAll('[data-{kind}]:not([role=dialog])')]
+            .filter((each) => each.getClientRects().length)
+            .sort((one, other) => {{ const [a, b] = [one.getBoundingClientRect(), other.getBoundingClientRect()];
+                return Math.abs(a.top - b.top) > 5 ? a.top - b.top : a.left - b.left; }})
+            .map((each) => Number(each.dataset.{kind}))) === '{json.dumps(ids, separators=(",", ":"))}'""")
+
+    def counts(self, count: int) -> None:
+        """Wait until the status says so many."""
+        try:
+            self.tab.wait(f"document.querySelector('{STATUS}')?.dataset.count === '{count}'", 8)
+        except BrowserError:
+            raise AssertionError(f"{count} expected, {self.count} at {self.place}") from None
+
+    def at(self, place: str) -> None:
+        """Wait until the address is this one, percent-encoding aside."""
+        try:
+            self.tab.wait(f"decodeURIComponent(location.hash) === {json.dumps(unquote(place))}", 8)
+        except BrowserError:
+            raise AssertionError(f"{place} expected, at {self.place}") from None
+
+    # --- What is done ---
+
+    def go(self, place: str) -> None:
+        """Set the address, as a bookmark does."""
+        self.tab.call("(place) => { location.hash = place; }", place)
+
+    def back(self) -> None:
+        """Press the browser's Back."""
+        self.tab.evaluate("history.back()")
+
+    def search(self, words: str) -> None:
+        """Type something new into the search field."""
+        self.tab.click(SEARCH)
+        self.tab.press("Control+a", "Delete")
+        self.tab.type(words)
+
+    def do(self, name: str, index: int = 0) -> None:
+        """Click the button that does something."""
+        self.tab.click(f"[data-do='{name}']", index)
+
+    def focus_by_tab(self, selector: str) -> None:
+        """Press Tab until the focus is there."""
+        for _ in range(150):
+            if self.tab.focused(selector):
+                return
+            self.tab.press("Tab")
+        raise AssertionError(f"Tab never leads to {selector}")
+
+    def view(self, image: int) -> None:
+        """Open a picture by a click, and wait for the viewer."""
+        self.tab.click(f"[data-image='{image}']:not([role=dialog])")
+        self.viewing(image)
+
+    def viewing(self, image: int) -> None:
+        """Wait until the viewer shows a picture."""
+        self.tab.wait_for(f"[role=dialog][data-image='{image}']")
+
+    def value(self, facet: str, value: str, doing: str = "") -> str:
+        """Return the selector of a facet's value, or of what excludes it."""
+        value = value.replace("\\", "\\\\").replace("'", "\\'")
+        exact = f"[data-do='{doing}']" if doing else ":not([data-do=exclude])"
+        return f"[data-facet='{facet}'][data-value='{value}']{exact}"
