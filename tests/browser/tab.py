@@ -28,6 +28,14 @@ _POINT = """((selector, index) => {
 })"""
 
 
+# Where an element is drawn in the next but one frame.
+_BOX = """async (selector) => {
+  await new Promise((then) => requestAnimationFrame(() => requestAnimationFrame(then)));
+  const box = document.querySelector(selector)?.getBoundingClientRect();
+  return box && [box.left, box.top, box.width, box.height];
+}"""
+
+
 class Tab(ABC):
     """A tab. `complaints` are the errors of its console and script, `requests` the addresses that it asked for."""
 
@@ -135,6 +143,13 @@ class Tab(ABC):
         while (now := self.wait(call)) != last:
             last = now
         return float(now[0]), float(now[1])
+
+    def settle(self, selector: str) -> None:
+        """Wait until the element has come to rest, wherever it is."""
+        box = f"(({_BOX})({json.dumps(selector)}))"
+        last = self.wait(box)
+        while (now := self.wait(box)) != last:
+            last = now
 
     def click(self, selector: str, index: int = 0, *, count: int = 1, key: str = "") -> None:
         """Click the element, once it is there and nothing lies above it."""

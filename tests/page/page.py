@@ -64,14 +64,18 @@ class Page:
         except BrowserError:
             raise AssertionError(f"{wanted} expected, {self.count}: {self.ids(kind)} at {self.place}") from None
 
-    def shows_in_order(self, ids: list[int], kind: str = "image") -> None:
-        """Wait until exactly these are shown in this order."""
-        self.shows(ids, kind)
-        self.tab.wait(f"""JSON.stringify([...document.querySelectorAll('[data-{kind}]:not([role=dialog])')]
+    def starts_with(self, ids: list[int], kind: str = "image") -> None:
+        """Wait until the first tiles are these, in the order in which they are read."""
+        function = f"""() => JSON.stringify([...document.querySelectorAll('[data-{kind}]:not([role=dialog])')]
             .filter((each) => each.getClientRects().length)
-            .sort((one, other) => {{ const [a, b] = [one.getBoundingClientRect(), other.getBoundingClientRect()];
-                return Math.abs(a.top - b.top) > 5 ? a.top - b.top : a.left - b.left; }})
-            .map((each) => Number(each.dataset.{kind}))) === '{json.dumps(ids, separators=(",", ":"))}'""")
+            .map((each) => [each.getBoundingClientRect(), Number(each.dataset.{kind})])
+            .sort(([one], [other]) => Math.abs(one.top - other.top) > 5 ? one.top - other.top : one.left - other.left)
+            .map(([, id]) => id).slice(0, {len(ids)}))"""
+        try:
+            self.tab.wait(f"({function})() === '{json.dumps(ids, separators=(',', ':'))}'", 8)
+        except BrowserError:
+            found = self.tab.evaluate(f"({function})()")
+            raise AssertionError(f"{ids} expected, {found} at {self.place}") from None
 
     def counts(self, count: int) -> None:
         """Wait until the status says so many."""
@@ -107,12 +111,13 @@ class Page:
         """Click the button that does something."""
         self.tab.click(f"[data-do='{name}']", index)
 
-    def focus_by_tab(self, selector: str) -> None:
-        """Press Tab until the focus is there."""
+    def focus_by_tab(self, selector: str, then: str = "") -> None:
+        """Press Tab until the focus is there; within a wall of tiles press the key `then` instead."""
         for _ in range(150):
             if self.tab.focused(selector):
                 return
-            self.tab.press("Tab")
+            inside = then and self.tab.evaluate("!!document.activeElement?.closest('[data-image], [data-model]')")
+            self.tab.press(then if inside else "Tab")
         raise AssertionError(f"Tab never leads to {selector}")
 
     def view(self, image: int) -> None:
@@ -124,8 +129,50 @@ class Page:
         """Wait until the viewer shows a picture."""
         self.tab.wait_for(f"[role=dialog][data-image='{image}']")
 
+    def copies(self, text: str | None) -> None:
+        """Wait until the clipboard holds exactly this text."""
+        try:
+            self.tab.wait(f"navigator.clipboard.readText().then((text) => text === {json.dumps(text)})", 8)
+        except BrowserError:
+            found = self.tab.evaluate("navigator.clipboard.readText()")
+            raise AssertionError(f"{text!r} expected, {found!r} is copied") from None
+
+    def uncover_in_viewer(self) -> None:
+        """Uncover the picture in the viewer, if it is covered."""
+        self.tab.wait(f"!!document.querySelector('{VIEWER} img, {VIEWER} video, {VIEWER} [data-do=cover]')")
+        if not self.tab.exists(f"{VIEWER} video[src], {VIEWER} img[src]"):
+            self.tab.press("b")
+
+    def do_anywhere(self, name: str) -> None:
+        """Click the button, after opening the menu in which it may lie."""
+        self.open_menu_of(f"[data-do={name}]")
+        self.do(name)
+
     def value(self, facet: str, value: str, doing: str = "") -> str:
         """Return the selector of a facet's value, or of what excludes it."""
         value = value.replace("\\", "\\\\").replace("'", "\\'")
         exact = f"[data-do='{doing}']" if doing else ":not([data-do=exclude])"
         return f"[data-facet='{facet}'][data-value='{value}']{exact}"
+
+    def boxes(self) -> dict[int, tuple[float, float]]:
+        """Return width and height of each tile."""
+        function = """() => [...document.querySelectorAll('[data-image]:not([role=dialog])')].map((each) =>
+            [Number(each.dataset.image), each.getBoundingClientRect().width, each.getBoundingClientRect().height])"""
+        return {int(image): (wide, high) for image, wide, high in self.tab.call(function)}
+
+    def scroll_to_end(self) -> None:
+        """Scroll the wall to its end."""
+        self.tab.evaluate("""(() => {
+          let node = document.querySelector('[data-image]:not([role=dialog])');
+          while (node.parentElement && !(node.scrollHeight > node.clientHeight + 50 &&
+            getComputedStyle(node).overflowY !== 'visible' && getComputedStyle(node).overflowY !== 'hidden'))
+            node = node.parentElement;
+          node.scrollTo(0, 1e9);
+        })()""")
+
+    def open_menu_of(self, selector: str) -> None:
+        """Open the menu in which a control lies, if it is not seen."""
+        seen = f"[...document.querySelectorAll({json.dumps(selector)})].some((each) => each.getClientRects().length)"
+        if not self.tab.evaluate(seen):
+            self.tab.click("header details > summary, header [aria-haspopup]")
+        self.tab.wait(seen)

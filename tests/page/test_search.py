@@ -48,7 +48,7 @@ FOUND = {
     "creator:ali": [1, 2, 10],
     'creator:"erin, the"': [9],
     "alice": [1, 2, 10],
-    "sampler:euler": [1, 3, 6, 7, 8, 9, 10, 11, 12],
+    "sampler:euler": [1, 3, 7, 8, 9, 10, 11, 12],
     'sampler:"dpm++ 2m"': [2, 4],
     "euler": [],
     "lora:lantern": [1],
