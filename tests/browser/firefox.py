@@ -90,9 +90,12 @@ class Firefox:
         if tab is not None:
             tab.notice(event["method"], params)
 
-    def tab(self) -> FirefoxTab:
-        """Open a tab."""
+    def tab(self, *, before: str = "") -> FirefoxTab:
+        """Open a tab. `before` is a script that runs before those of each document."""
         context = self.wire.ask("browsingContext.create", {"type": "tab"})["context"]
+        if before:
+            script = {"functionDeclaration": f"() => {{ {before} }}", "contexts": [context]}
+            self.wire.ask("script.addPreloadScript", script)
         tab = FirefoxTab(self, context)
         self._tabs[context] = tab
         tab.resize(*SIZE)
