@@ -237,6 +237,9 @@ def command(given: Mapping[str, Any], words: core.Words, screen: Screen, clock: 
     core.check_output(settings.output)
     if given.get("verify"):
         return verify(settings, given, words, screen, clock)
+    if folders := core.page_folders(settings, given):
+        core.make_pages(folders, settings, clock)
+        return DONE
     filters = core.find_filters(given)
     say(logging.WARNING, filters.problems)
     if given.get("refilter"):
@@ -297,6 +300,7 @@ def execute(
     written = not run.libraries.lost
     for library in run.libraries:
         written &= core.write_outcome(run, library, retry_command(given, library.folder), unused)
+        written &= run.ledger.interrupted or core.finish_page(library, run.settings)
     if run.ledger.interrupted:
         log.warning("%s", words("interrupted"))
     return Counter(failed=not written) + run.ledger.counts
@@ -356,6 +360,7 @@ def refilter(settings: core.Settings, filters: core.Filters, words: core.Words) 
         raise core.UsageError(words("verify.nothing", folder=settings.output))
     library = core.Library(settings.output)
     log.info("%s", words("refiltered", count=library.refilter(filters)))
+    core.finish_page(library, settings)
     library.close()
     return DONE
 

@@ -8,6 +8,7 @@ from ..util.text import split_login
 from .arguments import Arguments, merged, read_configurations
 from .cookies import read_cookies
 from .display import CheckDisplay, ProgressDisplay, check_folder
+from .gallery import finish_page, make_pages, page_folders
 from .inputs import collect
 from .library import Libraries, Library
 from .lists import Unused
@@ -23,6 +24,7 @@ from .words import Words, say_plan, say_summary, say_unused
 __all__ = [
     "Arguments", "CheckDisplay", "Failure", "Filters", "Libraries", "Library", "LogFile", "Plan", "ProgressDisplay",
     "Result", "Run", "Settings", "Unused", "UsageError", "Words", "check_folder", "check_output", "collect",
-    "find_filters", "find_idm", "find_token", "free_space", "heading", "merged", "read_configurations", "read_cookies",
-    "say_plan", "say_summary", "say_unused", "shown_row", "split_login", "write_outcome",
+    "find_filters", "find_idm", "find_token", "finish_page", "free_space", "heading", "make_pages", "merged",
+    "page_folders", "read_configurations", "read_cookies", "say_plan", "say_summary", "say_unused", "shown_row",
+    "split_login", "write_outcome",
 ]  # fmt: skip

@@ -263,6 +263,13 @@ def flat_meta(meta: Any) -> Any:
     return meta["meta"] if isinstance(meta, dict) and set(meta) == {"id", "meta"} else meta
 
 
+def likes_of(item: Mapping[str, Any]) -> int | None:
+    """Return the likes and hearts of a listed picture together, None where its list does not count them."""
+    stats = object_at(item, "stats")
+    names = [name + ending for name in ("likeCount", "heartCount") for ending in ("", "AllTime")]
+    return sum(number_at(stats, name) for name in names) if any(name in stats for name in names) else None
+
+
 def resources_of(meta: Any) -> list[Any]:
     """Return the resources that `meta` names, in both of its lists."""
     return [*list_at(meta, "resources"), *list_at(meta, "civitaiResources")]

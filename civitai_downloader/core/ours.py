@@ -116,7 +116,8 @@ def is_marked(path: Path) -> bool:
         return True
     with path.open("rb") as file:
         head = decode_text(file.read(600))
-    return not head.strip("\0") or any(mark in head for mark in _table()["marks"][path.name])
+    marks = {**_table()["marks"], **_table()["marks of the page"]}[path.name]
+    return not head.strip("\0") or any(mark in head for mark in marks)
 
 
 def check_mark(path: Path) -> None:

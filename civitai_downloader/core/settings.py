@@ -83,7 +83,7 @@ class Settings:
     `max_images` holds for each gallery (None: all of it), `max_rate_model` and `max_rate_image` are requests a second,
     `limit_rate` is bytes a second (0: unlimited), `timeout` is in seconds, `since` and `until` are days of UTC, and
     `excluded` has pairs of a kind and an id or name. A login in the address of the site is kept apart from it
-    (`site_login`, as NAME:PASSWORD).
+    (`site_login`, as NAME:PASSWORD). `page` says whether the page is made: None if something has changed, True anew.
     """
 
     output: Path = Path("downloads")
@@ -124,6 +124,7 @@ class Settings:
     idm_wait: bool = False
     idm_token_url: bool = False
     dry_run: bool = False
+    page: bool | None = None
 
     def __post_init__(self) -> None:
         """Raise OptionError for a layout, site or token that can't work."""

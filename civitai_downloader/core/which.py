@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..util.errors import Sentence
-from .answers import Model, Pages, number_at, object_at, objects_at, text_at, unix_time
+from .answers import Model, Pages, likes_of, number_at, object_at, objects_at, text_at, unix_time
 from .choice import base_models_told, is_named
 from .lists import parse_list, read_line, read_list
 from .settings import Settings
@@ -211,7 +211,5 @@ def is_hidden(item: Mapping[str, Any], settings: Settings) -> bool:
 
 def _place_of_picture(item: Mapping[str, Any], settings: Settings) -> float:
     if settings.sort == "likes":
-        stats = object_at(item, "stats")
-        names = [name + ending for name in ("likeCount", "heartCount") for ending in ("", "AllTime")]
-        return -float(sum(number_at(stats, name) for name in names))
+        return -float(likes_of(item) or 0)
     return _place_by_date([text_at(item, "createdAt")], settings)

@@ -1,0 +1,140 @@
+"""Columns: rows become the text of a script that hands data to the page, and come back from it. No disk is touched."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from itertools import accumulate
+from typing import Any
+
+from ..util.files import on_one_line
+
+Row = dict[str, Any]
+
+_CALL = re.compile(r"civitai\.chunk\((.*)\);\n?", re.S)
+_LONE = re.compile("[\ud800-\udfff]")
+_ESCAPED = {"<": "\\u003c", "\u2028": "\\u2028", "\u2029": "\\u2029"}
+_RARE = 0.75  # a table pays if this share of the values, or fewer, are different ones
+
+# --- Scripts ---------------------------------------------------------------------------------------
+
+
+def script(name: str, data: Mapping[str, Any]) -> str:
+    """Return a script that hands data to the page under a name: one call with JSON in a text.
+
+    A lone surrogate becomes U+FFFD; nothing in it can end the script or its line.
+    """
+    return f"civitai.chunk({_literal(name)},{_literal(on_one_line(data))});\n"
+
+
+def _literal(text: str) -> str:
+    literal = json.dumps(text if text.isascii() else _LONE.sub("\ufffd", text), ensure_ascii=False)
+    for character, escaped in _ESCAPED.items():
+        literal = literal.replace(character, escaped)
+    return literal
+
+
+def read_script(text: str) -> tuple[str, dict[str, Any]]:
+    """Return name and data of a script. Raises ValueError for a text that is none of ours, or cut."""
+    call = _CALL.fullmatch(text)
+    words = json.loads(f"[{call[1]}]") if call else []
+    if len(words) != 2 or not all(isinstance(each, str) for each in words):
+        raise ValueError("this is no script of data")
+    data = json.loads(words[1])
+    if not isinstance(data, dict):
+        raise ValueError("this is no object")
+    return words[0], data
+
+
+# --- Columns ---------------------------------------------------------------------------------------
+
+
+def pack(values: Sequence[Any]) -> Any:
+    """Return values in the shortest of four forms, as JSON.
+
+    A list has the values; a text has them between blanks; `t` and `i` are the different ones and which of these each
+    is (all the first one without `i`); `d` has what each number adds to the one before.
+    """
+    if values and all(type(value) is int for value in values):
+        return _pack_numbers(values)
+    table: dict[Any, int] = {}
+    indices = [table.setdefault(_key(value), len(table)) for value in values]
+    if values and len(table) <= max(1, _RARE * len(values)):
+        different = dict(zip(indices, values, strict=True))
+        known = [different[index] for index in range(len(table))]
+        return {"t": known, "i": indices} if len(table) > 1 else {"t": known}
+    if values and all(isinstance(value, str) and " " not in value for value in values):
+        return " ".join(values)
+    return list(values)
+
+
+def _pack_numbers(values: Sequence[int]) -> Any:
+    steps = [now - before for before, now in zip([0, *values], values, strict=False)]
+    table = {value: index for index, value in enumerate(dict.fromkeys(values))}
+    if len(table) == 1:
+        return {"t": [values[0]]}
+    forms: list[Any] = [list(values), {"d": steps}]
+    if len(table) <= _RARE * len(values):
+        forms.append({"t": list(table), "i": [table[value] for value in values]})
+    return min(forms, key=lambda form: len(str(form)))
+
+
+def _key(value: Any) -> Any:
+    """Return what equal values have in common, and no others: 1, 1.0 and true are three."""
+    return value if isinstance(value, str) else (type(value), value if value is None else on_one_line(value))
+
+
+def unpack(column: Any, count: int) -> list[Any]:
+    """Return the values of a column. Raises ValueError if they are not as many, or the form is unknown."""
+    values: list[Any]
+    match column:
+        case list():
+            values = column
+        case str():
+            values = column.split(" ")
+        case {"t": [first], **rest} if "i" not in rest:
+            values = [first] * count
+        case {"t": [*known], "i": [*indices]}:
+            values = [known[index] for index in indices]
+        case {"d": [*steps]}:
+            values = list(accumulate(steps))
+        case _:
+            raise ValueError("this is no column")
+    if len(values) != count:
+        raise ValueError("a column has another length")
+    return values
+
+
+# --- Tables ----------------------------------------------------------------------------------------
+
+THING = 6  # what the first file of a chunk has of a thing; what is behind that stands in the second one
+
+
+def table(rows: Sequence[Row], names: Sequence[str]) -> dict[str, Any]:
+    """Return rows as the columns of a chunk. What pictures were made with (`used`) is told once, as `things`."""
+    columns: dict[str, list[Any]] = {name: [row[name] for row in rows] for name in names}
+    data: dict[str, Any] = {"rows": len(rows)}
+    if "used" in columns:
+        things: dict[tuple[Any, ...], int] = {}
+        columns["used"] = [
+            [[things.setdefault(tuple(thing), len(things)), weight] for thing, weight in used]
+            for used in columns["used"]
+        ]
+        data["things"] = [list(thing[:THING]) for thing in things]
+        data["hashes"] = [thing[THING] for thing in things]
+    return {**data, "columns": {name: pack(values) for name, values in columns.items()}}
+
+
+def rows_of(*tables: Mapping[str, Any]) -> list[Row]:
+    """Return the rows whose columns stand in these tables, `things` and their `hashes` included.
+
+    Raises ValueError, or an error of look-up or type, for what `table` has not made.
+    """
+    count = tables[0]["rows"]
+    columns = {name: unpack(column, count) for each in tables for name, column in each["columns"].items()}
+    if "used" in columns:
+        told = {key: each[key] for each in tables for key in ("things", "hashes") if key in each}
+        things = [(*thing, short) for thing, short in zip(told["things"], told["hashes"], strict=True)]
+        columns["used"] = [[[things[index], weight] for index, weight in used] for used in columns["used"]]
+    return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]

@@ -1,0 +1,205 @@
+"""Tiles: what is known of a picture becomes a row of the page. No disk is touched."""
+
+from __future__ import annotations
+
+import re
+import string
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+from ..util.media import kind_of_media
+from .answers import list_at, number_at, objects_at, text_at, texts_at, unix_time, whole_number
+from .columns import Row
+
+# What grid, facets and search need of a picture, and what stands in a chunk of its own that is read when it is opened.
+FIRST = (
+    "id folder also ext kind txt width height level creator created likes hash post prompt negative sampler checkpoint "
+    "tools used thumb"
+).split()
+MORE = "url key page model_versions techniques steps cfg_scale seed size clean clothes".split()
+
+_LEVELS = ((16, "XXX"), (8, "X"), (4, "R"), (2, "PG-13"), (1, "PG"))
+_SAFE = 1 << 53  # from here on browsers don't keep whole numbers exactly
+_MOST = 100  # of resources, versions, tools and techniques of one picture
+_BASE83 = {letter: at for at, letter in enumerate(string.digits + string.ascii_uppercase + string.ascii_lowercase)}
+_BASE83 |= {letter: at for at, letter in enumerate("#$%*+,-.:;=?@[]^_{|}~", len(_BASE83))}
+_KEY = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+_DECIMALS = re.compile(r".{19}\.([0-9]{1,3})")
+_PIECES = re.compile(r"(\s*[,\n]\s*)")
+
+
+@dataclass(frozen=True)
+class Copy:
+    """A file of a picture: its folder (percent-encoded, "" the top), its extension, and whether its `.txt` is there."""
+
+    folder: str
+    extension: str
+    has_text: bool
+
+
+def tile(image_id: int, copies: Iterable[Copy], facts: Mapping[str, Any], thumb: str = "") -> Row:
+    """Return the row of a picture that lies in one or more places; `facts` are its `.txt`, `thumb` is an extension.
+
+    The copy that is shown is one with its `.txt` beside it, else the first one by its folder.
+    """
+    places = sorted(copies, key=lambda each: (not each.has_text, each.folder, each.extension))
+    shown = places[0]
+    raw, kind = _text(facts, "raw_prompt"), kind_of_media(shown.extension)
+    also = list(dict.fromkeys(each.folder for each in places if each.folder != shown.folder))
+    return {
+        "id": image_id, "folder": shown.folder, "also": also, "ext": shown.extension, "kind": kind or "image",
+        "txt": int(shown.has_text), "width": _side(facts, "width"), "height": _side(facts, "height"),
+        "level": level_word(number_at(facts, "nsfw_level")), "creator": text_at(facts, "username"),
+        "created": milliseconds(text_at(facts, "created_at")), "likes": _count(facts.get("likes")),
+        "hash": blur_hash(text_at(facts, "hash")), "post": _exact(number_at(facts, "post_id")) or None, "prompt": raw,
+        "negative": _text(facts, "negative_prompt"), "sampler": text_at(facts, "sampler"),
+        "checkpoint": text_at(facts, "model"), "tools": texts_at(facts, "tools")[:_MOST], "used": _used(facts),
+        "thumb": thumb, **_details(image_id, facts, raw),
+    }  # fmt: skip
+
+
+def _details(image_id: int, facts: Mapping[str, Any], raw: str | None) -> Row:
+    clean, clothes = _text(facts, "prompt"), _text(facts, "prompt_with_clothes")
+    cut = _cut(raw, clean)
+    url, key = _with_key(text_at(facts, "url"), str(image_id))
+    return {
+        "url": url, "key": key, "page": _with_id(text_at(facts, "page"), str(image_id)),
+        "model_versions": _versions(facts), "techniques": texts_at(facts, "techniques")[:_MOST],
+        **{name: scalar(facts.get(name)) for name in ("steps", "cfg_scale", "seed", "size")},
+        "clean": cut, "clothes": cut if clothes == clean else _cut(raw, clothes),
+    }  # fmt: skip
+
+
+# --- Values ----------------------------------------------------------------------------------------
+
+
+def level_word(level: int) -> str:
+    """Return a browsing level as people call it; of several the highest one, `unrated` for none."""
+    return "XXX" if level >= 16 else next((word for bit, word in _LEVELS if level & bit), "unrated")
+
+
+def milliseconds(date: str) -> int:
+    """Return a date of the site in milliseconds since 1970, 0 if it is none."""
+    seconds, decimals = unix_time(date), _DECIMALS.match(date)
+    return int(seconds) * 1000 + int(decimals[1].ljust(3, "0") if decimals else 0) if seconds else 0
+
+
+def blur_hash(text: str) -> str:
+    """Return a BlurHash, or "" for what is none: it could stop whoever draws it."""
+    first = _BASE83.get(text[:1], 0)
+    fits = len(text) == 4 + 2 * (first % 9 + 1) * (first // 9 + 1)
+    return text if fits and all(letter in _BASE83 for letter in text) else ""
+
+
+def scalar(value: object) -> int | float | str | None:
+    """Return a number or text as it can be shown: a number that browsers don't keep exactly as text, else None."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    return str(value) if isinstance(value, int) and abs(value) >= _SAFE else value
+
+
+def _text(facts: Mapping[str, Any], name: str) -> str | None:
+    value = facts.get(name)
+    return value if isinstance(value, str) else None
+
+
+def _exact(number: int) -> int:
+    return number if 0 <= number < _SAFE else 0
+
+
+def _side(facts: Mapping[str, Any], name: str) -> int | None:
+    return _exact(number_at(facts, name)) or None
+
+
+def _count(value: object) -> int | None:
+    return None if value is None else _exact(whole_number(value))
+
+
+def _versions(facts: Mapping[str, Any]) -> list[int]:
+    """Return the ids of the versions that a picture was made with, as far as the site's list of them says."""
+    found = (_exact(whole_number(each)) for each in list_at(facts, "model_versions")[:_MOST])
+    return list(dict.fromkeys(filter(None, found)))
+
+
+# --- What it was made with -------------------------------------------------------------------------
+
+Thing = tuple[Any, ...]  # kind, name, name of the version, version, model, base model, short hash
+
+
+def _used(facts: Mapping[str, Any]) -> list[tuple[Thing, float | None]]:
+    """Return resources with their weights, each once, and behind them the versions that no resource names."""
+    found: dict[object, tuple[Thing, float | None]] = {}
+    for resource in objects_at(facts, "resources")[:_MOST]:
+        thing, weight = _thing(resource), _weight(resource)
+        key = thing[3] or thing[:2]
+        old, before = found.get(key, (thing, weight))
+        found[key] = (
+            tuple(ours or theirs for ours, theirs in zip(old, thing, strict=True)),
+            before if before is not None else weight,
+        )
+    for version in _versions(facts):
+        found.setdefault(version, (("", "", "", version, 0, "", ""), None))
+    return list(found.values())
+
+
+def _thing(resource: Mapping[str, Any]) -> Thing:
+    kind = (text_at(resource, "type") or text_at(resource, "modelType")).strip().lower()
+    return (
+        "checkpoint" if kind == "model" else kind,
+        (text_at(resource, "modelName") or text_at(resource, "name")).strip(),
+        (text_at(resource, "modelVersionName") or text_at(resource, "versionName")).strip(),
+        _exact(number_at(resource, "modelVersionId") or number_at(resource, "versionId")),
+        _exact(number_at(resource, "modelId")),
+        text_at(resource, "baseModel"), text_at(resource, "hash"),
+    )  # fmt: skip
+
+
+def _weight(resource: Mapping[str, Any]) -> float | None:
+    told = resource.get("weight") if resource.get("weight") is not None else resource.get("strength")
+    return told if isinstance(told, int | float) and not isinstance(told, bool) and abs(told) < 1e6 else None
+
+
+# --- What is told by the prompt and the id already -------------------------------------------------
+
+
+def _with_key(url: str, image_id: str) -> tuple[str, str]:
+    """Return a link with `{key}` in place of the name that its storage gives to a picture, and that name."""
+    found = None if "{" in url else _KEY.search(url)
+    key = found[0] if found else ""
+    ending = _with_id(url, image_id)
+    return (ending.replace(key, "{key}") if key else ending), key
+
+
+def _with_id(url: str, image_id: str) -> str:
+    """Return a link with `{id}` in place of the picture's id at the end of its path."""
+    folders, slash, name = url.rpartition("/")
+    is_id = name.partition(".")[0] == image_id and "{" not in url
+    return f"{folders}{slash}{{id}}{name[len(image_id) :]}" if is_id else url
+
+
+def _cut(raw: str | None, clean: str | None) -> Any:
+    """Return how a text comes from the raw prompt: 1 if it is the same, or how many characters are kept and dropped.
+
+    They are UTF-16 units, in turns; what follows is dropped. A text that is more than a cut stays a text.
+    """
+    if raw is None or clean is None:
+        return clean
+    if raw == clean:
+        return 1
+    marks, end = [0], 0  # where keeping begins and ends, in turns
+    for piece in filter(None, _PIECES.split(clean)):
+        start = raw.find(piece, end)
+        if start < 0:
+            return clean
+        if start > end:
+            marks += [end, start]
+        end = start + len(piece)
+    marks.append(end)
+    is_plain = raw.isascii() or max(raw) <= "\uffff"
+    return [stop - start if is_plain else _units(raw[start:stop]) for start, stop in pairwise(marks)]
+
+
+def _units(text: str) -> int:
+    return len(text) + sum(letter > "\uffff" for letter in text)
