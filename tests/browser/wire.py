@@ -6,7 +6,7 @@ import json
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
-from types import TracebackType
+from contextlib import ExitStack
 from typing import Any
 
 from websockets.exceptions import ConnectionClosed
@@ -31,21 +31,15 @@ class Wire:
     """Sends commands and waits for their answers. `on_event` is given every event that arrives meanwhile."""
 
     def __init__(self, address: str, on_event: Event) -> None:
-        self._socket = connect(address, max_size=None, compression=None, open_timeout=SECONDS, proxy=None)
+        self._stack = ExitStack()
+        connection = connect(address, max_size=None, compression=None, open_timeout=SECONDS, proxy=None)
+        self._socket = self._stack.enter_context(connection)
         self._on_event = on_event
         self._number = 0
 
-    def __enter__(self) -> Wire:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
     def close(self) -> None:
         """Close the connection."""
-        self._socket.close()
+        self._stack.close()
 
     def ask(self, method: str, params: Mapping[str, Any] | None = None, **more: Any) -> dict[str, Any]:
         """Return the result of a command. `more` stands beside its parameters. Raises BrowserError."""
