@@ -131,8 +131,6 @@ class Series:
     def _save(self, rows: Sequence[Row]) -> str:
         """Write the files of a chunk and return its name, which its content decides."""
         first, more = table(rows, self.kind.first), table(rows, self.kind.more)
-        if "hashes" in first:
-            more["hashes"] = first.pop("hashes")
         digest = hashlib.sha256(utf8(on_one_line([first, more]))).hexdigest()
         name = f"{self.kind.letter}-{digest[:10]}"
         for each, data in [(name, first), (f"{name}.more", more)][: 2 if self.kind.more else 1]:
@@ -151,7 +149,7 @@ class Series:
 
 def checksum(row: Row) -> int:
     """Return a number that is another one when a row says something else."""
-    return zlib.crc32(utf8(on_one_line(row)))
+    return zlib.crc32(repr(row).encode("utf-8", "replace"))
 
 
 def read_data_file(folder: Path, name: str) -> dict[str, Any]:

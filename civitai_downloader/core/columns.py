@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import accumulate
 from typing import Any
 
@@ -12,9 +12,13 @@ from ..util.files import on_one_line
 
 Row = dict[str, Any]
 
-_CALL = re.compile(r"civitai\.chunk\((.*)\);\n?", re.S)
+_CALL = re.compile(r"civitai\.chunk\('([^']*)','(.*)'\);\n?", re.S)
 _LONE = re.compile("[\ud800-\udfff]")
-_ESCAPED = {"<": "\\u003c", "\u2028": "\\u2028", "\u2029": "\\u2029"}
+# What stands in a text between single quotes, in which JSON needs the fewest escapes.
+_ESCAPED = {"\\": "\\\\", "'": "\\x27", "<": "\\x3c", "\n": "\\n", "\r": "\\r"}
+_ESCAPED |= {"\u2028": "\\u2028", "\u2029": "\\u2029"}
+_MEANT = {escaped: character for character, escaped in _ESCAPED.items()}
+_ESCAPE = re.compile("|".join(map(re.escape, _MEANT)))
 _RARE = 0.75  # a table pays if this share of the values, or fewer, are different ones
 
 # --- Scripts ---------------------------------------------------------------------------------------
@@ -25,26 +29,25 @@ def script(name: str, data: Mapping[str, Any]) -> str:
 
     A lone surrogate becomes U+FFFD; nothing in it can end the script or its line.
     """
-    return f"civitai.chunk({_literal(name)},{_literal(on_one_line(data))});\n"
+    return f"civitai.chunk('{_quoted(name)}','{_quoted(on_one_line(data))}');\n"
 
 
-def _literal(text: str) -> str:
-    literal = json.dumps(text if text.isascii() else _LONE.sub("\ufffd", text), ensure_ascii=False)
+def _quoted(text: str) -> str:
+    quoted = text if text.isascii() else _LONE.sub("\ufffd", text)
     for character, escaped in _ESCAPED.items():
-        literal = literal.replace(character, escaped)
-    return literal
+        quoted = quoted.replace(character, escaped)
+    return quoted
 
 
 def read_script(text: str) -> tuple[str, dict[str, Any]]:
     """Return name and data of a script. Raises ValueError for a text that is none of ours, or cut."""
     call = _CALL.fullmatch(text)
-    words = json.loads(f"[{call[1]}]") if call else []
-    if len(words) != 2 or not all(isinstance(each, str) for each in words):
+    if call is None:
         raise ValueError("this is no script of data")
-    data = json.loads(words[1])
+    data = json.loads(_ESCAPE.sub(lambda escape: _MEANT[escape[0]], call[2]))
     if not isinstance(data, dict):
         raise ValueError("this is no object")
-    return words[0], data
+    return call[1], data
 
 
 # --- Columns ---------------------------------------------------------------------------------------
@@ -58,13 +61,15 @@ def pack(values: Sequence[Any]) -> Any:
     """
     if values and all(type(value) is int for value in values):
         return _pack_numbers(values)
+    is_text = all(isinstance(value, str) for value in values)
     table: dict[Any, int] = {}
-    indices = [table.setdefault(_key(value), len(table)) for value in values]
+    keys = values if is_text else map(_key, values)
+    indices = [table.setdefault(key, len(table)) for key in keys]
     if values and len(table) <= max(1, _RARE * len(values)):
         different = dict(zip(indices, values, strict=True))
         known = [different[index] for index in range(len(table))]
         return {"t": known, "i": indices} if len(table) > 1 else {"t": known}
-    if values and all(isinstance(value, str) and " " not in value for value in values):
+    if values and is_text and not any(" " in value for value in values):
         return " ".join(values)
     return list(values)
 
@@ -82,7 +87,7 @@ def _pack_numbers(values: Sequence[int]) -> Any:
 
 def _key(value: Any) -> Any:
     """Return what equal values have in common, and no others: 1, 1.0 and true are three."""
-    return value if isinstance(value, str) else (type(value), value if value is None else on_one_line(value))
+    return value if isinstance(value, str) else (type(value), repr(value))
 
 
 def unpack(column: Any, count: int) -> list[Any]:
@@ -108,33 +113,32 @@ def unpack(column: Any, count: int) -> list[Any]:
 
 # --- Tables ----------------------------------------------------------------------------------------
 
-THING = 6  # what the first file of a chunk has of a thing; what is behind that stands in the second one
+
+class Things:
+    """What pictures were made with, each told once for all chunks, which have its place in `known`."""
+
+    def __init__(self, known: Iterable[Sequence[Any]] = ()) -> None:
+        self.known = [tuple(thing) for thing in known]
+        self._places = {thing: place for place, thing in enumerate(self.known)}
+
+    def place(self, thing: tuple[Any, ...]) -> int:
+        """Return the place of a thing, which is added if it is new."""
+        place = self._places.setdefault(thing, len(self.known))
+        if place == len(self.known):
+            self.known.append(thing)
+        return place
 
 
 def table(rows: Sequence[Row], names: Sequence[str]) -> dict[str, Any]:
-    """Return rows as the columns of a chunk. What pictures were made with (`used`) is told once, as `things`."""
-    columns: dict[str, list[Any]] = {name: [row[name] for row in rows] for name in names}
-    data: dict[str, Any] = {"rows": len(rows)}
-    if "used" in columns:
-        things: dict[tuple[Any, ...], int] = {}
-        columns["used"] = [
-            [[things.setdefault(tuple(thing), len(things)), weight] for thing, weight in used]
-            for used in columns["used"]
-        ]
-        data["things"] = [list(thing[:THING]) for thing in things]
-        data["hashes"] = [thing[THING] for thing in things]
-    return {**data, "columns": {name: pack(values) for name, values in columns.items()}}
+    """Return rows as the columns of a chunk."""
+    return {"rows": len(rows), "columns": {name: pack([row[name] for row in rows]) for name in names}}
 
 
 def rows_of(*tables: Mapping[str, Any]) -> list[Row]:
-    """Return the rows whose columns stand in these tables, `things` and their `hashes` included.
+    """Return the rows whose columns stand in these tables.
 
     Raises ValueError, or an error of look-up or type, for what `table` has not made.
     """
     count = tables[0]["rows"]
     columns = {name: unpack(column, count) for each in tables for name, column in each["columns"].items()}
-    if "used" in columns:
-        told = {key: each[key] for each in tables for key in ("things", "hashes") if key in each}
-        things = [(*thing, short) for thing, short in zip(told["things"], told["hashes"], strict=True)]
-        columns["used"] = [[[things[index], weight] for index, weight in used] for used in columns["used"]]
     return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]

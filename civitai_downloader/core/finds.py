@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -16,7 +17,7 @@ from ..util.media import kind_of_media
 from ..util.names import file_name, split_name
 from .answers import Model, number_at, read_model, whole_number
 from .cards import Held, card
-from .columns import Row
+from .columns import Row, Things
 from .homes import id_in
 from .library import Library
 from .ours import harmless_file
@@ -34,6 +35,7 @@ _REPLACED = f"{_HIDDEN_BUT_OURS}/replaced"
 Place = tuple[str, str, bool]  # folder of a picture (relative, "" the top), its extension, whether its .txt is there
 
 
+@lru_cache(maxsize=1024)
 def encoded(path: str) -> str:
     """Return a relative path percent-encoded, as the address of a page opened from disk has it."""
     return quote(os.fsencode(path), safe="/")
@@ -112,7 +114,7 @@ def _place(library: Library, path: str) -> Place:
     return folder, extension, library.size(within(folder, f"{stem}.txt")) is not None
 
 
-def picture_row(library: Library, image_id: int, places: Iterable[Place], thumbs: Thumbs) -> Row:
+def picture_row(library: Library, image_id: int, places: Iterable[Place], things: Things, thumb: str) -> Row:
     """Return the row of a picture by its files; a `.txt` that can't be read or is about another thing tells nothing."""
     facts: Mapping[str, Any] = {}
     for folder, _, has_text in sorted(places):
@@ -120,7 +122,7 @@ def picture_row(library: Library, image_id: int, places: Iterable[Place], thumbs
             told = read_prompt(library.at(within(folder, f"{image_id}.txt")))
             facts = told if number_at(told, "id") == image_id else {}
     copies = [Copy(encoded(folder), extension, has_text) for folder, extension, has_text in places]
-    return tile(image_id, copies, facts, thumbs.of(image_id))
+    return tile(image_id, copies, facts, things, thumb)
 
 
 class Thumbs:

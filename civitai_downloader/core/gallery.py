@@ -198,7 +198,8 @@ def _put_pictures(library: Library, stock: Stock, found: Iterable[tuple[int, lis
     """Put in pictures, those of a folder together: they share much of what a chunk tells once."""
     thumbs = Thumbs(library.root)
     order = sorted(found, key=lambda each: (min(each[1]), each[0]))
-    stock.put("pictures", (picture_row(library, image_id, places, thumbs) for image_id, places in order))
+    rows = (picture_row(library, each, places, stock.things, thumbs.of(each)) for each, places in order)
+    stock.put("pictures", rows)
 
 
 def _put_models(library: Library, stock: Stock, paths: Iterable[str], shown: Callable[[int], str]) -> None:

@@ -18,7 +18,7 @@ from ..util.logs import json_line
 from ..util.text import utf8
 from .answers import objects_at, text_at
 from .chunks import KINDS, Chunk, Damaged, Series, damage, read_data_file
-from .columns import Row, read_script, rows_of, script, table
+from .columns import Row, Things, read_script, rows_of, script, table
 from .tiles import FIRST
 
 FORMAT, NEWEST = 1, 60
@@ -87,9 +87,17 @@ def read_state(folder: Path) -> State | None:
 class Stock:
     """All rows of the page. What is put into it counts when it is saved: the manifest is written last."""
 
-    def __init__(self, folder: Path, state: State, series: Mapping[str, Series], newest: Iterable[Row] = ()) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        state: State,
+        series: Mapping[str, Series],
+        things: Iterable[Any] = (),
+        newest: Iterable[Row] = (),
+    ) -> None:
         self.folder, self.state, self.series = folder, state, series
         self._newest = {row["id"]: row for row in newest}
+        self.things = Things(things)
 
     @classmethod
     def empty(cls, folder: Path, disk: Disk | None) -> Stock:
@@ -108,7 +116,7 @@ class Stock:
             }
             if any(_listed(each) != manifest[name] for name, each in series.items()):
                 raise ValueError("the manifest is of another time")
-            return cls(folder, state, series, rows_of(manifest["newest"]))
+            return cls(folder, state, series, manifest["things"], rows_of(manifest["newest"]))
 
     def put(self, kind: str, rows: Iterable[Row]) -> None:
         """Take rows of a kind; those that are known as they are change nothing."""
@@ -159,7 +167,8 @@ class Stock:
         return {
             "format": FORMAT, "library": library_id, "made": utc_now(),
             "totals": {name: len(each) for name, each in self.series.items()},
-            **{name: _listed(each) for name, each in self.series.items()}, "newest": newest,
+            **{name: _listed(each) for name, each in self.series.items()},
+            "things": self.things.known, "newest": newest,
         }  # fmt: skip
 
     def _files(self) -> Iterator[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import string
+from base64 import urlsafe_b64encode
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
@@ -11,7 +12,7 @@ from typing import Any
 
 from ..util.media import kind_of_media
 from .answers import list_at, number_at, objects_at, text_at, texts_at, unix_time, whole_number
-from .columns import Row
+from .columns import Row, Things
 
 # What grid, facets and search need of a picture, and what stands in a chunk of its own that is read when it is opened.
 FIRST = (
@@ -20,14 +21,13 @@ FIRST = (
 ).split()
 MORE = "url key page model_versions techniques steps cfg_scale seed size clean clothes".split()
 
-_LEVELS = ((16, "XXX"), (8, "X"), (4, "R"), (2, "PG-13"), (1, "PG"))
+_LEVELS = ("unrated", "PG", "PG-13", "R", "X", "XXX")  # by the highest bit
 _SAFE = 1 << 53  # from here on browsers don't keep whole numbers exactly
 _MOST = 100  # of resources, versions, tools and techniques of one picture
-_BASE83 = {letter: at for at, letter in enumerate(string.digits + string.ascii_uppercase + string.ascii_lowercase)}
-_BASE83 |= {letter: at for at, letter in enumerate("#$%*+,-.:;=?@[]^_{|}~", len(_BASE83))}
+_BASE83 = f"{string.digits}{string.ascii_uppercase}{string.ascii_lowercase}#$%*+,-.:;=?@[]^_{{|}}~"
 _KEY = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _DECIMALS = re.compile(r".{19}\.([0-9]{1,3})")
-_PIECES = re.compile(r"(\s*[,\n]\s*)")
+_PIECES = re.compile(r"([,\n]\s*)")
 
 
 @dataclass(frozen=True)
@@ -39,36 +39,39 @@ class Copy:
     has_text: bool
 
 
-def tile(image_id: int, copies: Iterable[Copy], facts: Mapping[str, Any], thumb: str = "") -> Row:
+def tile(image_id: int, copies: Iterable[Copy], facts: Mapping[str, Any], things: Things, thumb: str = "") -> Row:
     """Return the row of a picture that lies in one or more places; `facts` are its `.txt`, `thumb` is an extension.
 
-    The copy that is shown is one with its `.txt` beside it, else the first one by its folder.
+    `things` gains what it was made with. The copy that is shown is one with its `.txt` beside it, else the first one by
+    its folder.
     """
     places = sorted(copies, key=lambda each: (not each.has_text, each.folder, each.extension))
     shown = places[0]
-    raw, kind = _text(facts, "raw_prompt"), kind_of_media(shown.extension)
-    also = list(dict.fromkeys(each.folder for each in places if each.folder != shown.folder))
+    raw, versions = _text(facts, "raw_prompt"), _versions(facts)
+    also = list(dict.fromkeys(each.folder for each in places[1:] if each.folder != shown.folder))
     return {
-        "id": image_id, "folder": shown.folder, "also": also, "ext": shown.extension, "kind": kind or "image",
+        "id": image_id, "folder": shown.folder, "also": also, "ext": shown.extension,
+        "kind": kind_of_media(shown.extension) or "image",
         "txt": int(shown.has_text), "width": _side(facts, "width"), "height": _side(facts, "height"),
         "level": level_word(number_at(facts, "nsfw_level")), "creator": text_at(facts, "username"),
         "created": milliseconds(text_at(facts, "created_at")), "likes": _count(facts.get("likes")),
         "hash": blur_hash(text_at(facts, "hash")), "post": _exact(number_at(facts, "post_id")) or None, "prompt": raw,
         "negative": _text(facts, "negative_prompt"), "sampler": text_at(facts, "sampler"),
-        "checkpoint": text_at(facts, "model"), "tools": texts_at(facts, "tools")[:_MOST], "used": _used(facts),
-        "thumb": thumb, **_details(image_id, facts, raw),
+        "checkpoint": _checkpoint(facts, things), "tools": texts_at(facts, "tools")[:_MOST],
+        "used": [[things.place(thing), weight] for thing, weight in _used(facts, versions)],
+        "thumb": thumb, "model_versions": versions, **_details(str(image_id), facts, raw),
     }  # fmt: skip
 
 
-def _details(image_id: int, facts: Mapping[str, Any], raw: str | None) -> Row:
+def _details(image_id: str, facts: Mapping[str, Any], raw: str | None) -> Row:
     clean, clothes = _text(facts, "prompt"), _text(facts, "prompt_with_clothes")
     cut = _cut(raw, clean)
-    url, key = _with_key(text_at(facts, "url"), str(image_id))
+    url, key = _with_key(text_at(facts, "url"), image_id)
     return {
-        "url": url, "key": key, "page": _with_id(text_at(facts, "page"), str(image_id)),
-        "model_versions": _versions(facts), "techniques": texts_at(facts, "techniques")[:_MOST],
+        "url": url, "key": key, "page": _with_id(text_at(facts, "page"), image_id),
+        "techniques": texts_at(facts, "techniques")[:_MOST],
         **{name: scalar(facts.get(name)) for name in ("steps", "cfg_scale", "seed", "size")},
-        "clean": cut, "clothes": cut if clothes == clean else _cut(raw, clothes),
+        "clean": cut, "clothes": 0 if clothes == clean else _cut(raw, clothes),
     }  # fmt: skip
 
 
@@ -77,7 +80,7 @@ def _details(image_id: int, facts: Mapping[str, Any], raw: str | None) -> Row:
 
 def level_word(level: int) -> str:
     """Return a browsing level as people call it; of several the highest one, `unrated` for none."""
-    return "XXX" if level >= 16 else next((word for bit, word in _LEVELS if level & bit), "unrated")
+    return _LEVELS[min(max(level, 0), 16).bit_length()]
 
 
 def milliseconds(date: str) -> int:
@@ -88,9 +91,9 @@ def milliseconds(date: str) -> int:
 
 def blur_hash(text: str) -> str:
     """Return a BlurHash, or "" for what is none: it could stop whoever draws it."""
-    first = _BASE83.get(text[:1], 0)
+    first = max(0, _BASE83.find(text[:1]))
     fits = len(text) == 4 + 2 * (first % 9 + 1) * (first // 9 + 1)
-    return text if fits and all(letter in _BASE83 for letter in text) else ""
+    return text if fits and not text.strip(_BASE83) else ""
 
 
 def scalar(value: object) -> int | float | str | None:
@@ -128,20 +131,25 @@ def _versions(facts: Mapping[str, Any]) -> list[int]:
 Thing = tuple[Any, ...]  # kind, name, name of the version, version, model, base model, short hash
 
 
-def _used(facts: Mapping[str, Any]) -> list[tuple[Thing, float | None]]:
+def _used(facts: Mapping[str, Any], versions: Iterable[int]) -> list[tuple[Thing, float | None]]:
     """Return resources with their weights, each once, and behind them the versions that no resource names."""
     found: dict[object, tuple[Thing, float | None]] = {}
     for resource in objects_at(facts, "resources")[:_MOST]:
         thing, weight = _thing(resource), _weight(resource)
         key = thing[3] or thing[:2]
-        old, before = found.get(key, (thing, weight))
-        found[key] = (
-            tuple(ours or theirs for ours, theirs in zip(old, thing, strict=True)),
-            before if before is not None else weight,
-        )
-    for version in _versions(facts):
+        if key in found:
+            old, before = found[key]
+            thing = tuple(ours or theirs for ours, theirs in zip(old, thing, strict=True))
+            weight = before if before is not None else weight
+        found[key] = thing, weight
+    for version in versions:
         found.setdefault(version, (("", "", "", version, 0, "", ""), None))
     return list(found.values())
+
+
+def _checkpoint(facts: Mapping[str, Any], things: Things) -> int | None:
+    name = text_at(facts, "model")
+    return things.place(("checkpoint", name, "", 0, 0, "", "")) if name else None
 
 
 def _thing(resource: Mapping[str, Any]) -> Thing:
@@ -152,7 +160,7 @@ def _thing(resource: Mapping[str, Any]) -> Thing:
         (text_at(resource, "modelVersionName") or text_at(resource, "versionName")).strip(),
         _exact(number_at(resource, "modelVersionId") or number_at(resource, "versionId")),
         _exact(number_at(resource, "modelId")),
-        text_at(resource, "baseModel"), text_at(resource, "hash"),
+        text_at(resource, "baseModel"), text_at(resource, "hash")[:64],
     )  # fmt: skip
 
 
@@ -165,18 +173,18 @@ def _weight(resource: Mapping[str, Any]) -> float | None:
 
 
 def _with_key(url: str, image_id: str) -> tuple[str, str]:
-    """Return a link with `{key}` in place of the name that its storage gives to a picture, and that name."""
-    found = None if "{" in url else _KEY.search(url)
-    key = found[0] if found else ""
-    ending = _with_id(url, image_id)
-    return (ending.replace(key, "{key}") if key else ending), key
+    """Return a link with `{key}` in place of the name that its storage gives to a picture, and that name in base 64."""
+    found = _KEY.search(url)
+    if found is None:
+        return _with_id(url, image_id), ""
+    key = urlsafe_b64encode(bytes.fromhex(found[0].replace("-", ""))).decode().rstrip("=")
+    return "{key}".join(_with_id(part, image_id) for part in url.split(found[0])), key
 
 
 def _with_id(url: str, image_id: str) -> str:
-    """Return a link with `{id}` in place of the picture's id at the end of its path."""
-    folders, slash, name = url.rpartition("/")
-    is_id = name.partition(".")[0] == image_id and "{" not in url
-    return f"{folders}{slash}{{id}}{name[len(image_id) :]}" if is_id else url
+    """Return a link with `{id}` wherever a part of its path is the picture's id, with or without an extension."""
+    parts = (part.split(".") for part in url.replace("{", "%7B").split("/"))
+    return "/".join(".".join(["{id}" if words[0] == image_id else words[0], *words[1:]]) for words in parts)
 
 
 def _cut(raw: str | None, clean: str | None) -> Any:
