@@ -1,0 +1,344 @@
+"use strict";
+// Tables made of the data files: a code for each row and column, what can be searched in it, its facets and orders.
+civitai.room("columns", ["query"], ({ query }) => {
+  const LORAS = new Set(["lora", "locon", "dora"]);
+  const BUCKETS = ["..0.5", "0.5..1", "1..1.5", "1.5..2", "2..4", "4..8", "8.."];
+  const GAP = "\0"; // between texts that are one key
+
+  /** Returns the values of a column, which is written in one of four forms. */
+  const unpack = (column, rows) => {
+    if (Array.isArray(column)) return column;
+    if (typeof column === "string") return column.split(" ");
+    if (column.t) return column.i ? column.i.map((k) => column.t[k]) : Array(rows).fill(column.t[0]);
+    let sum = 0;
+    return column.d.map((step) => (sum += step));
+  };
+
+  const unpackAll = ({ rows, columns }) =>
+    Object.fromEntries(Object.entries(columns).map(([name, column]) => [name, unpack(column, rows)]));
+
+  // ---------------------------------------------------------------------------------------------------- columns
+  // A column has a code for each row; what has the same key has the same code, and one value.
+  const makeColumn = (rows) => ({ codes: new Uint32Array(rows), values: [], index: new Map() });
+
+  const put = (column, row, key, value = key) => {
+    let code = column.index.get(key);
+    if (code === undefined) {
+      code = column.values.push(value) - 1;
+      column.index.set(key, code);
+    }
+    column.codes[row] = code;
+  };
+
+  const putAll = (column, first, keys) => {
+    for (let k = 0; k < keys.length; k += 1) put(column, first + k, keys[k]);
+  };
+
+  const putLists = (column, first, lists) => {
+    for (let k = 0; k < lists.length; k += 1) put(column, first + k, lists[k].join(GAP), lists[k]);
+  };
+
+  // What can be searched: texts, and for each text the codes that have it (null: code and text are one).
+  const makeText = (column) => ({ column, texts: column.values, codesOf: null, cache: new Map(), stamp: -1 });
+
+  const one = (value) => (value ? [value] : []);
+  const many = (values) => values;
+
+  /** A facet: names for each value of a column; `has` judges names that are ranges, `order` lists all there can be. */
+  const makeFacet = (column, namesOf = one, { has = null, order = null, latest = false } = {}) => ({
+    column, namesOf, has, order, latest, names: [], texts: [], codesOf: [], index: new Map(), cache: new Map(),
+    stamp: -1,
+  });
+
+  const addName = (facet, name) => {
+    const known = facet.index.get(name);
+    if (known !== undefined) return facet.codesOf[known];
+    facet.index.set(name, facet.names.push(name) - 1);
+    facet.codesOf.push([]);
+    return facet.codesOf.at(-1);
+  };
+
+  const nameAll = (facet) => {
+    Object.assign(facet, { names: [], codesOf: [], index: new Map() });
+    facet.order?.forEach((name) => addName(facet, name));
+    facet.column.values.forEach((value, code) => {
+      for (const name of facet.namesOf(value)) {
+        const codes = addName(facet, name);
+        if (codes.at(-1) !== code) codes.push(code);
+      }
+    });
+    facet.texts = facet.names.map(query.fold);
+  };
+
+  /** Works out what has changed since rows were added. */
+  const refresh = (source, stamp) => {
+    if (source.stamp === stamp) return source;
+    source.stamp = stamp;
+    source.cache.clear();
+    if (source.codesOf) nameAll(source);
+    return source;
+  };
+
+  const makeTable = (rows, columns) => ({ rows, columns, alive: new Uint8Array(rows), stamp: 0, orders: new Map() });
+
+  /** Forgets what was worked out before further rows came. */
+  const changed = (table) => {
+    table.stamp += 1;
+    table.orders.clear();
+  };
+
+  const columnsNamed = (rows, names) => Object.fromEntries(names.split(" ").map((name) => [name, makeColumn(rows)]));
+
+  const numbersNamed = (rows, names) =>
+    Object.fromEntries(names.split(" ").map((name) => [name, new Float64Array(rows)]));
+
+  // --------------------------------------------------------------------------------------------------- pictures
+  const DAY = 86_400_000;
+  const textOf = (day) => new Date(day * DAY).toISOString().slice(0, 10);
+  const datesOf = (day) => (day ? [textOf(day).slice(0, 4), textOf(day).slice(0, 7)] : []);
+  const pixelsOf = (size) => (size ? (size[0] * size[1]) / 1e6 : NaN);
+
+  const isDay = (value, number) => {
+    if (!number) return false;
+    const [span, day] = [query.range(value), textOf(number)];
+    if (!span) return `${day}-`.startsWith(`${value}-`);
+    return day >= span.from && (!span.to || day.slice(0, span.to.length) <= span.to);
+  };
+
+  const isSize = (value, size) => {
+    const span = query.range(value) ?? { from: value, to: value };
+    const pixels = pixelsOf(size);
+    return pixels >= Number(span.from) && (!span.to || pixels <= Number(span.to));
+  };
+
+  const shapeOf = (size) => {
+    if (!size) return [];
+    const [width, height] = size;
+    if (width === height) return ["square"];
+    return [width > height ? "landscape" : "portrait"];
+  };
+
+  /** What pictures were made with: names come from the models that are here, or from any picture that names them. */
+  const makeThings = () => ({ list: [], index: new Map(), ours: new Map(), heard: new Map(), named: [], stamp: -1 });
+
+  const addThing = (things, [kind, name, , version, , base]) => {
+    if (name && version && !things.heard.has(version)) things.heard.set(version, { name, kind, base });
+    const key = [version, version ? "" : name, kind, base].join(GAP);
+    if (!things.index.has(key)) things.index.set(key, things.list.push({ kind, name, version, base }) - 1);
+    return things.index.get(key);
+  };
+
+  const nameThing = (things, { kind, name, version, base }) => {
+    const known = things.ours.get(version) ?? things.heard.get(version);
+    return {
+      name: known?.name || name || (version ? String(version) : ""),
+      isLora: LORAS.has(kind || known?.kind),
+      base: base || known?.base || "",
+    };
+  };
+
+  const namedThings = (things, stamp) => {
+    if (things.stamp !== stamp) things.named = things.list.map((thing) => nameThing(things, thing));
+    things.stamp = stamp;
+    return things.named;
+  };
+
+  const makePictures = (rows, things) => {
+    const names = "prompt negative creator sampler level kind tool tag day size used known folder";
+    const c = { ...columnsNamed(rows, names), ...numbersNamed(rows, "id created likes pixels post rating") };
+    const table = makeTable(rows, c);
+    const named = ({ used }, test, key = "name") => {
+      const all = namedThings(things, table.stamp);
+      return used.map((k) => all[k]).filter(test).map((thing) => thing[key]).filter(Boolean);
+    };
+    const basesOf = (made) => named(made, () => true, "base");
+    const lorasOf = (made) => named(made, (thing) => thing.isLora);
+    const modelsOf = (made) => {
+      const found = named(made, (thing) => !thing.isLora);
+      return found.length ? found : one(made.checkpoint);
+    };
+    const buckets = (size) => BUCKETS.filter((value) => isSize(value, size));
+    table.facets = {
+      kind: makeFacet(c.kind, one, { order: ["image", "video"] }),
+      creator: makeFacet(c.creator),
+      base: makeFacet(c.used, basesOf),
+      model: makeFacet(c.used, modelsOf),
+      lora: makeFacet(c.used, lorasOf),
+      sampler: makeFacet(c.sampler),
+      tool: makeFacet(c.tool, many),
+      level: makeFacet(c.level, one, { order: query.LEVELS }),
+      date: makeFacet(c.day, datesOf, { has: isDay, latest: true }),
+      resolution: makeFacet(c.size, buckets, { has: isSize, order: BUCKETS }),
+      aspect: makeFacet(c.size, shapeOf, { order: ["portrait", "square", "landscape"] }),
+      prompt: makeFacet(c.known, one, { order: ["yes", "no"] }),
+    };
+    const { model, lora, creator, sampler } = table.facets;
+    const [prompt, negative, tag] = [makeText(c.prompt), makeText(c.negative), makeFacet(c.tag, many)];
+    const checkpoint = makeFacet(c.used, (made) => one(made.checkpoint));
+    table.fields = {
+      "": [prompt, negative, model, checkpoint, lora, tag, creator],
+      prompt: [prompt], negative: [negative], model: [model, checkpoint], lora: [lora], tag: [tag], creator: [creator],
+      sampler: [sampler],
+    };
+    table.named = { model, lora, tag, creator, sampler };
+    return table;
+  };
+
+  const folded = (text) => (text ? query.fold(text) : "");
+
+  const putUsed = (column, first, { used, checkpoint }, places) => {
+    used.forEach((list, k) => {
+      const made = { checkpoint: checkpoint[k], used: list.map(([thing]) => places[thing]) };
+      put(column, first + k, `${made.checkpoint}${GAP}${made.used}`, made);
+    });
+  };
+
+  const putSizes = (c, first, { width, height }) => {
+    width.forEach((wide, k) => {
+      const size = wide && height[k] ? [wide, height[k]] : null;
+      put(c.size, first + k, String(size), size);
+      c.pixels[first + k] = size ? wide * height[k] : -1;
+    });
+  };
+
+  /** Adds a chunk of pictures to a table, and returns what the page itself must know of them. */
+  const loadPictures = (table, things, first, chunk) => {
+    const values = unpackAll(chunk);
+    const c = table.columns;
+    for (const name of ["creator", "sampler", "level", "kind"]) putAll(c[name], first, values[name]);
+    for (const name of ["prompt", "negative"]) putAll(c[name], first, values[name].map(folded));
+    putAll(c.known, first, values.prompt.map((prompt) => (prompt ? "yes" : "no")));
+    putAll(c.day, first, values.created.map((time) => Math.floor(time / DAY)));
+    putLists(c.tool, first, values.tools);
+    putLists(c.tag, first, values.tools.map(() => []));
+    putLists(c.folder, first, values.folder.map((folder, k) => [folder, ...values.also[k]]));
+    putUsed(c.used, first, values, chunk.things.map((thing) => addThing(things, thing)));
+    putSizes(c, first, values);
+    c.id.set(values.id, first);
+    c.created.set(values.created, first);
+    c.likes.set(values.likes.map((likes) => likes ?? -1), first);
+    c.post.set(values.post.map(Number), first);
+    return looks(chunk.rows, values);
+  };
+
+  const coded = (values) => {
+    const texts = [...new Set(values)];
+    const index = new Map(texts.map((text, k) => [text, k]));
+    return { texts, codes: Uint16Array.from(values, (value) => index.get(value)) };
+  };
+
+  /** What the page itself must know of pictures in order to show them. */
+  const looks = (rows, v) => ({
+    rows,
+    id: Float64Array.from(v.id), created: Float64Array.from(v.created), post: Float64Array.from(v.post, Number),
+    width: Uint32Array.from(v.width, Number), height: Uint32Array.from(v.height, Number),
+    likes: Float64Array.from(v.likes, (likes) => likes ?? -1), txt: Uint8Array.from(v.txt),
+    level: Uint8Array.from(v.level, (level) => query.LEVELS.indexOf(query.LEVELS.includes(level) ? level : "unrated")),
+    kind: coded(v.kind), folder: coded(v.folder), ext: coded(v.ext), thumb: coded(v.thumb), creator: coded(v.creator),
+    hash: v.hash.join(" "),
+  });
+
+  // ----------------------------------------------------------------------------------------------------- models
+  const makeModels = (rows) => {
+    const names = "name creator type base tags level words complete update lora";
+    const c = { ...columnsNamed(rows, names), ...numbersNamed(rows, "id created likes pixels rating") };
+    const table = makeTable(rows, c);
+    const yesNo = { order: ["yes", "no"] };
+    table.facets = {
+      type: makeFacet(c.type),
+      base: makeFacet(c.base, many),
+      creator: makeFacet(c.creator),
+      tag: makeFacet(c.tags, many),
+      level: makeFacet(c.level, one, { order: query.LEVELS }),
+      complete: makeFacet(c.complete, one, yesNo),
+      update: makeFacet(c.update, one, yesNo),
+    };
+    const [model, lora, words] = [makeFacet(c.name), makeFacet(c.lora), makeFacet(c.words, many)];
+    const { creator, tag, base } = table.facets;
+    table.fields = {
+      "": [model, creator, tag, words, base], model: [model], lora: [lora], tag: [tag], creator: [creator],
+    };
+    table.named = { model, tag, creator };
+    return table;
+  };
+
+  /** The lower bound of what share of all readers would like a thing, by Wilson's score. */
+  const wilson = (up, down) => {
+    const n = up + down;
+    if (!n) return -1;
+    const [z, share] = [1.96, up / n];
+    const spread = z * Math.sqrt((share * (1 - share) + (z * z) / (4 * n)) / n);
+    return (share + (z * z) / (2 * n) - spread) / (1 + (z * z) / n);
+  };
+
+  const nameVersions = (things, { name, type, versions }) => {
+    for (const [id, , base] of versions) things.ours.set(id, { name, kind: type.toLowerCase(), base });
+  };
+
+  /** Adds a chunk of models to a table, and returns them. */
+  const loadModels = (table, things, first, chunk) => {
+    const values = unpackAll(chunk);
+    const c = table.columns;
+    const rows = Array.from({ length: chunk.rows }, (_, k) => k);
+    const models = rows.map((k) => Object.fromEntries(Object.keys(values).map((name) => [name, values[name][k]])));
+    const yesNo = (value) => (value ? "yes" : "no");
+    for (const name of ["name", "creator", "type", "level"]) putAll(c[name], first, values[name]);
+    for (const name of ["base", "tags", "words"]) putLists(c[name], first, values[name]);
+    for (const name of ["complete", "update"]) putAll(c[name], first, values[name].map(yesNo));
+    putAll(c.lora, first, models.map(({ type, name }) => (LORAS.has(type.toLowerCase()) ? name : "")));
+    const { id, published, up, down, bytes } = values;
+    const rating = rows.map((k) => wilson(up[k], down[k]));
+    const numbers = { id, created: published, likes: up, pixels: bytes, rating };
+    for (const [name, list] of Object.entries(numbers)) c[name].set(list, first);
+    models.forEach((model) => nameVersions(things, model));
+    return models;
+  };
+
+  // ---------------------------------------------------------------------------------------------------- sorting
+  const scatter = (id) => {
+    let x = Math.imul((id ^ (id / 65536)) + 0x9e3779b9, 0x85ebca6b);
+    x = Math.imul(x ^ (x >>> 13), 0xc2b2ae35);
+    return (x ^ (x >>> 16)) >>> 0;
+  };
+
+  const descending = (values) => (a, b) => values[b] - values[a];
+
+  const namesOf = (table) => {
+    const { name, id } = table.columns;
+    if (!name) return (a, b) => id[a] - id[b];
+    const { compare } = new Intl.Collator(undefined, { numeric: true });
+    return (a, b) => compare(name.values[name.codes[a]], name.values[name.codes[b]]);
+  };
+
+  const COMPARE = {
+    newest: () => () => 0,
+    oldest: ({ columns: { created: at, id } }) => (a, b) => (at[a] || Infinity) - (at[b] || Infinity) || id[a] - id[b],
+    name: namesOf,
+    size: (table) => descending(table.columns.pixels),
+    rating: (table) => descending(table.columns.rating),
+    likes: (table) => descending(table.columns.likes),
+    random: ({ columns: { id } }, seed) => (a, b) => scatter(id[a] + seed) - scatter(id[b] + seed),
+  };
+
+  const kept = (table, key, make) => {
+    if (!table.orders.has(key)) table.orders.set(key, make());
+    return table.orders.get(key);
+  };
+
+  /** All rows that count, as they stand in the data. */
+  const living = (table) =>
+    kept(table, "living", () => Uint32Array.from(table.alive.keys()).filter((row) => table.alive[row]));
+
+  /** All rows that count in an order; what is equal in it is ordered from the newest on. */
+  const orderOf = (table, sort, seed) =>
+    kept(table, `${sort} ${sort === "random" ? seed : ""}`, () => {
+      const { created, id } = table.columns;
+      const first = COMPARE[sort](table, seed);
+      return living(table).slice().sort((a, b) => first(a, b) || created[b] - created[a] || id[b] - id[a]);
+    });
+
+  return {
+    LORAS, changed, living, loadModels, loadPictures, looks, makeModels, makePictures, makeThings, orderOf, refresh,
+    unpack, unpackAll,
+  };
+});
