@@ -1,14 +1,16 @@
 "use strict";
 // What keys and buttons do: one table, from which the help is made. Then everything starts.
-civitai.room("main", ["rooms", "words", "dom", "store", "library", "grid", "find", "models", "viewer"], (needs) => {
-  const { rooms, words, dom, store, library, grid, find, models, viewer } = needs;
+civitai.room("main", ["rooms", "words", "dom", "store", "library", "grid", "find", "facets", "models", "viewer"], (needs) => {
+  const { rooms, words, dom, store, library, grid, find, facets, models, viewer } = needs;
 
   // Keys, where they count, and what they do; "grid" is only told here, since the grid moves the focus itself.
   const KEYS = [
     ["Control+k, /", "list", "search"],
     ["?", "list", "help"],
     ["b", "list", "cover"],
-    ["1, 2, 3", "grid", "views"],
+    ["1", "list", "view-grid"],
+    ["2", "list", "view-list"],
+    ["3", "list", "view-compact"],
     ["ArrowLeft, ArrowRight, ArrowUp, ArrowDown", "grid", "move"],
     ["Enter", "grid", "open"],
     ["ArrowRight, n", "viewer", "next"],
@@ -16,6 +18,7 @@ civitai.room("main", ["rooms", "words", "dom", "store", "library", "grid", "find
     ["Escape", "viewer", "close"],
     ["+, =", "viewer", "zoom-in"],
     ["-", "viewer", "zoom-out"],
+    ["z", "viewer", "actual"],
     ["c", "viewer", "copy-prompt"],
     ["s", "viewer", "slideshow"],
     ["g", "viewer", "ground"],
@@ -23,7 +26,7 @@ civitai.room("main", ["rooms", "words", "dom", "store", "library", "grid", "find
   ].map(([keys, where, doing]) => ({ keys: keys.split(", "), where, doing }));
 
   const own = { help: () => showHelp() };
-  const views = [viewer, find, grid, models, { actions: own }];
+  const views = [viewer, facets, find, grid, models, { actions: own }];
 
   const act = (doing, element, event) =>
     views.some(({ actions }) => Object.hasOwn(actions, doing) && actions[doing](element, event) !== false);
