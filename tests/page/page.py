@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -11,6 +12,7 @@ from tests.browser import BrowserError, Tab
 
 STATUS = "[role=status][data-count]"
 SEARCH = "input[type=search]"
+READY = "document.documentElement.hasAttribute('data-ready')"
 VIEWER = "[role=dialog][data-image]"
 
 
@@ -23,7 +25,11 @@ class Page:
     def open(self, place: str = "#/images") -> Page:
         """Open the page at a place, and wait until everything can be searched."""
         self.tab.open((self.folder / "index.html").as_uri() + place)
-        self.tab.wait_for("html[data-ready]")
+        with suppress(BrowserError):
+            self.tab.wait(READY, 4)
+        if any(each.startswith("Uncaught") for each in self.tab.complaints) and not self.tab.evaluate(READY):
+            raise AssertionError(f"the page does not start: {self.tab.complaints[:3]}")
+        self.tab.wait(READY)
         return self
 
     # --- What is seen ---

@@ -49,7 +49,6 @@ CHOSEN = {
     "creator=-alice": [3, 4, 5, 6, 7, 8, 9, 11, 12],
     "creator=-alice,-bob": [5, 6, 7, 8, 9, 12],
     "creator=erin%2C the 2nd": [9],
-    "creator=erin%252C%20the%202nd": [9],
     "kind=video": [5],
     "level=unrated": [6, 9],
     "level=X,XXX": [7, 8],
@@ -95,7 +94,7 @@ def test_a_count_is_what_is_shown_once_the_value_is_chosen(page: Page) -> None:
         page.go("#/images?q=-zoe")
         page.counts(11)
         for value, count in page.facet(name).items():
-            page.go(f"#/images?q=-zoe&{name}={quote(quote(value, '') if ',' in value else value)}")
+            page.go(f"#/images?q=-zoe&{name}={quote(value, '')}")
             page.counts(count)
 
 
