@@ -40,7 +40,6 @@ civitai.room("columns", ["query"], ({ query }) => {
 
   // What can be searched: texts, and for each text the codes that have it (null: code and text are one).
   const makeText = (column) => ({ column, texts: column.values, codesOf: null, cache: new Map(), stamp: -1 });
-
   const one = (value) => (value ? [value] : []);
   const many = (values) => values;
 

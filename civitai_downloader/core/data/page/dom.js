@@ -3,34 +3,23 @@
 civitai.room("dom", ["words"], ({ words }) => {
   const SVG = "http://www.w3.org/2000/svg";
 
-  const setAll = (node, prefix, values) => {
-    for (const [key, value] of Object.entries(values)) setOne(node, `${prefix}${key}`, value);
-  };
-
-  const setOne = (node, name, value) => {
-    if (value === null || value === undefined) return;
-    if (name.startsWith("aria-")) node.setAttribute(name, value);
-    else if (value !== false) node.setAttribute(name, value === true ? "" : value);
-  };
-
   const setProp = (node, name, value) => {
-    if (name.startsWith("on") || name === "style" || name === "href" || name === "src")
-      throw new TypeError(`"${name}" is not set here.`);
+    if (/^(on|style$|href$|src$)/.test(name)) throw new TypeError(`"${name}" is not set here.`);
     if (name === "text") node.textContent = value;
-    else if (name === "data" || name === "aria") setAll(node, `${name}-`, value);
-    else setOne(node, name, value);
+    else if (name === "data" || name === "aria") {
+      for (const [key, each] of Object.entries(value)) setProp(node, `${name}-${key}`, each);
+    } else if (value !== null && value !== undefined && (value !== false || name.startsWith("aria-"))) {
+      node.setAttribute(name, value === true && !name.startsWith("aria-") ? "" : value);
+    }
   };
 
-  /**
-   * Makes an element.
-   * @param {string} tag
-   * @param {object} props attributes; `text`, `data: {…}` and `aria: {…}` are understood
-   * @param {...(Node|string|number|null|Array)} children
-   */
+  const shown = (children) => children.flat(Infinity).filter((child) => child !== false && (child ?? null) !== null);
+
+  /** Makes an element. Among the attributes `text`, `data: {…}` and `aria: {…}` are understood. */
   const el = (tag, props = {}, ...children) => {
     const node = document.createElement(tag);
     for (const [name, value] of Object.entries(props)) setProp(node, name, value);
-    node.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false));
+    node.append(...shown(children));
     return node;
   };
 
@@ -66,7 +55,7 @@ civitai.room("dom", ["words"], ({ words }) => {
 
   /** Gives an element these children and no others. */
   const fill = (node, ...children) => {
-    node.replaceChildren(...children.flat(Infinity).filter((child) => child !== null && child !== undefined));
+    node.replaceChildren(...shown(children));
     return node;
   };
 
@@ -78,14 +67,7 @@ civitai.room("dom", ["words"], ({ words }) => {
     return node;
   };
 
-  /**
-   * Listens for all elements of a kind at once.
-   * @param {EventTarget} root
-   * @param {string} type
-   * @param {string} selector
-   * @param {(element: Element, event: Event) => void} handler
-   * @param {AbortSignal} [signal] ends it
-   */
+  /** Calls `handler(element, event)` for all elements of a kind under a root, until the signal ends it. */
   const on = (root, type, selector, handler, signal) => {
     const heard = (event) => {
       const element = event.target.closest?.(selector);
@@ -97,11 +79,7 @@ civitai.room("dom", ["words"], ({ words }) => {
   // ---------------------------------------------------------------------------------------- speaking to the reader
   let silence = 0;
 
-  /**
-   * Shows a sentence for a while, and has it read out.
-   * @param {string} text
-   * @param {boolean} undo whether there is something to undo
-   */
+  /** Shows a sentence for a while and has it read out, with a button if there is something to undo. */
   const announce = (text, undo = false) => {
     const notice = find("#notice");
     clearTimeout(silence);
@@ -117,28 +95,9 @@ civitai.room("dom", ["words"], ({ words }) => {
     place.hidden = !place.hasChildNodes();
   };
 
-  // Where the clipboard is closed to pages from disk, a selected text can still be copied.
-  const copyOld = (text) => {
-    const field = el("textarea", { readonly: true, class: "off-screen" });
-    field.value = text;
-    (maybeFind("dialog[open]") ?? document.body).append(field);
-    const before = document.activeElement;
-    field.select();
-    const done = document.execCommand("copy");
-    field.remove();
-    before?.focus?.();
-    return done;
-  };
-
   /** Copies a text to the clipboard and says so. */
   const copy = async (text) => {
-    let done;
-    try {
-      await navigator.clipboard.writeText(text);
-      done = true;
-    } catch {
-      done = copyOld(text);
-    }
+    const done = await navigator.clipboard.writeText(text).then(() => true, () => false);
     announce(words.say(done ? "notice.copied" : "notice.not-copied"));
     return done;
   };

@@ -88,11 +88,7 @@ civitai.room("library", ["rooms", "words", "dom", "query", "store", "stock"], (n
     };
   };
 
-  /**
-   * Asks which rows are shown.
-   * @param {{table: string, q: string, sort: string, picks: object[], scope: object|null}} what
-   * @returns {Promise<{table: string, rows: Uint32Array, total: number, counts: object}>}
-   */
+  /** Returns the answer to a question: `{table, rows, total, counts}`. */
   const find = (what) =>
     ask("find", { q: "", sort: "newest", picks: [], scope: null, seed: store.state.seed, ...what });
 

@@ -42,11 +42,7 @@ civitai.room("query", [], () => {
     return found;
   };
 
-  /**
-   * Understands a query.
-   * @param {string} q
-   * @returns {{groups: {field: string, text: string, not: boolean}[][]}} all groups must match; in a group, any term
-   */
+  /** Returns `{groups: [[{field, text, not}, …], …]}`: all groups must match, and in a group any term. */
   const parse = (q) => {
     const groups = [];
     let joins = false;
@@ -94,13 +90,7 @@ civitai.room("query", [], () => {
     return joined;
   };
 
-  /**
-   * Returns where a text hits a query.
-   * @param {string} text
-   * @param {object} tree from `parse`
-   * @param {string} field what the text is, as in the search language
-   * @returns {[number, number][]} spans of the text itself, in order and apart from each other
-   */
+  /** Returns where a text, which is a `field` of the search language, hits a query: `[[from, to], …]` in order. */
   const marks = (text, tree, field) => {
     const wanted = tree.groups.flat().filter((term) => !term.not && (!term.field || term.field === field));
     if (!wanted.length) return [];
@@ -128,10 +118,7 @@ civitai.room("query", [], () => {
     return (field ? `${field}:` : "") + (safe ? plain : `"${plain}"`);
   };
 
-  /**
-   * Puts a suggestion in the place of what is being written.
-   * @returns {{q: string, caret: number}}
-   */
+  /** Puts a suggestion in the place of what is being written; returns `{q, caret}`. */
   const complete = (q, term, { field, value }) => {
     const before = `${q.slice(0, term.from)}${term.not ? "-" : ""}${quoted(field, value)} `;
     return { q: before + q.slice(term.to).trimStart(), caret: before.length };
@@ -182,12 +169,7 @@ civitai.room("query", [], () => {
     return { place: place === "model" ? "models" : "images", ids: [] };
   };
 
-  /**
-   * Reads an address.
-   * @param {string} hash as in `location.hash`
-   * @returns {{place: string, ids: (number|string)[], q: string, sort: string, view: string,
-   *   picks: {facet: string, value: string, not: boolean}[]}}
-   */
+  /** Reads an address, as in `location.hash`: `{place, ids, q, sort, view, picks: [{facet, value, not}, …]}`. */
   const read = (hash) => {
     const cut = hash.indexOf("?");
     const { place, ids } = readPlace(cut < 0 ? hash : hash.slice(0, cut));

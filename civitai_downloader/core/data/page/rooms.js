@@ -6,12 +6,7 @@
   const texts = new Map();
   const broken = [];
 
-  /**
-   * Makes a room from rooms that stand above it.
-   * @param {string} name
-   * @param {string[]} needs names of rooms
-   * @param {(needs: object) => object} factory its result is what other rooms may use
-   */
+  /** Makes a room of `needs` (names of rooms above it); what its factory returns is what others may use. */
   const room = (name, needs, factory) => {
     const given = {};
     for (const need of needs) {
@@ -48,11 +43,7 @@
     };
     globalThis.addEventListener("error", countError, true);
 
-    /**
-     * Loads a script of the page or `user-data.js`.
-     * @param {string} url relative to index.html
-     * @returns {Promise<void>} rejected with "missing" if there is no such file
-     */
+    /** Loads a script of the page or `user-data.js`; rejected with "missing" if there is no such file. */
     const load = (url) =>
       new Promise((done, fail) => {
         const script = document.createElement("script");
@@ -67,12 +58,7 @@
         document.head.append(script);
       });
 
-    /**
-     * Loads a data file.
-     * @param {string} url relative to index.html
-     * @param {string} name what the file calls itself
-     * @returns {Promise<string>} its JSON text; rejected with "missing", or with "cut" if the file makes no call
-     */
+    /** Returns the JSON text of a data file; rejected with "missing", or with "cut" if the file makes no call. */
     const chunkOf = async (url, name) => {
       await load(url);
       const text = texts.get(name);
@@ -87,11 +73,7 @@
       return ['"use strict";', "const rooms = {};", ...lines, `rooms.${names.at(-1)}.serve(self);`].join("\n");
     };
 
-    /**
-     * Starts a worker from rooms that are loaded already.
-     * @param {string[]} names in their order; the last one has `serve(port)`
-     * @returns {Worker}
-     */
+    /** Starts a worker from rooms that are loaded already; the last of them has `serve(port)`. */
     const worker = (names) => {
       const blob = new Blob([source(names), "\n//# sourceURL=worker.js"], { type: "text/javascript" });
       const url = URL.createObjectURL(blob);

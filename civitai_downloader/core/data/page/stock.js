@@ -3,7 +3,6 @@
 civitai.room("stock", ["rooms", "query", "columns"], ({ rooms, query, columns }) => {
   const FORMAT = 1;
   const KEPT_SHARDS = 12;
-
   const manifest = rooms.manifest();
   const usable = manifest?.format === FORMAT;
   const given = usable ? manifest : { totals: {}, newest: { rows: 0, from: [] } };
@@ -26,7 +25,6 @@ civitai.room("stock", ["rooms", "query", "columns"], ({ rooms, query, columns })
   const shardOf = new Uint16Array(rowsOf(pictures));
   pictures.forEach(({ first, rows }, k) => shardOf.fill(k, first, first + rows));
   const dead = pictures.map((chunk) => new Set(chunk.dead));
-
   const parts = [];
   const { newest } = given;
   const first = newest.rows ? columns.looks(newest.rows, columns.unpackAll(newest)) : { id: [] };

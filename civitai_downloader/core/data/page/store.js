@@ -62,12 +62,7 @@ civitai.room("store", ["rooms", "words", "dom", "query"], ({ rooms, words, dom, 
     news.forEach((key) => changed.add(key));
   };
 
-  /**
-   * Calls a handler at the next frame, and whenever one of the keys has changed.
-   * @param {string[]} keys of the state
-   * @param {(state: object, changed: Set<string>) => void} handler
-   * @param {AbortSignal} [signal] ends it
-   */
+  /** Calls `handler(state, changed)` at the next frame and whenever a key has changed, until the signal ends it. */
   const watch = (keys, handler, signal) => {
     const watcher = { keys, handler, fresh: true };
     watchers.add(watcher);
@@ -78,7 +73,6 @@ civitai.room("store", ["rooms", "words", "dom", "query"], ({ rooms, words, dom, 
 
   // --------------------------------------------------------------------------------------------------- the address
   const same = (a, b) => query.write(a) === query.write(b);
-
   let timer = 0;
   let written = -PACE;
 
@@ -115,11 +109,7 @@ civitai.room("store", ["rooms", "words", "dom", "query"], ({ rooms, words, dom, 
   /** Returns the address of the state with something changed in it, for a link. */
   const href = (patch = {}) => query.write({ ...addressOf(state), ...patch });
 
-  /**
-   * Goes to a place, or changes what is shown there.
-   * @param {object} patch any of place, ids, q, sort, view, picks
-   * @param {"push"|"replace"} how whether that is a step for Back
-   */
+  /** Changes the address; `how` ("push" or "replace") says whether that is a step for Back. */
   const go = (patch, how = "push") => {
     const address = query.read(query.write({ ...addressOf(state), ...patch }));
     if (same(address, addressOf(state))) return;
@@ -148,12 +138,7 @@ civitai.room("store", ["rooms", "words", "dom", "query"], ({ rooms, words, dom, 
   /** Changes the search while it is typed. */
   const type = (q) => go({ q }, "replace");
 
-  /**
-   * Chooses a value of a facet, or takes the choice back.
-   * @param {string} facet
-   * @param {string} value
-   * @param {{not?: boolean, only?: boolean}} how exclude it; drop the facet's other values
-   */
+  /** Chooses a value of a facet, or takes the choice back; `not` excludes it, `only` drops the other values. */
   const pick = (facet, value, { not = false, only = false } = {}) => {
     const is = (each) => each.facet === facet && each.value === value;
     const before = state.picks.find(is);
@@ -189,7 +174,6 @@ civitai.room("store", ["rooms", "words", "dom", "query"], ({ rooms, words, dom, 
 
   /** The presets by name: `{name, address}`. */
   const presets = () => recallList("presets").filter((each) => typeof each?.name === "string" && each.address);
-
   const others = (name) => presets().filter((each) => each.name !== name);
 
   /** Remembers what is shown now under a name. */

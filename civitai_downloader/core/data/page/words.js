@@ -258,11 +258,7 @@ civitai.room("words", [], () => {
     );
   };
 
-  /**
-   * Returns a text in the reader's language.
-   * @param {string} key
-   * @param {object} values what stands for `{name}`; `n` decides the plural
-   */
+  /** Returns a text in the reader's language, with the values for its `{name}`s; `n` decides the plural. */
   const say = (key, values = {}) => textIn(language, key, values);
 
   /** Whether there is a text of this name. */

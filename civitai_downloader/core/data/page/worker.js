@@ -312,10 +312,7 @@ civitai.room("worker", ["query", "columns"], ({ query, columns }) => {
 
   const ASKED = { open, load, find, values, suggest, tags: (state) => void countTags(state) };
 
-  /**
-   * Answers what comes in at a port: `{number, ask, …}` becomes `{number, answer}` or `{number, error}`.
-   * @param {{onmessage: Function, postMessage: Function}} port
-   */
+  /** Answers what comes in at a port: `{number, ask, …}` becomes `{number, answer}` or `{number, error}`. */
   const serve = (port) => {
     const state = {};
     port.onmessage = ({ data: { number, ask, ...rest } }) => {
