@@ -14,7 +14,17 @@ from civitai_downloader.core.columns import Things, pack, read_script, rows_of, 
 
 LONE = re.compile("[\ud800-\udfff]")
 TEXTS = st.text(st.characters(codec=None), max_size=40) | st.sampled_from(
-    ["</script>", "<!--", "\u2028\u2029", "it's \\ 'quoted' \"twice\"", "\\x27", "\ud800", "a\nb\r\n", "\\\\u003c", "😀"]
+    [
+        "</script>",
+        "<!--",
+        "\u2028\u2029",
+        "it's \\ 'quoted' \"twice\"",
+        "\\x27",
+        "\ud800",
+        "a\nb\r\n",
+        "\\\\u003c",
+        "😀",
+    ]
 )
 SCALARS = st.none() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False) | TEXTS
 VALUES = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=4), max_leaves=6)
@@ -40,7 +50,7 @@ def test_a_column_of_numbers_is_the_shortest_of_its_forms(values: list[int]) -> 
 
 
 @pytest.mark.parametrize(
-    "values, column",
+    ("values", "column"),
     [
         ([], []),
         ([5], {"t": [5]}),
@@ -82,10 +92,11 @@ def test_nothing_in_a_script_can_end_it(data: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "civitai.chunk(1);", "civitai.chunk('x','{}'", "civitai.chunk('x','[]');\n", "civitai.chunk('x','{');\n"]
+    "text",
+    ["", "civitai.chunk(1);", "civitai.chunk('x','{}'", "civitai.chunk('x','[]');\n", "civitai.chunk('x','{');\n"],
 )
 def test_a_script_that_is_cut_or_none_of_ours_is_refused(text: str) -> None:
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match=r"this is no|Expecting|quotes"):
         read_script(text)
 
 

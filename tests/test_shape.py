@@ -17,9 +17,9 @@ UTIL = (
 CORE = (
     "data ours settings targets parameters links lists arguments answers interfaces comparing choice which places "
     "wordlists rejoin sentences prompts markup pages sidecars cookies refusals paging site records weights proof "
-    "state claims library owned archive chronicle homes ledger arrivals moved owners fetch shelf catalogue schedule "
-    "deliveries pictures visits run failed outcome columns tiles cards finds chunks stock news gallery verification inputs "
-    "words plan display"
+    "state claims library owned archive chronicle homes ledger arrivals moved owners thumbs fetch shelf catalogue "
+    "schedule deliveries pictures visits run failed outcome columns tiles cards finds chunks stock news gallery "
+    "verification inputs words plan display"
 ).split()
 ROOMS = [*(f"util.{name}" for name in UTIL), *(f"core.{name}" for name in CORE), "core", "__main__"]
 

@@ -106,7 +106,10 @@ def test_a_link_comes_back_as_it_was(url: str) -> None:
 
 
 def test_links_of_one_storage_are_told_once() -> None:
-    assert row_of(url=f"https://x/acc/{KEY}/original=true/{KEY}.jpeg")["url"] == "https://x/acc/{key}/original=true/{key}.jpeg"
+    assert (
+        row_of(url=f"https://x/acc/{KEY}/original=true/{KEY}.jpeg")["url"]
+        == "https://x/acc/{key}/original=true/{key}.jpeg"
+    )
 
 
 def test_a_resource_is_told_once_with_all_that_is_known() -> None:
@@ -142,21 +145,33 @@ def test_a_picture_counts_once_and_the_copy_with_its_text_is_shown() -> None:
     assert row["thumb"] == ".webp"
 
 
-@pytest.mark.parametrize("extension, kind", [(".mp4", "video"), (".PNG", "image"), (".mp3", "audio"), (".odd", "image")])
+@pytest.mark.parametrize(
+    ("extension", "kind"), [(".mp4", "video"), (".PNG", "image"), (".mp3", "audio"), (".odd", "image")]
+)
 def test_the_kind_is_that_of_the_file(extension: str, kind: str) -> None:
     assert tile(7, [Copy("", extension, True)], {"type": "video"}, Things())["kind"] == kind
 
 
 @pytest.mark.parametrize(
-    "level, word",
-    [(0, "unrated"), (-4, "unrated"), (1, "PG"), (2, "PG-13"), (3, "PG-13"), (4, "R"), (8, "X"), (16, "XXX"), (32, "XXX")],
+    ("level", "word"),
+    [
+        (0, "unrated"),
+        (-4, "unrated"),
+        (1, "PG"),
+        (2, "PG-13"),
+        (3, "PG-13"),
+        (4, "R"),
+        (8, "X"),
+        (16, "XXX"),
+        (32, "XXX"),
+    ],
 )
 def test_a_level_is_called_as_people_call_it(level: int, word: str) -> None:
     assert level_word(level) == word
 
 
 @pytest.mark.parametrize(
-    "date, moment",
+    ("date", "moment"),
     [
         ("1970-01-01T00:00:01.000Z", 1000),
         ("1970-01-01T00:00:01.25Z", 1250),
@@ -171,8 +186,14 @@ def test_a_date_is_told_in_milliseconds(date: str, moment: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "text, is_one",
-    [("UHB{Y{9#NHxZ~UEQRkxZ%LxFE4bb-oxY9vxY", True), ("UHB{Y", False), ("", False), ("00TI:j", True), ("00TI:é", False)],
+    ("text", "is_one"),
+    [
+        ("UHB{Y{9#NHxZ~UEQRkxZ%LxFE4bb-oxY9vxY", True),
+        ("UHB{Y", False),
+        ("", False),
+        ("00TI:j", True),
+        ("00TI:é", False),
+    ],
 )
 def test_only_a_blurhash_is_drawn(text: str, is_one: bool) -> None:
     assert blur_hash(text) == (text if is_one else "")
@@ -180,4 +201,14 @@ def test_only_a_blurhash_is_drawn(text: str, is_one: bool) -> None:
 
 def test_a_number_that_browsers_would_change_is_a_text() -> None:
     values = [12345678901234567890, -(2**53), 2**53 - 1, 0.5, "x", None, True, [1], {}]
-    assert [*map(scalar, values)] == ["12345678901234567890", str(-(2**53)), 2**53 - 1, 0.5, "x", None, None, None, None]
+    assert [*map(scalar, values)] == [
+        "12345678901234567890",
+        str(-(2**53)),
+        2**53 - 1,
+        0.5,
+        "x",
+        None,
+        None,
+        None,
+        None,
+    ]

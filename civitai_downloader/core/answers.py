@@ -231,6 +231,16 @@ def still_urls(image: Image) -> tuple[str, ...]:
     return tuple(urlunsplit((parts.scheme, _media_host(parts.netloc), path, "", "")) for path in paths)
 
 
+def thumb_urls(image: Image) -> tuple[str, ...]:
+    """Return the links at which a form of 450 pixels' width may be had, best first; of a video it is a still."""
+    parts = urlsplit(image.url)
+    folders = parts.path.split("/")
+    if image.type != "image" or len(folders) < 4 or "=" not in folders[-2]:
+        return still_urls(image) if image.type == "video" else ()
+    path = "/".join([*folders[:-2], "width=450", folders[-1]])
+    return (urlunsplit((parts.scheme, _media_host(parts.netloc), path, "", "")),)
+
+
 def _media_host(host: str) -> str:
     return host.replace("imagecache.civitai.com", "image.civitai.com")
 

@@ -58,7 +58,7 @@ def card(model: Model, held: Held) -> Row:
         "preview": _preview([*here, *away], model, held),
         "versions": [_version_in_short(each, held) for each in versions],
         "complete": int(bool(here) and all(_is_whole(each, held) for each in versions)),
-        "update": _update(versions, here), "gone": max(dates) if dates and all(dates) else "",
+        "update": _update(versions, here), "gone": text_at(model.raw, GONE) or (max(dates) if dates and all(dates) else ""),
         "details": _details(model, versions, held),
     }  # fmt: skip
 

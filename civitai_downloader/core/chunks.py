@@ -112,8 +112,7 @@ class Series:
         """
         if not self.is_changed:
             return
-        short = [each for each in self.chunks if 2 * len(each.dead) > len(each.ids)]
-        short += [each for each in self.chunks[-1:] if len(each.ids) < self.kind.most and each not in short]
+        short = [each for each in self.chunks if len(each.ids) < self.kind.most or 2 * len(each.dead) > self.kind.most]
         kept = [each for chunk in short for each in self._read(chunk)]
         self.chunks = [each for each in self.chunks if each not in short]
         self._pending = [*kept, *self._pending]

@@ -25,7 +25,6 @@ from .pages import read_prompt
 from .sidecars import PREVIEW_ENDINGS
 from .tiles import Copy, tile
 
-PAGE_FOLDER = ".page"
 _PICTURE = re.compile(r"([1-9][0-9]{0,14})(\.\w{1,5})")
 POST = re.compile(r"post(-[0-9]+)?\.json")
 _NOT_LOOKED_INTO = frozenset(("corrupted", "history"))
@@ -123,28 +122,6 @@ def picture_row(library: Library, image_id: int, places: Iterable[Place], things
             facts = told if number_at(told, "id") == image_id else {}
     copies = [Copy(encoded(folder), extension, has_text) for folder, extension, has_text in places]
     return tile(image_id, copies, facts, things, thumb)
-
-
-class Thumbs:
-    """The small pictures that were fetched for the page; each of their folders is listed once."""
-
-    def __init__(self, root: Path) -> None:
-        self._root = root / PAGE_FOLDER / "thumbs"
-        self._known: dict[str, dict[str, str]] = {}
-
-    def of(self, image_id: int) -> str:
-        """Return the extension of a small picture, "" if there is none."""
-        folder = thumb_folder(image_id)
-        if folder not in self._known:
-            self._known[folder] = {}
-            with suppress(OSError):
-                self._known[folder] = dict(map(split_name, os.listdir(self._root / folder)))
-        return self._known[folder].get(str(image_id), "")
-
-
-def thumb_folder(image_id: int) -> str:
-    """Return the name of the folder in `.page/thumbs` that has the small form of a picture."""
-    return f"{image_id % 100:02}"
 
 
 # --- Models and posts ---------------------------------------------------------------------------------

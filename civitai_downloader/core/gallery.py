@@ -22,19 +22,7 @@ from .cards import collection_row, post_row
 from .chunks import Damaged, read_data_file
 from .columns import Row
 from .data import page_files
-from .finds import (
-    PAGE_FOLDER,
-    Found,
-    Ids,
-    Place,
-    Thumbs,
-    model_row,
-    picture_row,
-    posts_beside,
-    recorded_places,
-    walk,
-    within,
-)
+from .finds import Found, Ids, Place, model_row, picture_row, posts_beside, recorded_places, walk, within
 from .homes import id_in
 from .library import Libraries, Library
 from .news import News, read_news, stamp
@@ -42,6 +30,7 @@ from .ours import check_mark
 from .pages import read_prompt
 from .settings import Settings
 from .stock import Mark, Stock, mark_of, read_state
+from .thumbs import PAGE_FOLDER, Thumbs
 
 log = logging.getLogger(__name__)
 

@@ -13,6 +13,7 @@ from .answers import number_at, text_at
 from .finds import POST, within
 from .library import Library
 from .stock import State, lines_since
+from .thumbs import PAGE_FOLDER
 
 _PICTURE_ID = re.compile(r"[1-9][0-9]{0,14}")
 _TEXT = re.compile(r"([1-9][0-9]{0,14})\.txt")
@@ -40,16 +41,18 @@ def read_news(library: Library, state: State) -> News | None:
         return None
     news = News()
     _read_lines(library, state, lines, news)
-    for path in library.disk.replaced:
+    for path in library.disk.changed:
         with suppress(ValueError):
             _note_written(news, PurePath(path).relative_to(library.root).as_posix())
     return news
 
 
 def _note_written(news: News, path: str) -> None:
-    """Note a file that was written over."""
+    """Note a file that was written over, or a small form that was fetched (its path has no extension)."""
     name = path.rpartition("/")[2]
-    if found := _TEXT.fullmatch(name):
+    if path.startswith(f"{PAGE_FOLDER}/thumbs/") and _PICTURE_ID.fullmatch(name):
+        news.pictures.add(int(name))
+    elif found := _TEXT.fullmatch(name):
         news.pictures.add(int(found[1]))
     elif name == "model.json":
         news.models.add(path)

@@ -100,6 +100,7 @@ class Pictures:
             )
         if settings.wants_images:
             self._deliveries.order(batch, album.wanted(image, batch.library, batch.entry.source))
+            self._deliveries.order_thumb(batch, image)
         is_explained = flat_meta(item.get("meta")) is not None and not settings.full_metadata
         if not is_explained and not batch.library.succeeded(("meta", str(image.id))):
             self._ask_later(silent, image.id)

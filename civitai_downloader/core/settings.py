@@ -125,6 +125,7 @@ class Settings:
     idm_token_url: bool = False
     dry_run: bool = False
     page: bool | None = None
+    thumbnails: bool = False
 
     def __post_init__(self) -> None:
         """Raise OptionError for a layout, site or token that can't work."""

@@ -141,7 +141,7 @@ class Stock:
         return sorted(self._newest.values(), key=lambda row: (row["created"], row["id"]), reverse=True)[:NEWEST]
 
     def save(self, library_id: str, disk: Disk | None) -> bool:
-        """Write the data files, the manifest last, and remove what the last two manifests don't name.
+        """Write the data files, then the manifest, then our state, and remove what the last two manifests don't name.
 
         Return whether the manifest says anything new. Raises Damaged, and Failure.
         """
@@ -152,12 +152,17 @@ class Stock:
         with suppress(Damaged):
             before = read_data_file(self.folder, "manifest")
         is_new = {**before, "made": ""} != {**read_script(text)[1], "made": ""}
+        kept = {
+            name: [(chunk.name, chunk.ids, chunk.sums, sorted(chunk.dead)) for chunk in each.chunks]
+            for name, each in self.series.items()
+        }
+        write_file(self.folder / "rows.z", zlib.compress(utf8(on_one_line(kept)), 1), disk)
         if is_new:
             self.state.previous = [*_names_in(before)]
-        path = self.folder / "manifest.js"
-        self._keep({"manifest.js": len(utf8(text)) if is_new else size_of(path) or 0}, disk)
-        if is_new:
-            write_file(path, utf8(text), disk)
+            write_file(self.folder / "manifest.js", utf8(text), disk)
+        names = ["manifest.js", "rows.z", *self._files()]
+        self.state.sizes = {name: size_of(self.folder / name) or 0 for name in names}
+        write_file(self.folder / "state.json", utf8(on_one_line({"format": FORMAT, **vars(self.state)})), disk)
         self._sweep()
         return is_new
 
@@ -177,16 +182,6 @@ class Stock:
                 yield f"{chunk.name}.js"
                 if each.kind.more:
                     yield f"{chunk.name}.more.js"
-
-    def _keep(self, sizes: Mapping[str, int], disk: Disk | None) -> None:
-        """Write what the next run needs to know; `sizes` are those of further files."""
-        kept = {
-            name: [(chunk.name, chunk.ids, chunk.sums, sorted(chunk.dead)) for chunk in each.chunks]
-            for name, each in self.series.items()
-        }
-        self.state.sizes = {**sizes, **{name: size_of(self.folder / name) or 0 for name in self._files()}}
-        write_file(self.folder / "rows.z", zlib.compress(utf8(on_one_line(kept)), 1), disk)
-        write_file(self.folder / "state.json", utf8(on_one_line({"format": FORMAT, **vars(self.state)})), disk)
 
     def _sweep(self) -> None:
         """Remove data files that neither this manifest nor the one before names."""

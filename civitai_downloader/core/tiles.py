@@ -183,8 +183,12 @@ def _with_key(url: str, image_id: str) -> tuple[str, str]:
 
 def _with_id(url: str, image_id: str) -> str:
     """Return a link with `{id}` wherever a part of its path is the picture's id, with or without an extension."""
-    parts = (part.split(".") for part in url.replace("{", "%7B").split("/"))
-    return "/".join(".".join(["{id}" if words[0] == image_id else words[0], *words[1:]]) for words in parts)
+    plain, size = url.replace("{", "%7B"), len(image_id)
+    if image_id not in plain:
+        return plain
+    parts = plain.split("/")
+    is_id = [part.startswith(image_id) and part[size : size + 1] in ("", ".") for part in parts]
+    return "/".join(f"{{id}}{part[size:]}" if found else part for part, found in zip(parts, is_id, strict=True))
 
 
 def _cut(raw: str | None, clean: str | None) -> Any:

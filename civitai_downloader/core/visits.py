@@ -268,6 +268,7 @@ class Visits:
         if settings.wants_images:
             for image in shelf.previews():
                 self._deliveries.order(batch, album.wanted(image, batch.library, source))
+                self._deliveries.order_thumb(batch, image)
         if settings.only != "models":
             self._schedule.submit(Task(batch, partial(self._visit_gallery, batch, shelf)))
 

@@ -54,7 +54,7 @@ def disk_errors(path: Path, size: int = 0) -> Iterator[None]:
 def write_file(path: Path, data: bytes, disk: Disk | None = None) -> bool:
     """Write `data` to `path`, whole or not at all. Raises Failure, and DiskLost if it is no longer on the `disk` given.
 
-    Return False if the file had this content already, else True; the disk notes what was replaced.
+    Return False if the file had this content already, else True; the disk notes what was written over.
     """
     size = size_of(path)
     with suppress(OSError):
@@ -72,7 +72,7 @@ def write_file(path: Path, data: bytes, disk: Disk | None = None) -> bool:
                 raise
         replace_file(beside, path)
     if disk is not None and size is not None:
-        disk.replaced.add(str(path))
+        disk.changed.add(str(path))
     return True
 
 
