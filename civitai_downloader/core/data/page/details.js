@@ -28,8 +28,9 @@ civitai.room("details", ["words", "dom", "query", "store", "library", "grid"], (
   const quoted = (value) => (/[,:\n]/.test(String(value)) ? JSON.stringify(String(value)) : String(value));
 
   /** The text block that A1111 writes into its pictures and reads in its prompt field. */
-  const parameters = ({ raw_prompt: prompt, negative_prompt: negative, steps, sampler, seed, size, model, ...more }) => {
-    const fields = { Steps: steps, Sampler: sampler, "CFG scale": more.cfg_scale, Seed: seed, Size: size, Model: model };
+  const parameters = ({ raw_prompt: prompt, negative_prompt: negative, ...more }) => {
+    const { steps, sampler, cfg_scale: scale, seed, size, model } = more;
+    const fields = { Steps: steps, Sampler: sampler, "CFG scale": scale, Seed: seed, Size: size, Model: model };
     const given = Object.entries(fields).filter(([, value]) => known(value));
     const line = given.map(([field, value]) => `${field}: ${quoted(value)}`).join(", ");
     return [prompt ?? "", negative ? `Negative prompt: ${negative}` : "", line].filter(Boolean).join("\n");
@@ -78,13 +79,18 @@ civitai.room("details", ["words", "dom", "query", "store", "library", "grid"], (
   // ---------------------------------------------------------------------------------------------- facts, file, post
   const FACTS = ["sampler", "steps", "cfg_scale", "seed", "size", "model"];
 
+  const copySeed = (seed) => {
+    const data = { copy: String(seed) };
+    return dom.button("copy-seed", "viewer.copy-seed", "copy", { class: "plain", data });
+  };
+
   const factsBlock = (details) => {
     const used = [...(details.tools ?? []), ...details.techniques].join(", ");
-    const row = (key, value) => [el("dt", {}, words.say(`viewer.${key}`)), el("dd", {}, String(value))];
+    const row = (key, value) => [
+      el("dt", {}, words.say(`viewer.${key}`)),
+      el("dd", {}, String(value), key === "seed" ? copySeed(value) : null),
+    ];
     const rows = FACTS.filter((key) => known(details[key])).map((key) => row(key, details[key]));
-    const data = { copy: String(details.seed) };
-    const seed = rows.find(([, value]) => value.textContent === data.copy);
-    seed?.[1].append(dom.button("copy-seed", "viewer.copy-seed", "copy", { class: "plain", data }));
     if (used) rows.push(row("tools-used", used));
     return rows.length ? block("parameters", el("dl", {}, rows)) : null;
   };
@@ -120,7 +126,8 @@ civitai.room("details", ["words", "dom", "query", "store", "library", "grid"], (
     const pictures = rows.map(library.picture).filter(Boolean);
     if (pictures.length < 2) return null;
     const tiles = pictures.map((picture) => postTile(picture, id));
-    return el("section", {}, el("h3", {}, words.say("viewer.post", { n: tiles.length })), el("ol", { class: "post" }, tiles));
+    const title = el("h3", {}, words.say("viewer.post", { n: tiles.length }));
+    return el("section", {}, title, el("ol", { class: "post" }, tiles));
   };
 
   // --------------------------------------------------------------------------------------------------------- shown

@@ -138,7 +138,8 @@ civitai.room("find", ["words", "dom", "query", "store", "library"], (needs) => {
     offer([]);
   };
 
-  const keys = { ArrowDown: (event) => move(1, event), ArrowUp: (event) => move(-1, event), Enter: enter, Escape: closeBox };
+  const [down, up] = [1, -1].map((by) => (event) => move(by, event));
+  const keys = { ArrowDown: down, ArrowUp: up, Enter: enter, Escape: closeBox };
   field.addEventListener("keydown", (event) => event.isComposing || keys[event.key]?.(event));
   field.addEventListener("input", () => {
     typed();

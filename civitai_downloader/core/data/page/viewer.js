@@ -26,6 +26,7 @@ civitai.room("viewer", ["words", "dom", "alike", "store", "library", "grid", "ge
   let picture = null;
   let medium = null; // the img or video
   let ahead = new Map(); // id → the img of a neighbour
+  let described = null; // a promise: the column beside it is filled
   let timer = 0;
   let playing = false;
 
@@ -75,7 +76,7 @@ civitai.room("viewer", ["words", "dom", "alike", "store", "library", "grid", "ge
   };
 
   const tellGone = () => tell("missing", el("p", {}, words.say("grid.gone", { name: grid.fileName(picture) })));
-  const tellCovered = () => tell("covered", el("p", {}, grid.levelName(picture.level)), button("uncover", "viewer.uncover"));
+  const tellCovered = () => tell("covered", el("p", {}, grid.levelName(picture.level)), button("cover", "viewer.uncover"));
 
   const unmount = () => {
     medium?.remove();
@@ -106,7 +107,7 @@ civitai.room("viewer", ["words", "dom", "alike", "store", "library", "grid", "ge
   const list = () => (store.state.shown?.table === "images" ? store.state.shown.rows : []);
   const indexOf = (row) => list().indexOf(row);
   const near = (by) => {
-    const at = indexOf(picture.row);
+    const at = indexOf(library.rowOf(store.state.ids[0]));
     return at < 0 ? null : library.picture(list()[at + by] ?? -1);
   };
 
@@ -158,9 +159,11 @@ civitai.room("viewer", ["words", "dom", "alike", "store", "library", "grid", "ge
     if (!dialog.open) return;
     slideshow(false);
     unmount();
+    const { id } = picture;
     [picture, ahead] = [null, new Map()];
     delete dialog.dataset.image;
-    dialog.close();
+    dialog.close(); // gives the focus back to what had it, and that is not the last picture seen
+    store.set({ focus: id });
   };
 
   const showImage = (state) => {
@@ -179,7 +182,7 @@ civitai.room("viewer", ["words", "dom", "alike", "store", "library", "grid", "ge
   const present = ({ id, kind }) => {
     dialog.dataset.image = id;
     dialog.setAttribute("aria-label", words.say(kind === "video" ? "grid.video" : "grid.picture", { id: String(id) }));
-    details.show(side, picture);
+    described = details.show(side, picture);
   };
 
   const enter = () => {
@@ -214,18 +217,18 @@ civitai.room("viewer", ["words", "dom", "alike", "store", "library", "grid", "ge
   store.watch(["place", "ids", "shown", "uncovered", "covering", "settings", "loaded"], showImage);
   store.watch(["settings"], showSide);
 
-  const copy = ({ dataset }) => void dom.copy(dataset.copy);
-  const copyAction = (doing) => (element) => {
-    if (!isOpen()) return false;
-    const source = element?.dataset.copy === undefined ? dom.maybeFind(`[data-do="${doing}"]`, side) : element;
-    return source ? copy(source) : undefined;
+  // A key may be faster than the details.
+  const copyOf = async (doing) => {
+    await described;
+    const source = dom.maybeFind(`[data-do="${doing}"]`, side);
+    if (source) dom.copy(source.dataset.copy);
   };
   const here = (act) => (element, event) => (isOpen() ? void act(element, event) : false);
   const COPIES = "prompt cleaned negative parameters seed loras path words".split(" ").map((what) => `copy-${what}`);
   const GROUNDS = ["black", "grey", "white"];
   const nextGround = () => GROUNDS[(GROUNDS.indexOf(dialog.dataset.ground) + 1) % GROUNDS.length];
   const actions = {
-    ...Object.fromEntries(COPIES.map((doing) => [doing, copyAction(doing)])),
+    ...Object.fromEntries(COPIES.map((doing) => [doing, here(() => copyOf(doing))])),
     next: here(() => step(1)),
     previous: here(() => step(-1)),
     close: here(() => store.close()),
@@ -235,7 +238,6 @@ civitai.room("viewer", ["words", "dom", "alike", "store", "library", "grid", "ge
     slideshow: here(() => slideshow(!playing)),
     details: here(() => store.setting("details", side.hidden)),
     ground: here(() => store.setting("ground", nextGround())),
-    uncover: here(uncover),
     cover: here(() => (covered() ? uncover() : store.set({ covering: !store.state.covering }))),
   };
 
