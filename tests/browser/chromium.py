@@ -204,6 +204,7 @@ class ChromiumTab(Tab):
         ]
         self.ask("Input.dispatchTouchEvent", type="touchStart", touchPoints=[{"x": points[0][0], "y": points[0][1]}])
         for x, y in points[1:]:
+            time.sleep(0.02)  # without time between them they are a fling
             self.ask("Input.dispatchTouchEvent", type="touchMove", touchPoints=[{"x": x, "y": y}])
         self.ask("Input.dispatchTouchEvent", type="touchEnd", touchPoints=[])
 
@@ -222,7 +223,7 @@ class ChromiumTab(Tab):
         self.ask("Emulation.setTouchEmulationEnabled", enabled=phone)
 
     def prefer(self, **features: str) -> None:
-        """Let the page see preferences, as `color_scheme="dark"`, `forced_colors="active"`."""
+        """Let the page see preferences, as `prefers_color_scheme="dark"`, `forced_colors="active"`."""
         told = [{"name": name.replace("_", "-"), "value": value} for name, value in features.items()]
         self.ask("Emulation.setEmulatedMedia", features=told)
 
