@@ -116,6 +116,34 @@ def test_damaged_data_is_made_anew(
     shown_in(out)
 
 
+def test_data_that_somebody_has_edited_is_made_anew(run: Runner, site: FakeCivitai, lora: FakeModel, out: Path) -> None:
+    assert run(link(site, lora)) == 0
+    path = out / ".page" / "data" / "manifest.js"
+    text = path.read_text("utf-8")
+    found = re.search(r'"created":\{"d":\[(\d+)', text) or re.search(r'"created":\[(\d+)', text)
+    assert found
+    path.write_text(text.replace(found[1], '"' + found[1][2:] + '"'), "utf-8")
+    image = site.world.add_image([lora.versions[0].id], meta={"prompt": "x"})
+    assert run(link(site, lora), "--refresh") == 0
+    assert image.id in shown_in(out).pictures
+
+
+def test_files_that_were_there_before_the_program_are_known_by_the_log(run: Runner, tmp_path: Path) -> None:
+    folder = tmp_path / "a" / ".civitai" / "users" / "x" / "models" / "m [1]"
+    folder.mkdir(parents=True)
+    (folder / "model.json").write_text(json.dumps(model_of()))
+    assert run("--page", str(tmp_path / "a")) == 0
+    (tmp_path / "a" / "loras").mkdir()
+    (tmp_path / "a" / "loras" / "mine #1.safetensors").write_bytes(b"weights")
+    place = {"id": "loras/mine #1.safetensors", "path": "loras/mine #1.safetensors", "size": 7, "version": 2, "file": 3}
+    with (tmp_path / "a" / "download_state.jsonl").open("a") as log:
+        log.write(json.dumps({"at": "2026-01-01T00:00:00Z", "type": "local", "status": "success", **place}) + "\n")
+    for words in (["--refilter", "-o", str(tmp_path / "a")], ["--page", str(tmp_path / "a")]):
+        assert run(*words) == 0
+        (file,) = shown_in(tmp_path / "a").models[1]["details"]["versions"][0]["files"]
+        assert (file["path"], file["size"]) == ("loras/mine%20%231.safetensors", 7)
+
+
 def test_a_state_log_that_was_rewritten_is_no_trouble(
     run: Runner, site: FakeCivitai, lora: FakeModel, out: Path
 ) -> None:

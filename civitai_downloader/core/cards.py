@@ -48,6 +48,7 @@ def card(model: Model, held: Held) -> Row:
     away = [each for each in versions if not _files_here(each, held)]
     stats = object_at(model.raw, "stats")
     dates = [text_at(each.raw, GONE) for each in versions]
+    gone = text_at(model.raw, GONE) or (max(dates) if dates and all(dates) else "")
     return {
         "id": model.id, "name": model.name, "creator": model.creator, "type": model.type, "tags": list(model.tags),
         "level": level_word(model.level), "folder": held.folder,
@@ -58,7 +59,7 @@ def card(model: Model, held: Held) -> Row:
         "preview": _preview([*here, *away], model, held),
         "versions": [_version_in_short(each, held) for each in versions],
         "complete": int(bool(here) and all(_is_whole(each, held) for each in versions)),
-        "update": _update(versions, here), "gone": text_at(model.raw, GONE) or (max(dates) if dates and all(dates) else ""),
+        "update": _update(versions, here), "gone": gone,
         "details": _details(model, versions, held),
     }  # fmt: skip
 

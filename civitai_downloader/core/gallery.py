@@ -8,6 +8,7 @@ import logging
 import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from ..util.names import shown_path
 from ..util.text import utf8
 from .answers import number_at, text_at
 from .cards import collection_row, post_row
-from .chunks import Damaged, read_data_file
+from .chunks import Damaged, damage, read_data_file
 from .columns import Row
 from .data import page_files
 from .finds import Found, Ids, Place, model_row, picture_row, posts_beside, recorded_places, walk, within
@@ -77,12 +78,11 @@ def _with_news(library: Library, mark: Mark) -> bool | None:
         return None
     if not news:
         return False
-    try:
+    with suppress(Damaged), damage():
         stock = Stock.read(_data(library), state, library.disk)
         _put_news(library, stock, news)
         return stock.is_changed and _saved(library, stock, mark)
-    except Damaged:
-        return None
+    return None
 
 
 def _saved(library: Library, stock: Stock, mark: Mark) -> bool:
@@ -103,7 +103,7 @@ def finish_page(library: Library, settings: Settings) -> bool:
     path = library.folder / "index.html"
     is_first = size_of(library.root / path.name) is None
     try:
-        if renew_page(library, walked=bool(settings.page)) and is_first:
+        if renew_page(library, walked=bool(settings.page)) and is_first and any(shown_on(library)):
             log.info("To see what is there, open %s.", shown_path(path))
     except Failure as failure:
         is_taken = failure.reason == "taken"
