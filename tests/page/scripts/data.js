@@ -21,16 +21,16 @@ const pictureOf = (next, id) => {
     ext: ".jpeg", kind: next(5) ? "image" : "video", txt: next(2), level: anyOf(next, LEVELS), creator: anyOf(next, [...NAMES, ""]),
     created: next(8) ? Date.UTC(2025, 10, 1) + next(200) * DAY + next(DAY) : 0, likes: next(4) ? next(50) : null, hash: next(3) ? "LEHV6nWB2yk8pyo0adR*.7kCMdnj" : "",
     post: next(2) ? 1 + next(9) : null, prompt: next(6) ? textOf(next, 9) : null, negative: next(3) ? textOf(next, PROMPTS) : null,
-    sampler: anyOf(next, ["Euler a", "DPM++ 2M Karras", ""]), checkpoint: anyOf(next, ["ponyV6", "", "", "Détail"]),
+    sampler: anyOf(next, ["Euler a", "DPM++ 2M Karras", ""]), checkpoint: null,
     tools: manyOf(next, ["ComfyUI", "A1111", "Krita"], 2), used: [], thumb: "",
   };
 };
 
 const thingsOf = (next, models) =>
-  Array.from({ length: 12 }, () => {
+  Array.from({ length: 36 }, () => {
     const model = anyOf(next, models);
     const version = next(4) ? anyOf(next, model.versions)[0] : next(3) * 900000;
-    return [anyOf(next, KINDS), next(2) ? anyOf(next, NAMES) : "", "v1", version, 0, anyOf(next, BASES)];
+    return [anyOf(next, KINDS), next(2) ? anyOf(next, NAMES) : "", "v1", version, 0, anyOf(next, BASES), ""];
   });
 
 const modelOf = (next, id) => {
@@ -54,10 +54,10 @@ const packed = (next, values) => {
   return t.length === 1 && next(2) ? { t } : { t, i: values.map((value) => texts.indexOf(JSON.stringify(value))) };
 };
 
-const chunkOf = (next, rows, more = {}) => {
+const chunkOf = (next, rows) => {
   const columns = {};
   for (const name of Object.keys(rows[0])) columns[name] = packed(next, rows.map((row) => row[name]));
-  return { rows: rows.length, columns, ...more };
+  return { rows: rows.length, columns };
 };
 
 /** A library: its models, its pictures (with `uses`: the things of each), and chunks of both with some dead rows. */
@@ -67,17 +67,17 @@ const library = (next, { pictures, models, size }) => {
   for (let first = 0; first < models; first += size) {
     chunks.models.push({ first, dead: [], text: JSON.stringify(chunkOf(next, modelRows.slice(first, first + size))) });
   }
-  const [pictureRows, allThings] = [[], []];
+  const pictureRows = [];
+  const things = [...thingsOf(next, modelRows), ...["ponyV6", "Détail"].map((name) => ["checkpoint", name, "", 0, 0, "", ""])];
   for (let first = 0; first < pictures; first += size) {
-    const things = thingsOf(next, modelRows);
-    allThings.push(...things);
     const rows = Array.from({ length: Math.min(size, pictures - first) }, (_, k) => pictureOf(next, (first + k + 1) * 7));
-    for (const row of rows) row.used = manyOf(next, [...things.keys()], 3).map((k) => [k, next(2) ? 0.8 : null]);
+    for (const row of rows) row.used = manyOf(next, [...things.keys()].slice(0, -2), 3).map((k) => [k, next(2) ? 0.8 : null]);
+    for (const row of rows) row.checkpoint = next(2) ? things.length - 1 - next(2) : null;
     const dead = rows.map((_, k) => k).filter(() => !next(15));
-    chunks.images.push({ first, dead, text: JSON.stringify(chunkOf(next, rows, { things })) });
-    pictureRows.push(...rows.map((row, k) => ({ ...row, dead: dead.includes(k), uses: row.used.map(([thing]) => things[thing]) })));
+    chunks.images.push({ first, dead, text: JSON.stringify(chunkOf(next, rows)) });
+    pictureRows.push(...rows.map((row, k) => ({ ...row, dead: dead.includes(k), checkpoint: things[row.checkpoint]?.[1] ?? "", place: row.checkpoint, uses: row.used.map(([thing]) => things[thing]) })));
   }
-  return { models: modelRows, pictures: pictureRows, things: allThings, chunks };
+  return { models: modelRows, pictures: pictureRows, things, chunks };
 };
 
 module.exports = { BASES, DAY, KINDS, LEVELS, NAMES, WORDS, library };

@@ -135,7 +135,7 @@ test("a worker is made of the scripts that it needs and serves its port", () => 
   const said = [];
   const port = { postMessage: (message) => said.push(message) };
   vm.runInNewContext(world.source, { self: port, performance, setTimeout });
-  port.onmessage({ data: { number: 1, ask: "open", images: 0, models: 0 } });
+  port.onmessage({ data: { number: 1, ask: "open", things: [], images: 0, models: 0 } });
   port.onmessage({ data: { number: 2, ask: "find", table: "images", q: "", picks: [], scope: null, sort: "newest" } });
   assert.deepEqual(said.map(({ number, error }) => [number, error]), [[1, undefined], [2, undefined]]);
   assert.equal(world.urls[0], "blob:null/1");

@@ -20,7 +20,7 @@ const makeWorker = () => {
 
 const loaded = (made) => {
   const ask = makeWorker();
-  ask("open", { images: made.pictures.length, models: made.models.length });
+  ask("open", { things: made.things, images: made.pictures.length, models: made.models.length });
   for (const table of ["models", "images"]) for (const chunk of made.chunks[table]) ask("load", { table, ...chunk });
   return ask;
 };
@@ -231,7 +231,7 @@ test("models are sorted by names as people sort them, by what readers liked, and
   const rows = [["Model 10", better, 5], ["model 9", few, 7], ["Änderung", worse, 6]].map(([name, votes, bytes], k) => ({ ...made.models[k], name, bytes, ...votes }));
   const columns = Object.fromEntries(Object.keys(rows[0]).map((name) => [name, rows.map((row) => row[name])]));
   const ask = makeWorker();
-  ask("open", { images: 0, models: 3 });
+  ask("open", { things: [], images: 0, models: 3 });
   ask("load", { table: "models", first: 0, dead: [], text: JSON.stringify({ rows: 3, columns }) });
   const by = (sort) => [...ask("find", { table: "models", q: "", picks: [], scope: null, sort }).rows];
   assert.deepEqual(by("name"), [2, 1, 0]);
@@ -260,7 +260,7 @@ test("tags of prompts are suggested once they are counted", async () => {
   const made = library(chance(34), { pictures: 4, models: 1, size: 10 });
   const chunk = JSON.parse(made.chunks.images[0].text);
   const ask = makeWorker();
-  ask("open", { images: 4, models: 1 });
+  ask("open", { things: made.things, images: 4, models: 1 });
   ask("load", { table: "images", first: 0, dead: [], text: JSON.stringify({ ...chunk, columns: { ...chunk.columns, prompt: rows } }) });
   ask("tags");
   await new Promise((done) => setTimeout(done, 20));
@@ -278,7 +278,7 @@ test("what cannot be understood is answered with an error, and the next question
 
 test("a library of nothing has no rows", () => {
   const ask = makeWorker();
-  ask("open", { images: 0, models: 0 });
+  ask("open", { things: [], images: 0, models: 0 });
   for (const table of ["images", "models"]) {
     assert.equal(ask("find", { table, q: "cat", picks: [], scope: null, sort: "random" }).total, 0);
     assert.deepEqual(ask("suggest", { table, term: { field: "", text: "a" } }), []);

@@ -118,13 +118,11 @@ civitai.room("columns", ["query"], ({ query }) => {
   };
 
   /** What pictures were made with: names come from the models that are here, or from any picture that names them. */
-  const makeThings = () => ({ list: [], index: new Map(), ours: new Map(), heard: new Map(), named: [], stamp: -1 });
-
-  const addThing = (things, [kind, name, , version, , base]) => {
-    if (name && version && !things.heard.has(version)) things.heard.set(version, { name, kind, base });
-    const key = [version, version ? "" : name, kind, base].join(GAP);
-    if (!things.index.has(key)) things.index.set(key, things.list.push({ kind, name, version, base }) - 1);
-    return things.index.get(key);
+  const makeThings = (rows) => {
+    const list = rows.map(([kind, name, , version, , base]) => ({ kind, name, version, base }));
+    const telling = list.filter(({ name, version }) => name && version).reverse();
+    const heard = new Map(telling.map((thing) => [thing.version, thing]));
+    return { list, ours: new Map(), heard, named: [], stamp: -1 };
   };
 
   const nameThing = (things, { kind, name, version, base }) => {
@@ -185,9 +183,9 @@ civitai.room("columns", ["query"], ({ query }) => {
 
   const folded = (text) => (text ? query.fold(text) : "");
 
-  const putUsed = (column, first, { used, checkpoint }, places) => {
+  const putUsed = (column, first, { used, checkpoint }, things) => {
     used.forEach((list, k) => {
-      const made = { checkpoint: checkpoint[k], used: list.map(([thing]) => places[thing]) };
+      const made = { checkpoint: things.list[checkpoint[k]]?.name ?? "", used: list.map(([thing]) => thing) };
       put(column, first + k, `${made.checkpoint}${GAP}${made.used}`, made);
     });
   };
@@ -211,7 +209,7 @@ civitai.room("columns", ["query"], ({ query }) => {
     putLists(c.tool, first, values.tools);
     putLists(c.tag, first, values.tools.map(() => []));
     putLists(c.folder, first, values.folder.map((folder, k) => [folder, ...values.also[k]]));
-    putUsed(c.used, first, values, chunk.things.map((thing) => addThing(things, thing)));
+    putUsed(c.used, first, values, things);
     putSizes(c, first, values);
     c.id.set(values.id, first);
     c.created.set(values.created, first);

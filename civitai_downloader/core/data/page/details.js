@@ -137,7 +137,8 @@ civitai.room("details", ["words", "dom", "query", "store", "library", "grid"], (
 
   const fill = (side, picture, details) => {
     const post = el("section", {});
-    const parts = details ? [promptBlock(details), negativeBlock(details), madeBlock(details), factsBlock(details)] : [];
+    const gone = el("section", { class: "warn" }, words.say("viewer.no-details"));
+    const parts = details ? [promptBlock(details), negativeBlock(details), madeBlock(details), factsBlock(details)] : [gone];
     const head = headline({ username: picture.creator, likes: picture.likes }, picture);
     dom.fill(side, head, post, parts, fileBlock(details ?? {}, picture));
     side.scrollTop = 0;

@@ -40,10 +40,11 @@ civitai.room("facets", ["words", "dom", "query", "store", "library", "find"], (n
         "button",
         {
           type: "button", class: "plain pick", title: name, data: { do: "pick", ...data, count },
-          "aria-pressed": String(Boolean(pick && !pick.not)), "aria-label": words.say("find.value", { name, n: count }),
+          "aria-pressed": String(Boolean(pick && !pick.not)),
         },
         dom.icon("check"),
         el(pick?.not ? "s" : "span", { class: "cut" }, name),
+        " ",
         el("span", { class: "number" }, words.number(count)),
       ),
       el(
@@ -258,6 +259,7 @@ civitai.room("facets", ["words", "dom", "query", "store", "library", "find"], (n
   store.watch(["picks", "q"], showChips);
   store.watch(["shown", "picks", "ready"], showEmpty);
   store.watch(["settings"], showColumn);
+  store.watch(["place"], () => drawer && setDrawer(false));
   find.narrow.addEventListener("change", () => setDrawer(false));
   dom.on(aside, "change", "[data-range]", ranged);
   dom.on(aside, "input", "[data-search]", (input) => {

@@ -175,7 +175,7 @@ civitai.room("library", ["rooms", "words", "dom", "query", "store", "stock"], (n
     showFirst();
     connect();
     nameCollections();
-    ask("open", { images: stock.rowsOf(stock.pictures), models: stock.rowsOf(stock.models) });
+    ask("open", { things: stock.things, images: stock.rowsOf(stock.pictures), models: stock.rowsOf(stock.models) });
     store.watch(QUESTION, (_, changed) => QUESTION.some((key) => changed.has(key)) && question());
     await loadAll();
     await finish();

@@ -6,6 +6,7 @@ civitai.room("stock", ["rooms", "query", "columns"], ({ rooms, query, columns })
   const manifest = rooms.manifest();
   const usable = manifest?.format === FORMAT;
   const given = usable ? manifest : { totals: {}, newest: { rows: 0, from: [] } };
+  const things = given.things ?? [];
   const { pictures: images = 0, models: modelCount = 0, collections: lists = 0 } = given.totals;
   const totals = { images, models: modelCount, collections: lists, made: given.made ?? "" };
 
@@ -119,7 +120,7 @@ civitai.room("stock", ["rooms", "query", "columns"], ({ rooms, query, columns })
   const bothOf = async (name) => {
     const [hot, more] = await Promise.all([parsed(name), parsed(`${name}.more`).catch(() => null)]);
     const rest = more ? columns.unpackAll({ ...more, rows: hot.rows }) : {};
-    return { things: hot.things, ...columns.unpackAll(hot), ...rest };
+    return { ...columns.unpackAll(hot), ...rest };
   };
 
   const pictureShard = (row) => shard(pictures[shardOf[row]].name, bothOf);
@@ -156,19 +157,26 @@ civitai.room("stock", ["rooms", "query", "columns"], ({ rooms, query, columns })
 
   const loraTag = ({ file, weight }) => `<lora:${file.replace(/\.[^.]+$/, "")}:${weight ?? 1}>`;
 
+  // A key is 16 bytes in base64url; addresses have it as a UUID.
+  const keyOf = (key) => {
+    const bytes = [...globalThis.atob(key.replaceAll("-", "+").replaceAll("_", "/"))].map((byte) => byte.charCodeAt(0));
+    const digits = bytes.map((byte) => byte.toString(16).padStart(2, "0")).join("");
+    return digits.replace(/^(.{8})(.{4})(.{4})(.{4})/, "$1-$2-$3-$4-");
+  };
+
   const described = async (v, k, shown) => {
-    const made = await Promise.all(v.used[k].map(([thing, weight]) => madeOf(v.things[thing], weight)));
+    const made = await Promise.all(v.used[k].map(([thing, weight]) => madeOf(things[thing], weight)));
     const of = (name) => v[name]?.[k] ?? null;
-    const web = (name) => (of(name) ?? "").replace("{id}", shown.id).replace("{key}", () => of("key") ?? "");
+    const web = (name) => (of(name) ?? "").replaceAll("{id}", shown.id).replaceAll("{key}", keyOf(of("key") ?? ""));
     const raw = v.prompt[k];
     return {
       id: shown.id, url: web("url"), page: web("page"), post_id: of("post"), username: of("creator"),
       created_at: v.created[k],
       width: of("width"), height: of("height"), type: of("kind"), nsfw_level: of("level"), likes: of("likes"),
       model_versions: of("model_versions") ?? [], tools: of("tools"), techniques: of("techniques") ?? [], raw_prompt: raw,
-      prompt: cut(raw, of("clean")), prompt_with_clothes: cut(raw, of("clothes")), negative_prompt: of("negative"),
+      prompt: cut(raw, of("clean")), prompt_with_clothes: cut(raw, of("clothes") === 0 ? of("clean") : of("clothes")), negative_prompt: of("negative"),
       sampler: of("sampler"), steps: of("steps"), cfg_scale: of("cfg_scale"), seed: of("seed"), size: of("size"),
-      model: of("checkpoint"), txt: shown.txt, path: shown.url, also: of("also"), made,
+      model: things[of("checkpoint")]?.[1] ?? null, txt: shown.txt, path: shown.url, also: of("also"), made,
       loras: made.filter((each) => each.lora && each.file).map(loraTag),
     };
   };
@@ -210,6 +218,7 @@ civitai.room("stock", ["rooms", "query", "columns"], ({ rooms, query, columns })
 
   return {
     collections: allOf(given.collections), posts: allOf(given.posts), details, firstRows, keepModels, keepPictures,
-    model, modelDetails, modelRow, models, picture, pictures, prepare, ratio, rowOf, rowsOf, text, totals, usable,
+    model, modelDetails, modelRow, models, picture, pictures, prepare, ratio, rowOf, rowsOf, text,
+    things, totals, usable,
   };
 });

@@ -293,8 +293,8 @@ civitai.room("worker", ["query", "columns"], ({ query, columns }) => {
   };
 
   // -------------------------------------------------------------------------------------------------- the protocol
-  const open = (state, { images, models }) => {
-    state.things = columns.makeThings();
+  const open = (state, { images, models, things }) => {
+    state.things = columns.makeThings(things);
     state.images = columns.makePictures(images, state.things);
     state.models = columns.makeModels(models);
     state.tags = [];
