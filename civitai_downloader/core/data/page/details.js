@@ -137,10 +137,10 @@ civitai.room("details", ["words", "dom", "query", "store", "library", "grid"], (
 
   const fill = (side, picture, details) => {
     const post = el("section", {});
-    const gone = el("section", { class: "warn" }, words.say("viewer.no-details"));
-    const parts = details ? [promptBlock(details), negativeBlock(details), madeBlock(details), factsBlock(details)] : [gone];
+    const gone = details?.whole ? null : el("section", { class: "warn" }, words.say("viewer.no-details"));
+    const parts = details ? [promptBlock, negativeBlock, madeBlock, factsBlock].map((make) => make(details)) : [];
     const head = headline({ username: picture.creator, likes: picture.likes }, picture);
-    dom.fill(side, head, post, parts, fileBlock(details ?? {}, picture));
+    dom.fill(side, head, post, gone, parts, fileBlock(details ?? {}, picture));
     side.scrollTop = 0;
     newestPost(postBlock(picture), (found) => found && post.replaceWith(found));
     if (!details?.made.length) return;

@@ -177,7 +177,7 @@ civitai.room("stock", ["rooms", "query", "columns"], ({ rooms, query, columns })
       prompt: cut(raw, of("clean")), prompt_with_clothes: cut(raw, of("clothes") === 0 ? of("clean") : of("clothes")), negative_prompt: of("negative"),
       sampler: of("sampler"), steps: of("steps"), cfg_scale: of("cfg_scale"), seed: of("seed"), size: of("size"),
       model: things[of("checkpoint")]?.[1] ?? null, txt: shown.txt, path: shown.url, also: of("also"), made,
-      loras: made.filter((each) => each.lora && each.file).map(loraTag),
+      loras: made.filter((each) => each.lora && each.file).map(loraTag), whole: "steps" in v,
     };
   };
 
