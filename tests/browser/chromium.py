@@ -204,8 +204,9 @@ class ChromiumTab(Tab):
         ]
         self.ask("Input.dispatchTouchEvent", type="touchStart", touchPoints=[{"x": points[0][0], "y": points[0][1]}])
         for x, y in points[1:]:
-            time.sleep(0.02)  # without time between them they are a fling
+            time.sleep(0.02)
             self.ask("Input.dispatchTouchEvent", type="touchMove", touchPoints=[{"x": x, "y": y}])
+        time.sleep(0.1)  # a finger that is lifted while it moves flings, and the next tap only ends that
         self.ask("Input.dispatchTouchEvent", type="touchEnd", touchPoints=[])
 
     def tap(self, selector: str, index: int = 0) -> None:

@@ -113,6 +113,7 @@ def test_axe_finds_nothing_serious(page: Page, scheme: str) -> None:
     if not AXE and "chromium" not in REQUIRED:
         pytest.skip("CIVITAI_AXE does not say where axe.min.js is")
     tab_of(page).prefer(prefers_color_scheme=scheme)
+    page.open()
     source = Path(AXE).read_text("utf-8")
     found = {}
     for place in (*PLACES, "help"):
