@@ -128,7 +128,9 @@ class ChromiumTab(Tab):
             self.requests.append(params["request"]["url"])
         elif method == "Runtime.exceptionThrown":
             details = params["exceptionDetails"]
-            self.complaints.append(details.get("exception", {}).get("description") or details["text"])
+            where = f"{details.get('url', '')}:{details['lineNumber'] + 1}"
+            said = details.get("exception", {}).get("description") or ""
+            self.complaints.append(f"{details['text']} {said} at {where}")
         elif method == "Runtime.consoleAPICalled":
             self.complaints.append(" ".join(str(each.get("value", each.get("description"))) for each in params["args"]))
         elif method == "Log.entryAdded" and params["entry"]["level"] in ("error", "warning"):

@@ -129,6 +129,7 @@ def test_details_are_all_fields_and_the_text_is_linked(page: Page) -> None:
 def test_made_with_leads_to_the_model(page: Page) -> None:
     page.go("#/image/1")
     page.viewing(1)
+    page.tab.settle(f"{VIEWER} a[href^='#/model/101']")
     page.tab.click(f"{VIEWER} a[href^='#/model/101']")
     page.tab.wait("location.hash.startsWith('#/model/101')")
     page.tab.wait_gone(VIEWER)
