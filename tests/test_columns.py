@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from civitai_downloader.core.columns import Things, pack, read_script, rows_of, script, table, unpack
+from civitai_downloader.util.files import on_one_line
 
 LONE = re.compile("[\ud800-\udfff]")
 TEXTS = st.text(st.characters(codec=None), max_size=40) | st.sampled_from(
@@ -78,13 +79,13 @@ def test_a_column_of_another_form_or_length_is_refused(column: Any) -> None:
 
 @given(st.dictionaries(TEXTS, VALUES, max_size=5))
 def test_a_script_hands_over_what_was_put_into_it(data: dict[str, Any]) -> None:
-    text = script("p-0123456789", data)
+    text = script("p-0123456789", on_one_line(data))
     assert read_script(text) == ("p-0123456789", plain(data))
 
 
 @given(st.dictionaries(TEXTS, VALUES, max_size=5))
 def test_nothing_in_a_script_can_end_it(data: dict[str, Any]) -> None:
-    text = script("x", data)
+    text = script("x", on_one_line(data))
     inner = text.removeprefix("civitai.chunk('x','").removesuffix("');\n")
     assert not re.search(r"[<\n\r\u2028\u2029\ud800-\udfff]", inner)
     assert not re.search(r"(?<!\\)(?:\\\\)*'", inner)  # no quote without its backslash

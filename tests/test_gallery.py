@@ -96,6 +96,19 @@ def test_a_run_without_news_changes_no_byte(run: Runner, site: FakeCivitai, lora
     assert {path: (out / path).stat().st_mtime_ns for path in before} == stamps
 
 
+def test_a_log_that_grows_without_news_is_not_read_again_for_ever(
+    run: Runner, site: FakeCivitai, lora: FakeModel, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run(link(site, lora)) == 0
+    before = page_files(out)
+    monkeypatch.setattr("civitai_downloader.core.stock.LONG", 50)
+    assert run(link(site, lora)) == 0
+    after = page_files(out)
+    assert {name for name in after if after[name] != before.get(name)} == {".page/data/state.json"}
+    size = (out / "download_state.jsonl").stat().st_size
+    assert json.loads(after[".page/data/state.json"])["log"][0] == size
+
+
 def test_a_later_run_adds_what_is_new(
     run: Runner, site: FakeCivitai, lora: FakeModel, mix: FakeModel, out: Path
 ) -> None:

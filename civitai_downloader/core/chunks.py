@@ -129,9 +129,8 @@ class Series:
 
     def _save(self, rows: Sequence[Row]) -> str:
         """Write the files of a chunk and return its name, which its content decides."""
-        first, more = table(rows, self.kind.first), table(rows, self.kind.more)
-        digest = hashlib.sha256(utf8(on_one_line([first, more]))).hexdigest()
-        name = f"{self.kind.letter}-{digest[:10]}"
+        first, more = (on_one_line(table(rows, names)) for names in (self.kind.first, self.kind.more))
+        name = f"{self.kind.letter}-{hashlib.sha256(utf8(first + more)).hexdigest()[:10]}"
         for each, data in [(name, first), (f"{name}.more", more)][: 2 if self.kind.more else 1]:
             write_file(self._folder / f"{each}.js", utf8(script(each, data)), self._disk)
         return name

@@ -8,8 +8,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import accumulate
 from typing import Any
 
-from ..util.files import on_one_line
-
 Row = dict[str, Any]
 
 _CALL = re.compile(r"civitai\.chunk\('([^']*)','(.*)'\);\n?", re.S)
@@ -24,12 +22,12 @@ _RARE = 0.75  # a table pays if this share of the values, or fewer, are differen
 # --- Scripts ---------------------------------------------------------------------------------------
 
 
-def script(name: str, data: Mapping[str, Any]) -> str:
-    """Return a script that hands data to the page under a name: one call with JSON in a text.
+def script(name: str, data: str) -> str:
+    """Return a script that hands data, which are JSON, to the page under a name: one call with a text.
 
     A lone surrogate becomes U+FFFD; nothing in it can end the script or its line.
     """
-    return f"civitai.chunk('{_quoted(name)}','{_quoted(on_one_line(data))}');\n"
+    return f"civitai.chunk('{name}','{_quoted(data)}');\n"
 
 
 def _quoted(text: str) -> str:

@@ -76,12 +76,14 @@ def _with_news(library: Library, mark: Mark) -> bool | None:
     news = read_news(library, state) if state is not None else None
     if state is None or news is None:
         return None
-    if not news:
-        return False
     with suppress(Damaged), damage():
-        stock = Stock.read(_data(library), state, library.disk)
-        _put_news(library, stock, news)
-        return stock.is_changed and _saved(library, stock, mark)
+        if news:
+            stock = Stock.read(_data(library), state, library.disk)
+            _put_news(library, stock, news)
+            if stock.is_changed:
+                return _saved(library, stock, mark)
+        state.go_on(mark, _data(library), library.disk)
+        return False
     return None
 
 

@@ -22,6 +22,7 @@ from .columns import Row, Things, read_script, rows_of, script, table
 from .tiles import FIRST
 
 FORMAT, NEWEST = 1, 60
+LONG = 1 << 20  # bytes of the log that are read again in some 40 ms
 _TAIL = 1024  # bytes before its end by which a log is known again
 _OURS = re.compile(r"[pmco]-[0-9a-f]{10}(\.more)?\.js|.*\.[0-9a-f]{8}\.tmp")
 
@@ -70,6 +71,16 @@ class State:
     sizes: dict[str, int] = field(default_factory=dict)
     previous: list[str] = field(default_factory=list)
     models: dict[int, tuple[str, int, int, list[int]]] = field(default_factory=dict)
+
+    def write(self, folder: Path, disk: Disk | None) -> None:
+        """Write it to `.page/data`. Raises Failure."""
+        write_file(folder / "state.json", utf8(on_one_line({"format": FORMAT, **vars(self)})), disk)
+
+    def go_on(self, mark: Mark, folder: Path, disk: Disk | None) -> None:
+        """Note that nothing new stands before a mark, if reading that again would take long. Raises Failure."""
+        if mark[0] - self.log[0] > LONG:
+            self.log = mark
+            self.write(folder, disk)
 
 
 def read_state(folder: Path) -> State | None:
@@ -147,7 +158,7 @@ class Stock:
         """
         for each in self.series.values():
             each.finish()
-        text = script("manifest", self._manifest(library_id))
+        text = script("manifest", on_one_line(self._manifest(library_id)))
         before: Mapping[str, Any] = {}
         with suppress(Damaged):
             before = read_data_file(self.folder, "manifest")
@@ -162,7 +173,7 @@ class Stock:
             write_file(self.folder / "manifest.js", utf8(text), disk)
         names = ["manifest.js", "rows.z", *self._files()]
         self.state.sizes = {name: size_of(self.folder / name) or 0 for name in names}
-        write_file(self.folder / "state.json", utf8(on_one_line({"format": FORMAT, **vars(self.state)})), disk)
+        self.state.write(self.folder, disk)
         self._sweep()
         return is_new
 

@@ -11,7 +11,7 @@ from itertools import pairwise
 from typing import Any
 
 from ..util.media import kind_of_media
-from .answers import list_at, number_at, objects_at, text_at, texts_at, unix_time, whole_number
+from .answers import list_at, number_at, objects_at, texts_at, unix_time, whole_number
 from .columns import Row, Things
 
 # What grid, facets and search need of a picture, and what stands in a chunk of its own that is read when it is opened.
@@ -53,10 +53,10 @@ def tile(image_id: int, copies: Iterable[Copy], facts: Mapping[str, Any], things
         "id": image_id, "folder": shown.folder, "also": also, "ext": shown.extension,
         "kind": kind_of_media(shown.extension) or "image",
         "txt": int(shown.has_text), "width": _side(facts, "width"), "height": _side(facts, "height"),
-        "level": level_word(number_at(facts, "nsfw_level")), "creator": text_at(facts, "username"),
-        "created": milliseconds(text_at(facts, "created_at")), "likes": _count(facts.get("likes")),
-        "hash": blur_hash(text_at(facts, "hash")), "post": _exact(number_at(facts, "post_id")) or None, "prompt": raw,
-        "negative": _text(facts, "negative_prompt"), "sampler": text_at(facts, "sampler"),
+        "level": level_word(number_at(facts, "nsfw_level")), "creator": _word(facts, "username"),
+        "created": milliseconds(_word(facts, "created_at")), "likes": _count(facts.get("likes")),
+        "hash": blur_hash(_word(facts, "hash")), "post": _exact(number_at(facts, "post_id")) or None, "prompt": raw,
+        "negative": _text(facts, "negative_prompt"), "sampler": _word(facts, "sampler"),
         "checkpoint": _checkpoint(facts, things), "tools": texts_at(facts, "tools")[:_MOST],
         "used": [[things.place(thing), weight] for thing, weight in _used(facts, versions)],
         "thumb": thumb, "model_versions": versions, **_details(str(image_id), facts, raw),
@@ -66,9 +66,9 @@ def tile(image_id: int, copies: Iterable[Copy], facts: Mapping[str, Any], things
 def _details(image_id: str, facts: Mapping[str, Any], raw: str | None) -> Row:
     clean, clothes = _text(facts, "prompt"), _text(facts, "prompt_with_clothes")
     cut = _cut(raw, clean)
-    url, key = _with_key(text_at(facts, "url"), image_id)
+    url, key = _with_key(_word(facts, "url"), image_id)
     return {
-        "url": url, "key": key, "page": _with_id(text_at(facts, "page"), image_id),
+        "url": url, "key": key, "page": _with_id(_word(facts, "page"), image_id),
         "techniques": texts_at(facts, "techniques")[:_MOST],
         **{name: scalar(facts.get(name)) for name in ("steps", "cfg_scale", "seed", "size")},
         "clean": cut, "clothes": 0 if clothes == clean else _cut(raw, clothes),
@@ -106,6 +106,12 @@ def scalar(value: object) -> int | float | str | None:
 def _text(facts: Mapping[str, Any], name: str) -> str | None:
     value = facts.get(name)
     return value if isinstance(value, str) else None
+
+
+def _word(facts: Mapping[str, Any], name: str) -> str:
+    """Return the text at a name, or ""; it is asked for so often that this counts."""
+    value = facts.get(name)
+    return value if isinstance(value, str) else ""
 
 
 def _exact(number: int) -> int:
@@ -148,19 +154,19 @@ def _used(facts: Mapping[str, Any], versions: Iterable[int]) -> list[tuple[Thing
 
 
 def _checkpoint(facts: Mapping[str, Any], things: Things) -> int | None:
-    name = text_at(facts, "model")
+    name = _word(facts, "model")
     return things.place(("checkpoint", name, "", 0, 0, "", "")) if name else None
 
 
 def _thing(resource: Mapping[str, Any]) -> Thing:
-    kind = (text_at(resource, "type") or text_at(resource, "modelType")).strip().lower()
+    kind = (_word(resource, "type") or _word(resource, "modelType")).strip().lower()
     return (
         "checkpoint" if kind == "model" else kind,
-        (text_at(resource, "modelName") or text_at(resource, "name")).strip(),
-        (text_at(resource, "modelVersionName") or text_at(resource, "versionName")).strip(),
+        (_word(resource, "modelName") or _word(resource, "name")).strip(),
+        (_word(resource, "modelVersionName") or _word(resource, "versionName")).strip(),
         _exact(number_at(resource, "modelVersionId") or number_at(resource, "versionId")),
         _exact(number_at(resource, "modelId")),
-        text_at(resource, "baseModel"), text_at(resource, "hash")[:64],
+        _word(resource, "baseModel"), _word(resource, "hash")[:64],
     )  # fmt: skip
 
 
