@@ -185,7 +185,7 @@ test("details are still those of the hot columns when the rest is gone", async (
   const world = await opened();
   const row = world.made.pictures.find(({ dead, prompt }) => !dead && prompt);
   const found = await world.library.details(row.id);
-  assert.deepEqual([found.raw_prompt, found.prompt, found.seed], [row.prompt, null, null]);
+  assert.deepEqual([found.raw_prompt, found.prompt, found.seed, found.whole], [row.prompt, null, null, false]);
 });
 
 test("a post stands in its author's order, and without its words in the order of ids", async () => {

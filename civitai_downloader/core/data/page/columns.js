@@ -21,27 +21,28 @@ civitai.room("columns", ["query"], ({ query }) => {
   // A column has a code for each row; what has the same key has the same code, and one value.
   const makeColumn = (rows) => ({ codes: new Uint32Array(rows), values: [], index: new Map() });
 
-  const put = (column, row, key, value = key) => {
+  const codeOf = (column, key, value) => {
     let code = column.index.get(key);
     if (code === undefined) {
       code = column.values.push(value) - 1;
       column.index.set(key, code);
     }
-    column.codes[row] = code;
+    return code;
   };
 
-  const putAll = (column, first, keys) => {
-    for (let k = 0; k < keys.length; k += 1) put(column, first + k, keys[k]);
-  };
+  const same = (value) => value;
+  const joined = (list) => list.join(GAP);
 
-  const putLists = (column, first, lists) => {
-    for (let k = 0; k < lists.length; k += 1) put(column, first + k, lists[k].join(GAP), lists[k]);
+  // A text that a chunk has once is looked up once.
+  const put = (column, first, rows, packed, keyOf = same, valueOf = keyOf) => {
+    const code = (value) => codeOf(column, keyOf(value), valueOf(value));
+    if (!packed.t) column.codes.set(unpack(packed, rows).map(code), first);
+    else column.codes.set(unpack({ t: packed.t.map(code), i: packed.i }, rows), first);
   };
 
   // What can be searched: texts, and for each text the codes that have it (null: code and text are one).
   const makeText = (column) => ({ column, texts: column.values, codesOf: null, cache: new Map(), stamp: -1 });
-  const one = (value) => (value ? [value] : []);
-  const many = (values) => values;
+  const one = (value) => [value];
 
   /** A facet: names for each value of a column; `has` judges names that are ranges, `order` lists all there can be. */
   const makeFacet = (column, namesOf = one, { has = null, order = null, latest = false } = {}) => ({
@@ -62,8 +63,8 @@ civitai.room("columns", ["query"], ({ query }) => {
     facet.order?.forEach((name) => addName(facet, name));
     facet.column.values.forEach((value, code) => {
       for (const name of facet.namesOf(value)) {
-        const codes = addName(facet, name);
-        if (codes.at(-1) !== code) codes.push(code);
+        const codes = name ? addName(facet, name) : null;
+        if (codes && codes.at(-1) !== code) codes.push(code);
       }
     });
     facet.texts = facet.names.map(query.fold);
@@ -141,18 +142,15 @@ civitai.room("columns", ["query"], ({ query }) => {
   };
 
   const makePictures = (rows, things) => {
-    const names = "prompt negative creator sampler level kind tool tag day size used known folder";
+    const names = "prompt negative creator sampler level kind tool tag day size used known folder also";
     const c = { ...columnsNamed(rows, names), ...numbersNamed(rows, "id created likes pixels post rating") };
     const table = makeTable(rows, c);
-    const named = ({ used }, test, key = "name") => {
-      const all = namedThings(things, table.stamp);
-      return used.map((k) => all[k]).filter(test).map((thing) => thing[key]).filter(Boolean);
-    };
-    const basesOf = (made) => named(made, () => true, "base");
-    const lorasOf = (made) => named(made, (thing) => thing.isLora);
+    const madeWith = ({ used }) => used.map((k) => namedThings(things, table.stamp)[k]);
+    const basesOf = (made) => madeWith(made).map(({ base }) => base);
+    const lorasOf = (made) => madeWith(made).map(({ name, isLora }) => (isLora ? name : ""));
     const modelsOf = (made) => {
-      const found = named(made, (thing) => !thing.isLora);
-      return found.length ? found : one(made.checkpoint);
+      const found = madeWith(made).map(({ name, isLora }) => (isLora ? "" : name));
+      return found.some(Boolean) ? found : [made.checkpoint];
     };
     const buckets = (size) => BUCKETS.filter((value) => isSize(value, size));
     table.facets = {
@@ -162,7 +160,7 @@ civitai.room("columns", ["query"], ({ query }) => {
       model: makeFacet(c.used, modelsOf),
       lora: makeFacet(c.used, lorasOf),
       sampler: makeFacet(c.sampler),
-      tool: makeFacet(c.tool, many),
+      tool: makeFacet(c.tool, same),
       level: makeFacet(c.level, one, { order: query.LEVELS }),
       date: makeFacet(c.day, datesOf, { has: isDay, latest: true }),
       resolution: makeFacet(c.size, buckets, { has: isSize, order: BUCKETS }),
@@ -170,8 +168,8 @@ civitai.room("columns", ["query"], ({ query }) => {
       prompt: makeFacet(c.known, one, { order: ["yes", "no"] }),
     };
     const { model, lora, creator, sampler } = table.facets;
-    const [prompt, negative, tag] = [makeText(c.prompt), makeText(c.negative), makeFacet(c.tag, many)];
-    const checkpoint = makeFacet(c.used, (made) => one(made.checkpoint));
+    const [prompt, negative, tag] = [makeText(c.prompt), makeText(c.negative), makeFacet(c.tag, same)];
+    const checkpoint = makeFacet(c.used, (made) => [made.checkpoint]);
     table.fields = {
       "": [prompt, negative, model, checkpoint, lora, tag, creator],
       prompt: [prompt], negative: [negative], model: [model, checkpoint], lora: [lora], tag: [tag], creator: [creator],
@@ -183,57 +181,53 @@ civitai.room("columns", ["query"], ({ query }) => {
 
   const folded = (text) => (text ? query.fold(text) : "");
 
-  const putUsed = (column, first, { used, checkpoint }, things) => {
-    used.forEach((list, k) => {
-      const made = { checkpoint: things.list[checkpoint[k]]?.name ?? "", used: list.map(([thing]) => thing) };
-      put(column, first + k, `${made.checkpoint}${GAP}${made.used}`, made);
-    });
+  const putUsed = (column, first, rows, packed, things) => {
+    const checkpoints = unpack(packed.checkpoint, rows).map((place) => things.list[place]?.name ?? "");
+    const all = unpack(packed.used, rows).map((list, k) => ({
+      checkpoint: checkpoints[k], used: list.map(([thing]) => thing),
+    }));
+    put(column, first, rows, all, ({ checkpoint, used }) => `${checkpoint}${GAP}${used}`, same);
   };
 
-  const putSizes = (c, first, { width, height }) => {
-    width.forEach((wide, k) => {
-      const size = wide && height[k] ? [wide, height[k]] : null;
-      put(c.size, first + k, String(size), size);
-      c.pixels[first + k] = size ? wide * height[k] : -1;
-    });
+  const putSizes = (c, first, rows, packed) => {
+    const heights = unpack(packed.height, rows);
+    const sizes = unpack(packed.width, rows).map((wide, k) => (wide && heights[k] ? [wide, heights[k]] : null));
+    put(c.size, first, rows, sizes, (size) => (size ? size[0] * 1e6 + size[1] : 0), same);
+    c.pixels.set(sizes.map((size) => (size ? size[0] * size[1] : -1)), first);
   };
 
   /** Adds a chunk of pictures to a table, and returns what the page itself must know of them. */
-  const loadPictures = (table, things, first, chunk) => {
-    const values = unpackAll(chunk);
+  const loadPictures = (table, things, first, { rows, columns: packed }) => {
     const c = table.columns;
-    for (const name of ["creator", "sampler", "level", "kind"]) putAll(c[name], first, values[name]);
-    for (const name of ["prompt", "negative"]) putAll(c[name], first, values[name].map(folded));
-    putAll(c.known, first, values.prompt.map((prompt) => (prompt ? "yes" : "no")));
-    putAll(c.day, first, values.created.map((time) => Math.floor(time / DAY)));
-    putLists(c.tool, first, values.tools);
-    putLists(c.tag, first, values.tools.map(() => []));
-    putLists(c.folder, first, values.folder.map((folder, k) => [folder, ...values.also[k]]));
-    putUsed(c.used, first, values, things);
-    putSizes(c, first, values);
-    c.id.set(values.id, first);
-    c.created.set(values.created, first);
-    c.likes.set(values.likes.map((likes) => likes ?? -1), first);
-    c.post.set(values.post.map(Number), first);
-    return looks(chunk.rows, values);
+    for (const name of ["creator", "sampler", "level", "kind", "folder"]) put(c[name], first, rows, packed[name]);
+    for (const name of ["prompt", "negative"]) put(c[name], first, rows, packed[name], folded);
+    put(c.known, first, rows, packed.prompt, (prompt) => (prompt ? "yes" : "no"));
+    put(c.day, first, rows, packed.created, (time) => Math.floor(time / DAY));
+    put(c.tool, first, rows, packed.tools, joined, same);
+    put(c.also, first, rows, packed.also, joined, same);
+    put(c.tag, first, rows, { t: [[]] }, joined, same);
+    putUsed(c.used, first, rows, packed, things);
+    putSizes(c, first, rows, packed);
+    const shown = looks({ rows, columns: packed });
+    for (const name of ["id", "created", "likes", "post"]) c[name].set(shown[name], first);
+    return shown;
   };
 
-  const coded = (values) => {
-    const texts = [...new Set(values)];
-    const index = new Map(texts.map((text, k) => [text, k]));
-    return { texts, codes: Uint16Array.from(values, (value) => index.get(value)) };
+  const coded = (packed, rows) => {
+    if (packed.i) return { texts: packed.t, codes: new Uint32Array(packed.i) };
+    const column = makeColumn(rows);
+    put(column, 0, rows, packed);
+    return { texts: column.values, codes: column.codes };
   };
 
-  /** What the page itself must know of pictures in order to show them. */
-  const looks = (rows, v) => ({
-    rows,
-    id: Float64Array.from(v.id), created: Float64Array.from(v.created), post: Float64Array.from(v.post, Number),
-    width: Uint32Array.from(v.width, Number), height: Uint32Array.from(v.height, Number),
-    likes: Float64Array.from(v.likes, (likes) => likes ?? -1), txt: Uint8Array.from(v.txt),
-    level: Uint8Array.from(v.level, (level) => query.LEVELS.indexOf(query.LEVELS.includes(level) ? level : "unrated")),
-    kind: coded(v.kind), folder: coded(v.folder), ext: coded(v.ext), thumb: coded(v.thumb), creator: coded(v.creator),
-    hash: v.hash.join(" "),
-  });
+  /** What the page itself must know of pictures in order to show them; numbers that are not known are 0. */
+  const looks = ({ rows, columns: packed }) => {
+    const named = (names, make) => names.split(" ").map((name) => [name, make(packed[name], rows)]);
+    const numbers = named("id created post width height txt", (...column) => new Float64Array(unpack(...column)));
+    const texts = named("kind folder ext thumb creator level", coded);
+    const likes = new Float64Array(unpack(packed.likes, rows).map((count) => count ?? -1));
+    return { ...Object.fromEntries([...numbers, ...texts]), likes, hash: unpack(packed.hash, rows).join(" ") };
+  };
 
   // ----------------------------------------------------------------------------------------------------- models
   const makeModels = (rows) => {
@@ -243,14 +237,14 @@ civitai.room("columns", ["query"], ({ query }) => {
     const yesNo = { order: ["yes", "no"] };
     table.facets = {
       type: makeFacet(c.type),
-      base: makeFacet(c.base, many),
+      base: makeFacet(c.base, same),
       creator: makeFacet(c.creator),
-      tag: makeFacet(c.tags, many),
+      tag: makeFacet(c.tags, same),
       level: makeFacet(c.level, one, { order: query.LEVELS }),
       complete: makeFacet(c.complete, one, yesNo),
       update: makeFacet(c.update, one, yesNo),
     };
-    const [model, lora, words] = [makeFacet(c.name), makeFacet(c.lora), makeFacet(c.words, many)];
+    const [model, lora, words] = [makeFacet(c.name), makeFacet(c.lora), makeFacet(c.words, same)];
     const { creator, tag, base } = table.facets;
     table.fields = {
       "": [model, creator, tag, words, base], model: [model], lora: [lora], tag: [tag], creator: [creator],
@@ -273,19 +267,17 @@ civitai.room("columns", ["query"], ({ query }) => {
   };
 
   /** Adds a chunk of models to a table, and returns them. */
-  const loadModels = (table, things, first, chunk) => {
-    const values = unpackAll(chunk);
+  const loadModels = (table, things, first, { rows, columns: packed }) => {
     const c = table.columns;
-    const rows = Array.from({ length: chunk.rows }, (_, k) => k);
-    const models = rows.map((k) => Object.fromEntries(Object.keys(values).map((name) => [name, values[name][k]])));
-    const yesNo = (value) => (value ? "yes" : "no");
-    for (const name of ["name", "creator", "type", "level"]) putAll(c[name], first, values[name]);
-    for (const name of ["base", "tags", "words"]) putLists(c[name], first, values[name]);
-    for (const name of ["complete", "update"]) putAll(c[name], first, values[name].map(yesNo));
-    putAll(c.lora, first, models.map(({ type, name }) => (LORAS.has(type.toLowerCase()) ? name : "")));
-    const { id, published, up, down, bytes } = values;
-    const rating = rows.map((k) => wilson(up[k], down[k]));
-    const numbers = { id, created: published, likes: up, pixels: bytes, rating };
+    const values = unpackAll({ rows, columns: packed });
+    const modelAt = (_, k) => Object.fromEntries(Object.entries(values).map(([name, column]) => [name, column[k]]));
+    const models = values.id.map(modelAt);
+    for (const name of ["name", "creator", "type", "level"]) put(c[name], first, rows, packed[name]);
+    for (const name of ["base", "tags", "words"]) put(c[name], first, rows, packed[name], joined, same);
+    for (const name of ["complete", "update"]) put(c[name], first, rows, packed[name], (is) => (is ? "yes" : "no"));
+    put(c.lora, first, rows, models, ({ type, name }) => (LORAS.has(type.toLowerCase()) ? name : ""));
+    const rating = models.map(({ up, down }) => wilson(up, down));
+    const numbers = { id: values.id, created: values.published, likes: values.up, pixels: values.bytes, rating };
     for (const [name, list] of Object.entries(numbers)) c[name].set(list, first);
     models.forEach((model) => nameVersions(things, model));
     return models;

@@ -170,7 +170,7 @@ civitai.room("grid", ["words", "dom", "query", "alike", "store", "library", "wal
     paint,
     load,
     drop: forget,
-    reached: (index) => store.set({ focus: library.picture(rows()[index]).id }),
+    reached: (index) => store.set({ focus: library.picture(rows()[index])?.id ?? null }),
   });
 
   const indexOf = (id) => rows().indexOf(library.rowOf(id));

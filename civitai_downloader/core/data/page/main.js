@@ -19,6 +19,7 @@ civitai.room("main", ["rooms", "words", "dom", "store", "library", "grid", "find
     ["+, =", "viewer", "zoom-in"],
     ["-", "viewer", "zoom-out"],
     ["z", "viewer", "actual"],
+    ["Shift+Arrow", "viewer", "pan"],
     ["c", "viewer", "copy-prompt"],
     ["s", "viewer", "slideshow"],
     ["g", "viewer", "ground"],

@@ -101,7 +101,7 @@ civitai.room("models", ["words", "dom", "alike", "store", "library", "wall", "gr
     paint,
     load,
     drop,
-    reached: (index) => store.set({ focus: library.model(rows()[index]).id }),
+    reached: (index) => store.set({ focus: library.model(rows()[index])?.id ?? null }),
   });
 
   // Moving the mouse across a card leafs through the model's pictures, one change a frame.

@@ -1,6 +1,6 @@
 "use strict";
 // What of the data is here: the manifest, the columns of what is loaded, and details, which come when they are wanted.
-civitai.room("stock", ["rooms", "query", "columns"], ({ rooms, query, columns }) => {
+civitai.room("stock", ["rooms", "columns"], ({ rooms, columns }) => {
   const FORMAT = 1;
   const KEPT_SHARDS = 12;
   const manifest = rooms.manifest();
@@ -28,7 +28,7 @@ civitai.room("stock", ["rooms", "query", "columns"], ({ rooms, query, columns })
   const dead = pictures.map((chunk) => new Set(chunk.dead));
   const parts = [];
   const { newest } = given;
-  const first = newest.rows ? columns.looks(newest.rows, columns.unpackAll(newest)) : { id: [] };
+  const first = newest.rows ? columns.looks(newest) : { id: [] };
   const firstChunk = new Map(pictures.map((chunk) => [chunk.name, chunk.first]));
   const firstRows = Uint32Array.from(newest.from, ([name, k]) => (firstChunk.get(name) ?? 0) + k);
   const ratios = new Float32Array(shardOf.length);
@@ -53,7 +53,7 @@ civitai.room("stock", ["rooms", "query", "columns"], ({ rooms, query, columns })
     part.hashes ??= part.hash.split(" ");
     return {
       row, id, kind: textAt(part.kind, k), width: part.width[k], height: part.height[k],
-      level: query.LEVELS[part.level[k]],
+      level: textAt(part.level, k),
       url: join(folder, `${id}${textAt(part.ext, k)}`), txt: part.txt[k] ? join(folder, `${id}.txt`) : null,
       thumb: thumb ? `.page/thumbs/${String(id % 100).padStart(2, "0")}/${id}${thumb}` : null, hash: part.hashes[k],
       created: part.created[k], post: part.post[k] || null, likes: part.likes[k], creator: textAt(part.creator, k),
@@ -174,14 +174,15 @@ civitai.room("stock", ["rooms", "query", "columns"], ({ rooms, query, columns })
       created_at: v.created[k],
       width: of("width"), height: of("height"), type: of("kind"), nsfw_level: of("level"), likes: of("likes"),
       model_versions: of("model_versions") ?? [], tools: of("tools"), techniques: of("techniques") ?? [], raw_prompt: raw,
-      prompt: cut(raw, of("clean")), prompt_with_clothes: cut(raw, of("clothes") === 0 ? of("clean") : of("clothes")), negative_prompt: of("negative"),
+      prompt: cut(raw, of("clean")), negative_prompt: of("negative"),
+      prompt_with_clothes: cut(raw, of("clothes") === 0 ? of("clean") : of("clothes")),
       sampler: of("sampler"), steps: of("steps"), cfg_scale: of("cfg_scale"), seed: of("seed"), size: of("size"),
       model: things[of("checkpoint")]?.[1] ?? null, txt: shown.txt, path: shown.url, also: of("also"), made,
       loras: made.filter((each) => each.lora && each.file).map(loraTag), whole: "steps" in v,
     };
   };
 
-  /** All that is known of a picture. */
+  /** All that is known of a picture; `whole` unless a data file with a part of it is gone or damaged. */
   const details = async (id) => {
     const row = rowOf(id);
     if (row < 0) throw new Error("missing");

@@ -229,6 +229,14 @@ civitai.room("words", [], () => {
     "key.ground": ["Black, grey or white behind it", "背景を黒・灰・白に", "배경: 검정, 회색, 흰색"],
     "key.details": ["Details", "詳細", "상세 정보"],
 
+    "key-name.Control+k": ["Ctrl+K", "Ctrl+K", "Ctrl+K"],
+    "key-name.ArrowLeft": ["←", "←", "←"],
+    "key-name.ArrowRight": ["→", "→", "→"],
+    "key-name.ArrowUp": ["↑", "↑", "↑"],
+    "key-name.ArrowDown": ["↓", "↓", "↓"],
+    "key-name.Escape": ["Esc", "Esc", "Esc"],
+    "key-name.Shift+Arrow": ["Shift + ← → ↑ ↓", "Shift + ← → ↑ ↓", "Shift + ← → ↑ ↓"],
+
     "help.title": ["Keys", "キー操作", "단축키"],
     "help.list": ["Everywhere", "共通", "공통"],
     "help.viewer": ["In the viewer", "ビューアー", "뷰어"],

@@ -97,19 +97,22 @@ civitai.room("worker", ["query", "columns"], ({ query, columns }) => {
   };
 
   // ---------------------------------------------------------------------------------------------------- the scope
-  const inFolder = (folder) => (paths) => paths.some((path) => `${path}/`.startsWith(`${folder}/`));
+  const inFolder = (folder) => (path) => `${path}/`.startsWith(`${folder}/`);
   const hasVersion = (things, versions) => ({ used: list }) => list.some((k) => versions.has(things.list[k].version));
   const codesOf = (column, test) => Uint8Array.from(column.values, (value) => (test(value) ? 1 : 0));
 
   /** Keeps the pictures of a post, a collection or a model: any of what the scope names. */
   const scoped = (table, things, scope, rows) => {
     if (!scope) return rows;
-    const { id, post, folder, used: made } = table.columns;
+    const { id, post, folder, also, used: made } = table.columns;
     const ids = new Set(scope.ids);
-    const here = codesOf(folder, scope.folder ? inFolder(scope.folder) : () => false);
+    const inside = scope.folder ? inFolder(scope.folder) : () => false;
+    const here = codesOf(folder, inside);
+    const copied = codesOf(also, (paths) => paths.some(inside));
     const named = codesOf(made, scope.versions ? hasVersion(things, new Set(scope.versions)) : () => false);
     const fits = (row) => ids.has(id[row]) || (scope.post && post[row] === scope.post);
-    return rows.filter((row) => here[folder.codes[row]] || named[made.codes[row]] || fits(row));
+    const lists = [[here, folder], [copied, also], [named, made]];
+    return rows.filter((row) => fits(row) || lists.some(([ok, { codes }]) => ok[codes[row]]));
   };
 
   // --------------------------------------------------------------------------------------------------- the facets
