@@ -208,9 +208,10 @@ def test_a_picture_is_a_file_named_by_its_id(name: str, is_one: bool, run: Runne
 @pytest.mark.parametrize("folder", [".git", ".page/thumbs/05", "corrupted", "history", ".civitai/replaced", ".cache"])
 def test_some_folders_are_not_looked_into(folder: str, run: Runner, tmp_path: Path) -> None:
     put_picture(tmp_path / "a" / folder, 5)
-    put_picture(tmp_path / "a" / ".civitai" / "users", 6)
+    put_picture(tmp_path / "a" / ".civitai" / "users" / "...x" / ".hack [3]", 6)
+    put_picture(tmp_path / "a" / "users" / ".x", 7)
     assert run("--page", str(tmp_path / "a")) == 0
-    assert {*shown_in(tmp_path / "a").pictures} == {6}
+    assert {*shown_in(tmp_path / "a").pictures} == {6, 7}
 
 
 @pytest.mark.parametrize(
@@ -359,3 +360,17 @@ def test_a_small_form_that_can_not_be_had_is_no_failure(
     assert run(link(site, lora), "--thumbnails", "--max-images", "0") == 0
     assert {row["thumb"] for row in shown_in(out).pictures.values()} == {""}
     assert read_json(out / "report.json")["counts"].get("failed", 0) == 0
+
+
+@pytest.mark.parametrize("path", ["../5.png", "/tmp/5.png", "C:/5.png", "5.txt", "6.png", "sub/../../5.png"])
+def test_a_line_of_the_log_that_names_another_place_shows_nothing(path: str, run: Runner, tmp_path: Path) -> None:
+    put_picture(tmp_path / "a", 7)
+    put_picture(tmp_path, 5, {"raw_prompt": "outside"})
+    put_picture(tmp_path / "a", 6)
+    (tmp_path / "a" / "5.txt").write_text('{"id": 5}')
+    assert run("--page", str(tmp_path / "a")) == 0
+    line = {"at": "2026-01-01T00:00:00Z", "type": "image", "id": "5", "status": "success", "path": path, "size": 9}
+    with (tmp_path / "a" / "download_state.jsonl").open("a") as log:
+        log.write(json.dumps(line) + "\n" + json.dumps({**line, "type": "page", "id": "post/1", "path": ".."}) + "\n")
+    assert run("--refilter", "-o", str(tmp_path / "a")) == 0
+    assert {*shown_in(tmp_path / "a").pictures} == {6, 7}

@@ -29,6 +29,7 @@ _PICTURE = re.compile(r"([1-9][0-9]{0,14})(\.\w{1,5})")
 POST = re.compile(r"post(-[0-9]+)?\.json")
 _NOT_LOOKED_INTO = frozenset(("corrupted", "history"))
 _HIDDEN_BUT_OURS = ".civitai"
+_NAMED_BY_THE_SITE = ("users/", "collections/", f"{_HIDDEN_BUT_OURS}/users/")  # where any name may begin with a dot
 _REPLACED = f"{_HIDDEN_BUT_OURS}/replaced"
 
 Place = tuple[str, str, bool]  # folder of a picture (relative, "" the top), its extension, whether its .txt is there
@@ -59,7 +60,7 @@ class Found:
 
 
 def walk(root: Path) -> Found:
-    """Look through a folder. Hidden folders and links to folders are not followed; what can't be read is left out."""
+    """Look through a folder, but not through hidden ones and links to others; what can't be read is left out."""
     found, waiting = Found(), [""]
     while waiting:
         folder = waiting.pop()
@@ -78,8 +79,8 @@ def _spelled(root: Path, path: str) -> str:
 
 def _is_entered(root: Path, path: str) -> bool:
     name = path.rpartition("/")[2]
-    is_plain = not name.startswith(".") or path == _HIDDEN_BUT_OURS
-    return is_plain and name not in _NOT_LOOKED_INTO and path != _REPLACED and not is_link(Path(_spelled(root, path)))
+    is_shown = not name.startswith(".") or path.startswith(_NAMED_BY_THE_SITE) or path == _HIDDEN_BUT_OURS
+    return is_shown and name not in _NOT_LOOKED_INTO and path != _REPLACED and not is_link(Path(_spelled(root, path)))
 
 
 def _note(found: Found, folder: str, names: Iterable[str]) -> None:
@@ -103,14 +104,18 @@ def _note(found: Found, folder: str, names: Iterable[str]) -> None:
 def recorded_places(library: Library, image_id: int) -> list[Place] | None:
     """Return where a picture lies by the state log and the disk; None if the log knows nothing of it."""
     records = [each for each in library.places(("image", str(image_id))) if each.path]
-    there = [each.path for each in records if library.size(each.path) is not None]
-    return [_place(library, path) for path in there] if records else None
+    return places_of(library, image_id, (each.path for each in records)) if records else None
 
 
-def _place(library: Library, path: str) -> Place:
-    folder, _, name = path.rpartition("/")
-    stem, extension = split_name(name)
-    return folder, extension, library.size(within(folder, f"{stem}.txt")) is not None
+def places_of(library: Library, image_id: int, paths: Iterable[str]) -> list[Place]:
+    """Return those of some paths at which a picture lies."""
+    found = list[Place]()
+    for path in paths:
+        folder, _, name = path.rpartition("/")
+        stem, extension = split_name(name)
+        if stem == str(image_id) and kind_of_media(extension) and library.size(path) is not None:
+            found.append((folder, extension, library.size(within(folder, f"{stem}.txt")) is not None))
+    return found
 
 
 def picture_row(library: Library, image_id: int, places: Iterable[Place], things: Things, thumb: str) -> Row:

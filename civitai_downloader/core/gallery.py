@@ -23,7 +23,7 @@ from .cards import collection_row, post_row
 from .chunks import Damaged, damage, read_data_file
 from .columns import Row
 from .data import page_files
-from .finds import Found, Ids, Place, model_row, picture_row, posts_beside, recorded_places, walk, within
+from .finds import Found, Ids, Place, model_row, picture_row, places_of, posts_beside, recorded_places, walk, within
 from .homes import id_in
 from .library import Libraries, Library
 from .news import News, read_news, stamp
@@ -168,11 +168,15 @@ def _path(image_id: int, place: Place) -> str:
 
 
 def _put_news(library: Library, stock: Stock, news: News) -> None:
-    known = ((image_id, recorded_places(library, image_id)) for image_id in sorted(news.pictures))
-    places = {image_id: found for image_id, found in known if found is not None}
-    for image_id in (image_id for image_id, found in places.items() if not found):
-        stock.drop("pictures", image_id)
-    _put_pictures(library, stock, ((image_id, found) for image_id, found in places.items() if found))
+    places: dict[int, list[Place]] = {}
+    for image_id, paths in news.pictures.items():
+        is_known = not paths or stock.series["pictures"].place(image_id) is not None
+        found = recorded_places(library, image_id) if is_known else places_of(library, image_id, paths)
+        if found:
+            places[image_id] = found
+        elif found is not None:
+            stock.drop("pictures", image_id)
+    _put_pictures(library, stock, places.items())
     _put_models(library, stock, sorted(news.models), partial(_recorded_path, library))
     beside = (post for page in news.models for post in posts_beside(library, page))
     _put_posts(library, stock, {*news.posts, *beside})

@@ -12,6 +12,7 @@ from typing import Any
 from .answers import number_at, text_at
 from .finds import POST, within
 from .library import Library
+from .records import leads_out
 from .stock import State, lines_since
 from .thumbs import PAGE_FOLDER
 
@@ -22,9 +23,12 @@ _UP = 3  # levels from a picture in `images` up to the folder of its model
 
 @dataclass(frozen=True)
 class News:
-    """What may have changed: ids of pictures, and relative paths of `model.json` and other pages."""
+    """What may have changed: pictures by id, and relative paths of `model.json` and other pages.
 
-    pictures: set[int] = field(default_factory=set)
+    Of each picture it has the paths that new lines of the log name.
+    """
+
+    pictures: dict[int, set[str]] = field(default_factory=dict)
     models: set[str] = field(default_factory=set)
     posts: set[str] = field(default_factory=set)
     collections: set[str] = field(default_factory=set)
@@ -51,9 +55,9 @@ def _note_written(news: News, path: str) -> None:
     """Note a file that was written over, or a small form that was fetched (its path has no extension)."""
     name = path.rpartition("/")[2]
     if path.startswith(f"{PAGE_FOLDER}/thumbs/") and _PICTURE_ID.fullmatch(name):
-        news.pictures.add(int(name))
+        news.pictures.setdefault(int(name), set())
     elif found := _TEXT.fullmatch(name):
-        news.pictures.add(int(found[1]))
+        news.pictures.setdefault(int(found[1]), set())
     elif name == "model.json":
         news.models.add(path)
     elif name == "collection.json":
@@ -67,10 +71,12 @@ def _read_lines(library: Library, state: State, lines: Iterable[Mapping[str, Any
     folders = set[str]()
     for line in lines:
         kind, name, path = text_at(line, "type"), text_at(line, "id"), text_at(line, "path")
+        if leads_out(path):
+            continue
         if kind == "page":
             _read_page(library, state, name, path, news)
         elif kind in ("image", "meta") and _PICTURE_ID.fullmatch(name):
-            news.pictures.add(int(name))
+            news.pictures.setdefault(int(name), set()).update([path] if kind == "image" else [])
             folders.update(_above(path))
         elif kind in ("model", "local") and (text_at(line, "status") != "failed" or number_at(line, "size")):
             version = int(name.partition("/")[0]) if kind == "model" and _is_pair(name) else number_at(line, "version")

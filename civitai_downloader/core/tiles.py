@@ -11,7 +11,7 @@ from itertools import pairwise
 from typing import Any
 
 from ..util.media import kind_of_media
-from .answers import list_at, number_at, objects_at, texts_at, unix_time, whole_number
+from .answers import list_at, objects_at, texts_at, unix_time, whole_number
 from .columns import Row, Things
 
 # What grid, facets and search need of a picture, and what stands in a chunk of its own that is read when it is opened.
@@ -51,11 +51,11 @@ def tile(image_id: int, copies: Iterable[Copy], facts: Mapping[str, Any], things
     also = list(dict.fromkeys(each.folder for each in places[1:] if each.folder != shown.folder))
     return {
         "id": image_id, "folder": shown.folder, "also": also, "ext": shown.extension,
-        "kind": kind_of_media(shown.extension) or "image",
-        "txt": int(shown.has_text), "width": _side(facts, "width"), "height": _side(facts, "height"),
-        "level": level_word(number_at(facts, "nsfw_level")), "creator": _word(facts, "username"),
+        "kind": kind_of_media(shown.extension) or "image", "txt": int(shown.has_text),
+        "width": _number(facts, "width") or None, "height": _number(facts, "height") or None,
+        "level": level_word(_number(facts, "nsfw_level")), "creator": _word(facts, "username"),
         "created": milliseconds(_word(facts, "created_at")), "likes": _count(facts.get("likes")),
-        "hash": blur_hash(_word(facts, "hash")), "post": _exact(number_at(facts, "post_id")) or None, "prompt": raw,
+        "hash": blur_hash(_word(facts, "hash")), "post": _number(facts, "post_id") or None, "prompt": raw,
         "negative": _text(facts, "negative_prompt"), "sampler": _word(facts, "sampler"),
         "checkpoint": _checkpoint(facts, things), "tools": texts_at(facts, "tools")[:_MOST],
         "used": [[things.place(thing), weight] for thing, weight in _used(facts, versions)],
@@ -114,22 +114,25 @@ def _word(facts: Mapping[str, Any], name: str) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _exact(number: int) -> int:
-    return number if 0 <= number < _SAFE else 0
-
-
-def _side(facts: Mapping[str, Any], name: str) -> int | None:
-    return _exact(number_at(facts, name)) or None
+def _number(facts: Mapping[str, Any], *names: str) -> int:
+    """Return the first number above 0 at one of these names that browsers keep exactly, or 0."""
+    for name in names:
+        value = facts.get(name)
+        number = value if type(value) is int else whole_number(value)
+        if 0 < number < _SAFE:
+            return number
+    return 0
 
 
 def _count(value: object) -> int | None:
-    return None if value is None else _exact(whole_number(value))
+    number = whole_number(value)
+    return None if value is None else number if 0 <= number < _SAFE else 0
 
 
 def _versions(facts: Mapping[str, Any]) -> list[int]:
     """Return the ids of the versions that a picture was made with, as far as the site's list of them says."""
-    found = (_exact(whole_number(each)) for each in list_at(facts, "model_versions")[:_MOST])
-    return list(dict.fromkeys(filter(None, found)))
+    found = map(whole_number, list_at(facts, "model_versions")[:_MOST])
+    return list(dict.fromkeys(each for each in found if 0 < each < _SAFE))
 
 
 # --- What it was made with -------------------------------------------------------------------------
@@ -164,8 +167,7 @@ def _thing(resource: Mapping[str, Any]) -> Thing:
         "checkpoint" if kind == "model" else kind,
         (_word(resource, "modelName") or _word(resource, "name")).strip(),
         (_word(resource, "modelVersionName") or _word(resource, "versionName")).strip(),
-        _exact(number_at(resource, "modelVersionId") or number_at(resource, "versionId")),
-        _exact(number_at(resource, "modelId")),
+        _number(resource, "modelVersionId", "versionId"), _number(resource, "modelId"),
         _word(resource, "baseModel"), _word(resource, "hash")[:64],
     )  # fmt: skip
 
