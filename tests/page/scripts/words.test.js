@@ -29,7 +29,7 @@ test("only English has a plural, and it has two forms", () => {
 
 test("Japanese and Korean texts are not left in English", () => {
   const letters = /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Hangul}]/u;
-  const same = texts.filter(([, [english, ...others]]) => /[a-z]{3}/.test(english.replace(/\{\w+\}/g, "")) && others.some((text) => !letters.test(text)));
+  const same = texts.filter(([key, [english, ...others]]) => !key.startsWith("key-name.") && /[a-z]{3}/.test(english.replace(/\{\w+\}/g, "")) && others.some((text) => !letters.test(text)));
   assert.deepEqual(same.map(([key]) => key), []);
 });
 

@@ -32,28 +32,39 @@ civitai.room("alike", [], () => {
     return { across, down, colours };
   };
 
-  const cosines = (count, points) =>
-    Float64Array.from({ length: count * points }, (_, at) =>
-      Math.cos((Math.PI * Math.floor(at / points) * (at % points)) / points),
-    );
+  const tables = new Map();
+  const cosines = (count, points) => {
+    const wave = (_, at) => Math.cos((Math.PI * Math.floor(at / points) * (at % points)) / points);
+    const key = `${count} ${points}`;
+    if (!tables.has(key)) tables.set(key, Float64Array.from({ length: count * points }, wave));
+    return tables.get(key);
+  };
+
+  /** What a line has of each wave across: three sums for each of them. */
+  const lineOf = ({ across, down, colours }, lines, height, y) => {
+    const sums = new Float64Array(3 * across);
+    for (let j = 0; j < down; j += 1)
+      for (let i = 0; i < across; i += 1)
+        for (let channel = 0; channel < 3; channel += 1)
+          sums[3 * i + channel] += colours[j * across + i][channel] * lines[j * height + y];
+    return sums;
+  };
 
   /** Returns the pixels of a BlurHash as RGBA bytes, or null if it is none. */
   const pixels = (hash, width, height) => {
     const found = waves(String(hash));
     if (!found) return null;
-    const { across, down, colours } = found;
+    const { across, down } = found;
     const out = new Uint8ClampedArray(4 * width * height).fill(255);
     const [columns, lines] = [cosines(across, width), cosines(down, height)];
-    const sum = (x, y, channel) => {
-      let total = 0;
-      for (let j = 0; j < down; j += 1)
-        for (let i = 0; i < across; i += 1)
-          total += colours[j * across + i][channel] * columns[i * width + x] * lines[j * height + y];
-      return total;
-    };
-    for (let at = 0; at < out.length; at += 1) {
-      const [pixel, channel] = [at >> 2, at & 3];
-      if (channel < 3) out[at] = shade(sum(pixel % width, Math.floor(pixel / width), channel));
+    for (let y = 0; y < height; y += 1) {
+      const sums = lineOf(found, lines, height, y);
+      for (let at = 0; at < 4 * width; at += 1) {
+        if ((at & 3) === 3) continue;
+        let total = 0;
+        for (let i = 0; i < across; i += 1) total += sums[3 * i + (at & 3)] * columns[i * width + (at >> 2)];
+        out[4 * width * y + at] = shade(total);
+      }
     }
     return out;
   };
