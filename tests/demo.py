@@ -41,15 +41,22 @@ def demo() -> World:
         created = f"2026-0{number % 6 + 1}-{number + 1:02}T18:30:00.000Z"
         guest = f"guest_{number % 5}"
         world.add_image([version.id], username=guest, meta=meta, level=level, created=created, likes=number * 7 % 40)
-    motifs: list[Motif] = [motif for motif, *_ in GUESTS]
     for number, image in enumerate(world.images.values()):
         if image.kind == "video":
             image.content, image.width, image.height = CLIP.read_bytes(), 48, 64
             continue
+        prompt = str((image.meta or {}).get("prompt", ""))
         image.width, image.height = SHAPES[number % len(SHAPES)]
-        painting = paint(motifs[number % len(motifs)], number, image.width, image.height)
-        image.content, image.blurhash = painting.png((image.meta or {}).get("prompt", "")), painting.blurhash()
+        painting = paint(motif_of(prompt), number, image.width, image.height)
+        image.content, image.blurhash = painting.png(prompt), painting.blurhash()
     return world
+
+
+def motif_of(prompt: str) -> Motif:
+    """Return what a painting for a prompt shows."""
+    guests = {words: motif for motif, words, _ in GUESTS}
+    words: dict[str, Motif] = {"lantern": "lanterns", "提灯": "lanterns", "harbour": "harbour", "moss": "garden"}
+    return guests.get(prompt) or next((motif for word, motif in words.items() if word in prompt), "hills")
 
 
 def main() -> int:
