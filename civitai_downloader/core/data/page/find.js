@@ -19,20 +19,21 @@ civitai.room("find", ["words", "dom", "query", "store", "library"], (needs) => {
   );
   nav.append(place("images"), place("models"), collections, gathered);
 
-  const collectionLink = ({ id, name, items }) => {
-    const count = el("span", { class: "number" }, words.number(items.length));
-    return el("li", {}, dom.link(el("a", {}, el("span", { class: "cut" }, name), count), `#/collection/${id}`));
+  const collectionLink = ({ id, name: text, count }) => {
+    const number = el("span", { class: "number" }, words.number(count));
+    return el("li", {}, dom.link(el("a", {}, el("span", { class: "cut" }, text), number), `#/collection/${id}`));
   };
 
   const showPlaces = (state) => {
     const { images, models } = library.totals;
     const home = state.under ?? state;
+    const current = (link, is) => (is ? link.setAttribute("aria-current", "page") : link.removeAttribute("aria-current"));
     for (const [name, count] of [["images", images], ["models", models]]) {
       const link = dom.find(`[data-place="${name}"]`, nav);
       dom.find(".number", link).textContent = words.number(count);
-      if (home.place === name) link.setAttribute("aria-current", "page");
-      else link.removeAttribute("aria-current");
+      current(link, home.place === name);
     }
+    current(collections, home.place === "collection");
     collections.hidden = library.totals.collections === 0;
     dom.find(".number", collections).textContent = words.number(library.totals.collections);
   };
@@ -44,9 +45,9 @@ civitai.room("find", ["words", "dom", "query", "store", "library"], (needs) => {
     menu.style.left = end ? "auto" : `${Math.max(8, box.left)}px`;
     menu.style.right = end ? `${Math.max(8, document.documentElement.clientWidth - box.right)}px` : "auto";
   };
-  gathered.addEventListener("beforetoggle", async () => {
+  gathered.addEventListener("beforetoggle", () => {
     under(gathered, collections);
-    dom.fill(gathered, (await library.collections()).map(collectionLink));
+    dom.fill(gathered, library.collections.map(collectionLink));
   });
   dom.on(gathered, "click", "a", () => gathered.hidePopover());
 
