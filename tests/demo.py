@@ -54,9 +54,9 @@ def demo() -> World:
 
 def motif_of(prompt: str) -> Motif:
     """Return what a painting for a prompt shows."""
-    guests = {words: motif for motif, words, _ in GUESTS}
-    words: dict[str, Motif] = {"lantern": "lanterns", "提灯": "lanterns", "harbour": "harbour", "moss": "garden"}
-    return guests.get(prompt) or next((motif for word, motif in words.items() if word in prompt), "hills")
+    known: dict[str, Motif] = {"lantern": "lanterns", "提灯": "lanterns", "harbour": "harbour", "moss": "garden"}
+    known = {words: motif for motif, words, _ in GUESTS} | known
+    return next((motif for words, motif in known.items() if words in prompt), "hills")
 
 
 def main() -> int:
