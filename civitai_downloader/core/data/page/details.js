@@ -41,7 +41,15 @@ civitai.room("details", ["words", "dom", "query", "store", "library", "grid"], (
     const hidden = el("p", { class: "quiet" }, words.say("viewer.no-prompt"));
     const text = raw ? el("p", { class: "prose" }, marked(raw, "prompt")) : hidden;
     const block1111 = copier("copy-parameters", parameters(details));
-    return block("prompt", text, copies(copier("copy-prompt", raw), copier("copy-cleaned", cleaned), block1111));
+    const buttons = copies(copier("copy-prompt", raw), copier("copy-cleaned", cleaned), block1111);
+    const clothed = folded("clothed", details.prompt_with_clothes, raw);
+    return block("prompt", text, buttons, folded("cleaned", cleaned, raw), clothed);
+  };
+
+  // What the word lists have left of a prompt is folded up.
+  const folded = (title, text, raw) => {
+    if (!text || text === raw) return null;
+    return el("details", {}, el("summary", {}, words.say(`viewer.${title}`)), el("p", { class: "prose" }, marked(text, "prompt")));
   };
 
   const negativeBlock = ({ negative_prompt: text }) => {
@@ -103,6 +111,17 @@ civitai.room("details", ["words", "dom", "query", "store", "library", "grid"], (
     return block("file", el("p", { class: "mono path" }, path), others, copies(copier("copy-path", path), links));
   };
 
+  // The rest of what the `.txt` of a picture says, by its own names.
+  const fieldsBlock = (details, { hash }) => {
+    const { id, url, page, post_id, created_at, type, nsfw_level, model_versions } = details;
+    const created = created_at ? new Date(created_at).toISOString() : "";
+    const fields = { id, url, page, post_id, created_at: created, type, nsfw_level, model_versions, hash };
+    const given = Object.entries(fields).map(([field, value]) => [field, String(value ?? "")]);
+    const rows = given.filter(([, value]) => value).map(([field, value]) => [el("dt", {}, field), el("dd", {}, value)]);
+    const title = el("summary", {}, words.say("viewer.fields"));
+    return el("section", {}, el("details", {}, title, el("dl", { class: "mono" }, rows)));
+  };
+
   const headline = ({ username, likes }, picture) => {
     const picks = [{ facet: "creator", value: username, not: false }];
     const list = { place: "images", ids: [], q: "", sort: "newest", view: store.state.view, picks };
@@ -139,8 +158,9 @@ civitai.room("details", ["words", "dom", "query", "store", "library", "grid"], (
     const post = el("section", {});
     const gone = details?.whole ? null : el("section", { class: "warn" }, words.say("viewer.no-details"));
     const parts = details ? [promptBlock, negativeBlock, madeBlock, factsBlock].map((make) => make(details)) : [];
+    const rest = details ? fieldsBlock(details, picture) : null;
     const head = headline({ username: picture.creator, likes: picture.likes }, picture);
-    dom.fill(side, head, post, gone, parts, fileBlock(details ?? {}, picture));
+    dom.fill(side, head, post, gone, parts, fileBlock(details ?? {}, picture), rest);
     side.scrollTop = 0;
     newestPost(postBlock(picture), (found) => found && post.replaceWith(found));
     if (!details?.made.length) return;

@@ -102,7 +102,7 @@ civitai.room("grid", ["words", "dom", "query", "alike", "store", "library", "wal
     partOf(node, "badge").hidden = picture.kind !== "video" || covered;
     partOf(node, "cover").hidden = !covered;
     partOf(node, "cover-level").textContent = levelName(picture.level);
-    partOf(node, "foot-name").textContent = fileName(picture);
+    partOf(node, "foot-name").textContent = store.state.view === "list" ? fileName(picture) : picture.creator;
     partOf(node, "foot-facts").textContent = facts(picture);
     if (covered) dom.find("img", node).removeAttribute("src");
   };

@@ -26,8 +26,17 @@ civitai.room("main", ["words", "dom", "store", "library", "grid", "find", "facet
     ["i", "viewer", "details"],
   ].map(([keys, where, doing]) => ({ keys: keys.split(", "), where, doing }));
 
-  const own = { help: () => showHelp() };
-  const views = [viewer, facets, find, grid, models, { actions: own }];
+  // The search lies under the viewer, which therefore closes first.
+  const leaveViewer = () => {
+    if (!viewer.isOpen()) return false;
+    const search = () => requestAnimationFrame(() => act("search", null));
+    dom.find("#viewer").addEventListener("close", search, { once: true });
+    store.close();
+    return true;
+  };
+
+  const own = { help: () => showHelp(), search: leaveViewer };
+  const views = [{ actions: own }, viewer, facets, find, grid, models];
 
   const act = (doing, element, event) =>
     views.some(({ actions }) => Object.hasOwn(actions, doing) && actions[doing](element, event) !== false);

@@ -174,6 +174,9 @@ civitai.room("words", [], () => {
     "viewer.uncover": ["Show it", "表示する", "보기"],
     "viewer.prompt": ["Prompt", "プロンプト", "프롬프트"],
     "viewer.no-prompt": ["The site does not tell it.", "サイトでは公開されていません。", "사이트에서 공개하지 않아요."],
+    "viewer.cleaned": ["Cleaned prompt", "整理済みプロンプト", "정리한 프롬프트"],
+    "viewer.clothed": ["Cleaned, with clothes", "整理済み（服装を残す）", "정리본(의상 포함)"],
+    "viewer.fields": ["All fields", "すべての項目", "모든 항목"],
     "viewer.no-details": [
       "Its details are gone or damaged. Run the program again with --page.",
       "詳細のデータが失われたか壊れています。--page を付けてもう一度実行してください。",
