@@ -126,6 +126,9 @@ test("scripts that fail are counted, data files that fail are not", () => {
   world.errors({ target: vm.runInContext("globalThis", context), message: "x is not defined" });
   assert.deepEqual([...rooms.broken], ["grid.js", "x is not defined"]);
   assert.equal(root.dataset.broken, 2);
+  context.civitai.room("main", [], () => ({}));
+  world.errors({ target: vm.runInContext("globalThis", context), message: "later" });
+  assert.deepEqual([rooms.broken.length, root.dataset.broken], [3, 2]);
 });
 
 test("a worker is made of the scripts that it needs and serves its port", () => {

@@ -122,6 +122,20 @@ test("subscribers hear once a frame what has changed, and at the first frame in 
   assert.deepEqual(heard, [["", []], ["ab", ["q", "focus"]]]);
 });
 
+test("a subscriber that fails keeps no other from what is new", () => {
+  const world = begin();
+  const heard = [];
+  const thrown = [];
+  globalThis.queueMicrotask = (then) => thrown.push(then);
+  world.store.watch(["q"], () => assert.fail("broken"));
+  world.store.watch(["q"], (state) => heard.push(state.q));
+  world.frame();
+  world.store.set({ q: "cat" });
+  world.frame();
+  assert.deepEqual([heard, thrown.length], [["", "cat"], 2]);
+  assert.throws(thrown[0], /broken/);
+});
+
 test("the last fifty searches are kept, the newest first, each once", () => {
   const { store, kept } = begin();
   for (let k = 0; k < 60; k += 1) store.searched(`search ${k}`);

@@ -59,7 +59,7 @@ civitai.room("columns", ["query"], ({ query }) => {
   };
 
   const nameAll = (facet) => {
-    Object.assign(facet, { names: [], codesOf: [], index: new Map() });
+    Object.assign(facet, { names: [], codesOf: [], index: new Map(), totals: null });
     facet.order?.forEach((name) => addName(facet, name));
     facet.column.values.forEach((value, code) => {
       for (const name of facet.namesOf(value)) {

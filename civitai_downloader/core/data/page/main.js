@@ -1,7 +1,7 @@
 "use strict";
 // What keys and buttons do: one table, from which the help is made. Then everything starts.
-civitai.room("main", ["rooms", "words", "dom", "store", "library", "grid", "find", "facets", "models", "viewer"], (needs) => {
-  const { rooms, words, dom, store, library, grid, find, facets, models, viewer } = needs;
+civitai.room("main", ["words", "dom", "store", "library", "grid", "find", "facets", "models", "viewer"], (needs) => {
+  const { words, dom, store, library, grid, find, facets, models, viewer } = needs;
 
   // Keys, where they count, and what they do; "grid" is only told here, since the grid moves the focus itself.
   const KEYS = [
@@ -26,8 +26,17 @@ civitai.room("main", ["rooms", "words", "dom", "store", "library", "grid", "find
     ["i", "viewer", "details"],
   ].map(([keys, where, doing]) => ({ keys: keys.split(", "), where, doing }));
 
-  const own = { help: () => showHelp() };
-  const views = [viewer, facets, find, grid, models, { actions: own }];
+  // The search lies under the viewer, which therefore closes first.
+  const leaveViewer = () => {
+    if (!viewer.isOpen()) return false;
+    const search = () => requestAnimationFrame(() => act("search", null));
+    dom.find("#viewer").addEventListener("close", search, { once: true });
+    store.close();
+    return true;
+  };
+
+  const own = { help: () => showHelp(), search: leaveViewer };
+  const views = [{ actions: own }, viewer, facets, find, grid, models];
 
   const act = (doing, element, event) =>
     views.some(({ actions }) => Object.hasOwn(actions, doing) && actions[doing](element, event) !== false);
@@ -82,7 +91,6 @@ civitai.room("main", ["rooms", "words", "dom", "store", "library", "grid", "find
   dom.on(document, "click", "button[data-do]", (button, event) => act(button.dataset.do, button, event));
   dom.on(document, "change", "select[data-do], input[data-do]", (field, event) => act(field.dataset.do, field, event));
   document.addEventListener("keydown", keyDown);
-  if (rooms.broken.length) dom.trouble("script", words.say("trouble.script"));
   library.start();
 
   return { KEYS };

@@ -33,9 +33,10 @@
     const policy = globalThis.trustedTypes?.createPolicy("civitai", { createScriptURL: checked });
     const scriptUrl = (url) => (policy ? policy.createScriptURL(url) : checked(url));
 
+    // What fails before the page has started is said by index.html itself: nothing else may be there to say it.
     const count = (what) => {
       broken.push(what);
-      root.dataset.broken = broken.length;
+      if (!made.has("main")) root.dataset.broken = broken.length;
     };
     const countError = ({ target, message }) => {
       if (target === globalThis) count(message);

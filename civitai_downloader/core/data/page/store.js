@@ -38,14 +38,23 @@ civitai.room("store", ["rooms", "words", "dom", "query"], ({ rooms, words, dom, 
   const watchers = new Set();
   let changed = new Set();
 
+  // A view that fails is reported as any error is, and keeps no other view from what is new.
+  const hear = (watcher, news) => {
+    watcher.fresh = false;
+    try {
+      watcher.handler(state, news);
+    } catch (error) {
+      queueMicrotask(() => {
+        throw error;
+      });
+    }
+  };
+
   const tell = () => {
     const news = changed;
     changed = new Set();
     for (const watcher of [...watchers]) {
-      if (watcher.fresh || watcher.keys.some((key) => news.has(key))) {
-        watcher.fresh = false;
-        watcher.handler(state, news);
-      }
+      if (watcher.fresh || watcher.keys.some((key) => news.has(key))) hear(watcher, news);
     }
   };
 

@@ -77,11 +77,6 @@ civitai.room("words", [], () => {
       "このブラウザーでは検索できません: {reason}",
       "이 브라우저에서는 검색할 수 없습니다: {reason}",
     ],
-    "trouble.script": [
-      "A part of this page did not load. Run the program again with --page.",
-      "このページの一部を読み込めませんでした。--page を付けてもう一度実行してください。",
-      "이 페이지의 일부를 불러오지 못했습니다. --page 옵션으로 다시 실행해 주세요.",
-    ],
 
     "place.collections": ["Collections", "コレクション", "컬렉션"],
     "find.skip": ["Skip to what is shown", "一覧へ移動", "목록으로 건너뛰기"],

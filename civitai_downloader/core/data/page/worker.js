@@ -269,8 +269,8 @@ civitai.room("worker", ["query", "columns"], ({ query, columns }) => {
 
   const namesLike = (table, field, text) => {
     const facet = columns.refresh(table.named[field], table.stamp);
-    const totals = perName(facet, perCode(facet, columns.living(table)));
-    const found = facet.names.map((value, k) => ({ field, value, count: totals[k], folded: facet.texts[k] }));
+    facet.totals ??= perName(facet, perCode(facet, columns.living(table)));
+    const found = facet.names.map((value, k) => ({ field, value, count: facet.totals[k], folded: facet.texts[k] }));
     return found.filter(({ folded, count }) => count && begins(folded, text));
   };
 
