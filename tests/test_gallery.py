@@ -12,6 +12,8 @@ from urllib.parse import quote
 import pytest
 
 from civitai_downloader.core.chunks import KINDS
+from civitai_downloader.util.disks import Disk, DiskFailure
+from civitai_downloader.util.files import write_file
 from tests.conftest import Runner, one_file
 from tests.fake_civitai import FakeCivitai, FakeModel
 from tests.helpers import LORA_PAGE, Err, read_json
@@ -224,6 +226,31 @@ def test_a_killed_runs_pictures_are_on_the_page_of_the_next_run(
     assert 49001 not in shown_in(out).pictures
     assert run(link(site, lora), "--latest") == 0
     assert 49001 in shown_in(out).pictures
+
+
+@pytest.mark.parametrize("name", ["manifest.js", "rows.z", "state.json", "p-", "index.html"])
+def test_a_page_that_can_not_be_finished_is_the_old_one_or_the_new_one(
+    name: str, run: Runner, site: FakeCivitai, lora: FakeModel, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run(link(site, lora)) == 0
+    before = shown_in(out)
+    image = site.world.add_image([lora.versions[0].id], meta={"prompt": "x"})
+
+    def full(path: Path, data: bytes, disk: Disk | None = None) -> bool:
+        """Refuse a file, as a full disk does."""
+        if path.name.startswith(name):
+            raise DiskFailure("disk-full", "The disk is full.")
+        return write_file(path, data, disk)
+
+    with monkeypatch.context() as patch:
+        for room in ("chunks", "stock", "gallery"):
+            patch.setattr(f"civitai_downloader.core.{room}.write_file", full)
+        assert run(link(site, lora), "--refresh") == 1
+    page = shown_in(out)
+    is_new = name in ("state.json", "index.html")
+    assert {*page.pictures} == {*before.pictures, *([image.id] if is_new else [])}
+    assert run(link(site, lora)) == 0
+    assert image.id in shown_in(out).pictures
 
 
 # --- --page ----------------------------------------------------------------------------------------

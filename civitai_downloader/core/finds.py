@@ -27,10 +27,9 @@ from .tiles import Copy, tile
 
 _PICTURE = re.compile(r"([1-9][0-9]{0,14})(\.\w{1,5})")
 POST = re.compile(r"post(-[0-9]+)?\.json")
-_NOT_LOOKED_INTO = frozenset(("corrupted", "history"))
 _HIDDEN_BUT_OURS = ".civitai"
 _NAMED_BY_THE_SITE = ("users/", "collections/", f"{_HIDDEN_BUT_OURS}/users/")  # where any name may begin with a dot
-_REPLACED = f"{_HIDDEN_BUT_OURS}/replaced"
+_SET_ASIDE = frozenset(("corrupted", f"{_HIDDEN_BUT_OURS}/replaced"))
 
 Place = tuple[str, str, bool]  # folder of a picture (relative, "" the top), its extension, whether its .txt is there
 
@@ -80,7 +79,7 @@ def _spelled(root: Path, path: str) -> str:
 def _is_entered(root: Path, path: str) -> bool:
     name = path.rpartition("/")[2]
     is_shown = not name.startswith(".") or path.startswith(_NAMED_BY_THE_SITE) or path == _HIDDEN_BUT_OURS
-    return is_shown and name not in _NOT_LOOKED_INTO and path != _REPLACED and not is_link(Path(_spelled(root, path)))
+    return is_shown and path not in _SET_ASIDE and not is_link(Path(_spelled(root, path)))
 
 
 def _note(found: Found, folder: str, names: Iterable[str]) -> None:

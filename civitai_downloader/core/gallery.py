@@ -29,6 +29,7 @@ from .library import Libraries, Library
 from .news import News, read_news, stamp
 from .ours import check_mark
 from .pages import read_prompt
+from .records import leads_out
 from .settings import Settings
 from .stock import Mark, Stock, mark_of, read_state
 from .thumbs import PAGE_FOLDER, Thumbs
@@ -221,8 +222,9 @@ def _put_models(library: Library, stock: Stock, paths: Iterable[str], shown: Cal
 
 def _local_files(library: Library) -> dict[Ids, str]:
     """Return the paths of files that were in the folder before the program came, by version and file id."""
-    lines = (line for line in library.lines("local") if text_at(line, "status") == "success")
-    return {(number_at(line, "version"), number_at(line, "file")): text_at(line, "path") for line in lines}
+    good = (line for line in library.lines("local") if text_at(line, "status") == "success")
+    paths = {(number_at(line, "version"), number_at(line, "file")): text_at(line, "path") for line in good}
+    return {key: path for key, path in paths.items() if not leads_out(path)}
 
 
 def _put_posts(library: Library, stock: Stock, paths: Iterable[str]) -> None:
