@@ -152,19 +152,22 @@ civitai.room("details", ["words", "dom", "query", "store", "library", "grid"], (
   // --------------------------------------------------------------------------------------------------------- shown
   const lacking = () => el("section", { class: "warn" }, words.say("viewer.no-details"));
 
-  const fill = (side, picture, { known, post, triggers }) => {
-    const parts = known ? [promptBlock(known), negativeBlock(known), madeBlock(known, triggers), factsBlock(known)] : [];
+  const ofDetails = (details, triggers) =>
+    [promptBlock(details), negativeBlock(details), madeBlock(details, triggers), factsBlock(details)];
+
+  const fill = (side, picture, { details, post, triggers }) => {
     const head = headline({ username: picture.creator, likes: picture.likes }, picture);
-    const rest = [fileBlock(known ?? {}, picture), known ? fieldsBlock(known, picture) : null];
-    dom.fill(side, head, post, known?.whole ? null : lacking(), parts, rest);
+    const parts = details ? ofDetails(details, triggers) : [];
+    const rest = [fileBlock(details ?? {}, picture), details ? fieldsBlock(details, picture) : null];
+    dom.fill(side, head, post, details?.whole ? null : lacking(), parts, rest);
     side.scrollTop = 0;
   };
 
   // Everything is there before anything is shown: nothing moves under the mouse.
   const gather = async (picture) => {
-    const known = await library.details(picture.id).catch(() => null);
+    const details = await library.details(picture.id).catch(() => null);
     const post = await postBlock(picture).catch(() => null);
-    return { known, post, triggers: known ? await triggerWords(known) : "" };
+    return { details, post, triggers: details ? await triggerWords(details) : "" };
   };
 
   const newest = store.latest();
