@@ -187,6 +187,7 @@ civitai.room("grid", ["words", "dom", "query", "alike", "store", "library", "wal
 
   /** Takes the place of the viewer again: the last picture seen is there and has the focus. */
   const stand = () => {
+    if (document.activeElement.dataset.image === String(store.state.focus)) return; // it was opened here
     const index = store.state.focus === null ? -1 : indexOf(store.state.focus);
     if (shown() && index >= 0) wallOf.focus(index, "middle");
   };
