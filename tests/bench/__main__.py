@@ -1,5 +1,7 @@
 """Measures ours beside other programs, on this machine alone: `python -m tests.bench --quick`.
 
+`python -m tests.bench page` measures the page in browsers instead; see page.py.
+
 Every figure is the median of some rounds in which the programs take turns. Ratios hold from one machine to another
 better than figures do. `--folder` should be on a disk with 10 GB free, or be a RAM disk.
 """
@@ -15,6 +17,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from . import page
 from .origin import Origin
 from .programs import PEERS
 from .scenarios import SCENARIOS, Bench, Row
@@ -88,4 +91,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 if __name__ == "__main__":
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that servers and files go as well
-    sys.exit(main())
+    sys.exit(page.main(sys.argv[2:]) if sys.argv[1:2] == ["page"] else main())

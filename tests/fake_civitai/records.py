@@ -84,6 +84,7 @@ class FakeImage:
     height: int = 1216
     created: str = ""
     likes: int = 5
+    blurhash: str = ""
     name: str | None = None
     tags: list[str] = field(default_factory=list)
     resources: list[Json] = field(default_factory=list)
@@ -105,6 +106,12 @@ class FakeImage:
         if self.content is None:
             self.content = mp4_bytes(self.id) if self.kind == "video" else png_bytes(self.id)
         return self.content
+
+    @property
+    def shown_hash(self) -> str:
+        """The BlurHash that the site tells, which for most pictures here is none that can be read."""
+        unreadable = "U00000fQfQfQfQfQfQfQfQfQfQfQfQfQfQfQ" if self.kind == "video" else f"U9ABC~{self.id}"
+        return self.blurhash or unreadable
 
     @property
     def shown_meta(self) -> Json | None:

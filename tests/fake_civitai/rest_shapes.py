@@ -226,7 +226,7 @@ def _showcase_json(world: World, call: Call, image: FakeImage, form: str) -> Jso
         "nsfwLevel": image.level,
         "width": image.width,
         "height": image.height,
-        "hash": "U00000fQfQfQfQfQfQfQfQfQfQfQfQfQfQfQ" if image.kind == "video" else f"U9ABC~{image.id}",
+        "hash": image.shown_hash,
         "type": image.kind,
     }
     if form == "alone":
@@ -253,7 +253,7 @@ def image_json(world: World, call: Call, image: FakeImage, nested: bool) -> Json
     answer = {
         "id": image.id,
         "url": picture_url(world, call.hosts, image, image.uuid),
-        "hash": f"U9ABC~{image.id}",
+        "hash": image.shown_hash,
         "width": image.width,
         "height": image.height,
         "nsfwLevel": LEVEL_NAMES.get(image.level, "None"),

@@ -71,8 +71,7 @@ def _image_asked_for(world: World, wanted: Json, image: FakeImage) -> bool:
 
 def image_row(world: World, image: FakeImage, named: bool = True) -> Json:
     """Describe an image. `url` is the bare uuid, and `name` is null if the search index answers."""
-    blurhash = f"U9ABC~{image.id}"
-    size = {"hash": blurhash, "size": len(image.data), "width": image.width, "height": image.height}
+    size = {"hash": image.shown_hash, "size": len(image.data), "width": image.width, "height": image.height}
     counters = ("like", "laugh", "heart", "cry", "dislike", "comment", "collected", "tippedAmount", "view")
     return {
         "id": image.id,
@@ -81,7 +80,7 @@ def image_row(world: World, image: FakeImage, named: bool = True) -> Json:
         "nsfwLevel": image.level,
         "width": image.width,
         "height": image.height,
-        "hash": blurhash,
+        "hash": image.shown_hash,
         "hasMeta": bool(image.shown_meta),
         "hasPositivePrompt": bool(image.shown_meta and image.shown_meta.get("prompt")),
         "onSite": False,

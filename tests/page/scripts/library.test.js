@@ -48,7 +48,7 @@ const open = ({ hash = "#/images", seed = 1, spoil = () => {} } = {}) => {
   const { columns, query, worker } = rooms(["query", "columns", "worker"]);
   world.worker = workerOf(worker);
   Object.assign(world.given.rooms, {
-    manifest: () => manifest,
+    given: () => manifest,
     chunk: async (url, name) => {
       assert.equal(url, `.page/data/${name}.js`);
       if (!files.has(name)) throw new Error("missing");

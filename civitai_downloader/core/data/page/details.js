@@ -66,10 +66,10 @@ civitai.room("details", ["words", "dom", "query", "store", "library", "grid"], (
     return el("li", {}, el("span", {}, title, named), el("span", { class: "quiet" }, facts));
   };
 
-  const madeBlock = ({ made, loras }) => {
+  const madeBlock = ({ made, loras }, triggers) => {
     if (!made.length) return null;
     const lines = el("ul", { class: "made" }, made.map(madeLine));
-    return block("made", lines, copies(copier("copy-loras", loras.join(" ")), el("span", { class: "trigger" })));
+    return block("made", lines, copies(copier("copy-loras", loras.join(" ")), copier("copy-words", triggers)));
   };
 
   /** The trigger words of what is here of all that a picture was made with. */
@@ -150,29 +150,30 @@ civitai.room("details", ["words", "dom", "query", "store", "library", "grid"], (
   };
 
   // --------------------------------------------------------------------------------------------------------- shown
-  const newest = store.latest();
-  const newestPost = store.latest();
-  const newestWords = store.latest();
+  const lacking = () => el("section", { class: "warn" }, words.say("viewer.no-details"));
 
-  const fill = (side, picture, details) => {
-    const post = el("section", {});
-    const gone = details?.whole ? null : el("section", { class: "warn" }, words.say("viewer.no-details"));
-    const parts = details ? [promptBlock, negativeBlock, madeBlock, factsBlock].map((make) => make(details)) : [];
-    const rest = details ? fieldsBlock(details, picture) : null;
+  const ofDetails = (details, triggers) =>
+    [promptBlock(details), negativeBlock(details), madeBlock(details, triggers), factsBlock(details)];
+
+  const fill = (side, picture, { details, post, triggers }) => {
     const head = headline({ username: picture.creator, likes: picture.likes }, picture);
-    dom.fill(side, head, post, gone, parts, fileBlock(details ?? {}, picture), rest);
+    const parts = details ? ofDetails(details, triggers) : [];
+    const rest = [fileBlock(details ?? {}, picture), details ? fieldsBlock(details, picture) : null];
+    dom.fill(side, head, post, details?.whole ? null : lacking(), parts, rest);
     side.scrollTop = 0;
-    newestPost(postBlock(picture), (found) => found && post.replaceWith(found));
-    if (!details?.made.length) return;
-    const place = dom.find(".trigger", side);
-    newestWords(triggerWords(details), (text) => place.replaceWith(copier("copy-words", text) ?? ""));
   };
+
+  // Everything is there before anything is shown: nothing moves under the mouse.
+  const gather = async (picture) => {
+    const details = await library.details(picture.id).catch(() => null);
+    const post = await postBlock(picture).catch(() => null);
+    return { details, post, triggers: details ? await triggerWords(details) : "" };
+  };
+
+  const newest = store.latest();
 
   /** Fills the column beside a picture. What cannot be read is left out. */
-  const show = (side, picture) => {
-    const found = library.details(picture.id).catch(() => null);
-    return newest(found, (details) => fill(side, picture, details));
-  };
+  const show = (side, picture) => newest(gather(picture), (found) => fill(side, picture, found));
 
   return { parameters, show };
 });

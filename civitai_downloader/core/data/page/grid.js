@@ -13,7 +13,7 @@ civitai.room("grid", ["words", "dom", "query", "alike", "store", "library", "wal
   section.append(list);
   const still = globalThis.matchMedia("(prefers-reduced-motion: reduce)");
 
-  const rows = () => store.state.shown?.rows ?? [];
+  let rows = []; // what the layout is made of, until there is another layout
   const shown = () => store.state.shown?.table === "images" && store.state.place !== "models";
   const partOf = (node, name) => dom.find(`.${name}`, node);
 
@@ -30,10 +30,10 @@ civitai.room("grid", ["words", "dom", "query", "alike", "store", "library", "wal
 
   const layout = (width) => {
     const { view } = store.state;
-    const all = rows();
-    if (view === "list") return wall.even(all.length, { width, columns: 1, height: LINE, gap: 0 });
+    if (shown()) ({ rows } = store.state.shown);
+    if (view === "list") return wall.even(rows.length, { width, columns: 1, height: LINE, gap: 0 });
     const sizes = { width, target: target(width, view), gap: view === "compact" ? 2 : 4 };
-    const made = wall.justified(all.length, (index) => library.ratio(all[index]), sizes);
+    const made = wall.justified(rows.length, (index) => library.ratio(rows[index]), sizes);
     const full = made.rows > 3 ? across(made) : perRow(width, view);
     if (store.state.across !== full) store.set({ across: full });
     return made;
@@ -86,7 +86,7 @@ civitai.room("grid", ["words", "dom", "query", "alike", "store", "library", "wal
   };
 
   const paint = (node, index) => {
-    const picture = library.picture(rows()[index]);
+    const picture = library.picture(rows[index]);
     const link = partOf(node, "tile-link");
     if (link.dataset.image !== String(picture.id)) {
       forget(node);
@@ -108,7 +108,7 @@ civitai.room("grid", ["words", "dom", "query", "alike", "store", "library", "wal
   };
 
   const load = (node, index) => {
-    const picture = library.picture(rows()[index]);
+    const picture = library.picture(rows[index]);
     if (store.state.view === "list") describe(node, picture.id);
     if (store.covered(picture.level, picture.id)) return;
     const image = dom.find("img", node);
@@ -165,15 +165,15 @@ civitai.room("grid", ["words", "dom", "query", "alike", "store", "library", "wal
   // ---------------------------------------------------------------------------------------------------------- life
   const wallOf = new wall.Wall(list, {
     layout,
-    key: (index) => rows()[index],
+    key: (index) => rows[index],
     make,
     paint,
     load,
     drop: forget,
-    reached: (index) => store.set({ focus: library.picture(rows()[index])?.id ?? null }),
+    reached: (index) => store.set({ focus: library.picture(rows[index])?.id ?? null }),
   });
 
-  const indexOf = (id) => rows().indexOf(library.rowOf(id));
+  const indexOf = (id) => rows.indexOf(library.rowOf(id));
   const listed = (state) => store.href(state.under ?? { place: state.place, ids: state.ids });
 
   const NEWS = ["shown", "place", "view", "settings"];
@@ -187,6 +187,7 @@ civitai.room("grid", ["words", "dom", "query", "alike", "store", "library", "wal
 
   /** Takes the place of the viewer again: the last picture seen is there and has the focus. */
   const stand = () => {
+    if (document.activeElement.dataset.image === String(store.state.focus)) return; // it was opened here
     const index = store.state.focus === null ? -1 : indexOf(store.state.focus);
     if (shown() && index >= 0) wallOf.focus(index, "middle");
   };

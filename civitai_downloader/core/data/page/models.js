@@ -13,14 +13,15 @@ civitai.room("models", ["words", "dom", "alike", "store", "library", "wall", "gr
   const list = el("ul", { class: "wall cards", role: "list", aria: { label: words.say("find.models") } });
   section.append(list);
 
-  const rows = () => store.state.shown?.rows ?? [];
+  let rows = []; // what the layout is made of, until there is another layout
   const part = (node, name) => dom.find(`.${name}`, node);
   const separated = (parts) => parts.filter(Boolean).join(" · ");
 
   // --------------------------------------------------------------------------------------------------------- cards
   const layout = (width) => {
     const { view, settings } = store.state;
-    const count = rows().length;
+    if (store.state.shown?.table === "models") ({ rows } = store.state.shown);
+    const count = rows.length;
     if (view === "list") return wall.even(count, { width, columns: 1, height: LINE, gap: 0 });
     const least = WIDTHS[settings.size] * (view === "compact" ? 0.6 : 1);
     const gap = view === "compact" ? 8 : 12;
@@ -63,7 +64,7 @@ civitai.room("models", ["words", "dom", "alike", "store", "library", "wall", "gr
   const coveredIn = (model) => Boolean(model.preview) && store.covered(model.preview.level, -model.id);
 
   const paint = (node, index) => {
-    const model = library.model(rows()[index]);
+    const model = library.model(rows[index]);
     const link = part(node, "card-link");
     if (link.dataset.model !== String(model.id)) drop(node);
     link.dataset.model = model.id;
@@ -84,7 +85,7 @@ civitai.room("models", ["words", "dom", "alike", "store", "library", "wall", "gr
   };
 
   const load = (node, index) => {
-    const model = library.model(rows()[index]);
+    const model = library.model(rows[index]);
     const url = model.preview?.kind === "image" && !coveredIn(model) ? model.preview.url : "";
     if (url) dom.source(dom.find("img", node), url);
   };
@@ -96,12 +97,12 @@ civitai.room("models", ["words", "dom", "alike", "store", "library", "wall", "gr
 
   const wallOf = new wall.Wall(list, {
     layout,
-    key: (index) => rows()[index],
+    key: (index) => rows[index],
     make,
     paint,
     load,
     drop,
-    reached: (index) => store.set({ focus: library.model(rows()[index])?.id ?? null }),
+    reached: (index) => store.set({ focus: library.model(rows[index])?.id ?? null }),
   });
 
   // Moving the mouse across a card leafs through the model's pictures, one change a frame.
@@ -134,7 +135,7 @@ civitai.room("models", ["words", "dom", "alike", "store", "library", "wall", "gr
     if (link.contains(event.relatedTarget)) return;
     cancelAnimationFrame(turning);
     const row = library.modelRow(Number(link.dataset.model));
-    const index = rows().indexOf(row);
+    const index = rows.indexOf(row);
     dom.find("img", link).removeAttribute("src");
     if (index >= 0) load(link.closest(".card"), index);
   };

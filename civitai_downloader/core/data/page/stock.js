@@ -3,7 +3,7 @@
 civitai.room("stock", ["rooms", "columns"], ({ rooms, columns }) => {
   const FORMAT = 1;
   const KEPT_SHARDS = 12;
-  const manifest = rooms.manifest();
+  const manifest = rooms.given("manifest");
   const usable = manifest?.format === FORMAT;
   const given = usable ? manifest : { totals: {}, newest: { rows: 0, from: [] } };
   const things = given.things ?? [];

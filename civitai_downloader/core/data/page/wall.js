@@ -148,7 +148,7 @@ civitai.room("wall", ["dom"], ({ dom }) => {
       const width = this.#root.clientWidth;
       if (!width) return;
       const anchor = stay && this.#layout ? this.#anchor() : null;
-      this.#layout = { ...this.#face.layout(width), width };
+      this.#layout = { ...this.#face.layout(width), width }; // from here on, keys are those of the new list
       dom.put(this.#root, "height", `${Math.min(this.#layout.height, TALLEST)}px`);
       for (const entry of this.#shown.values()) entry.index = -1;
       if (anchor && anchor.index < this.#layout.count) this.#scrollTo(this.#layout.box(anchor.index).y + anchor.off);
