@@ -214,7 +214,7 @@ def test_what_is_excluded_is_identified_and_nothing_is_fetched_for_it(
 def test_what_is_not_wanted_gets_nothing(run: Runner, place: Path, tmp_path: Path, options: tuple[str, ...]) -> None:
     (tmp_path / "not.txt").write_text("https://civitai.com/user/lantern_maker\n")
     before = files_under(place)
-    assert run("here", *options) == 0
+    assert run("here", "--no-page", *options) == 0
     assert named(place)
     ours = ("download_state.jsonl", "download_state.lock", "report.json")
     assert {path for path in files_under(place) if path not in ours and ".cache" not in path} == set(before)

@@ -21,7 +21,7 @@ OF_A_RUN = ("download_state.", "report.json", ".cache/", "failed")
 
 def begin(site: FakeCivitai, root: Path) -> subprocess.Popen[bytes]:
     """Start the command on a folder, as a process of its own."""
-    words = [sys.executable, "-m", "civitai_downloader", str(root), "--site", site.url, "--lang", "en"]
+    words = [sys.executable, "-m", "civitai_downloader", str(root), "--site", site.url, "--lang", "en", "--no-page"]
     pace = ["--max-rate-model", "1000", "--max-rate-image", "1000", "--log", str(root.parent / "log.txt")]
     there = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
     quiet = subprocess.DEVNULL

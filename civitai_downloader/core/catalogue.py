@@ -123,7 +123,7 @@ class Catalogue:
         digests, self._digests = self._digests, []
         if len(digests) > 1:
             with suppress(Failure):  # each is asked for by itself, then
-                found = self._site.versions_by_sha256(digests)
+                found = self._site.versions_by_sha256(digests, least=2)
                 self._hashes = {each: targets[0] for each, targets in found.items() if len(targets) == 1}
             self.expect(target.id for target in self._hashes.values())
         if digest.upper() in self._hashes:

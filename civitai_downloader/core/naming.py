@@ -13,6 +13,7 @@ from .catalogue import Catalogue
 from .choice import is_called_safetensors
 from .found import Found, How, name_of
 from .hints import Hint
+from .refusals import UNEXPECTED, NotFound
 from .site import Site
 from .targets import Target
 
@@ -88,12 +89,11 @@ class Naming:
         try:
             answer = self._site.version_by_hash(found.autov3)
         except Failure as failure:
-            if failure.reason == "gone":
-                return None
-            raise
+            check_clean(failure)
+            return None
         target = Target("version", id=number_at(answer, "modelId"), version=number_at(answer, "id"))
         if target.version <= 0:
-            raise Failure("answer", "The site sent data in an unexpected format; try again later.")
+            raise Failure("answer", UNEXPECTED)
         files = [each for each in self._files_of([target]) if each[2].autov3 == found.autov3]
         return _named(found, *likeliest(found, files, hints), "autov3") if files else None
 
@@ -113,8 +113,7 @@ class Naming:
             try:
                 model, plain = self._resolve(target)
             except Failure as failure:
-                if failure.reason != "gone":
-                    raise
+                check_clean(failure)
                 continue
             versions = (each for each in model.versions if plain.version in (0, each.id))
             yield from ((model, version, file) for version in versions for file in version.files)
@@ -127,6 +126,12 @@ class Naming:
             if failure.reason != "answer" or not (target.id and target.version):
                 raise
             return self._catalogue.resolve(replace(target, id=0))
+
+
+def check_clean(failure: Failure) -> None:
+    """Raise Failure unless one means that the site itself says that it has no such thing."""
+    if not isinstance(failure, NotFound):
+        raise Failure("answer", UNEXPECTED) if failure.reason == "gone" else failure
 
 
 def _target_of(hint: Hint) -> Target:

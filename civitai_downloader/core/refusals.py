@@ -35,6 +35,13 @@ class EarlyAccess(Failure):
         )
 
 
+class NotFound(Failure):
+    """The site itself says, in JSON, that it has no such thing. A page instead may be a proxy's, or an outage."""
+
+    def __init__(self) -> None:
+        super().__init__("gone", NOT_FOUND)
+
+
 def is_paging_cap(refused: Refused) -> bool:
     """Return whether a 429 says "use cursors": asking again never helps then."""
     return refused.status == 429 and b"use cursors" in refused.body
@@ -46,16 +53,6 @@ def is_lost_for_now(refused: Refused) -> bool:
     return refused.status == 404 and "private" in control and "no-store" in control
 
 
-def explain_answer(refused: Refused, path: str, *, has_token: bool) -> Failure:
-    """Return what it means for the user that the site refuses an answer, which would be at this path.
-
-    A model or version is gone only if the site itself says so, in JSON: a page instead may be a proxy's, or an outage.
-    """
-    if refused.status == 404 and path.startswith("v1/model") and json_line(refused.body) is None:
-        return Failure("answer", UNEXPECTED)
-    return explain(refused, has_token=has_token)
-
-
 def explain(refused: Refused, *, has_token: bool) -> Failure:
     """Return what a refusal of the site means for the user."""
     answer, status = json_line(refused.body) or {}, refused.status
@@ -64,6 +61,8 @@ def explain(refused: Refused, *, has_token: bool) -> Failure:
     gated, login = refused.headers.get("cf-mitigated") == "challenge", status == 401
     if status == 403 and not gated and ("deadline" in answer or "early access" in words):
         return EarlyAccess(until=utc_of(text_at(answer, "deadline")))
+    if status == 404 and "archived" not in words and json_line(refused.body) is not None:
+        return NotFound()
     values = {"url": KEY_URL, "status": status, "words": message[:200]}
     meanings = (
         (gated, "blocked", "The site's bot protection blocked the request; wait a while, or use another connection."),

@@ -36,7 +36,7 @@ from .interfaces import (
     whole_picture,
 )  # fmt: skip
 from .paging import Question, Worth, pages
-from .refusals import explain, explain_answer, is_lost_for_now, is_paging_cap
+from .refusals import explain, is_lost_for_now, is_paging_cap
 from .settings import Settings
 from .targets import HOSTS, MATURE_SITE, SITE, Target
 
@@ -138,14 +138,14 @@ class Site:
         check_hash(answer, digest)
         return answer
 
-    def versions_by_sha256(self, digests: Sequence[str]) -> dict[str, list[Target]]:
-        """Return the versions with files of these SHA256, by one request, or by none if all are kept.
+    def versions_by_sha256(self, digests: Sequence[str], least: int = 1) -> dict[str, list[Target]]:
+        """Return the versions with files of these SHA256, by one request, or by none if fewer than `least` aren't kept.
 
         The hashes are in upper case, at most 10,000. Those that the site does not know are left out. Raises Failure.
         """
         kept = {digest: self.kept.get(f"v1/sha256/{digest}") for digest in digests}
         missing = [digest for digest, answer in kept.items() if not answer]
-        if missing:
+        if len(missing) >= least:
             rows = self._request("v1/model-versions/by-hash/ids", door=self._doors[0], body=missing)
             for digest, found in by_hash(rows, missing).items():
                 kept[digest] = found
@@ -350,7 +350,7 @@ class Site:
                 with suppress(Refused):
                     answer = self._request(path, door=doors[-1])
             if answer is None:
-                raise explain_answer(refused, path, has_token=self.has_token) from None
+                raise explain(refused, has_token=self.has_token) from None
         if worth(answer):
             self.kept.put(path, answer)
         return answer
