@@ -41,7 +41,7 @@ class Rests:
     clock on the wall: it may be set, and a computer may sleep.
     """
 
-    LOOK, FRESH = 10.0, 1.0
+    LOOK, FRESH = 8.0, 1.0
 
     def __init__(self, clock: Clock, hours: Hours = ALWAYS, *, grace: float = 0.0, least: int = 0) -> None:
         self._clock, self._hours, self._grace, self._least = clock, hours, grace, least
