@@ -42,6 +42,9 @@ class QuickClock(Clock):
     def now(self) -> float:
         return time.monotonic() + self._ahead
 
+    def wall(self) -> float:
+        return time.time() + self._ahead
+
     def sleep(self, seconds: float) -> None:
         awake = time.monotonic() + self._ahead + max(0.0, seconds)
         self.slept.append(seconds)

@@ -21,6 +21,7 @@ import pytest
 from civitai_downloader.util.clock import Clock
 from civitai_downloader.util.connections import FurtherConnections
 from civitai_downloader.util.errors import Unreachable
+from civitai_downloader.util.hours import Hours
 from civitai_downloader.util.pace import Gate
 from civitai_downloader.util.ranges import ByteRange, Ranges
 from tests import fake_civitai as fake
@@ -361,3 +362,22 @@ def union(ranges: list[tuple[int, int]]) -> list[tuple[int, int]]:
         else:
             found.append((start, end))
     return found
+
+
+def test_at_the_end_of_a_window_all_connections_end_and_go_on_in_the_next_one(
+    site: Capped, run: Runner, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = add_file(site, 3 * SIZE)
+    closed: list[float] = []
+
+    def is_open(*_: object) -> bool:
+        """Close once several connections bring the file, and open again half a second later."""
+        if not closed and len(further(site)) >= 3:
+            closed.append(time.monotonic())
+        return not closed or time.monotonic() - closed[0] > 0.5
+
+    monkeypatch.setattr(Hours, "is_open", is_open)
+    assert bring(site, run, "--retries", "0") == 0
+    assert is_whole(out, file)
+    assert closed
+    assert json.loads((out / "report.json").read_bytes())["bytes_received"] < 1.1 * len(file.data)

@@ -145,6 +145,8 @@ def test_help_has_every_option_in_its_group_with_its_default(capsys: Captured) -
         (["--types", "Chekpoint"], "did you mean Checkpoint?"),
         (["--tokn", "hush-hush-123"], "did you mean --token?"),
         (["--limit-rate", "10 parsecs"], "--limit-rate: '10 parsecs' is not a size"),
+        (["--between", "mon-fri"], "--between: 'mon-fri' is not a time window; write it like 22:00-06:00"),
+        (["--rest-below", "little"], "--rest-below: 'little' is not a size"),
     ],
 )
 def test_a_wrong_option_is_one_line_with_the_nearest_name(

@@ -11,8 +11,9 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "civitai_downloader"
 UTIL = (
-    "errors jsontext text speech shell values complaints clock names disks tensors headers files trees hashes media "
-    "whole logs kept pace addresses proxies wire http ranges progress connections transfer idm process logfile screen"
+    "errors jsontext text speech shell clock hours values complaints names disks tensors headers files trees hashes "
+    "media whole logs kept rests pace addresses proxies wire http ranges progress connections transfer idm process "
+    "logfile screen"
 ).split()
 CORE = (
     "data ours settings targets parameters links lists arguments answers interfaces comparing choice which places "

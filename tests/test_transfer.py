@@ -17,6 +17,7 @@ from civitai_downloader.util.errors import Failure, Unreachable
 from civitai_downloader.util.http import Call, Http, HttpRules
 from civitai_downloader.util.pace import OUTAGE, Gate, Pace, Patience
 from civitai_downloader.util.progress import Progress
+from civitai_downloader.util.rests import Rests
 from civitai_downloader.util.transfer import CHUNK, Body, Received, Source, Traffic, Transfer, discard_part
 from tests import fake_civitai as fake
 from tests.conftest import FakeClock, QuickClock
@@ -33,7 +34,7 @@ def wanted(part: Path, *, size: int | None = None, trusted: bool = False) -> Bod
 def traffic(clock: Clock, progress: Progress | None = None, tries: int = 2, rate: float = math.inf) -> Traffic:
     """Room for one connection, without a limit of speed unless `rate` is one."""
     gate = Gate(1, 1, clock, lambda: 1.0)
-    return Traffic(gate, clock, Pace(rate, clock), progress or Progress(), tries)
+    return Traffic(gate, clock, Pace(rate, clock), progress or Progress(), tries, Rests(clock))
 
 
 class Server:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..util.clock import Clock
+from ..util.clock import DAY, Clock, utc_text
 from ..util.errors import UsageError
+from ..util.rests import Rest
 from ..util.screen import Screen
 from ..util.text import human_size
 from .failed import write_wrong
@@ -44,6 +46,7 @@ def progress_line(words: Words, run: Run, speed: float, reading: float) -> str:
     that speed and the time left for it are told.
     """
     ledger, received, left = run.ledger, run.progress.received, run.bytes_left()
+    rest = current_rest(run)
     done, total = to_read(run)
     kind = "progress" if any(each.entry.target.kind != "local" for each in ledger.batches) else "progress.folders"
     parts = [words(kind, done=ledger.settled, total=len(ledger.batches))]
@@ -60,9 +63,22 @@ def progress_line(words: Words, run: Run, speed: float, reading: float) -> str:
         speed, left = reading, total - done
     if speed >= 1:
         parts.append(f"{human_size(speed)}/s")
-        if left > 0:
+        if left > 0 and rest is None:
             parts.append(words("eta", time=clock_time(left / speed)))
+    if rest is not None:
+        parts.append(words(f"waiting.{rest.why}", **_words_of(rest)))
     return words("comma").join(parts)
+
+
+def current_rest(run: Run) -> Rest | None:
+    """Return why the run waits at present, None if it does not."""
+    return None if run.schedule.is_over else run.site.http.rests.current()
+
+
+def _words_of(rest: Rest) -> dict[str, str]:
+    """Return until when a rest lasts: the time of day, with the date if that is not within a day, or a size."""
+    form = "%H:%M" if rest.moment - rest.now < DAY else "%Y-%m-%d %H:%M"
+    return {"time": time.strftime(form, time.localtime(rest.moment)), "size": human_size(rest.size)}
 
 
 def to_read(run: Run) -> tuple[int, int]:
@@ -80,17 +96,31 @@ class ProgressDisplay:
         self._words, self._screen, self._live = words, screen, live
         self._next_line, self._last_line = 0.0, ""
         self._arriving, self._reading = Speed(), Speed()
+        self._resting: Rest | None = None
 
     def watch(self, run: Run) -> None:
         """Show how far the run is; called some ten times a second from the main thread."""
         now, progress = run.ledger.seconds(), run.progress
         speeds = self._arriving.measure(now, progress.received), self._reading.measure(now, progress.was_read)
         line = progress_line(self._words, run, *speeds)
+        self._say_rest(current_rest(run))
         if self._live:
             self._screen.draw(progress.active(), line)
         elif (now >= self._next_line or run.schedule.is_over) and line != self._last_line:
             self._next_line, self._last_line = now + self.PLAIN_EVERY, line
             log.info("%s", line, extra={"facts": _facts_of(run)})
+
+    def _say_rest(self, rest: Rest | None) -> None:
+        """Say that the run begins to wait, or goes on."""
+        if rest == self._resting:
+            return
+        self._resting = rest
+        if rest is None:
+            log.info("%s", self._words("goes-on"), extra={"facts": {"event": "goes-on"}})
+            return
+        until = {"until": utc_text(rest.moment)} if rest.moment else {"free": rest.size}
+        facts = {"event": "waiting", "reason": rest.why, **until}
+        log.info("%s", self._words(f"waits.{rest.why}", **_words_of(rest)), extra={"facts": facts})
 
 
 def _facts_of(run: Run) -> dict[str, Any]:

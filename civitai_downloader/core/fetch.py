@@ -23,6 +23,7 @@ from ..util.names import name_key, plain_path
 from ..util.pace import Gate, HostDown, Pace, Patience
 from ..util.progress import Progress
 from ..util.ranges import parse_content_range
+from ..util.rests import Resting
 from ..util.text import human_size
 from ..util.transfer import Body, Received, Source, Traffic, Transfer, discard_part
 from .answers import is_ahead, unix_time
@@ -79,10 +80,11 @@ class Fetcher:
         connections = 1 if settings.limit_rate else settings.connections
         self._gate = Gate(settings.workers, connections, clock, site.http.health.factor)
         self._quota_failures, self._moved = 0, MovedFiles(clock)
+        self._rests = site.http.rests
         self.idm = Idm(settings.idm, clock) if settings.idm is not None else None
 
     def bring(self, wanted: Wanted, library: Library, *, force: bool, twin: Path | None) -> Result:
-        """Bring the thing to disk. Raises Stopped, and a Failure that says why it can't be downloaded.
+        """Bring the thing to disk. Raises Stopped, Resting, and a Failure that says why it can't be downloaded.
 
         `twin` is a file with the same bytes that this run has brought home to another place.
         """
@@ -90,6 +92,7 @@ class Fetcher:
         queued = library.queued(wanted)
         if queued is not None and (waiting := self._receive(wanted, library, queued, force=force)):
             return waiting
+        self._check_rests(library.at(wanted.path))
         facts = library.facts(wanted, twin)
         action = decide(wanted, facts, force=force)
         if action == "keep":
@@ -112,6 +115,11 @@ class Fetcher:
         if not force:
             self._check_early(wanted, library)
         return self._fetch(wanted, library)
+
+    def _check_rests(self, path: Path) -> None:
+        """Raise Resting if nothing new may begin there at present."""
+        if until := self._rests.until(path.parent):
+            raise Resting(until)
 
     def _check_early(self, wanted: Wanted, library: Library) -> None:
         """Raise EarlyAccess for a file that the site will not give before a date.
@@ -220,12 +228,13 @@ class Fetcher:
         raise trouble
 
     def bring_still(self, wanted: Wanted, library: Library) -> None:
-        """Fetch the still of a video if one can be had. Raises HostDown, Stopped.
+        """Fetch the still of a video if one can be had. Raises HostDown, Resting, Stopped.
 
         It is small, so IDM has no part in it. Whether it is there is seen on disk: a preview that can't be had is no
         failure.
         """
         library.check_links(wanted.path)
+        self._check_rests(library.at(wanted.path))
         for url in wanted.urls:
             try:
                 self._fetch_from(url, wanted, library)
@@ -258,7 +267,9 @@ class Fetcher:
             again=lambda link, headers: no_page(self._site.http.open_once(Call(link, headers)), wanted),
             rest=self._site.http.wait_to_retry,
         )
-        traffic = Traffic(self._gate, self._clock, self._throttle, self._progress, self._settings.retries)
+        traffic = Traffic(
+            self._gate, self._clock, self._throttle, self._progress, self._settings.retries, self._rests
+        )  # fmt: skip
         transfer = Transfer(body, source, traffic, meter)
         try:
             with self._gate:
@@ -327,7 +338,8 @@ class Fetcher:
         if arrived is not None:
             seen = Weights(arrived.size, arrived.sha256, arrived.autov3)
             return good_result(wanted, "done", arrived.path, arrived.size, seen)
-        if force or unix_time(record.until) < time.time():
+        is_due = force or unix_time(record.until) < time.time()
+        if is_due and not self._rests.until(library.at(wanted.path).parent):
             return None
         return good_result(wanted, "queued", record.path, record.size, Weights(sha256=record.sha256))
 

@@ -18,6 +18,7 @@ from ..util.disks import DiskFailure, failure_of
 from ..util.errors import Failure, Stopped
 from ..util.files import Held
 from ..util.pace import HostDown
+from ..util.rests import Resting
 from ..util.text import scrub
 from .ledger import Countdown, Ledger, Steps, Task
 from .records import Outcome, Result
@@ -171,6 +172,9 @@ class Schedule:
                 return self._step(task, result)
             if result is not None and task.wanted is not None:
                 library.note(task.wanted, result)
+        except Resting as rest:
+            self._put_off(task, rest.until)
+            return False
         except HostDown as down:
             if task.wanted is not None:
                 self._put_off(task, down.until)
@@ -268,4 +272,4 @@ class Schedule:
         for task in due:
             self._enqueue(task)
         if not due:
-            self._clock.sleep(min(2.0, first - now))
+            self._clock.sleep(min(0.4, first - now))

@@ -11,6 +11,7 @@ from typing import Literal
 from urllib.parse import unquote
 
 from ..util.errors import OptionError, UsageError
+from ..util.hours import Hours
 from ..util.names import clean_name
 from ..util.proxies import passwords_of_proxies
 from ..util.text import Secrets, decode_text, printable, split_login, web_link
@@ -82,7 +83,8 @@ class Settings:
     """Every option, checked; the options of a list line are a copy with replaced fields.
 
     `max_images` holds for each gallery (None: all of it), `max_rate_model` and `max_rate_image` are requests a second,
-    `limit_rate` is bytes a second (0: unlimited), `timeout` is in seconds, `since` and `until` are days of UTC, `skip`
+    `limit_rate` is bytes a second (0: unlimited), `timeout` is in seconds, `between` has windows of the week (none: any
+    time), `rest_below` is how many bytes a disk must have free, `since` and `until` are days of UTC, `skip`
     has patterns of what is not looked into, and `excluded` has pairs of a kind and an id or name. A login in the
     address of the site is kept apart from it (`site_login`, as NAME:PASSWORD). `page` says whether the page is made:
     None if something has changed, True anew.
@@ -118,6 +120,8 @@ class Settings:
     connections: int = 8
     retries: int = 5
     timeout: float = 30.0
+    between: tuple[str, ...] = ()
+    rest_below: int = 0
     resume: bool = True
     check_hashes: bool = True
     force: bool = False
@@ -132,7 +136,8 @@ class Settings:
 
     def __post_init__(self) -> None:
         """Raise OptionError for a layout, site or token that can't work."""
-        object.__setattr__(self, "skip", tuple(self.skip))
+        for name in ("skip", "between"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
         site, login = split_login(self.site)
         if login:
             object.__setattr__(self, "site", site)
@@ -150,6 +155,11 @@ class Settings:
     def secrets(self) -> Secrets:
         """What must never be shown or stored: token, cookies, and the passwords of the site and of the proxies."""
         return _secrets(self.token, self.cookies, self.site_login)
+
+    @property
+    def hours(self) -> Hours:
+        """When the site may be asked. A dry run brings nothing, and somebody waits for its answer."""
+        return Hours.of(() if self.dry_run else self.between)
 
     @property
     def wants_files(self) -> bool:

@@ -21,6 +21,7 @@ from ..util.http import Call, Http, HttpRules, Refused
 from ..util.kept import KeptAnswers
 from ..util.names import long_path
 from ..util.pace import Pace, Patience, Surrender
+from ..util.rests import Rests
 from ..util.text import host_of
 from .answers import File, Pages, image_of_page, list_at, number_at, object_at, objects_at, text_at, unwrap
 from .comparing import Expected, check_hash, check_id, has_hash, is_model, is_user, item_with, never, total_of
@@ -69,7 +70,8 @@ class Site:
             agent=AGENT, sign=self._sign, final=is_paging_cap, passing=is_lost_for_now,
             reach=Reach(homes, named=bool(settings.site)), secrets=settings.secrets, warn=log.warning,
         )  # fmt: skip
-        self.http = Http(rules, clock, timeout=settings.timeout, retries=settings.retries, log=log.debug)
+        rests = Rests(clock, settings.hours, grace=settings.timeout, least=settings.rest_below)
+        self.http = Http(rules, clock, rests, timeout=settings.timeout, retries=settings.retries, log=log.debug)
         rates = {"models": settings.max_rate_model, "images": settings.max_rate_image}
         self._paces = {kind: Pace(rate, clock, self.http.health.factor) for kind, rate in rates.items()}
         self._surrender, root = Surrender(), long_path(settings.output)
@@ -210,7 +212,6 @@ class Site:
 
     def total_of_collection(self, collection_id: int, facts: Mapping[str, Any]) -> int | None:
         """Return how many things are in a collection, as its own data or the REST interface tell; None if not."""
-
         path, total = f"/collections/{collection_id}", total_of(facts, collection_id)
         if total is None:
             try:
@@ -339,8 +340,7 @@ class Site:
         What the first front door refuses is asked again at the last one, which may not. `worth` says whether an answer
         is kept: one that holds nothing, or is not an answer to the question, never is.
         """
-        answer = self.kept.get(path)
-        if answer:
+        if answer := self.kept.get(path):
             return answer
         try:
             answer = self._request(path, door=doors[0])

@@ -20,6 +20,10 @@ class Clock:
         """Return the seconds on a clock that never goes back."""
         return time.monotonic()
 
+    def wall(self) -> float:
+        """Return the Unix time, as the clock on the wall shows it; it may be set back or forward."""
+        return time.time()
+
     def sleep(self, seconds: float) -> None:
         """Wait for so many seconds. Raises Stopped as soon as `stop` is called."""
         if self.stopped or (seconds > 0 and self._stop.wait(seconds)):

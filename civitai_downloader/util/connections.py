@@ -9,6 +9,7 @@ from .clock import Clock
 from .errors import Failure, Stopped
 from .pace import Gate
 from .ranges import ByteRange, Ranges, Restart
+from .rests import Resting
 
 
 class FurtherConnections:
@@ -87,7 +88,7 @@ class FurtherConnections:
                     self._ranges.give_back(stretch)
                 stays = self._ranges.shared and not self._gate.crowded
                 stretch = self._ranges.take() if stays else None
-        except (OSError, Failure, Restart, Stopped):
+        except (OSError, Failure, Restart, Resting, Stopped):
             self._over, self._ranges.shared = True, False
         except BaseException as error:
             self.trouble = error

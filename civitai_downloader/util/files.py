@@ -304,6 +304,12 @@ def free_space(path: Path) -> int:
     return shutil.disk_usage(existing_folder(path)).free
 
 
+def has_room(path: Path, least: int) -> bool:
+    """Return whether the disk of `path` has so many bytes free, or does not tell its size. Raises OSError."""
+    usage = shutil.disk_usage(existing_folder(path))
+    return usage.free >= least or not usage.total
+
+
 # --- Links -----------------------------------------------------------------------------------------
 
 

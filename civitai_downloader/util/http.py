@@ -20,6 +20,7 @@ from .errors import Busy, Failure, Sentence, Unconnected, Unreachable
 from .files import READ
 from .pace import Health, Patience
 from .proxies import Proxy, proxy_for
+from .rests import Rests
 from .text import Secrets, bare_url, host_of, web_link
 from .wire import Adapter, Dialer
 
@@ -85,15 +86,22 @@ class Http:
     """
 
     def __init__(
-        self, rules: HttpRules, clock: Clock, *, timeout: float, retries: int, log: Callable[[str], None]
+        self,
+        rules: HttpRules,
+        clock: Clock,
+        rests: Rests | None = None,
+        *,
+        timeout: float,
+        retries: int,
+        log: Callable[[str], None],
     ) -> None:
         """`timeout` is for each read and, up to 10 seconds, for connecting; `retries` do not count the first try.
 
-        `waiting` has an entry for each thread that waits to retry.
+        While `rests` say so, requests wait. `waiting` has an entry for each thread that waits to retry.
         """
         self._rules, self._clock, self._log = rules, clock, log
         self._timeout, self._retries = (min(10.0, timeout), timeout), retries
-        self.health = Health(clock, log)
+        self.health, self.rests = Health(clock, log), rests or Rests(clock)
         self._session, adapter = requests.Session(), Adapter(Dialer(rules.reach))
         self._session.mount("http://", adapter)
         self._session.mount("https://", adapter)
@@ -124,13 +132,15 @@ class Http:
     def open_once(self, call: Call) -> requests.Response:
         """Return the response, its body not read yet, after redirects but without retries. Raises Failure and Stopped.
 
-        Its status is 2xx or in `accept`.
+        Its status is 2xx or in `accept`. What has begun goes on with its redirects, whatever the hour.
         """
         url = call.url
-        for _ in range(MAX_REDIRECTS + 1):
+        for hop in range(MAX_REDIRECTS + 1):
             self.health.enter(host_of(url), patient=call.turn is not None)
             if call.turn is not None:
                 call.turn()
+            if not hop:
+                self.rests.wait()
             response = self._send(url, call)
             if not response.is_redirect:
                 return self._judge(response, call.accept)

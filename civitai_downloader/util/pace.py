@@ -128,6 +128,8 @@ class Health:
         """Return how long a host is left alone, 0 if it may be asked: when the time has come, one request tries."""
         with self._lock:
             now, state = self._clock.now(), self._hosts.get(host)
+            if state is not None and now - state.until > OUTAGE:  # nobody has asked it for so long
+                state.failures = 0
             if state is None or state.failures < self.PATIENCE:
                 return 0.0
             if now >= state.until:

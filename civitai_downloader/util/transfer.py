@@ -34,6 +34,7 @@ from .http import PASSING_ERRORS, length_of
 from .pace import OUTAGE, Gate, Pace
 from .progress import Meter, Progress
 from .ranges import ByteRange, Ranges, Restart, SideRecord, Stamp, parse_content_range, record_path, stamp_of
+from .rests import Resting, Rests
 
 CHUNK = 1 << 18
 
@@ -75,13 +76,17 @@ class Source:
 
 @dataclass(frozen=True)
 class Traffic:
-    """What all transfers share. A transfer gives up after `tries` further attempts that brought nothing."""
+    """What all transfers share. A transfer gives up after `tries` further attempts that brought nothing.
+
+    It is put off while `rests` say so.
+    """
 
     gate: Gate
     clock: Clock
     throttle: Pace
     progress: Progress
     tries: int
+    rests: Rests
 
 
 @dataclass(frozen=True)
@@ -114,8 +119,8 @@ class Transfer:
     def run(self, *, resume: bool = True, alone: bool = False) -> Received:
         """Receive the body until it is complete; by one connection if `alone`, from byte 0 without `resume`.
 
-        Raises Stopped, and Failure when it does not grow for too many attempts, or grows by less than 64 KiB in ten
-        minutes of broken attempts.
+        Raises Stopped, Resting, and Failure when it does not grow for too many attempts, or grows by less than 64 KiB
+        in ten minutes of broken attempts.
         """
         self._alone = alone
         with disk_errors(self.part, self._body.size or self._meter.total or 0):
@@ -211,6 +216,7 @@ class Transfer:
         if self._ranges.here and not (self._record.stamp.validator or self._body.trusted):
             self._start_over()
         while not self._ranges.whole:
+            self._check_rests()
             if stretch := self._ranges.take():
                 self._receive_first(stretch)
             else:
@@ -218,6 +224,11 @@ class Transfer:
                 self._traffic.clock.sleep(0.005)
             if self._further.trouble is not None:
                 raise self._further.trouble
+
+    def _check_rests(self) -> None:
+        """Raise Resting if nothing new may be asked for."""
+        if until := self._traffic.rests.until(self.part.parent):
+            raise Resting(until)
 
     def _received(self) -> Received:
         self._hash.catch_up(self._ranges.frontier)
@@ -255,6 +266,7 @@ class Transfer:
 
     def _receive_further(self, stretch: ByteRange) -> None:
         """Receive a stretch by a further connection, whose answer must be exactly what was asked for."""
+        self._check_rests()
         with closing(self._source.again(self._link, self._headers(stretch))) as response:
             if response.status_code != 206:
                 raise Restart
@@ -311,7 +323,10 @@ class Transfer:
     # Receiving
 
     def _fill(self, response: requests.Response, stretch: ByteRange) -> Iterator[bytes]:
-        """Receive a stretch to its end; yield each chunk once it is written. Raises Failure, Stopped and OSError."""
+        """Receive a stretch to its end; yield each chunk once it is written.
+
+        Raises Failure, Resting, Stopped and OSError.
+        """
         throttle = self._traffic.throttle
         block = int(max(4096, min(CHUNK, throttle.rate / 8)))
         with self._opened(stretch) as file:
@@ -321,11 +336,15 @@ class Transfer:
                     raise Failure("size", words, size=self._body.limit)
                 write_whole(file, chunk)
                 count = self._ranges.advance(stretch, len(chunk))
-                if self._record.ranged and (stretch.at - stretch.noted >= BLOCK or stretch.at == stretch.end):
+                put_off = self._traffic.rests.overdue(self.part.parent)
+                is_due = stretch.at - stretch.noted >= BLOCK or stretch.at == stretch.end or put_off
+                if self._record.ranged and is_due:
                     self._record.note(stretch)
                 self._traffic.progress.add(self._meter, count)
                 throttle.wait(count)
                 yield chunk[:count]
+                if put_off and stretch.at < stretch.end:
+                    raise Resting(put_off)
         if stretch.end == Ranges.BOUNDLESS and stretch.at and self._body.is_complete(self.part):
             stretch.end = stretch.at
         if stretch.at < stretch.end:

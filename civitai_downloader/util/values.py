@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import OptionError
+from .hours import hours
 
 _UNITS = {"": 1, "b": 1} | {
     letter + ending: base**power
@@ -113,7 +114,7 @@ def plain_dash(word: str, known: Collection[str]) -> str:
 
 KINDS: dict[str, Callable[[str], Any]] = {
     "path": path, "comma list": comma_list, "count": number, "some": some, "few": few, "positive": positive,
-    "count or all": count_or_all, "byte count": byte_count, "day": day, "filled": filled,
+    "count or all": count_or_all, "byte count": byte_count, "day": day, "filled": filled, "hours": hours,
 }  # fmt: skip
 
 
