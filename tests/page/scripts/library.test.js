@@ -71,7 +71,9 @@ const waited = async (world, done) => {
 const isReady = () => document.documentElement.dataset.ready === "";
 const opened = async (how) => {
   const world = open(how);
-  await world.library.start();
+  const done = world.library.start();
+  world.frame();
+  await done;
   await waited(world, isReady);
   return world;
 };
