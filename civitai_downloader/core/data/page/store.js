@@ -13,7 +13,7 @@ civitai.room("store", ["rooms", "words", "dom", "query"], ({ rooms, words, dom, 
     under: null,
     depth: 0,
     shown: null,
-    loaded: { done: 0, of: 0, models: 0, missing: 0 },
+    loaded: { done: 0, of: 0 }, // pictures that can be searched, of all
     ready: false,
     focus: null,
     covering: true,
