@@ -80,8 +80,10 @@ civitai.room("worker", ["query", "columns"], ({ query, columns }) => {
   const searched = (table, q, rows) => {
     const { groups } = query.parse(q);
     for (const group of groups.sort((a, b) => weight(table, b) - weight(table, a))) {
-      const [{ hit, no }, ...others] = group.map((term) => termHits(table, term, rows));
-      rows = rows.filter((row) => hit[row] !== no || others.some((other) => other.hit[row] !== other.no));
+      const terms = group.map((term) => termHits(table, term, rows));
+      const [{ hit, no }] = terms;
+      const any = (row) => terms.some((term) => term.hit[row] !== term.no);
+      rows = rows.filter(terms.length > 1 ? any : (row) => hit[row] !== no);
     }
     return rows;
   };
