@@ -85,7 +85,7 @@ def test_the_page_belongs_to_the_library(run: Runner, site: FakeCivitai, lora: F
     assert "{{" not in index
     (folder,) = [path for path in (out / ".page").iterdir() if path.name != "data"]
     assert f'src=".page/{folder.name}/rooms.js"' in index
-    assert {path.name for path in folder.iterdir()} == {"rooms.js", "base.css"}
+    assert {path.name for path in folder.iterdir()} == {"rooms.js", "base.css", "words.data.js"}
 
 
 def test_a_run_without_news_changes_no_byte(run: Runner, site: FakeCivitai, lora: FakeModel, out: Path) -> None:

@@ -21,8 +21,8 @@ from ..util.text import utf8
 from .answers import number_at, text_at
 from .cards import collection_row, post_row
 from .chunks import Damaged, damage, read_data_file
-from .columns import Row
-from .data import page_files
+from .columns import Row, script
+from .data import page_files, read_data
 from .finds import Found, Ids, Place, model_row, picture_row, places_of, posts_beside, recorded_places, walk, within
 from .homes import id_in
 from .library import Libraries, Library
@@ -245,7 +245,7 @@ def _put_collections(library: Library, stock: Stock, paths: Iterable[str]) -> No
 
 def _write_index(library: Library) -> bool:
     """Write scripts and styles, then `index.html`, then remove those of before; return whether that is another one."""
-    files = page_files()
+    files = page_files() | {"words.data.js": utf8(script("words", read_data("page.json")))}
     template = files.pop("index.html").decode("utf-8")
     digest = hashlib.sha256(b"".join(utf8(name) + b"\0" + data for name, data in sorted(files.items()))).hexdigest()[:8]
     values = {"page": f"{PAGE_FOLDER}/{digest}", "library": library.library_id}

@@ -5,32 +5,47 @@ const path = require("node:path");
 const test = require("node:test");
 const { PAGE, rooms } = require("./harness.js");
 
-const { words } = rooms(["words"]);
-const texts = Object.entries(words.TABLE);
+const TEXTS = JSON.parse(fs.readFileSync(path.join(PAGE, "..", "page.json"), "utf-8"));
+
+/** The room for a reader of these languages. */
+const wordsFor = (...languages) => {
+  Object.defineProperty(globalThis, "navigator", { value: { languages }, configurable: true });
+  return rooms(["words"], { rooms: { given: (name) => (name === "words" ? TEXTS : null) } }).words;
+};
+
+const words = wordsFor("fr", "en-GB", "ko");
+const [english, ...others] = Object.values(TEXTS);
+const keys = Object.keys(english);
 const places = (text) => [...new Set(text.match(/\{\w+\}/g) ?? [])].sort();
 
 test("every text is there in every language, with the same places to fill", () => {
-  for (const [key, all] of texts) {
-    assert.equal(all.length, words.LANGUAGES.length, key);
-    for (const text of all) {
+  assert.deepEqual(Object.keys(TEXTS), ["en", "ja", "ko"]);
+  for (const texts of Object.values(TEXTS)) {
+    assert.deepEqual(Object.keys(texts), keys);
+    for (const [key, text] of Object.entries(texts)) {
       assert.ok(text.trim(), key);
-      for (const form of text.split(" | ")) assert.deepEqual(places(form), places(all[0].split(" | ")[0]), `${key}: ${form}`);
+      for (const form of text.split(" | ")) assert.deepEqual(places(form), places(english[key].split(" | ")[0]), `${key}: ${form}`);
     }
   }
 });
 
 test("only English has a plural, and it has two forms", () => {
-  for (const [key, [english, ...others]] of texts) {
-    assert.ok(english.split(" | ").length <= 2, key);
-    for (const text of others) assert.ok(!text.includes(" | "), key);
-    if (english.includes(" | ")) assert.ok(english.includes("{n}"), key);
+  for (const key of keys) {
+    assert.ok(english[key].split(" | ").length <= 2, key);
+    for (const texts of others) assert.ok(!texts[key].includes(" | "), key);
+    if (english[key].includes(" | ")) assert.ok(english[key].includes("{n}"), key);
   }
 });
 
 test("Japanese and Korean texts are not left in English", () => {
   const letters = /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Hangul}]/u;
-  const same = texts.filter(([key, [english, ...others]]) => !key.startsWith("key-name.") && /[a-z]{3}/.test(english.replace(/\{\w+\}/g, "")) && others.some((text) => !letters.test(text)));
-  assert.deepEqual(same.map(([key]) => key), []);
+  const isName = (key) => key.startsWith("key-name.") || !/[a-z]{3}/.test(english[key].replace(/\{\w+\}/g, ""));
+  assert.deepEqual(keys.filter((key) => !isName(key) && others.some((texts) => !letters.test(texts[key]))), []);
+});
+
+test("the reader's first language that the page has is spoken, or else English", () => {
+  const languages = [["ko-KR", "en"], ["JA"], ["fr", "ja"], ["constructor"], []];
+  assert.deepEqual(languages.map((each) => wordsFor(...each).language), ["ko", "ja", "ja", "en", "en"]);
 });
 
 test("every text that a script or the page names is there", () => {
@@ -40,12 +55,11 @@ test("every text that a script or the page names is there", () => {
 });
 
 test("numbers, places and plurals are filled in, and what is filled in is not looked into", () => {
-  const say = (key, values, language = "en") => words.textIn(language, key, values);
-  assert.equal(say("count.images", { n: 1 }), "1 picture");
-  assert.equal(say("count.images", { n: 0 }), "0 pictures");
-  assert.equal(say("count.images", { n: 100000 }), "100,000 pictures");
-  assert.equal(say("count.images", { n: 1 }, "ko"), "이미지 1개");
-  assert.equal(say("trouble.search", { reason: "{reason} $&" }), "This browser cannot search here: {reason} $&.");
+  assert.equal(words.say("count.images", { n: 1 }), "1 picture");
+  assert.equal(words.say("count.images", { n: 0 }), "0 pictures");
+  assert.equal(words.say("count.images", { n: 100000 }), "100,000 pictures");
+  assert.equal(wordsFor("ko").say("count.images", { n: 1 }), "이미지 1개");
+  assert.equal(words.say("trouble.search", { reason: "{reason} $&" }), "This browser cannot search here: {reason} $&.");
   assert.throws(() => words.say("no such text"));
 });
 
@@ -56,5 +70,4 @@ test("sizes, dates and lengths are written as people write them", () => {
   assert.equal(words.date(1757274006745), "Sep 7, 2025");
   assert.deepEqual([words.date(0), words.date(""), words.date("never")], ["", "", ""]);
   assert.equal(words.month("2026-03"), "March 2026");
-  assert.deepEqual([5, 65.4, 3605].map(words.seconds), ["0:05", "1:05", "1:00:05"]);
 });

@@ -17,6 +17,12 @@ civitai.room("columns", ["query"], ({ query }) => {
   const unpackAll = ({ rows, columns }) =>
     Object.fromEntries(Object.entries(columns).map(([name, column]) => [name, unpack(column, rows)]));
 
+  /** Returns the rows of a data file, each with its values by the names of the columns. */
+  const rowsOf = (chunk) => {
+    const columns = Object.entries(unpackAll(chunk));
+    return columns[0][1].map((_, k) => Object.fromEntries(columns.map(([name, values]) => [name, values[k]])));
+  };
+
   // ---------------------------------------------------------------------------------------------------- columns
   // A column has a code for each row; what has the same key has the same code, and one value.
   const makeColumn = (rows) => ({ codes: new Uint32Array(rows), values: [], index: new Map() });
@@ -328,6 +334,6 @@ civitai.room("columns", ["query"], ({ query }) => {
 
   return {
     LORAS, changed, living, loadModels, loadPictures, looks, makeModels, makePictures, makeThings, orderOf, refresh,
-    unpack, unpackAll,
+    rowsOf, unpackAll,
   };
 });
