@@ -1,30 +1,22 @@
 "use strict";
-// What the walls of pictures and of models have in common: a list of links with a picture at rest, or its cover.
+// What the walls of pictures and of models have in common: links with a picture at rest, or its cover.
 civitai.room("board", ["words", "dom", "alike", "store", "wall"], ({ words, dom, alike, store, wall }) => {
-  const { el } = dom;
   const LINE = 64; // pixels of a line of the list
   const RELAID = ["shown", "place", "view", "settings"];
 
   const levelName = (level) => (level === "unrated" ? words.say("value.unrated") : level);
+  const homeOf = (state) => state.under ?? state;
 
-  /** Parts of a sentence that are there, with dots between them. */
+  /** The parts that are there, with dots between them. */
   const dotted = (...parts) => parts.filter(Boolean).join(" · ");
 
+  /** A node like the one in a template of index.html. */
+  const clone = (name) => dom.find(`template.${name}`).content.firstElementChild.cloneNode(true);
+
   /** The file that shows a picture or a video at rest, or null. */
-  const still = ({ thumb, kind, url }) => thumb ?? (kind === "video" ? null : url);
+  const still = (picture) => picture?.thumb ?? (picture?.kind === "image" ? picture.url : null);
 
-  const hash = () => el("canvas", { class: "hash", width: 16, height: 24 });
-
-  /** What a picture at rest is drawn with, from the bottom up: `below` is seen without it, `above` lies on it. */
-  const layers = (below, ...above) => [
-    hash(),
-    below,
-    el("img", { alt: "", decoding: "async", draggable: "false" }),
-    above,
-    el("span", { class: "cover", hidden: true }, dom.icon("covered"), el("span", { class: "cover-level" })),
-  ];
-
-  /** Draws what is there at once of a picture, which may be null: its BlurHash, and its cover. */
+  /** Draws what is there at once of a picture, which may be null: its BlurHash, or its cover. */
   const draw = (node, picture, covered) => {
     alike.paint(dom.find(".hash", node), picture?.hash);
     dom.find(".cover", node).hidden = !covered;
@@ -32,121 +24,155 @@ civitai.room("board", ["words", "dom", "alike", "store", "wall"], ({ words, dom,
     if (covered) dom.find("img", node).removeAttribute("src");
   };
 
-  /** Loads a picture into its layers, unless it is covered. */
+  /** Loads what shows a picture at rest, unless it is covered. */
   const load = (node, picture, covered) => {
-    const url = picture && !covered ? still(picture) : null;
-    const image = dom.find("img", node);
+    const [image, url] = [dom.find("img", node), covered ? null : still(picture)];
     if (url && image.getAttribute("src") !== url) dom.source(image, url);
   };
 
+  /** Uncovers one picture, or by its negative id the preview of one model. */
+  const uncover = (id) => store.set({ uncovered: new Set([...store.state.uncovered, id]) });
+
   /**
-   * A board of a table ("images" or "models") in a section. A face knows its things: `kind` ("image" or "model");
-   * `thing(row)`; `picture(thing)` that is drawn of it, or null; `layout(rows, width, view)`, which also says how
-   * many are `across`; `make()` a node with a link; `paint(node, thing, covered)`; where wanted `load(node, thing)`, `drop(node)`, and
-   * `lost(node, thing)` when its file is gone.
+   * A list in a section. A face knows what it shows of a `table`: `kind` ("image" or "model", also in the address);
+   * `thing(row)`; `picture(thing)` that is drawn of it, or null; `layout(rows, width, view)`, and how many of them are
+   * `across`; `template` of a node; `paint(node, thing, covered)`; where wanted `load(node, thing)`, `drop(node)`, and
+   * `lost(node, thing)` if its file is gone.
    */
-  const board = (section, table, face) => {
-    const { kind } = face;
-    const list = el("ul", { class: `wall ${table}`, role: "list", aria: { label: words.say(`find.${table}`) } });
-    section.append(list);
-    let rows = []; // what the layout is made of, until there is another layout
+  class Board {
+    #section;
+    #face;
+    #tiles;
+    #rows = []; // what the layout is made of, until there is another layout
 
-    const thing = (index) => face.thing(rows[index]);
-    const ownKey = (id) => (kind === "model" ? -id : id); // ids of models must not uncover pictures
-    const covered = (each) => {
-      const picture = face.picture(each);
-      return Boolean(picture) && store.covered(picture.level, ownKey(each.id));
-    };
-    const homeOf = (state) => state.under ?? state;
-    const isShown = (state) =>
-      state.shown?.table === table && (homeOf(state).place === "models") === (table === "models");
+    constructor(section, face) {
+      this.#section = section;
+      this.#face = face;
+      this.list = dom.find("ul", section);
+      this.list.setAttribute("aria-label", words.say(`find.${face.table}`));
+      this.list.addEventListener("error", ({ target }) => target.matches("img") && this.#failed(target), true);
+      dom.on(this.list, "click", "a[data-covered]", (link, event) => this.#pressed(link, event));
+      this.#tiles = new wall.Wall(this.list, {
+        layout: (width) => this.#layout(width),
+        key: (index) => this.#rows[index],
+        make: () => clone(face.template),
+        paint: (node, index) => this.#paint(node, this.#thing(index)),
+        load: (node, index) => this.#load(node, this.#thing(index)),
+        drop: (node) => this.#drop(node),
+        reached: (index) => store.set({ focus: this.#thing(index).id }),
+      });
+      store.watch([...RELAID, "covering", "uncovered"], (state, changed) => this.#show(state, changed));
+    }
 
-    const layout = (width) => {
+    get isShown() {
+      return !this.#section.hidden;
+    }
+
+    /** What a node shows. */
+    thingOf(node) {
+      return this.#thing(node.closest("[aria-posinset]").getAttribute("aria-posinset") - 1);
+    }
+
+    /** Whether what is drawn of a thing is covered. */
+    covers(thing) {
+      const picture = this.#face.picture(thing);
+      return Boolean(picture) && store.covered(picture.level, this.#key(thing.id));
+    }
+
+    /** Loads again what a node shows. */
+    reload(node) {
+      this.#load(node, this.thingOf(node));
+    }
+
+    /** Gives the focus to a row, and brings it into view. */
+    focus(row, where) {
+      this.#tiles.focus(this.#rows.indexOf(row), where);
+    }
+
+    /** Gives the focus to what had it last; false if this list is not shown. */
+    skip() {
+      return this.isShown && this.#tiles.focus(Math.max(0, this.#tiles.current));
+    }
+
+    #thing(index) {
+      return this.#face.thing(this.#rows[index]);
+    }
+
+    // As in `uncover`.
+    #key(id) {
+      return this.#face.kind === "model" ? -id : id;
+    }
+
+    #fits({ shown, ...state }) {
+      const { table } = this.#face;
+      return shown?.table === table && (homeOf(state).place === "models") === (table === "models");
+    }
+
+    #layout(width) {
       const { shown, view } = store.state;
-      if (isShown(store.state)) ({ rows } = shown);
-      if (view === "list") return wall.even(rows.length, { width, columns: 1, height: LINE, gap: 0 });
-      const made = face.layout(rows, width, view);
+      if (this.#fits(store.state)) this.#rows = shown.rows;
+      const count = this.#rows.length;
+      if (view === "list") return wall.even(count, { width, columns: 1, height: LINE, gap: 0 });
+      const made = this.#face.layout(this.#rows, width, view);
       store.set({ across: made.across });
       return made;
-    };
+    }
 
-    const drop = (node) => {
-      node.firstElementChild.removeAttribute(`data-${kind}`);
+    #paint(node, thing) {
+      const { kind, picture, paint } = this.#face;
+      const [link, covered] = [node.firstElementChild, this.covers(thing)];
+      if (link.dataset[kind] !== String(thing.id)) this.#drop(node);
+      link.dataset[kind] = thing.id;
+      dom.link(link, store.href({ place: kind, ids: [thing.id] }));
+      link.toggleAttribute("data-covered", covered);
+      draw(node, picture(thing), covered);
+      paint(node, thing, covered);
+    }
+
+    #load(node, thing) {
+      load(node, this.#face.picture(thing), this.covers(thing));
+      this.#face.load?.(node, thing);
+    }
+
+    #drop(node) {
+      node.firstElementChild.removeAttribute(`data-${this.#face.kind}`);
       dom.find("img", node).removeAttribute("src");
-      face.drop?.(node);
-    };
+      this.#face.drop?.(node);
+    }
 
-    const paint = (node, index) => {
-      const each = thing(index);
-      const link = node.firstElementChild;
-      if (link.dataset[kind] !== String(each.id)) drop(node);
-      link.dataset[kind] = each.id;
-      dom.link(link, store.href({ place: kind, ids: [each.id] }));
-      draw(node, face.picture(each), covered(each));
-      link.toggleAttribute("data-covered", covered(each));
-      face.paint(node, each, covered(each));
-    };
-
-    const loadAt = (node, index) => {
-      const each = thing(index);
-      load(node, face.picture(each), covered(each));
-      face.load?.(node, each);
-    };
-
-    const indexOf = (node) => node.closest("[aria-posinset]").getAttribute("aria-posinset") - 1;
-
-    // A thumbnail that is gone leaves the file itself.
-    const failed = (image) => {
-      const each = thing(indexOf(image));
-      const picture = face.picture(each);
+    // If a thumbnail is gone, there is still the file.
+    #failed(image) {
+      const thing = this.thingOf(image);
+      const picture = this.#face.picture(thing);
       const [src, file] = [image.getAttribute("src"), still({ ...picture, thumb: null })];
       image.removeAttribute("src");
       if (src && src === picture?.thumb && file) dom.source(image, file);
-      else if (src) face.lost?.(image.closest("li"), each);
-    };
+      else if (src) this.#face.lost?.(image.closest("li"), thing);
+    }
 
-    const uncover = (link, event) => {
+    #pressed(link, event) {
       if (event.ctrlKey || event.metaKey || event.shiftKey) return;
       event.preventDefault();
-      store.set({ uncovered: new Set([...store.state.uncovered, ownKey(Number(link.dataset[kind]))]) });
-    };
+      uncover(this.#key(Number(link.dataset[this.#face.kind])));
+    }
 
-    const tiles = new wall.Wall(list, {
-      layout, make: face.make, paint, load: loadAt, drop,
-      key: (index) => rows[index],
-      reached: (index) => store.set({ focus: thing(index)?.id ?? null }),
-    });
-
-    // Who comes back from a page of one thing stands where that was left.
-    const isBack = (state) => {
+    // Who comes back from the page of a model stands where that was left.
+    #isBack(state) {
       const { activeElement, body } = document;
-      const unset = activeElement === body || activeElement.id === "main";
-      return unset && section.hidden && homeOf(state).place !== "model";
-    };
+      const isFree = activeElement === body || activeElement.id === "main";
+      return isFree && !this.isShown && homeOf(state).place !== "model";
+    }
 
-    const show = (state, changed) => {
-      const back = isBack(state);
-      section.hidden = !isShown(state);
-      if (section.hidden) return;
-      list.dataset.view = state.view;
-      if (RELAID.some((key) => changed.has(key))) tiles.show(store.href(homeOf(state)));
-      else tiles.repaint();
-      if (back && tiles.current >= 0) tiles.focus(tiles.current);
-    };
+    #show(state, changed) {
+      const isBack = this.#isBack(state);
+      this.#section.hidden = !this.#fits(state);
+      if (!this.isShown) return;
+      this.list.dataset.view = state.view;
+      if (RELAID.some((key) => changed.has(key))) this.#tiles.show(store.href(homeOf(state)));
+      else this.#tiles.repaint();
+      if (isBack) this.#tiles.focus(this.#tiles.current);
+    }
+  }
 
-    list.addEventListener("error", (event) => event.target.matches("img") && failed(event.target), true);
-    dom.on(list, "click", "a[data-covered]", uncover);
-    store.watch([...RELAID, "covering", "uncovered"], show);
-
-    return {
-      list, covered,
-      isShown: () => !section.hidden,
-      load: (node) => loadAt(node, indexOf(node)),
-      thingOf: (node) => thing(indexOf(node)),
-      focus: (row, where) => tiles.focus(rows.indexOf(row), where),
-      skip: () => (section.hidden ? false : tiles.focus(Math.max(0, tiles.current))),
-    };
-  };
-
-  return { board, dotted, draw, hash, layers, levelName, load, still };
+  return { Board, clone, dotted, draw, levelName, load, paintHash: alike.paint, still, uncover };
 });

@@ -4,154 +4,143 @@ civitai.room("facets", ["words", "dom", "query", "store", "library", "find"], (n
   const { words, dom, query, store, library, find } = needs;
   const { el, button } = dom;
   const FEW = 8;
-  const RANGES = {
-    date: { type: "date", first: (value) => dayOf(value, 0), last: (value) => dayOf(value, 1) },
-    resolution: { type: "number", first: (value) => value, last: (value) => value },
-  };
   const TRANSLATED = new Set(["kind", "complete", "update", "prompt", "aspect", "level"]);
 
   const aside = dom.find("#facets");
   const chips = dom.find("#chips");
   const nothing = dom.find("#empty");
-  const opened = new Set(); // facets that show all their values
-  const typed = new Map(); // what is looked for in them
-  const sides = new Map(); // the fieldsets of a table, by facet
+  const sides = new Map(); // of the table that is shown: facet → {side, values, search, more}
+  const typed = new Map(); // facet that shows all its values → what is looked for in them
 
-  // -------------------------------------------------------------------------------------------------------- values
+  const facetName = (facet) => words.say(`facet.${facet}`);
+
   /** What a facet's value is called. */
   const named = (facet, value) => {
     const open = query.range(value);
     if (open) return words.say(open.from && open.to ? "find.between" : open.from ? "find.from" : "find.to", open);
     if (TRANSLATED.has(facet) && words.has(`value.${value}`)) return words.say(`value.${value}`);
-    if (facet === "date" && /^\d{4}-\d\d$/.test(value)) return words.month(value);
-    return value;
+    return facet === "date" && /^\d{4}-\d\d$/.test(value) ? words.month(value) : value;
   };
 
+  // A button that says more than one text.
+  const key = (data, props, ...inside) => el("button", { type: "button", ...props, data }, inside);
+  const cut = (text, not = false) => el(not ? "s" : "span", { class: "cut" }, text);
+  const number = (count) => el("span", { class: "number" }, words.number(count));
+  const side = (title, data, ...inside) => el("fieldset", data, el("legend", {}, title), inside);
+
+  // A line to press, with something else to do at its end.
+  const line = (pick, data, icon, title, pressed = null) => {
+    const aria = { label: title, pressed };
+    return el("li", { class: "value" }, pick, key(data, { class: "plain exclude", aria, title }, dom.icon(icon)));
+  };
+
+  const textField = (label, props) =>
+    el("input", { type: "text", hidden: true, placeholder: label, aria: { label }, ...props });
+
+  // -------------------------------------------------------------------------------------------------------- values
   const pickOf = (facet, value) => store.state.picks.find((pick) => pick.facet === facet && pick.value === value);
 
   const valueLine = (facet, { value, count }) => {
     const pick = pickOf(facet, value);
-    const name = named(facet, value);
-    const data = { facet, value };
-    return el(
-      "li",
-      { class: "value" },
-      el(
-        "button",
-        {
-          type: "button", class: "plain pick", title: name, data: { do: "pick", ...data, count },
-          "aria-pressed": String(Boolean(pick && !pick.not)),
-        },
-        dom.icon("check"),
-        el(pick?.not ? "s" : "span", { class: "cut" }, name),
-        " ",
-        el("span", { class: "number" }, words.number(count)),
-      ),
-      el(
-        "button",
-        {
-          type: "button", class: "plain exclude", data: { do: "exclude", ...data }, "aria-pressed": String(Boolean(pick?.not)),
-          "aria-label": words.say("find.exclude", { name }), title: words.say("find.exclude", { name }),
-        },
-        dom.icon("minus"),
-      ),
-    );
+    const title = named(facet, value);
+    const props = { class: "plain pick", title, aria: { pressed: Boolean(pick && !pick.not) } };
+    const inside = [dom.icon("check"), cut(title, pick?.not), " ", number(count)];
+    const exclude = words.say("find.exclude", { name: title });
+    const choose = key({ do: "pick", facet, value, count }, props, inside);
+    return line(choose, { do: "exclude", facet, value }, "minus", exclude, Boolean(pick?.not));
   };
 
   // Whatever is drawn anew, the keyboard stays where it was.
   const keepFocus = (root, draw) => {
     const { do: doing, facet, value } = root.contains(document.activeElement) ? document.activeElement.dataset : {};
     draw();
-    if (!doing) return;
-    const all = [...root.querySelectorAll(`[data-do="${doing}"]`)];
-    all.find((node) => node.dataset.facet === facet && node.dataset.value === value)?.focus({ preventScroll: true });
+    const isIt = ({ dataset }) => dataset.do === doing && dataset.facet === facet && dataset.value === value;
+    if (doing) [...root.querySelectorAll("[data-do]")].find(isIt)?.focus({ preventScroll: true });
   };
 
   const fieldset = (facet) => {
+    const label = words.say("find.among-of", { facet: facetName(facet) });
+    const search = textField(label, { placeholder: words.say("find.among"), data: { search: facet } });
     const values = el("ul", { class: "values" });
-    const search = el("input", {
-      type: "text", hidden: true, data: { search: facet }, placeholder: words.say("find.among"), aria: { label: words.say("find.among-of", { facet: words.say(`facet.${facet}`) }) },
-    });
-    const more = el("button", { type: "button", class: "plain more", hidden: true, data: { do: "all", facet } });
-    const side = el("fieldset", { data: { side: facet } }, el("legend", {}, words.say(`facet.${facet}`)), search, values, more);
-    if (RANGES[facet]) side.append(rangeOf(facet));
-    return { side, values, search, more };
+    const more = key({ do: "all", facet }, { class: "plain more", hidden: true });
+    const range = RANGES[facet] ? rangeOf(facet) : null;
+    const box = side(facetName(facet), { data: { side: facet } }, search, values, more, range);
+    return { side: box, values, search, more };
   };
 
-  const draw = (facet, known, values) => {
-    const { side, values: list, search, more } = sides.get(facet);
-    const open = opened.has(facet);
-    keepFocus(list, () => dom.fill(list, values.map((value) => valueLine(facet, value))));
+  const draw = (facet, { distinct }, shown) => {
+    const { side: box, values, search, more } = sides.get(facet);
+    const open = typed.has(facet);
+    keepFocus(values, () => dom.fill(values, shown.map((value) => valueLine(facet, value))));
     search.hidden = !open;
-    more.hidden = known.distinct <= FEW;
-    more.textContent = words.say(open ? "find.fewer" : "find.all", { n: known.distinct });
+    more.hidden = distinct <= FEW;
+    more.textContent = words.say(open ? "find.fewer" : "find.all", { n: distinct });
     more.setAttribute("aria-expanded", open);
-    side.hidden = known.distinct === 0 && !RANGES[facet];
+    box.hidden = distinct === 0 && !RANGES[facet];
   };
 
-  const few = (facet, { values }) => {
-    if (values.length <= FEW || TRANSLATED.has(facet)) return values;
-    const chosen = values.filter(({ value }, index) => index < FEW || pickOf(facet, value));
-    return chosen;
+  const drawFacet = (facet) => {
+    const known = store.state.shown.counts[facet] ?? { values: [], distinct: 0 };
+    const { values, distinct } = known;
+    const isFew = ({ value }, index) => index < FEW || TRANSLATED.has(facet) || pickOf(facet, value);
+    if (!typed.has(facet)) return draw(facet, known, values.filter(isFew));
+    if (!typed.get(facet) && distinct <= values.length) return draw(facet, known, values);
+    return library.values(facet, typed.get(facet)).then((all) => typed.has(facet) && draw(facet, known, all));
   };
 
-  const drawFacet = (facet, counts) => {
-    const known = counts[facet] ?? { values: [], distinct: 0 };
-    if (!opened.has(facet)) return draw(facet, known, few(facet, known));
-    if (!typed.get(facet) && known.distinct <= known.values.length) return draw(facet, known, known.values);
-    return library.values(facet, typed.get(facet) ?? "").then((values) => opened.has(facet) && draw(facet, known, values));
+  const lookAmong = ({ dataset: { search: facet }, value }) => {
+    typed.set(facet, value);
+    drawFacet(facet);
   };
 
   // -------------------------------------------------------------------------------------------------------- ranges
-  /** The first or last day of a year, month or day, as a field for dates wants it. */
-  const dayOf = (value, last) => {
+  // The first or last day of a year, month or day, as a field for dates wants it.
+  const dayOf = (value, isLast) => {
     const [year, month, day] = value.split("-").map(Number);
-    if (!year) return "";
-    const end = last ? Date.UTC(year, month || 12, 0) : Date.UTC(year, (month || 1) - 1, 1);
-    return day ? value : new Date(end).toISOString().slice(0, 10);
+    if (!year || day) return value;
+    const end = isLast ? Date.UTC(year, month || 12, 0) : Date.UTC(year, (month || 1) - 1, 1);
+    return new Date(end).toISOString().slice(0, 10);
   };
 
+  const RANGES = { date: { type: "date" }, resolution: { type: "number", min: 0, step: "any" } };
+
   const rangeOf = (facet) => {
-    const label = (end) => words.say(`find.${end}-of`, { facet: words.say(`facet.${facet}`) });
-    const input = (end) =>
-      el("input", { type: RANGES[facet].type, min: facet === "resolution" ? 0 : null, step: "any", data: { range: facet, end }, aria: { label: label(end) } });
+    const label = (end) => words.say(`find.${end}-of`, { facet: facetName(facet) });
+    const input = (end) => el("input", { ...RANGES[facet], data: { range: facet, end }, aria: { label: label(end) } });
     return el("div", { class: "range" }, input("from"), el("span", { "aria-hidden": "true" }, "–"), input("to"));
   };
 
-  const ends = (facet) => ["from", "to"].map((end) => dom.find(`[data-range="${facet}"][data-end="${end}"]`, aside));
+  const rangePick = (facet) => store.state.picks.find((pick) => pick.facet === facet && query.range(pick.value));
+  const ends = (facet) => [...aside.querySelectorAll(`[data-range="${facet}"]`)];
 
-  const ranged = (input) => {
-    const facet = input.dataset.range;
+  const ranged = ({ dataset: { range: facet } }) => {
     const [from, to] = ends(facet).map(({ value }) => value);
-    const before = store.state.picks.find((pick) => pick.facet === facet && query.range(pick.value));
+    const before = rangePick(facet);
     if (from || to) store.pick(facet, `${from}..${to}`, { only: true });
-    else if (before) store.pick(facet, before.value, {});
+    else if (before) store.pick(facet, before.value);
   };
 
-  const showRanges = (state) => {
-    for (const facet of Object.keys(RANGES).filter((name) => sides.has(name))) {
-      const pick = state.picks.find(({ facet: name, value }) => name === facet && query.range(value));
-      const known = pick ? query.range(pick.value) : { from: "", to: "" };
-      ends(facet).forEach((input, index) => {
-        const value = index ? RANGES[facet].last(known.to) : RANGES[facet].first(known.from);
+  const showRanges = () => {
+    for (const facet of Object.keys(RANGES)) {
+      const known = query.range(rangePick(facet)?.value ?? "") ?? { from: "", to: "" };
+      for (const input of ends(facet)) {
+        const { end } = input.dataset;
+        const value = facet === "date" ? dayOf(known[end], end === "to") : known[end];
         if (input !== document.activeElement) input.value = value;
-      });
+      }
     }
   };
 
   // ------------------------------------------------------------------------------------------------------- presets
   const presets = el("ul", { class: "values" });
-  const presetName = el("input", { type: "text", hidden: true, maxlength: 80, placeholder: words.say("find.preset-name"), aria: { label: words.say("find.preset-name") } });
+  const presetName = textField(words.say("find.preset-name"), { maxlength: 80 });
   const saving = button("save-preset", "find.save-preset", "", { class: "plain more" });
-  const presetSide = el("fieldset", { class: "presets" }, el("legend", {}, words.say("find.presets")), presets, presetName, saving);
+  const presetSide = side(words.say("find.presets"), { class: "presets" }, presets, presetName, saving);
 
-  const presetLine = ({ name }) =>
-    el(
-      "li",
-      { class: "value" },
-      el("button", { type: "button", class: "plain pick", data: { do: "preset", preset: name } }, el("span", { class: "cut" }, name)),
-      el("button", { type: "button", class: "plain exclude", data: { do: "drop-preset", name }, "aria-label": words.say("find.drop-preset", { name }), title: words.say("find.drop-preset", { name }) }, dom.icon("close")),
-    );
+  const presetLine = ({ name }) => {
+    const pick = key({ do: "preset", preset: name }, { class: "plain pick" }, cut(name));
+    return line(pick, { do: "drop-preset", name }, "close", words.say("find.drop-preset", { name }));
+  };
 
   const showPresets = () => dom.fill(presets, store.presets().map(presetLine));
 
@@ -159,152 +148,136 @@ civitai.room("facets", ["words", "dom", "query", "store", "library", "find"], (n
     if (event.key === "Escape") event.stopPropagation();
     if (event.isComposing || !["Enter", "Escape"].includes(event.key)) return;
     if (event.key === "Enter" && presetName.value.trim()) store.savePreset(presetName.value.trim());
-    presetName.hidden = true;
-    presetName.value = "";
+    Object.assign(presetName, { hidden: true, value: "" });
     showPresets();
     saving.focus();
   };
-  presetName.addEventListener("keydown", keepPreset);
 
   // --------------------------------------------------------------------------------------------------------- chips
-  const chip = (pick, index) => {
-    const name = `${words.say(`facet.${pick.facet}`)}: ${named(pick.facet, pick.value)}`;
-    return el(
-      "button",
-      { type: "button", class: "chip", data: { do: "unpick", chip: index }, "aria-label": words.say("find.drop", { name }), title: name },
-      el(pick.not ? "s" : "span", { class: "cut" }, named(pick.facet, pick.value)),
-      dom.icon("close"),
-    );
+  const chip = ({ facet, value, not }, index) => {
+    const title = `${facetName(facet)}: ${named(facet, value)}`;
+    const props = { class: "chip", title, aria: { label: words.say("find.drop", { name: title }) } };
+    return key({ do: "unpick", chip: index }, props, cut(named(facet, value), not), dom.icon("close"));
   };
 
   const showChips = ({ picks, q }) => {
     const clear = picks.length || q ? button("clear", "find.clear", "", { class: "plain" }) : null;
     dom.fill(chips, picks.map(chip), clear);
-    const open = dom.find('[data-do="filters"]');
-    dom.find(".number", open).textContent = picks.length ? words.number(picks.length) : "";
+    dom.find(".number", filters).textContent = picks.length ? words.number(picks.length) : "";
   };
 
   // --------------------------------------------------------------------------------------------------------- empty
-  const without = (state, index) => ({ ...state, q: index < 0 ? "" : state.q, picks: state.picks.filter((_, at) => at !== index) });
-
-  const scopeOf = ({ place, ids }) => (place === "model" || place === "collection" ? { [place]: ids[0] } : undefined);
+  // The search is dropped by -1, a choice by its place.
+  const without = ({ q, picks }, index) => ({ q: index < 0 ? "" : q, picks: picks.filter((_, at) => at !== index) });
 
   const offer = async (state, index) => {
-    const home = state.under ?? state;
-    const { q, picks } = without(state, index);
-    const found = await library.find({ table: state.shown.table, q, sort: state.sort, picks, scope: scopeOf(home) });
+    const { place, ids } = state.under ?? state;
+    const scope = ids.length ? { [place]: ids[0] } : null;
+    const { total } = await library.find({ table: state.shown.table, scope, ...without(state, index) });
     const pick = state.picks[index];
-    const name = pick ? named(pick.facet, pick.value) : `“${state.q}”`;
-    const text = words.say("find.without", { name, n: found.total });
-    return found.total ? el("li", {}, el("button", { type: "button", data: { do: "without", index } }, text)) : null;
+    const text = words.say("find.without", { name: pick ? named(pick.facet, pick.value) : `“${state.q}”`, n: total });
+    return total > 0 && el("li", {}, key({ do: "without", index }, {}, text));
   };
 
-  const command = (text) => el("p", { class: "command" }, el("code", {}, text), button("copy-command", "find.copy-command", "copy", { class: "plain icons", data: { command: text } }));
+  const showNothing = () => {
+    const command = "civitai-downloader models.txt";
+    const isEmpty = library.totals.images + library.totals.models === 0;
+    const copy = button("copy-command", "find.copy-command", "copy", { class: "plain icons", data: { command } });
+    dom.fill(nothing, el("h2", {}, words.say("find.nothing")),
+      el("p", {}, words.say(isEmpty ? "find.nothing-yet" : "find.nothing-of-this")),
+      isEmpty && el("p", { class: "command" }, el("code", {}, command), copy));
+  };
 
   const newest = store.latest();
   const showEmpty = (state) => {
     const { shown, q, picks, ready } = state;
-    const { images, models } = library.totals;
-    nothing.hidden = !shown || shown.total > 0 || (!ready && images + models > 0);
+    const mayCome = !ready && library.totals.images + library.totals.models > 0;
+    nothing.hidden = !shown || shown.total > 0 || mayCome;
     if (nothing.hidden) return dom.fill(nothing);
-    if (!q && !picks.length) return showNothing(images + models > 0);
-    const wholes = [...(q ? [-1] : []), ...picks.keys()].map((index) => offer(state, index));
+    if (!q && !picks.length) return showNothing();
+    const offers = [...(q ? [-1] : []), ...picks.keys()].map((index) => offer(state, index));
     const title = el("h2", {}, words.say("find.none"));
-    return newest(Promise.all(wholes), (offers) => dom.fill(nothing, title, el("ul", {}, offers)));
-  };
-
-  const showNothing = (elsewhere) => {
-    const said = el("p", {}, words.say(elsewhere ? "find.nothing-of-this" : "find.nothing-yet"));
-    dom.fill(nothing, el("h2", {}, words.say("find.nothing")), said, elsewhere ? null : command("civitai-downloader models.txt"));
+    return newest(Promise.all(offers), (all) => dom.fill(nothing, title, el("ul", {}, all)));
   };
 
   // --------------------------------------------------------------------------------------------------------- column
-  const filters = el("button", { type: "button", class: "filters", data: { do: "filters" }, "aria-controls": "facets" }, dom.icon("filter"), el("span", {}, words.say("facets.label")), el("span", { class: "number" }));
-  dom.find(".bar").prepend(filters);
+  const filters = dom.find(".filters");
   const shut = button("filters-close", "find.close-filters", "close", { class: "plain icons shut" });
   let table = "";
+  let drawer = false;
 
   const build = (name) => {
-    if (table === name) return;
     table = name;
     sides.clear();
     for (const facet of query.FACETS[name]) sides.set(facet, fieldset(facet));
-    dom.fill(aside, shut, [...sides.values()].map(({ side }) => side), presetSide);
+    dom.fill(aside, shut, [...sides.values()].map((each) => each.side), presetSide);
     showPresets();
   };
 
-  const drawAll = (state) => {
-    if (!state.shown) return;
-    build(state.shown.table);
-    for (const facet of sides.keys()) drawFacet(facet, state.shown.counts);
-    showRanges(state);
+  const drawAll = ({ shown }) => {
+    if (!shown) return;
+    if (shown.table !== table) build(shown.table);
+    for (const facet of sides.keys()) drawFacet(facet);
+    showRanges();
   };
-
-  let drawer = false;
-  const open = () => (find.narrow.matches ? drawer : store.state.settings.facets);
 
   const showColumn = () => {
-    aside.hidden = !open();
-    document.documentElement.dataset.filters = open() ? "open" : "closed";
-    filters.setAttribute("aria-expanded", open());
+    const open = find.narrow.matches ? drawer : store.state.settings.facets;
+    aside.hidden = !open;
+    document.documentElement.dataset.filters = open ? "open" : "closed";
+    filters.setAttribute("aria-expanded", open);
   };
 
-  const setDrawer = (value) => {
-    drawer = value;
+  const setDrawer = (open) => {
+    drawer = open;
     showColumn();
-    (value ? dom.maybeFind("button", aside) : filters)?.focus();
+    (open ? dom.maybeFind("button", aside) : filters)?.focus();
   };
+
+  const shutDrawer = () => drawer && setDrawer(false);
 
   store.watch(["shown", "picks"], drawAll);
   store.watch(["picks", "q"], showChips);
   store.watch(["shown", "picks", "ready"], showEmpty);
   store.watch(["settings"], showColumn);
-  store.watch(["place"], () => drawer && setDrawer(false));
+  store.watch(["place"], shutDrawer);
   find.narrow.addEventListener("change", () => setDrawer(false));
+  presetName.addEventListener("keydown", keepPreset);
   dom.on(aside, "change", "[data-range]", ranged);
-  dom.on(aside, "input", "[data-search]", (input) => {
-    typed.set(input.dataset.search, input.value);
-    drawFacet(input.dataset.search, store.state.shown.counts);
-  });
-  aside.addEventListener("keydown", (event) => event.key === "Escape" && drawer && setDrawer(false));
-  dom.on(document, "pointerdown", ".columns", (_, event) => drawer && !aside.contains(event.target) && setDrawer(false));
+  dom.on(aside, "input", "[data-search]", lookAmong);
+  aside.addEventListener("keydown", (event) => event.key === "Escape" && shutDrawer());
+  dom.on(document, "pointerdown", ".columns", (_, { target }) => aside.contains(target) || shutDrawer());
 
   const all = ({ dataset: { facet } }) => {
-    if (!opened.delete(facet)) opened.add(facet);
-    typed.delete(facet);
-    sides.get(facet).search.value = "";
-    drawFacet(facet, store.state.shown.counts);
-    if (opened.has(facet)) sides.get(facet).search.focus();
-  };
-
-  const toWithout = ({ dataset }) => {
-    const { q, picks } = without(store.state, Number(dataset.index));
-    store.go({ q, picks });
+    const { search } = sides.get(facet);
+    if (!typed.delete(facet)) typed.set(facet, "");
+    search.value = "";
+    drawFacet(facet);
+    if (typed.has(facet)) search.focus();
   };
 
   const actions = {
     all,
-    pick: ({ dataset: { facet, value } }) => store.pick(facet, value, {}),
+    pick: ({ dataset: { facet, value } }) => store.pick(facet, value),
     exclude: ({ dataset: { facet, value } }) => store.pick(facet, value, { not: true }),
-    unpick: ({ dataset }) => {
-      const { facet, value, not } = store.state.picks[Number(dataset.chip)];
-      store.pick(facet, value, { not });
-    },
+    unpick: ({ dataset: { chip: index } }) => store.go(without(store.state, Number(index))),
+    without: ({ dataset: { index } }) => store.go(without(store.state, Number(index))),
     clear: () => store.go({ q: "", picks: [] }),
-    without: toWithout,
     filters: () => (find.narrow.matches ? setDrawer(!drawer) : store.setting("facets", !store.state.settings.facets)),
-    "filters-close": () => setDrawer(false),
+    "filters-close": shutDrawer,
     "save-preset": () => {
       presetName.hidden = false;
       presetName.focus();
     },
-    preset: ({ dataset }) => store.go(query.read(store.presets().find(({ name }) => name === dataset.preset).address)),
-    "drop-preset": ({ dataset }) => {
-      store.dropPreset(dataset.name);
+    preset: ({ dataset: { preset } }) => {
+      store.go(query.read(store.presets().find(({ name }) => name === preset).address));
+    },
+    "drop-preset": ({ dataset: { name } }) => {
+      store.dropPreset(name);
       showPresets();
     },
-    "copy-command": ({ dataset }) => dom.copy(dataset.command),
+    "copy-command": ({ dataset: { command } }) => dom.copy(command),
   };
 
-  return { actions, named };
+  return { actions };
 });

@@ -2,6 +2,7 @@
 // Fingers, mouse and wheel become zoom, movement and swipes of one picture on a stage.
 civitai.room("gestures", [], () => {
   const WHOLE = Object.freeze({ scale: 1, x: 0, y: 0 });
+  const MIDDLE = Object.freeze({ x: 0, y: 0 });
   const STEP = 1.5;
   const SWIPE = 56; // pixels
   const OWN = "button, a, summary, video[controls]"; // what answers a press itself
@@ -59,24 +60,28 @@ civitai.room("gestures", [], () => {
       return this.#view.scale > 1;
     }
 
+    /** Shows the whole picture. */
     reset() {
       this.#set(WHOLE);
     }
 
     /** Zooms in or out by one step. */
-    zoom(way, point = { x: 0, y: 0 }) {
-      this.#set(zoomed(this.#view, STEP ** way, point, this.#hands.frame()));
+    zoom(way) {
+      this.#zoom(STEP ** way, MIDDLE);
     }
 
     /** Shows the whole picture, or a pixel of it as a pixel of the screen. */
-    toggle(point = { x: 0, y: 0 }) {
-      const frame = this.#hands.frame();
+    toggle(point = MIDDLE) {
       if (this.zoomed) this.reset();
-      else this.#set(zoomed(this.#view, Math.max(1.5, frame.actual), point, frame));
+      else this.#zoom(Math.max(STEP, this.#hands.frame().actual), point);
     }
 
     move(dx, dy) {
       this.#set(moved(this.#view, dx, dy, this.#hands.frame()));
+    }
+
+    #zoom(factor, point) {
+      this.#set(zoomed(this.#view, factor, point, this.#hands.frame()));
     }
 
     #set(view) {
@@ -126,8 +131,7 @@ civitai.room("gestures", [], () => {
     #wheel(event) {
       event.preventDefault();
       const pixels = event.deltaY * (event.deltaMode ? 16 : 1);
-      const factor = Math.exp(-pixels * (event.ctrlKey ? 0.01 : 0.002));
-      this.#set(zoomed(this.#view, factor, this.#place(event), this.#hands.frame()));
+      this.#zoom(Math.exp(-pixels * (event.ctrlKey ? 0.01 : 0.002)), this.#place(event));
     }
   }
 

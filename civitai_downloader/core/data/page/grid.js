@@ -10,7 +10,6 @@ civitai.room("grid", ["words", "dom", "query", "store", "library", "wall", "boar
   const still = globalThis.matchMedia("(prefers-reduced-motion: reduce)");
   const part = (node, name) => dom.find(`.${name}`, node);
 
-  // -------------------------------------------------------------------------------------------------- what is said
   /** The path of a file of this folder, as its names are written. */
   const plainPath = (url) =>
     url.replace(/(?:%[0-9a-f]{2})+/gi, (bytes) => {
@@ -30,7 +29,6 @@ civitai.room("grid", ["words", "dom", "query", "store", "library", "wall", "boar
   /** What a picture is called by those who cannot see it. */
   const nameOf = ({ kind, id }) => words.say(kind === "video" ? "grid.video" : "grid.picture", { id: String(id) });
 
-  // --------------------------------------------------------------------------------------------------------- tiles
   const layout = (rows, width, view) => {
     const heights = view === "compact" ? COMPACT : HEIGHTS;
     const target = Math.round(heights[store.state.settings.size] * (width < PHONE ? 0.82 : 1));
@@ -38,13 +36,6 @@ civitai.room("grid", ["words", "dom", "query", "store", "library", "wall", "boar
     const made = wall.justified(rows.length, (index) => library.ratio(rows[index]), sizes);
     const across = made.rows > 3 ? made.count / made.rows : width / (0.8 * target); // few rows say little
     return { ...made, across: Math.max(1, Math.round(across)) };
-  };
-
-  const make = () => {
-    const badge = el("span", { class: "badge", hidden: true }, dom.icon("play"));
-    const sign = el("span", { class: "sign", hidden: true });
-    const foot = el("span", { class: "foot" }, el("span", { class: "foot-name cut" }), el("span", { class: "foot-facts cut" }));
-    return el("li", { class: "tile" }, el("a", { class: "tile-link", draggable: "false" }, board.layers(null, badge, sign), foot));
   };
 
   // Stands where a picture would.
@@ -83,10 +74,11 @@ civitai.room("grid", ["words", "dom", "query", "store", "library", "wall", "boar
     return showSign(node, "missing", words.say("grid.gone", { name: fileName(picture) }));
   };
 
-  const face = { kind: "image", thing: library.picture, picture: (picture) => picture, layout, make, paint, load, drop, lost };
-  const tiles = board.board(dom.find("#grid"), "images", face);
+  const tiles = new board.Board(dom.find("#grid"), {
+    table: "images", kind: "image", template: "tile", thing: library.picture, picture: (picture) => picture,
+    layout, paint, load, drop, lost,
+  });
 
-  // -------------------------------------------------------------------------------------------------------- videos
   const stop = (node) => {
     const video = dom.maybeFind("video", node);
     if (!video) return;
@@ -97,7 +89,7 @@ civitai.room("grid", ["words", "dom", "query", "store", "library", "wall", "boar
 
   const play = (link) => {
     const picture = tiles.thingOf(link);
-    if (still.matches || picture?.kind !== "video" || dom.maybeFind("video", link) || tiles.covered(picture)) return;
+    if (still.matches || picture?.kind !== "video" || dom.maybeFind("video", link) || tiles.covers(picture)) return;
     const video = el("video", { muted: true, loop: true, playsinline: true, tabindex: -1 });
     video.muted = true;
     dom.source(video, picture.url);
@@ -110,18 +102,17 @@ civitai.room("grid", ["words", "dom", "query", "store", "library", "wall", "boar
   for (const begin of ["pointerover", "focusin"]) dom.on(tiles.list, begin, ".tile-link", play);
   for (const end of ["pointerout", "focusout"]) dom.on(tiles.list, end, ".tile-link", left);
 
-  // ------------------------------------------------------------------------------------------- back from the viewer
   // The last picture seen is there and has the focus, unless it is the one that was opened here.
   const stand = () => {
     const { focus } = store.state;
-    if (document.activeElement.dataset.image === String(focus) || focus === null || !tiles.isShown()) return;
+    if (document.activeElement.dataset.image === String(focus) || focus === null || !tiles.isShown) return;
     tiles.focus(library.rowOf(focus), "middle");
   };
 
   globalThis.history.scrollRestoration = "manual";
   dom.find("#viewer").addEventListener("close", stand);
 
-  const actions = { cover: () => store.set({ covering: !store.state.covering }), skip: tiles.skip };
+  const actions = { cover: () => store.set({ covering: !store.state.covering }), skip: () => tiles.skip() };
 
   return { actions, facts, fileName, nameOf, plainPath };
 });

@@ -12,20 +12,12 @@ civitai.room("models", ["words", "dom", "store", "library", "wall", "board", "gr
   const part = (node, name) => dom.find(`.${name}`, node);
   const quiet = (...children) => el("span", { class: "quiet" }, children);
 
-  // --------------------------------------------------------------------------------------------------------- cards
   const layout = (rows, width, view) => {
     const least = WIDTHS[store.state.settings.size] * (view === "compact" ? 0.6 : 1);
     const gap = view === "compact" ? 8 : 12;
     const columns = Math.max(2, Math.floor((width + gap) / (least + gap)));
     const height = Math.round(((width - gap * (columns - 1)) / columns) * (4 / 3)) + FOOT[view];
     return { ...wall.even(rows.length, { width, columns, height, gap }), across: columns };
-  };
-
-  const preview = () => el("span", { class: "preview" }, board.layers(el("span", { class: "none" }, dom.icon("model"))));
-
-  const make = () => {
-    const lines = ["card-name", "card-facts cut quiet", "card-news cut"].map((name) => el("span", { class: name }));
-    return el("li", { class: "card" }, el("a", { class: "card-link", draggable: "false" }, preview(), lines));
   };
 
   const versions = ({ here, versions: n }) => words.say("models.versions", { here, n });
@@ -45,19 +37,17 @@ civitai.room("models", ["words", "dom", "store", "library", "wall", "board", "gr
     part(node, "none").hidden = covered || Boolean(model.preview?.hash);
   };
 
-  const face = {
-    kind: "model", thing: library.model, picture: (model) => model.preview, layout, make, paint,
-    drop: (node) => leaves.delete(node),
-  };
-  const cards = board.board(dom.find("#models"), "models", face);
+  const cards = new board.Board(dom.find("#models"), {
+    table: "models", kind: "model", template: "card", thing: library.model, picture: ({ preview }) => preview,
+    layout, paint, drop: (node) => leaves.delete(node),
+  });
 
   // Moving the mouse across a card leafs through the model's pictures, one change a frame.
   const leaves = new Map(); // card → its pictures
   const gather = async (node, id) => {
     if (leaves.has(node)) return;
     leaves.set(node, []);
-    const scope = await library.scopeOf({ place: "model", ids: [id] });
-    const { rows } = await library.find({ table: "images", sort: "likes", scope });
+    const { rows } = await library.find({ table: "images", sort: "likes", scope: { model: id } });
     const open = ({ kind, level, id: picture }) => kind === "image" && !store.covered(level, picture);
     if (leaves.has(node)) leaves.set(node, [...rows.slice(0, 60)].map(library.picture).filter(open).slice(0, LEAVES));
   };
@@ -81,7 +71,7 @@ civitai.room("models", ["words", "dom", "store", "library", "wall", "board", "gr
     if (link.contains(relatedTarget)) return;
     cancelAnimationFrame(turning);
     dom.find("img", link).removeAttribute("src");
-    cards.load(link.closest(".card"));
+    cards.reload(link.closest(".card"));
   };
 
   dom.on(cards.list, "pointermove", ".card-link", leaf);
@@ -153,20 +143,22 @@ civitai.room("models", ["words", "dom", "store", "library", "wall", "board", "gr
     ];
   };
 
-  const toList = (facet, value) =>
-    dom.link(el("a", {}, value), store.href({ place: "models", ids: [], q: "", picks: [{ facet, value, not: false }] }));
-
-  const showPortrait = () => {
-    const box = dom.maybeFind(".portrait", page);
-    const model = box && library.model(Number(page.dataset.row));
-    if (box) board.draw(box, model.preview, cards.covered(model));
-    if (box) board.load(box, model.preview, cards.covered(model));
+  const toList = (facet, value) => {
+    const picks = [{ facet, value, not: false }];
+    return dom.link(el("a", {}, value), store.href({ place: "models", ids: [], q: "", picks }));
   };
 
-  const portrait = ({ preview: picture }) => {
-    if (!picture?.id) return el("span", { class: "portrait" }, preview());
-    const link = el("a", { class: "portrait", aria: { label: grid.nameOf(picture) } }, preview());
-    return dom.link(link, store.href({ place: "image", ids: [picture.id] }));
+  const showPortrait = () => {
+    const link = dom.maybeFind(".portrait", page);
+    if (!link) return;
+    const model = library.model(Number(page.dataset.row));
+    const [picture, covered] = [model.preview, cards.covers(model)];
+    board.draw(link, picture, covered);
+    board.load(link, picture, covered);
+    part(link, "none").hidden = covered || Boolean(picture?.hash);
+    if (!picture?.id) return; // a preview that is no picture of the library
+    link.setAttribute("aria-label", grid.nameOf(picture));
+    dom.link(link, store.href({ place: "image", ids: [picture.id] }));
   };
 
   const head = (model, details) => {
@@ -176,7 +168,8 @@ civitai.room("models", ["words", "dom", "store", "library", "wall", "board", "gr
     const known = board.dotted(model.type, model.base.join(", "), versions(model), bytes, details.licence);
     const lines = [known, [by, site]].map((said) => el("p", { class: "quiet" }, said));
     const tags = el("p", { class: "tags" }, model.tags.map((tag) => toList("tag", tag)));
-    return el("header", {}, portrait(model), el("div", {}, el("h1", {}, model.name), lines, tags, newsOf(details)));
+    const said = el("div", {}, el("h1", {}, model.name), lines, tags, newsOf(details));
+    return el("header", {}, el("a", { class: "portrait" }, part(board.clone("card"), "preview")), said);
   };
 
   const fillPage = (model, details) => {
@@ -213,5 +206,5 @@ civitai.room("models", ["words", "dom", "store", "library", "wall", "board", "gr
     dom.find(".description", page).dataset.whole = "";
   };
 
-  return { actions: { "copy-word": copy, "copy-words": copy, "copy-path": copy, unfold, skip: cards.skip } };
+  return { actions: { "copy-word": copy, "copy-words": copy, "copy-path": copy, unfold, skip: () => cards.skip() } };
 });
