@@ -3,7 +3,6 @@
 civitai.room("board", ["words", "dom", "alike", "store", "wall"], ({ words, dom, alike, store, wall }) => {
   const LINE = 64; // pixels of a line of the list
   const RELAID = ["shown", "place", "view", "settings"];
-
   const levelName = (level) => (level === "unrated" ? words.say("value.unrated") : level);
   const homeOf = (state) => state.under ?? state;
 
@@ -59,7 +58,6 @@ civitai.room("board", ["words", "dom", "alike", "store", "wall"], ({ words, dom,
         paint: (node, index) => this.#paint(node, this.#thing(index)),
         load: (node, index) => this.#load(node, this.#thing(index)),
         drop: (node) => this.#drop(node),
-        reached: (index) => store.set({ focus: this.#thing(index).id }),
       });
       store.watch([...RELAID, "covering", "uncovered"], (state, changed) => this.#show(state, changed));
     }
@@ -79,14 +77,9 @@ civitai.room("board", ["words", "dom", "alike", "store", "wall"], ({ words, dom,
       return Boolean(picture) && store.covered(picture.level, this.#key(thing.id));
     }
 
-    /** Loads again what a node shows. */
-    reload(node) {
-      this.#load(node, this.thingOf(node));
-    }
-
-    /** Gives the focus to a row, and brings it into view. */
-    focus(row, where) {
-      this.#tiles.focus(this.#rows.indexOf(row), where);
+    /** Brings a row to the middle and gives it the focus. */
+    focus(row) {
+      this.#tiles.focus(this.#rows.indexOf(row), "middle");
     }
 
     /** Gives the focus to what had it last; false if this list is not shown. */
@@ -98,9 +91,8 @@ civitai.room("board", ["words", "dom", "alike", "store", "wall"], ({ words, dom,
       return this.#face.thing(this.#rows[index]);
     }
 
-    // As in `uncover`.
     #key(id) {
-      return this.#face.kind === "model" ? -id : id;
+      return this.#face.kind === "model" ? -id : id; // as in `uncover`
     }
 
     #fits({ shown, ...state }) {
@@ -173,6 +165,8 @@ civitai.room("board", ["words", "dom", "alike", "store", "wall"], ({ words, dom,
       if (isBack) this.#tiles.focus(this.#tiles.current);
     }
   }
+
+  dom.on(document, "click", "button[data-copy]", ({ dataset: { copy } }) => dom.copy(copy));
 
   return { Board, clone, dotted, draw, levelName, load, paintHash: alike.paint, still, uncover };
 });

@@ -3,7 +3,6 @@
 civitai.room("details", ["words", "dom", "query", "store", "library", "board", "grid"], (needs) => {
   const { words, dom, query, store, library, board, grid } = needs;
   const { el } = dom;
-
   const isKnown = (value) => value !== null && value !== undefined && value !== "";
   const say = (key, values) => words.say(`viewer.${key}`, values);
   const quiet = (text) => el("span", { class: "quiet" }, text);

@@ -1,17 +1,13 @@
 "use strict";
 // What narrows the list: facets, ranges, chips, presets, and what to give up when nothing is left.
-civitai.room("facets", ["words", "dom", "query", "store", "library", "find"], (needs) => {
-  const { words, dom, query, store, library, find } = needs;
+civitai.room("facets", ["words", "dom", "query", "store", "library"], (needs) => {
+  const { words, dom, query, store, library } = needs;
   const { el, button } = dom;
   const FEW = 8;
   const TRANSLATED = new Set(["kind", "complete", "update", "prompt", "aspect", "level"]);
-
-  const aside = dom.find("#facets");
-  const chips = dom.find("#chips");
-  const nothing = dom.find("#empty");
+  const [aside, filters, chips, nothing] = ["#facets", ".filters", "#chips", "#empty"].map((name) => dom.find(name));
   const sides = new Map(); // of the table that is shown: facet → {side, values, search, more}
   const typed = new Map(); // facet that shows all its values → what is looked for in them
-
   const facetName = (facet) => words.say(`facet.${facet}`);
 
   /** What a facet's value is called. */
@@ -26,7 +22,6 @@ civitai.room("facets", ["words", "dom", "query", "store", "library", "find"], (n
   const key = (data, props, ...inside) => el("button", { type: "button", ...props, data }, inside);
   const cut = (text, not = false) => el(not ? "s" : "span", { class: "cut" }, text);
   const number = (count) => el("span", { class: "number" }, words.number(count));
-  const side = (title, data, ...inside) => el("fieldset", data, el("legend", {}, title), inside);
 
   // A line to press, with something else to do at its end.
   const line = (pick, data, icon, title, pressed = null) => {
@@ -34,20 +29,16 @@ civitai.room("facets", ["words", "dom", "query", "store", "library", "find"], (n
     return el("li", { class: "value" }, pick, key(data, { class: "plain exclude", aria, title }, dom.icon(icon)));
   };
 
-  const textField = (label, props) =>
-    el("input", { type: "text", hidden: true, placeholder: label, aria: { label }, ...props });
-
-  // -------------------------------------------------------------------------------------------------------- values
   const pickOf = (facet, value) => store.state.picks.find((pick) => pick.facet === facet && pick.value === value);
 
   const valueLine = (facet, { value, count }) => {
     const pick = pickOf(facet, value);
-    const title = named(facet, value);
-    const props = { class: "plain pick", title, aria: { pressed: Boolean(pick && !pick.not) } };
-    const inside = [dom.icon("check"), cut(title, pick?.not), " ", number(count)];
-    const exclude = words.say("find.exclude", { name: title });
+    const name = named(facet, value);
+    const props = { class: "plain pick", title: name, aria: { pressed: pick?.not === false } };
+    const inside = [dom.icon("check"), cut(name, pick?.not), " ", number(count)];
+    const exclude = words.say("find.exclude", { name });
     const choose = key({ do: "pick", facet, value, count }, props, inside);
-    return line(choose, { do: "exclude", facet, value }, "minus", exclude, Boolean(pick?.not));
+    return line(choose, { do: "exclude", facet, value }, "minus", exclude, pick?.not === true);
   };
 
   // Whatever is drawn anew, the keyboard stays where it was.
@@ -59,16 +50,17 @@ civitai.room("facets", ["words", "dom", "query", "store", "library", "find"], (n
   };
 
   const fieldset = (facet) => {
-    const label = words.say("find.among-of", { facet: facetName(facet) });
-    const search = textField(label, { placeholder: words.say("find.among"), data: { search: facet } });
+    const name = facetName(facet);
+    const aria = { label: words.say("find.among-of", { facet: name }) };
+    const placeholder = words.say("find.among");
+    const search = el("input", { type: "text", hidden: true, placeholder, data: { search: facet }, aria });
     const values = el("ul", { class: "values" });
     const more = key({ do: "all", facet }, { class: "plain more", hidden: true });
-    const range = RANGES[facet] ? rangeOf(facet) : null;
-    const box = side(facetName(facet), { data: { side: facet } }, search, values, more, range);
-    return { side: box, values, search, more };
+    const parts = [el("legend", {}, name), search, values, more, RANGES[facet] && rangeOf(facet)];
+    return { side: el("fieldset", { data: { side: facet } }, parts), values, search, more };
   };
 
-  const draw = (facet, { distinct }, shown) => {
+  const draw = (facet, distinct, shown) => {
     const { side: box, values, search, more } = sides.get(facet);
     const open = typed.has(facet);
     keepFocus(values, () => dom.fill(values, shown.map((value) => valueLine(facet, value))));
@@ -80,12 +72,11 @@ civitai.room("facets", ["words", "dom", "query", "store", "library", "find"], (n
   };
 
   const drawFacet = (facet) => {
-    const known = store.state.shown.counts[facet] ?? { values: [], distinct: 0 };
-    const { values, distinct } = known;
-    const isFew = ({ value }, index) => index < FEW || TRANSLATED.has(facet) || pickOf(facet, value);
-    if (!typed.has(facet)) return draw(facet, known, values.filter(isFew));
-    if (!typed.get(facet) && distinct <= values.length) return draw(facet, known, values);
-    return library.values(facet, typed.get(facet)).then((all) => typed.has(facet) && draw(facet, known, all));
+    const { values = [], distinct = 0 } = store.state.shown.counts[facet] ?? {};
+    const isShown = ({ value }, index) => index < FEW || TRANSLATED.has(facet) || pickOf(facet, value);
+    if (!typed.has(facet)) return draw(facet, distinct, values.filter(isShown));
+    if (!typed.get(facet) && distinct <= values.length) return draw(facet, distinct, values);
+    return library.values(facet, typed.get(facet)).then((all) => typed.has(facet) && draw(facet, distinct, all));
   };
 
   const lookAmong = ({ dataset: { search: facet }, value }) => {
@@ -93,7 +84,6 @@ civitai.room("facets", ["words", "dom", "query", "store", "library", "find"], (n
     drawFacet(facet);
   };
 
-  // -------------------------------------------------------------------------------------------------------- ranges
   // The first or last day of a year, month or day, as a field for dates wants it.
   const dayOf = (value, isLast) => {
     const [year, month, day] = value.split("-").map(Number);
@@ -123,26 +113,21 @@ civitai.room("facets", ["words", "dom", "query", "store", "library", "find"], (n
   const showRanges = () => {
     for (const facet of Object.keys(RANGES)) {
       const known = query.range(rangePick(facet)?.value ?? "") ?? { from: "", to: "" };
-      for (const input of ends(facet)) {
+      for (const input of ends(facet).filter((each) => each !== document.activeElement)) {
         const { end } = input.dataset;
-        const value = facet === "date" ? dayOf(known[end], end === "to") : known[end];
-        if (input !== document.activeElement) input.value = value;
+        input.value = facet === "date" ? dayOf(known[end], end === "to") : known[end];
       }
     }
   };
 
-  // ------------------------------------------------------------------------------------------------------- presets
-  const presets = el("ul", { class: "values" });
-  const presetName = textField(words.say("find.preset-name"), { maxlength: 80 });
-  const saving = button("save-preset", "find.save-preset", "", { class: "plain more" });
-  const presetSide = side(words.say("find.presets"), { class: "presets" }, presets, presetName, saving);
+  const presetName = dom.find("#preset-name");
 
-  const presetLine = ({ name }) => {
-    const pick = key({ do: "preset", preset: name }, { class: "plain pick" }, cut(name));
+  const presetLine = ({ name, address }) => {
+    const pick = key({ do: "preset", preset: name, address }, { class: "plain pick" }, cut(name));
     return line(pick, { do: "drop-preset", name }, "close", words.say("find.drop-preset", { name }));
   };
 
-  const showPresets = () => dom.fill(presets, store.presets().map(presetLine));
+  const showPresets = () => dom.fill(dom.find("#presets"), store.presets().map(presetLine));
 
   const keepPreset = (event) => {
     if (event.key === "Escape") event.stopPropagation();
@@ -150,10 +135,9 @@ civitai.room("facets", ["words", "dom", "query", "store", "library", "find"], (n
     if (event.key === "Enter" && presetName.value.trim()) store.savePreset(presetName.value.trim());
     Object.assign(presetName, { hidden: true, value: "" });
     showPresets();
-    saving.focus();
+    presetName.nextElementSibling.focus();
   };
 
-  // --------------------------------------------------------------------------------------------------------- chips
   const chip = ({ facet, value, not }, index) => {
     const title = `${facetName(facet)}: ${named(facet, value)}`;
     const props = { class: "chip", title, aria: { label: words.say("find.drop", { name: title }) } };
@@ -166,7 +150,6 @@ civitai.room("facets", ["words", "dom", "query", "store", "library", "find"], (n
     dom.find(".number", filters).textContent = picks.length ? words.number(picks.length) : "";
   };
 
-  // --------------------------------------------------------------------------------------------------------- empty
   // The search is dropped by -1, a choice by its place.
   const without = ({ q, picks }, index) => ({ q: index < 0 ? "" : q, picks: picks.filter((_, at) => at !== index) });
 
@@ -182,7 +165,7 @@ civitai.room("facets", ["words", "dom", "query", "store", "library", "find"], (n
   const showNothing = () => {
     const command = "civitai-downloader models.txt";
     const isEmpty = library.totals.images + library.totals.models === 0;
-    const copy = button("copy-command", "find.copy-command", "copy", { class: "plain icons", data: { command } });
+    const copy = button("copy-command", "find.copy-command", "copy", { class: "plain icons", data: { copy: command } });
     dom.fill(nothing, el("h2", {}, words.say("find.nothing")),
       el("p", {}, words.say(isEmpty ? "find.nothing-yet" : "find.nothing-of-this")),
       isEmpty && el("p", { class: "command" }, el("code", {}, command), copy));
@@ -200,18 +183,13 @@ civitai.room("facets", ["words", "dom", "query", "store", "library", "find"], (n
     return newest(Promise.all(offers), (all) => dom.fill(nothing, title, el("ul", {}, all)));
   };
 
-  // --------------------------------------------------------------------------------------------------------- column
-  const filters = dom.find(".filters");
-  const shut = button("filters-close", "find.close-filters", "close", { class: "plain icons shut" });
   let table = "";
-  let drawer = false;
 
   const build = (name) => {
     table = name;
     sides.clear();
-    for (const facet of query.FACETS[name]) sides.set(facet, fieldset(facet));
-    dom.fill(aside, shut, [...sides.values()].map((each) => each.side), presetSide);
-    showPresets();
+    for (const facet of query.FACETS[table]) sides.set(facet, fieldset(facet));
+    dom.fill(dom.find("#sides"), [...sides.values()].map(({ side }) => side));
   };
 
   const drawAll = ({ shown }) => {
@@ -221,32 +199,30 @@ civitai.room("facets", ["words", "dom", "query", "store", "library", "find"], (n
     showRanges();
   };
 
+  // A column where there is room for it, or else a drawer, which the browser opens and closes as any popover.
+  const narrow = globalThis.matchMedia("(max-width: 999px)");
   const showColumn = () => {
-    const open = find.narrow.matches ? drawer : store.state.settings.facets;
-    aside.hidden = !open;
-    document.documentElement.dataset.filters = open ? "open" : "closed";
-    filters.setAttribute("aria-expanded", open);
+    const { facets } = store.state.settings;
+    if (narrow.matches) filters.setAttribute("popovertarget", "facets");
+    else filters.removeAttribute("popovertarget");
+    document.documentElement.dataset.filters = facets ? "open" : "closed";
+    filters.setAttribute("aria-expanded", narrow.matches ? aside.matches(":popover-open") : facets);
   };
 
-  const setDrawer = (open) => {
-    drawer = open;
-    showColumn();
-    (open ? dom.maybeFind("button", aside) : filters)?.focus();
-  };
+  const shutDrawer = () => aside.hidePopover();
 
-  const shutDrawer = () => drawer && setDrawer(false);
-
+  presetName.placeholder = words.say("find.preset-name");
+  showPresets();
   store.watch(["shown", "picks"], drawAll);
   store.watch(["picks", "q"], showChips);
   store.watch(["shown", "picks", "ready"], showEmpty);
   store.watch(["settings"], showColumn);
   store.watch(["place"], shutDrawer);
-  find.narrow.addEventListener("change", () => setDrawer(false));
+  aside.addEventListener("toggle", showColumn);
+  for (const change of [shutDrawer, showColumn]) narrow.addEventListener("change", change);
   presetName.addEventListener("keydown", keepPreset);
   dom.on(aside, "change", "[data-range]", ranged);
   dom.on(aside, "input", "[data-search]", lookAmong);
-  aside.addEventListener("keydown", (event) => event.key === "Escape" && shutDrawer());
-  dom.on(document, "pointerdown", ".columns", (_, { target }) => aside.contains(target) || shutDrawer());
 
   const all = ({ dataset: { facet } }) => {
     const { search } = sides.get(facet);
@@ -263,20 +239,16 @@ civitai.room("facets", ["words", "dom", "query", "store", "library", "find"], (n
     unpick: ({ dataset: { chip: index } }) => store.go(without(store.state, Number(index))),
     without: ({ dataset: { index } }) => store.go(without(store.state, Number(index))),
     clear: () => store.go({ q: "", picks: [] }),
-    filters: () => (find.narrow.matches ? setDrawer(!drawer) : store.setting("facets", !store.state.settings.facets)),
-    "filters-close": shutDrawer,
+    filters: () => narrow.matches || store.setting("facets", !store.state.settings.facets),
     "save-preset": () => {
       presetName.hidden = false;
       presetName.focus();
     },
-    preset: ({ dataset: { preset } }) => {
-      store.go(query.read(store.presets().find(({ name }) => name === preset).address));
-    },
+    preset: ({ dataset }) => store.go(query.read(dataset.address)),
     "drop-preset": ({ dataset: { name } }) => {
       store.dropPreset(name);
       showPresets();
     },
-    "copy-command": ({ dataset: { command } }) => dom.copy(command),
   };
 
   return { actions };

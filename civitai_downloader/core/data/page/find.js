@@ -4,7 +4,6 @@ civitai.room("find", ["words", "dom", "query", "store", "library"], (needs) => {
   const { words, dom, query, store, library } = needs;
   const { el } = dom;
   const EARLIER = 12; // searches that are offered
-  const narrow = globalThis.matchMedia("(max-width: 999px)");
   const homeOf = (state) => state.under ?? state;
   const numberOf = (count) => el("span", { class: "number" }, words.number(count));
   const cut = (text) => el("span", { class: "cut" }, text);
@@ -27,18 +26,7 @@ civitai.room("find", ["words", "dom", "query", "store", "library"], (needs) => {
     placeOf("collection").hidden = lists === 0;
   };
 
-  // A popover stands at the window's corner unless it is told where.
-  const under = (menu, opener, isAtEnd = false) => {
-    const { bottom, left, right } = opener.getBoundingClientRect();
-    const inside = (gap) => `${Math.max(8, gap)}px`;
-    menu.style.top = `${bottom + 4}px`;
-    menu.style.left = isAtEnd ? "auto" : inside(left);
-    menu.style.right = isAtEnd ? inside(document.documentElement.clientWidth - right) : "auto";
-  };
-  collections.addEventListener("beforetoggle", () => {
-    under(collections, placeOf("collection"));
-    dom.fill(collections, library.collections.map(collectionLink));
-  });
+  collections.addEventListener("beforetoggle", () => dom.fill(collections, library.collections.map(collectionLink)));
   dom.on(collections, "click", "a", () => collections.hidePopover());
 
   // -------------------------------------------------------------------------------------------------------- search
@@ -140,16 +128,11 @@ civitai.room("find", ["words", "dom", "query", "store", "library"], (needs) => {
   const control = (selector) => dom.find(selector, dom.find("#controls"));
   const [size, cover, themes] = [".size", ".cover-all", "#themes"].map(control);
   const [sort, level] = ["sort", "level"].map((doing) => control(`[data-do="${doing}"]`));
-
   const optionsOf = (entries) => entries.map(([value, text]) => el("option", { value }, text));
   const rated = query.LEVELS.slice(0, -1);
-  const levels = rated.map((each) => {
-    const key = each === rated.at(-1) ? "find.cover-from" : "find.cover-more";
-    return [each, words.say(key, { level: each })];
-  });
+  const from = (each) => words.say(each === rated.at(-1) ? "find.cover-from" : "find.cover-more", { level: each });
   dom.fill(sort, optionsOf(query.SORTS.map((name) => [name, words.say(`sort.${name}`)])));
-  dom.fill(level, optionsOf([...levels, ["", words.say("find.cover-none")]]));
-  themes.addEventListener("beforetoggle", () => under(themes, control(".theme"), true));
+  dom.fill(level, optionsOf([...rated.map((each) => [each, from(each)]), ["", words.say("find.cover-none")]]));
   size.addEventListener("input", () => store.setting("size", Number(size.value)));
 
   const showControls = ({ settings, view, sort: order, covering, across = 7 }) => {
@@ -211,19 +194,17 @@ civitai.room("find", ["words", "dom", "query", "store", "library"], (needs) => {
     field.select();
   };
 
-  const eraseAll = () => {
-    write("");
-    field.focus();
-  };
-
   const actions = {
     search,
     theme,
-    erase: eraseAll,
+    erase: () => {
+      write("");
+      search();
+    },
     sort: () => store.go({ sort: sort.value }, "replace"),
     level: () => store.setting("cover", level.value),
     ...Object.fromEntries(query.VIEWS.map((view) => [`view-${view}`, () => store.go({ view }, "replace")])),
   };
 
-  return { actions, narrow };
+  return { actions };
 });

@@ -6,7 +6,6 @@ civitai.room("gestures", [], () => {
   const STEP = 1.5;
   const SWIPE = 56; // pixels
   const OWN = "button, a, summary, video[controls]"; // what answers a press itself
-
   const between = (value, least, most) => Math.min(most, Math.max(least, value));
   const distance = (a, b) => Math.hypot(a.x - b.x, a.y - b.y);
   const middle = (a, b) => ({ x: (a.x + b.x) / 2, y: (a.y + b.y) / 2 });

@@ -6,7 +6,6 @@ civitai.room("grid", ["words", "dom", "query", "store", "library", "wall", "boar
   const HEIGHTS = [120, 150, 180, 220, 280, 360, 480];
   const COMPACT = [72, 88, 104, 120, 144, 176, 220];
   const PHONE = 600;
-
   const still = globalThis.matchMedia("(prefers-reduced-motion: reduce)");
   const part = (node, name) => dom.find(`.${name}`, node);
 
@@ -106,7 +105,7 @@ civitai.room("grid", ["words", "dom", "query", "store", "library", "wall", "boar
   const stand = () => {
     const { focus } = store.state;
     if (document.activeElement.dataset.image === String(focus) || focus === null || !tiles.isShown) return;
-    tiles.focus(library.rowOf(focus), "middle");
+    tiles.focus(library.rowOf(focus));
   };
 
   globalThis.history.scrollRestoration = "manual";

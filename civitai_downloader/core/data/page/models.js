@@ -6,9 +6,8 @@ civitai.room("models", ["words", "dom", "store", "library", "wall", "board", "gr
   const WIDTHS = [132, 152, 176, 208, 256, 320, 420];
   const FOOT = { grid: 56, compact: 28 };
   const FEW = 6; // versions, which are all unfolded
-  const LEAVES = 12; // pictures through which the mouse leafs
+  const LEAVES = 20; // pictures through which the mouse leafs
   const AWAY = { target: "_blank", rel: "noopener noreferrer" };
-
   const part = (node, name) => dom.find(`.${name}`, node);
   const quiet = (...children) => el("span", { class: "quiet" }, children);
 
@@ -39,45 +38,35 @@ civitai.room("models", ["words", "dom", "store", "library", "wall", "board", "gr
 
   const cards = new board.Board(dom.find("#models"), {
     table: "models", kind: "model", template: "card", thing: library.model, picture: ({ preview }) => preview,
-    layout, paint, drop: (node) => leaves.delete(node),
+    layout, paint,
   });
+  dom.on(cards.list, "pointermove", ".card-link", (link, event) => leaf(link, event));
+  dom.on(cards.list, "pointerout", ".card-link", (link, event) => unleaf(link, event));
 
-  // Moving the mouse across a card leafs through the model's pictures, one change a frame.
-  const leaves = new Map(); // card → its pictures
-  const gather = async (node, id) => {
-    if (leaves.has(node)) return;
-    leaves.set(node, []);
-    const { rows } = await library.find({ table: "images", sort: "likes", scope: { model: id } });
-    const open = ({ kind, level, id: picture }) => kind === "image" && !store.covered(level, picture);
-    if (leaves.has(node)) leaves.set(node, [...rows.slice(0, 60)].map(library.picture).filter(open).slice(0, LEAVES));
+  // Moving the mouse across a card leafs through the model's pictures.
+  const leaves = new Map(); // model → a promise of its pictures
+  const leavesOf = async (model) => {
+    const { rows } = await library.find({ table: "images", sort: "likes", scope: { model } });
+    return [...rows.slice(0, LEAVES)].map(library.picture);
   };
 
-  let turning = 0;
-  const leaf = (link, { pointerType, clientX }) => {
-    const node = link.closest(".card");
+  const leaf = async (link, { pointerType, clientX }) => {
+    const id = Number(link.dataset.model);
     if (link.hasAttribute("data-covered") || pointerType === "touch") return;
-    gather(node, Number(link.dataset.model));
-    cancelAnimationFrame(turning);
-    turning = requestAnimationFrame(() => {
-      const open = leaves.get(node) ?? [];
-      const box = part(node, "preview").getBoundingClientRect();
-      const at = Math.floor(((clientX - box.left) / box.width) * open.length);
-      const picture = open[Math.min(open.length - 1, Math.max(0, at))];
-      if (picture) dom.source(dom.find("img", node), board.still(picture));
-    });
+    if (!leaves.has(id)) leaves.set(id, leavesOf(id));
+    const open = (picture) => picture.kind === "image" && !store.covered(picture.level, picture.id);
+    const pictures = (await leaves.get(id)).filter(open);
+    const { left, width } = link.getBoundingClientRect();
+    const at = Math.floor(((clientX - left) / width) * pictures.length);
+    if (link.matches(":hover") && pictures[at]) board.load(link, pictures[at], false);
   };
 
   const unleaf = (link, { relatedTarget }) => {
-    if (link.contains(relatedTarget)) return;
-    cancelAnimationFrame(turning);
+    if (link.contains(relatedTarget) || link.hasAttribute("data-covered")) return;
     dom.find("img", link).removeAttribute("src");
-    cards.reload(link.closest(".card"));
+    board.load(link, cards.thingOf(link).preview, false);
   };
 
-  dom.on(cards.list, "pointermove", ".card-link", leaf);
-  dom.on(cards.list, "pointerout", ".card-link", unleaf);
-
-  // ------------------------------------------------------------------------------------------------ versions, files
   const copyWord = (text) => {
     const title = words.say("models.copy-word");
     return button("copy-word", "models.copy-word", "", { class: "word", text, title, data: { copy: text } });
@@ -85,19 +74,19 @@ civitai.room("models", ["words", "dom", "store", "library", "wall", "board", "gr
 
   const copier = (doing, wordKey, copy) => button(doing, wordKey, "copy", { class: "plain icons", data: { copy } });
 
-  const wordsOf = ({ words: all }) =>
-    all.length > 0 &&
-    el("p", { class: "words" }, all.map(copyWord), copier("copy-words", "models.copy-words", all.join(", ")));
+  const wordsOf = ({ words: all }) => {
+    const copyAll = copier("copy-words", "models.copy-words", all.join(", "));
+    return all.length > 0 && el("p", { class: "words" }, all.map(copyWord), copyAll);
+  };
 
   const fileLine = ({ name, path, size }) => {
     const plain = path ? grid.plainPath(path) : "";
-    return el(
-      "li",
-      { class: path ? "file" : "file quiet" },
+    const cells = [
       el("span", { class: "mono cut", title: plain || name }, name),
       el("span", { class: "number" }, size ? words.bytes(size) : ""),
       path ? copier("copy-path", "viewer.copy-path", plain) : quiet(words.say("models.not-here")),
-    );
+    ];
+    return el("li", { class: path ? "file" : "file quiet" }, cells);
   };
 
   const isHere = ({ files }) => files.some(({ path }) => path);
@@ -111,7 +100,6 @@ civitai.room("models", ["words", "dom", "store", "library", "wall", "board", "gr
     return el("details", box, title, wordsOf(version), el("ul", { class: "files" }, version.files.map(fileLine)));
   };
 
-  // ---------------------------------------------------------------------------------------------------- one's page
   const page = dom.find("#model");
 
   // What the sanitiser of the writer leaves.
@@ -181,7 +169,7 @@ civitai.room("models", ["words", "dom", "store", "library", "wall", "board", "gr
     document.title = `${model.name} – ${words.say("title")}`;
     showPortrait();
     const about = dom.maybeFind(".description", page);
-    if (about) dom.find('[data-do="unfold"]', page).hidden = about.scrollHeight <= about.clientHeight + 4;
+    if (about) about.nextElementSibling.hidden = about.scrollHeight <= about.clientHeight + 4;
     if (document.activeElement === document.body) dom.find("#main").focus({ preventScroll: true });
   };
 
@@ -200,11 +188,10 @@ civitai.room("models", ["words", "dom", "store", "library", "wall", "board", "gr
 
   store.watch(["place", "ids", "under", "ready", "loaded", "covering", "uncovered", "settings"], showPage);
 
-  const copy = ({ dataset }) => (dataset.copy === undefined ? false : void dom.copy(dataset.copy));
   const unfold = (opener) => {
     opener.hidden = true;
-    dom.find(".description", page).dataset.whole = "";
+    opener.previousElementSibling.dataset.whole = "";
   };
 
-  return { actions: { "copy-word": copy, "copy-words": copy, "copy-path": copy, unfold, skip: () => cards.skip() } };
+  return { actions: { unfold, skip: () => cards.skip() } };
 });

@@ -5,24 +5,21 @@ civitai.room("viewer", ["words", "dom", "store", "library", "board", "grid", "ge
   const { el, button } = dom;
   const PACE = 5000; // milliseconds of a picture in the slide show
   const PAN = 80; // pixels
-  const LARGEST = 4; // times its own size, at which a whole picture is shown at most
+  const MANY = 10; // times its own size, from which on a picture is no longer told in percent
   const GROUNDS = ["black", "grey", "white"];
   const WAYS = { ArrowLeft: [1, 0], ArrowRight: [-1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
-
   const dialog = dom.find("#viewer");
   const part = (selector) => dom.find(selector, dialog);
   const [stageNode, frame, canvas, told] = [".stage", ".frame", ".hash", ".told"].map(part);
   const [side, counter, zoomText] = [".details", ".counter", ".zoom"].map(part);
   const tool = (doing) => part(`[data-do="${doing}"]`);
   const [slides, opener, before, after] = ["slideshow", "details", "previous", "next"].map(tool);
-
   let picture = null;
   let medium = null; // the img or video
   let ahead = new Map(); // id → the img of a neighbour
   let described = null; // a promise: the column beside it is filled
   let timer = 0;
   let playing = false;
-
   const isOpen = () => dialog.open;
   const isVideo = () => medium?.matches("video") ?? false;
   const covered = () => store.covered(picture.level, picture.id);
@@ -31,7 +28,7 @@ civitai.room("viewer", ["words", "dom", "store", "library", "board", "grid", "ge
     const { clientWidth: stageWidth, clientHeight: stageHeight } = stageNode;
     const width = medium?.naturalWidth || medium?.videoWidth || picture.width || stageWidth;
     const height = medium?.naturalHeight || medium?.videoHeight || picture.height || stageHeight;
-    const fit = Math.min(stageWidth / width, stageHeight / height, LARGEST);
+    const fit = Math.min(stageWidth / width, stageHeight / height);
     const actual = 1 / fit / globalThis.devicePixelRatio;
     return { width: width * fit, height: height * fit, stageWidth, stageHeight, actual };
   };
@@ -43,7 +40,9 @@ civitai.room("viewer", ["words", "dom", "store", "library", "board", "grid", "ge
     dom.put(frame, "height", `${height}px`);
     dom.put(frame, "transform", `translate(-50%, -50%) translate(${x}px, ${y}px) scale(${scale})`);
     stageNode.toggleAttribute("data-zoomed", scale > 1);
-    zoomText.textContent = words.say("viewer.zoom", { n: Math.round((scale / actual) * 100) });
+    const times = scale / actual;
+    const percent = () => words.say("viewer.zoom", { n: Math.round(times * 100) });
+    zoomText.textContent = times < MANY ? percent() : `${words.number(Math.round(times))}×`;
   };
 
   const stage = new gestures.Stage(stageNode, { frame: sizes, show, step: (way) => step(way), close: store.close });
@@ -54,10 +53,9 @@ civitai.room("viewer", ["words", "dom", "store", "library", "board", "grid", "ge
     dom.source(el("img", { alt: grid.nameOf(each), decoding: "sync", draggable: "false" }), each.url);
 
   const videoOf = ({ url }) => {
-    const video = dom.source(el("video", { controls: true, loop: !playing, playsinline: true }), url);
+    const video = el("video", { controls: true, autoplay: true, loop: !playing, playsinline: true });
     video.muted = true;
-    video.play().catch(() => {}); // the reader has the controls
-    return video;
+    return dom.source(video, url);
   };
 
   const tell = (icon, text, ...more) => {
@@ -72,21 +70,17 @@ civitai.room("viewer", ["words", "dom", "store", "library", "board", "grid", "ge
     told.hidden = true;
   };
 
-  const uncovered = () => {
-    const fresh = picture.kind === "video" ? videoOf(picture) : imageOf(picture);
-    for (const isSized of ["load", "loadedmetadata"])
-      fresh.addEventListener(isSized, () => medium === fresh && refit(), { once: true });
-    fresh.addEventListener("error", () => medium === fresh && tellGone(), { once: true });
-    if (fresh.complete && !fresh.naturalWidth) tellGone();
-    frame.append(fresh);
-    return fresh;
+  const uncover = () => {
+    medium = picture.kind === "video" ? videoOf(picture) : imageOf(picture);
+    frame.append(medium);
+    if (medium.complete && !medium.naturalWidth) tellGone();
   };
 
   const mount = () => {
     unmount();
     board.paintHash(canvas, picture.hash);
     if (covered()) tell("covered", board.levelName(picture.level), button("cover", "viewer.uncover"));
-    else medium = uncovered();
+    else uncover();
     stage.reset();
   };
 
@@ -103,9 +97,7 @@ civitai.room("viewer", ["words", "dom", "store", "library", "board", "grid", "ge
 
   const step = (way) => {
     const next = picture && near(way);
-    if (!next) return;
-    store.set({ focus: next.id });
-    store.go({ place: "image", ids: [next.id] }, "replace");
+    if (next) store.go({ place: "image", ids: [next.id] }, "replace");
   };
 
   const showPlace = () => {
@@ -145,7 +137,7 @@ civitai.room("viewer", ["words", "dom", "store", "library", "board", "grid", "ge
   const present = () => {
     dialog.dataset.image = picture.id;
     dialog.setAttribute("aria-label", grid.nameOf(picture));
-    described = details.show(side, picture);
+    described = null;
     if (isOpen()) return;
     dialog.showModal();
     stageNode.focus();
@@ -159,6 +151,7 @@ civitai.room("viewer", ["words", "dom", "store", "library", "board", "grid", "ge
     picture = found;
     showPlace();
     if (isAnother) present();
+    if (state.ready || state.loaded.models === library.totals.models) described ??= details.show(side, picture);
     if (!isAnother && Boolean(medium) !== covered()) return null;
     mount();
     preload();
@@ -181,33 +174,30 @@ civitai.room("viewer", ["words", "dom", "store", "library", "board", "grid", "ge
     stage.move(...WAYS[event.key].map((way) => way * PAN));
   };
 
-  const cancel = (event) => {
+  for (const isSized of ["load", "loadedmetadata"]) frame.addEventListener(isSized, refit, true);
+  frame.addEventListener("error", tellGone, true);
+  dialog.addEventListener("keydown", pan);
+  dialog.addEventListener("cancel", (event) => {
     event.preventDefault();
     store.close();
-  };
-
-  dialog.addEventListener("keydown", pan);
-  dialog.addEventListener("cancel", cancel);
+  });
   new ResizeObserver(refit).observe(stageNode);
   store.watch(["place", "ids", "shown", "uncovered", "covering", "settings", "loaded"], showImage);
   store.watch(["settings"], showSide);
 
-  // A key may be faster than the details.
-  const copyOf = async (doing) => {
+  // The key may be faster than the details; the button copies without us.
+  const copyPrompt = async () => {
     await described;
-    const source = dom.maybeFind(`[data-do="${doing}"]`, side);
-    if (source) dom.copy(source.dataset.copy);
+    dom.maybeFind('[data-do="copy-prompt"]', side)?.click();
   };
-  const COPIES = "prompt cleaned negative parameters seed loras path words".split(" ").map((what) => `copy-${what}`);
-
   const cover = () => (covered() ? board.uncover(picture.id) : store.set({ covering: !store.state.covering }));
   const nextGround = () => GROUNDS[(GROUNDS.indexOf(dialog.dataset.ground) + 1) % GROUNDS.length];
 
   const doings = {
-    ...Object.fromEntries(COPIES.map((doing) => [doing, () => copyOf(doing)])),
+    "copy-prompt": (pressed) => pressed || copyPrompt(),
     next: () => step(1),
     previous: () => step(-1),
-    close: store.close,
+    close: () => store.close(),
     "zoom-in": () => stage.zoom(1),
     "zoom-out": () => stage.zoom(-1),
     actual: () => stage.toggle(),
@@ -216,7 +206,7 @@ civitai.room("viewer", ["words", "dom", "store", "library", "board", "grid", "ge
     ground: () => store.setting("ground", nextGround()),
     cover,
   };
-  const whileOpen = (act) => () => (isOpen() ? void act() : false);
+  const whileOpen = (act) => (element) => (isOpen() ? void act(element) : false);
   const actions = Object.fromEntries(Object.entries(doings).map(([doing, act]) => [doing, whileOpen(act)]));
 
   return { actions, isOpen };

@@ -6,7 +6,6 @@ civitai.room("wall", ["dom"], ({ dom }) => {
   const REST = 120; // milliseconds after which scrolling has ended
   const EDGE = 8; // pixels between what is brought into view and the edge
   const SHAPES = [0.3, 4]; // the narrowest and the widest box; what is beyond them is shown whole in one of these
-
   const between = (value, least, most) => Math.min(most, Math.max(least, value));
 
   /** Whether a picture of this shape does not fill its box. */
@@ -77,35 +76,26 @@ civitai.room("wall", ["dom"], ({ dom }) => {
     return layoutOf({ count, starts, tops, bottom: lines.length * (height + gap), gap, wide: () => size });
   };
 
+  // What stands in a row over or under another one.
   const beside = (layout, index, row) => {
     const middle = ({ x, width }) => x + width / 2;
-    const from = middle(layout.box(index));
-    const away = (box) => Math.abs(middle(box) - from);
+    const away = (box) => Math.abs(middle(box) - middle(layout.box(index)));
     return layout.boxes(row).reduce((best, box) => (away(box) < away(best) ? box : best)).index;
   };
 
   /** The index to which a key leads from another one; null for a key that leads nowhere. */
   const stepped = (layout, index, key, page) => {
     const row = layout.rowOf(index);
-    const lines = (by) => beside(layout, index, between(row + by, 0, layout.rows - 1));
-    const pages = (way) => lines(layout.rowAt(layout.box(index).y + way * page) - row || way);
-    const steps = {
-      ArrowLeft: () => index - 1,
-      ArrowRight: () => index + 1,
-      ArrowUp: () => lines(-1),
-      ArrowDown: () => lines(1),
-      Home: () => 0,
-      End: () => layout.count - 1,
-      PageUp: () => pages(-1),
-      PageDown: () => pages(1),
-    };
-    return Object.hasOwn(steps, key) ? between(steps[key](), 0, layout.count - 1) : null;
+    const away = (way) => layout.rowAt(layout.box(index).y + way * page) - row || way;
+    const places = new Map(Object.entries({ ArrowLeft: index - 1, ArrowRight: index + 1, Home: 0, End: Infinity }));
+    const lines = new Map(Object.entries({ ArrowUp: -1, ArrowDown: 1, PageUp: away(-1), PageDown: away(1) }));
+    if (places.has(key)) return between(places.get(key), 0, layout.count - 1);
+    return lines.has(key) ? beside(layout, index, between(row + lines.get(key), 0, layout.rows - 1)) : null;
   };
 
   /**
    * Shows a layout in the scroll of the window. A face knows what is shown: `layout(width)`; `key(index)`; `make()` a
-   * node whose first child takes the focus; `paint(node, index)`; `load(node, index)` what is slow; `drop(node)`;
-   * `reached(index)` when one gets the focus.
+   * node whose first child takes the focus; `paint(node, index)`; `load(node, index)` what is slow; `drop(node)`.
    */
   class Wall {
     #root;
@@ -124,7 +114,7 @@ civitai.room("wall", ["dom"], ({ dom }) => {
       globalThis.addEventListener("scroll", () => this.#scrolled(), { passive: true });
       new ResizeObserver(() => this.#resized()).observe(root.parentElement);
       root.addEventListener("keydown", (event) => this.#pressed(event));
-      root.addEventListener("focusin", (event) => this.#entered(event.target));
+      root.addEventListener("focusin", ({ target }) => (this.#current = this.#keyOf(target)));
     }
 
     /** The index of the one that the Tab key leads to, or -1. */
@@ -175,7 +165,11 @@ civitai.room("wall", ["dom"], ({ dom }) => {
       let next = this.#root.firstElementChild;
       for (const box of boxes) next = this.#place(box, view.shift, next);
       this.#tabStop(view);
-      if (!this.#pace.fast) this.#load();
+      if (this.#pace.fast) return;
+      for (const entry of this.#shown.values()) {
+        if (!entry.loaded) this.#face.load(entry.node, entry.index);
+        entry.loaded = true;
+      }
     }
 
     #reveal(box, where) {
@@ -191,18 +185,19 @@ civitai.room("wall", ["dom"], ({ dom }) => {
     #view() {
       const tall = globalThis.innerHeight;
       const scroll = -this.#root.getBoundingClientRect().top;
-      const from = scroll > 0 ? scroll * this.#scale(tall) : scroll;
+      const from = scroll > 0 ? scroll * this.#scale() : scroll;
       return { from, tall, above: dom.find(".bar").offsetHeight, shift: scroll - from };
     }
 
-    #scale(tall) {
-      const { height } = this.#layout;
+    // Pixels of the layout for each pixel of the scroll.
+    #scale() {
+      const [tall, { height }] = [globalThis.innerHeight, this.#layout];
       return height <= TALLEST ? 1 : (height - tall) / (TALLEST - tall);
     }
 
     #scrollTo(y) {
       const top = this.#root.getBoundingClientRect().top + globalThis.scrollY;
-      globalThis.scrollTo(0, top + (y > 0 ? y / this.#scale(globalThis.innerHeight) : y));
+      globalThis.scrollTo(0, top + (y > 0 ? y / this.#scale() : y));
     }
 
     #anchor() {
@@ -240,16 +235,13 @@ civitai.room("wall", ["dom"], ({ dom }) => {
       }
     }
 
-    #entryAt(key) {
-      const fresh = () => ({ node: this.#spare.pop() ?? this.#face.make(), index: -1, y: 0, loaded: false });
-      return this.#shown.get(key) ?? this.#shown.set(key, fresh()).get(key);
-    }
-
     // Nodes stand in the order of what they show, for readers that go through them one by one.
     #place(box, shift, next) {
-      const entry = this.#entryAt(this.#face.key(box.index));
+      const key = this.#face.key(box.index);
+      const entry = this.#shown.get(key) ?? { node: this.#spare.pop() ?? this.#face.make(), index: -1 };
       const { node } = entry;
       entry.y = box.y;
+      this.#shown.set(key, entry);
       if (node !== next) this.#root.insertBefore(node, next);
       dom.put(node, "transform", `translate(${box.x}px, ${box.y + shift}px)`);
       dom.put(node, "width", `${box.width}px`);
@@ -263,13 +255,6 @@ civitai.room("wall", ["dom"], ({ dom }) => {
       entry.node.setAttribute("aria-setsize", this.#layout.count);
       entry.node.setAttribute("aria-posinset", index + 1);
       this.#face.paint(entry.node, index);
-    }
-
-    #load() {
-      for (const entry of this.#shown.values()) {
-        if (!entry.loaded) this.#face.load(entry.node, entry.index);
-        entry.loaded = true;
-      }
     }
 
     #tabStop({ from, above }) {
@@ -296,26 +281,22 @@ civitai.room("wall", ["dom"], ({ dom }) => {
     }
 
     #resized() {
-      const width = this.#root.clientWidth;
-      if (this.#layout && width && width !== this.#layout.width) this.#renew(true);
+      if (this.#layout && this.#root.clientWidth !== this.#layout.width) this.#renew(true);
+    }
+
+    #keyOf(target) {
+      return [...this.#shown.keys()].find((key) => this.#shown.get(key).node.contains(target));
     }
 
     #entryOf(target) {
-      const node = this.#root.contains(target) ? target.closest("[aria-posinset]") : null;
-      return node ? [...this.#shown.values()].find((entry) => entry.node === node) : null;
-    }
-
-    #entered(target) {
-      const entry = this.#entryOf(target);
-      if (!entry) return;
-      this.#current = this.#face.key(entry.index);
-      this.#face.reached(entry.index);
+      return this.#shown.get(this.#keyOf(target));
     }
 
     #pressed(event) {
-      const entry = event.ctrlKey || event.altKey || event.metaKey ? null : this.#entryOf(event.target);
+      const entry = this.#entryOf(event.target);
+      if (!entry || event.ctrlKey || event.altKey || event.metaKey) return;
       const { tall, above } = this.#view();
-      const next = entry ? stepped(this.#layout, entry.index, event.key, tall - above) : null;
+      const next = stepped(this.#layout, entry.index, event.key, tall - above);
       if (next === null) return;
       event.preventDefault();
       this.focus(next);
