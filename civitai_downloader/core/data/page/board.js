@@ -6,7 +6,6 @@ civitai.room("board", ["words", "dom", "alike", "store", "wall"], ({ words, dom,
   const levelName = (level) => (level === "unrated" ? words.say("value.unrated") : level);
   const homeOf = (state) => state.under ?? state;
 
-  /** The parts that are there, with dots between them. */
   const dotted = (...parts) => parts.filter(Boolean).join(" · ");
 
   /** A node like the one in a template of index.html. */
@@ -15,7 +14,7 @@ civitai.room("board", ["words", "dom", "alike", "store", "wall"], ({ words, dom,
   /** The file that shows a picture or a video at rest, or null. */
   const still = (picture) => picture?.thumb ?? (picture?.kind === "image" ? picture.url : null);
 
-  /** Draws what is there at once of a picture, which may be null: its BlurHash, or its cover. */
+  /** Draws what is there at once of a picture, or of null: its BlurHash, or its cover. */
   const draw = (node, picture, covered) => {
     alike.paint(dom.find(".hash", node), picture?.hash);
     dom.find(".cover", node).hidden = !covered;
@@ -23,7 +22,6 @@ civitai.room("board", ["words", "dom", "alike", "store", "wall"], ({ words, dom,
     if (covered) dom.find("img", node).removeAttribute("src");
   };
 
-  /** Loads what shows a picture at rest, unless it is covered. */
   const load = (node, picture, covered) => {
     const [image, url] = [dom.find("img", node), covered ? null : still(picture)];
     if (url && image.getAttribute("src") !== url) dom.source(image, url);
@@ -32,17 +30,15 @@ civitai.room("board", ["words", "dom", "alike", "store", "wall"], ({ words, dom,
   /** Uncovers one picture, or by its negative id the preview of one model. */
   const uncover = (id) => store.set({ uncovered: new Set([...store.state.uncovered, id]) });
 
-  /**
-   * A list in a section. A face knows what it shows of a `table`: `kind` ("image" or "model", also in the address);
-   * `thing(row)`; `picture(thing)` that is drawn of it, or null; `layout(rows, width, view)`, and how many of them are
-   * `across`; `template` of a node; `paint(node, thing, covered)`; where wanted `load(node, thing)`, `drop(node)`, and
-   * `lost(node, thing)` if its file is gone.
-   */
+  // A list in a section. A face knows what it shows of a `table`: `kind` ("image" or "model", as in the address);
+  // `thing(row)`; `picture(thing)` that is drawn of it, or null; `layout(rows, width, view)` with how many are
+  // `across`; `template`; `paint(node, thing, covered)`; if wanted `load`, `lost` (node, thing) and `drop(node)`.
   class Board {
     #section;
     #face;
     #tiles;
     #rows = []; // what the layout is made of, until there is another layout
+    isShown = false;
 
     constructor(section, face) {
       this.#section = section;
@@ -62,22 +58,15 @@ civitai.room("board", ["words", "dom", "alike", "store", "wall"], ({ words, dom,
       store.watch([...RELAID, "covering", "uncovered"], (state, changed) => this.#show(state, changed));
     }
 
-    get isShown() {
-      return !this.#section.hidden;
-    }
-
-    /** What a node shows. */
     thingOf(node) {
       return this.#thing(node.closest("[aria-posinset]").getAttribute("aria-posinset") - 1);
     }
 
-    /** Whether what is drawn of a thing is covered. */
     covers(thing) {
       const picture = this.#face.picture(thing);
       return Boolean(picture) && store.covered(picture.level, this.#key(thing.id));
     }
 
-    /** Brings a row to the middle and gives it the focus. */
     focus(row) {
       this.#tiles.focus(this.#rows.indexOf(row), "middle");
     }
@@ -132,13 +121,12 @@ civitai.room("board", ["words", "dom", "alike", "store", "wall"], ({ words, dom,
       this.#face.drop?.(node);
     }
 
-    // If a thumbnail is gone, there is still the file.
     #failed(image) {
       const thing = this.thingOf(image);
       const picture = this.#face.picture(thing);
       const [src, file] = [image.getAttribute("src"), still({ ...picture, thumb: null })];
       image.removeAttribute("src");
-      if (src && src === picture?.thumb && file) dom.source(image, file);
+      if (src && src === picture?.thumb && file) dom.source(image, file); // only the thumbnail is gone
       else if (src) this.#face.lost?.(image.closest("li"), thing);
     }
 
@@ -157,7 +145,8 @@ civitai.room("board", ["words", "dom", "alike", "store", "wall"], ({ words, dom,
 
     #show(state, changed) {
       const isBack = this.#isBack(state);
-      this.#section.hidden = !this.#fits(state);
+      this.isShown = this.#fits(state);
+      this.#section.hidden = !this.isShown;
       if (!this.isShown) return;
       this.list.dataset.view = state.view;
       if (RELAID.some((key) => changed.has(key))) this.#tiles.show(store.href(homeOf(state)));

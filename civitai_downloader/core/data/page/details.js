@@ -4,21 +4,21 @@ civitai.room("details", ["words", "dom", "query", "store", "library", "board", "
   const { words, dom, query, store, library, board, grid } = needs;
   const { el } = dom;
   const isKnown = (value) => value !== null && value !== undefined && value !== "";
-  const say = (key, values) => words.say(`viewer.${key}`, values);
+  const tell = (key, values) => words.say(`viewer.${key}`, values);
   const quiet = (text) => el("span", { class: "quiet" }, text);
-  const block = (title, ...inside) => el("section", {}, el("h3", {}, say(title)), inside);
-  const folded = (title, ...inside) => el("details", {}, el("summary", {}, say(title)), inside);
+  const block = (title, ...inside) => el("section", {}, el("h3", {}, tell(title)), inside);
+  const folded = (title, ...inside) => el("details", {}, el("summary", {}, tell(title)), inside);
   const copies = (...parts) => el("p", { class: "copies" }, parts);
 
   const copier = (doing, text) => {
     if (!text) return null;
     const named = dom.button(doing, `viewer.${doing}`, "copy", { class: "plain", title: null, data: { copy: text } });
-    named.append(say(doing));
+    named.append(tell(doing));
     return named;
   };
 
   const outside = (key, url) =>
-    url && dom.link(el("a", { target: "_blank", rel: "noopener noreferrer" }, say(key)), url);
+    url && dom.link(el("a", { target: "_blank", rel: "noopener noreferrer" }, tell(key)), url);
 
   const prose = (text, field, tone = "") =>
     el("p", { class: `prose ${tone}` }, dom.marked(text, query.marks(text, query.parse(store.state.q), field)));
@@ -39,7 +39,7 @@ civitai.room("details", ["words", "dom", "query", "store", "library", "board", "
 
   const promptBlock = (details) => {
     const { raw_prompt: raw, prompt: cleaned, prompt_with_clothes: clothed } = details;
-    const text = raw ? prose(raw, "prompt") : el("p", { class: "quiet" }, say("no-prompt"));
+    const text = raw ? prose(raw, "prompt") : el("p", { class: "quiet" }, tell("no-prompt"));
     const buttons = { "copy-prompt": raw, "copy-cleaned": cleaned, "copy-parameters": parameters(details) };
     const others = Object.entries({ cleaned, clothed }).filter(([, other]) => other && other !== raw);
     const rest = others.map(([title, other]) => folded(title, prose(other, "prompt")));
@@ -80,14 +80,14 @@ civitai.room("details", ["words", "dom", "query", "store", "library", "board", "
     const used = [...(tools ?? []), ...techniques].join(", ");
     const copySeed = dom.button("copy-seed", "viewer.copy-seed", "copy", { class: "plain", data: { copy: seed } });
     const known = FACTS.filter((key) => isKnown(details[key]));
-    const rows = known.map((key) => [say(key), String(details[key]), key === "seed" && copySeed]);
-    if (used) rows.push([say("tools-used"), used]);
+    const rows = known.map((key) => [tell(key), String(details[key]), key === "seed" && copySeed]);
+    if (used) rows.push([tell("tools-used"), used]);
     return rows.length > 0 && block("parameters", el("dl", {}, termsOf(rows)));
   };
 
   const fileBlock = (details, { url }) => {
     const path = grid.plainPath(url);
-    const also = (details?.also ?? []).map((folder) => say("also", { folder: grid.plainPath(folder) }));
+    const also = (details?.also ?? []).map((folder) => tell("also", { folder: grid.plainPath(folder) }));
     const links = [outside("txt", details?.txt), outside("page", details?.page)];
     const folders = also.map((text) => el("p", { class: "path" }, text));
     return block("file", el("p", { class: "mono path" }, path), folders, copies(copier("copy-path", path), links));
@@ -107,8 +107,8 @@ civitai.room("details", ["words", "dom", "query", "store", "library", "board", "
     const { creator, likes } = picture;
     const picks = [{ facet: "creator", value: creator, not: false }];
     const list = { place: "images", ids: [], q: "", sort: "newest", view: store.state.view, picks };
-    const who = creator ? dom.link(el("a", {}, creator), query.write(list)) : say("unknown");
-    const said = board.dotted(grid.facts(picture), likes > 0 ? say("likes", { n: likes }) : "");
+    const who = creator ? dom.link(el("a", {}, creator), query.write(list)) : tell("unknown");
+    const said = board.dotted(grid.facts(picture), likes > 0 ? tell("likes", { n: likes }) : "");
     return el("header", {}, el("h2", {}, who), el("p", { class: "quiet" }, said));
   };
 
@@ -126,11 +126,11 @@ civitai.room("details", ["words", "dom", "query", "store", "library", "board", "
     const { rows } = post ? await library.post(post) : { rows: [] };
     if (rows.length < 2) return null;
     const tiles = rows.map(library.picture).map(postTile(id));
-    return el("section", {}, el("h3", {}, say("post", { n: tiles.length })), el("ol", { class: "post" }, tiles));
+    return el("section", {}, el("h3", {}, tell("post", { n: tiles.length })), el("ol", { class: "post" }, tiles));
   };
 
   const fill = (side, picture, { details, post, triggers }) => {
-    const lacking = details?.whole ? null : el("section", { class: "warn" }, say("no-details"));
+    const lacking = details?.whole ? null : el("section", { class: "warn" }, tell("no-details"));
     const blocks = [promptBlock, negativeBlock, (known) => madeBlock(known, triggers), factsBlock];
     const known = details && blocks.map((blockOf) => blockOf(details));
     const rest = [fileBlock(details, picture), details && fieldsBlock(details, picture)];

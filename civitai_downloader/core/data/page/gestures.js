@@ -17,11 +17,7 @@ civitai.room("gestures", [], () => {
     return { scale, x: between(x, -wide, wide), y: between(y, -tall, tall) };
   };
 
-  /**
-   * Returns the view after zooming around a point of the stage, whose middle is 0, 0.
-   * @param {{scale: number, x: number, y: number}} view scale 1 shows the whole picture
-   * @param {{width, height, stageWidth, stageHeight, actual}} frame `actual` is the scale of 1:1
-   */
+  // Zooms around a point of the stage, whose middle is 0, 0. Scale 1 shows the whole picture, `frame.actual` is 1:1.
   const zoomed = (view, factor, point, frame) => {
     const scale = between(view.scale * factor, 1, Math.max(4, frame.actual * 4));
     const along = (from, at) => at - ((at - from) * scale) / view.scale;
@@ -59,7 +55,6 @@ civitai.room("gestures", [], () => {
       return this.#view.scale > 1;
     }
 
-    /** Shows the whole picture. */
     reset() {
       this.#set(WHOLE);
     }
@@ -97,8 +92,8 @@ civitai.room("gestures", [], () => {
       if (event.button || event.target.closest(OWN)) return;
       this.#node.setPointerCapture(event.pointerId);
       this.#points.set(event.pointerId, this.#place(event));
-      const alone = this.#points.size === 1 && !this.zoomed && event.pointerType !== "mouse";
-      this.#from = alone ? this.#place(event) : null;
+      const isSwipe = this.#points.size === 1 && !this.zoomed && event.pointerType !== "mouse";
+      this.#from = isSwipe ? this.#place(event) : null;
     }
 
     #drag(event) {

@@ -41,11 +41,7 @@ civitai.room("wall", ["dom"], ({ dom }) => {
     return { count, rows: starts.length, height: Math.max(0, bottom - gap), boxes, box, rowOf, rowAt };
   };
 
-  /**
-   * Whole pictures in rows that are filled to the edge, all but the last.
-   * @param {(index: number) => number} ratio width by height
-   * @param {{width: number, target: number, gap: number}} sizes in pixels; rows are about `target` tall
-   */
+  /** Whole pictures in rows about `target` pixels tall and filled to the edge, all but the last. */
   const justified = (count, ratio, { width, target, gap }) => {
     const shape = (index) => between(ratio(index), ...SHAPES);
     const [starts, tops] = [[], []];
@@ -76,7 +72,6 @@ civitai.room("wall", ["dom"], ({ dom }) => {
     return layoutOf({ count, starts, tops, bottom: lines.length * (height + gap), gap, wide: () => size });
   };
 
-  // What stands in a row over or under another one.
   const beside = (layout, index, row) => {
     const middle = ({ x, width }) => x + width / 2;
     const away = (box) => Math.abs(middle(box) - middle(layout.box(index)));
@@ -93,10 +88,8 @@ civitai.room("wall", ["dom"], ({ dom }) => {
     return lines.has(key) ? beside(layout, index, between(row + lines.get(key), 0, layout.rows - 1)) : null;
   };
 
-  /**
-   * Shows a layout in the scroll of the window. A face knows what is shown: `layout(width)`; `key(index)`; `make()` a
-   * node whose first child takes the focus; `paint(node, index)`; `load(node, index)` what is slow; `drop(node)`.
-   */
+  // Shows a layout in the scroll of the window. A face knows what is shown: `layout(width)`; `key(index)`; `make()` a
+  // node whose first child takes the focus; `paint(node, index)`; `load(node, index)` what is slow; `drop(node)`.
   class Wall {
     #root;
     #face;
@@ -117,7 +110,6 @@ civitai.room("wall", ["dom"], ({ dom }) => {
       root.addEventListener("focusin", ({ target }) => (this.#current = this.#keyOf(target)));
     }
 
-    /** The index of the one that the Tab key leads to, or -1. */
     get current() {
       return this.#shown.get(this.#current)?.index ?? -1;
     }
@@ -156,7 +148,6 @@ civitai.room("wall", ["dom"], ({ dom }) => {
       this.repaint();
     }
 
-    // Draws what can be seen now, and loads it if the scroll is slow.
     #draw() {
       if (!this.#layout || !this.#root.clientWidth) return;
       const view = this.#view();
@@ -189,7 +180,6 @@ civitai.room("wall", ["dom"], ({ dom }) => {
       return { from, tall, above: dom.find(".bar").offsetHeight, shift: scroll - from };
     }
 
-    // Pixels of the layout for each pixel of the scroll.
     #scale() {
       const [tall, { height }] = [globalThis.innerHeight, this.#layout];
       return height <= TALLEST ? 1 : (height - tall) / (TALLEST - tall);
