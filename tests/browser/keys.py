@@ -50,7 +50,8 @@ class Key:
 
 def read_key(words: str) -> Key:
     """Return the key that is written as `Control+k`, `Shift+ArrowDown`, `?` or `a`."""
-    *held, name = [part or "+" for part in words.split("+")] if words != "+" else ["+"]
+    before, name = (words[:-1], "+") if words.endswith("+") else words.rpartition("+")[::2]
+    held = filter(None, before.split("+"))
     shift = ("Shift",) if name in _SHIFTED or (len(name) == 1 and name.isupper()) else ()
     modifiers = tuple(dict.fromkeys((*held, *shift)))
     types = not {"Alt", "Control", "Meta"} & set(modifiers)

@@ -23,7 +23,9 @@ class Page:
         self.tab, self.folder = tab, folder
 
     def open(self, place: str = "#/images") -> Page:
-        """Open the page at a place, and wait until everything can be searched."""
+        """Open the page at a place, loaded anew, and wait until everything can be searched."""
+        if self.tab.evaluate("location.href !== 'about:blank'"):
+            self.tab.open("about:blank")  # another part behind # would load nothing
         self.tab.open((self.folder / "index.html").as_uri() + place)
         with suppress(BrowserError):
             self.tab.wait(READY, 4)

@@ -84,7 +84,7 @@ civitai.room("main", ["words", "dom", "store", "library", "grid", "find", "facet
     for (const node of document.querySelectorAll("[data-word-label]")) {
       const text = words.say(node.dataset.wordLabel);
       node.setAttribute("aria-label", text);
-      node.title = text;
+      if (node.matches("button, select, input")) node.title = text;
     }
   };
 
