@@ -71,7 +71,9 @@ const waited = async (world, done) => {
 const isReady = () => document.documentElement.dataset.ready === "";
 const opened = async (how) => {
   const world = open(how);
-  await world.library.start();
+  const done = world.library.start();
+  world.frame();
+  await done;
   await waited(world, isReady);
   return world;
 };
@@ -136,13 +138,13 @@ test("chunks that are missing or cut are counted and said, and the rest is shown
   };
   const world = await opened({ spoil });
   const gone = world.made.pictures.filter(({ dead }, k) => !dead && k >= 50).length;
-  assert.ok(world.said.includes(`chunks: trouble.chunks ${gone}`), world.said.join());
+  assert.ok(world.said.includes(`images: trouble.images ${gone}`), world.said.join());
   assert.equal(world.store.state.shown.total, world.manifest.totals.pictures - gone);
 });
 
 test("models that are missing are said", async () => {
   const world = await opened({ spoil: (files) => files.delete("m-0"), hash: "#/models" });
-  assert.deepEqual(world.said, ["models: trouble.models"]);
+  assert.deepEqual(world.said, ["models: trouble.models 10"]);
   assert.equal(world.store.state.shown.total, 0);
 });
 
@@ -168,6 +170,7 @@ test("the pictures of a model are those made with it, in its folder, or among it
   const ids = versions.map(({ id }) => id);
   const expected = world.made.pictures.filter((row) => !row.dead && (row.id === 700 || row.folder.startsWith("users/a/models/M%20%5B1%5D/") || row.uses.some(([, , , id]) => ids.includes(id))));
   assert.equal(world.store.state.shown.total, expected.length);
+  assert.equal((await world.library.find({ table: "images", scope: { model: 1 } })).total, expected.length);
 });
 
 test("details are the fields of the picture, with cleaned prompts cut from the raw one", async () => {

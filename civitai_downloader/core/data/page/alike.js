@@ -12,14 +12,12 @@ civitai.room("alike", [], () => {
   const number = (text) => [...text].reduce((sum, digit) => sum * 83 + (VALUE.get(digit) ?? NaN), 0);
   const light = (byte) => (byte <= 10 ? byte / 255 / 12.92 : ((byte / 255 + 0.055) / 1.055) ** 2.4);
   const swing = (digit) => Math.sign(digit - 9) * ((digit - 9) / 9) ** 2;
-
   const shade = (amount) => BRIGHTNESS[Math.round(Math.min(1, Math.max(0, amount)) * SHADES)];
 
   /** The waves that a hash is made of: `across` × `down` colours of linear light, or null if it is none. */
   const waves = (hash) => {
     const size = number(hash.slice(0, 1));
-    const across = (size % 9) + 1;
-    const down = Math.floor(size / 9) + 1;
+    const [across, down] = [(size % 9) + 1, Math.floor(size / 9) + 1];
     if (hash.length !== 4 + 2 * across * down || Number.isNaN(number(hash))) return null;
     const most = (number(hash[1]) + 1) / 166;
     const mean = number(hash.slice(2, 6));
@@ -40,7 +38,7 @@ civitai.room("alike", [], () => {
     return tables.get(key);
   };
 
-  /** What a line has of each wave across: three sums for each of them. */
+  // What a line has of each wave across: three sums for each of them.
   const lineOf = ({ across, down, colours }, lines, height, y) => {
     const sums = new Float64Array(3 * across);
     for (let j = 0; j < down; j += 1)
@@ -69,12 +67,16 @@ civitai.room("alike", [], () => {
     return out;
   };
 
-  /** Draws a picture's BlurHash on its canvas, or hides that. */
-  const paint = (canvas, hash) => {
+  const drawn = new WeakMap();
+
+  /** Draws a picture's BlurHash on its canvas, unless it is there, or hides that. */
+  const paint = (canvas, hash = "") => {
+    if (drawn.get(canvas) === hash) return;
     const { width, height } = canvas;
     const found = hash ? pixels(hash, width, height) : null;
     canvas.hidden = !found;
     if (found) canvas.getContext("2d").putImageData(new ImageData(found, width, height), 0, 0);
+    drawn.set(canvas, hash);
   };
 
   return { paint, pixels };

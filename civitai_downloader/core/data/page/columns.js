@@ -3,9 +3,11 @@
 civitai.room("columns", ["query"], ({ query }) => {
   const LORAS = new Set(["lora", "locon", "dora"]);
   const BUCKETS = ["..0.5", "0.5..1", "1..1.5", "1.5..2", "2..4", "4..8", "8.."];
+  const YES_NO = { order: ["yes", "no"] };
   const GAP = "\0"; // between texts that are one key
+  const DAY = 86_400_000;
 
-  /** Returns the values of a column, which is written in one of four forms. */
+  // A column is written in one of four forms.
   const unpack = (column, rows) => {
     if (Array.isArray(column)) return column;
     if (typeof column === "string") return column.split(" ");
@@ -17,86 +19,77 @@ civitai.room("columns", ["query"], ({ query }) => {
   const unpackAll = ({ rows, columns }) =>
     Object.fromEntries(Object.entries(columns).map(([name, column]) => [name, unpack(column, rows)]));
 
-  // ---------------------------------------------------------------------------------------------------- columns
+  /** Returns the rows of a data file, each with its values by the names of the columns. */
+  const rowsOf = (chunk) => {
+    const columns = Object.entries(unpackAll(chunk));
+    return columns[0][1].map((_, k) => Object.fromEntries(columns.map(([name, values]) => [name, values[k]])));
+  };
+
   // A column has a code for each row; what has the same key has the same code, and one value.
   const makeColumn = (rows) => ({ codes: new Uint32Array(rows), values: [], index: new Map() });
 
-  const codeOf = (column, key, value) => {
-    let code = column.index.get(key);
-    if (code === undefined) {
-      code = column.values.push(value) - 1;
-      column.index.set(key, code);
-    }
-    return code;
-  };
-
   const same = (value) => value;
+  const one = (value) => [value];
   const joined = (list) => list.join(GAP);
+  const yesNo = (is) => (is ? "yes" : "no");
+
+  const codeOf = ({ index, values }, key, value) => {
+    const known = index.get(key);
+    if (known !== undefined) return known;
+    index.set(key, values.length);
+    return values.push(value) - 1;
+  };
 
   // A text that a chunk has once is looked up once.
   const put = (column, first, rows, packed, keyOf = same, valueOf = keyOf) => {
     const code = (value) => codeOf(column, keyOf(value), valueOf(value));
-    if (!packed.t) column.codes.set(unpack(packed, rows).map(code), first);
-    else column.codes.set(unpack({ t: packed.t.map(code), i: packed.i }, rows), first);
+    const codes = packed.t ? unpack({ t: packed.t.map(code), i: packed.i }, rows) : unpack(packed, rows).map(code);
+    column.codes.set(codes, first);
   };
 
   // What can be searched: texts, and for each text the codes that have it (null: code and text are one).
   const makeText = (column) => ({ column, texts: column.values, codesOf: null, cache: new Map(), stamp: -1 });
-  const one = (value) => [value];
 
   /** A facet: names for each value of a column; `has` judges names that are ranges, `order` lists all there can be. */
   const makeFacet = (column, namesOf = one, { has = null, order = null, latest = false } = {}) => ({
-    column, namesOf, has, order, latest, names: [], texts: [], codesOf: [], index: new Map(), cache: new Map(),
-    stamp: -1,
+    ...makeText(column), namesOf, has, order, latest, codesOf: [], names: [], index: new Map(),
   });
 
-  const addName = (facet, name) => {
-    const known = facet.index.get(name);
-    if (known !== undefined) return facet.codesOf[known];
-    facet.index.set(name, facet.names.push(name) - 1);
-    facet.codesOf.push([]);
-    return facet.codesOf.at(-1);
-  };
-
-  const nameAll = (facet) => {
-    Object.assign(facet, { names: [], codesOf: [], index: new Map(), totals: null });
-    facet.order?.forEach((name) => addName(facet, name));
-    facet.column.values.forEach((value, code) => {
-      for (const name of facet.namesOf(value)) {
-        const codes = name ? addName(facet, name) : null;
-        if (codes && codes.at(-1) !== code) codes.push(code);
+  const nameAll = ({ column, namesOf, order }) => {
+    const index = new Map((order ?? []).map((name) => [name, []]));
+    column.values.forEach((value, code) => {
+      for (const name of namesOf(value)) {
+        const codes = index.get(name) ?? index.set(name, []).get(name);
+        if (codes.at(-1) !== code) codes.push(code);
       }
     });
-    facet.texts = facet.names.map(query.fold);
+    index.delete("");
+    const names = [...index.keys()];
+    return { index, names, texts: names.map(query.fold), codesOf: [...index.values()], totals: null };
   };
 
   /** Works out what has changed since rows were added. */
-  const refresh = (source, stamp) => {
+  const refresh = (source, { stamp }) => {
     if (source.stamp === stamp) return source;
-    source.stamp = stamp;
     source.cache.clear();
-    if (source.codesOf) nameAll(source);
-    return source;
+    return Object.assign(source, source.codesOf ? nameAll(source) : {}, { stamp });
   };
 
-  const makeTable = (rows, columns) => ({ rows, columns, alive: new Uint8Array(rows), stamp: 0, orders: new Map() });
-
-  /** Forgets what was worked out before further rows came. */
-  const changed = (table) => {
-    table.stamp += 1;
-    table.orders.clear();
+  const makeTable = (rows, texts, numbers) => {
+    const named = (names, make) => names.split(" ").map((name) => [name, make(rows)]);
+    const columns = Object.fromEntries([
+      ...named(texts, makeColumn), ...named(numbers, (length) => new Float64Array(length)),
+    ]);
+    return { rows, columns, alive: new Uint8Array(rows), stamp: 0, orders: new Map() };
   };
 
-  const columnsNamed = (rows, names) => Object.fromEntries(names.split(" ").map((name) => [name, makeColumn(rows)]));
-
-  const numbersNamed = (rows, names) =>
-    Object.fromEntries(names.split(" ").map((name) => [name, new Float64Array(rows)]));
+  const fillNumbers = ({ columns }, first, numbers) => {
+    for (const [name, list] of Object.entries(numbers)) columns[name].set(list, first);
+  };
 
   // --------------------------------------------------------------------------------------------------- pictures
-  const DAY = 86_400_000;
   const textOf = (day) => new Date(day * DAY).toISOString().slice(0, 10);
   const datesOf = (day) => (day ? [textOf(day).slice(0, 4), textOf(day).slice(0, 7)] : []);
-  const pixelsOf = (size) => (size ? (size[0] * size[1]) / 1e6 : NaN);
 
   const isDay = (value, number) => {
     if (!number) return false;
@@ -106,28 +99,27 @@ civitai.room("columns", ["query"], ({ query }) => {
   };
 
   const isSize = (value, size) => {
-    const span = query.range(value) ?? { from: value, to: value };
-    const pixels = pixelsOf(size);
-    return pixels >= Number(span.from) && (!span.to || pixels <= Number(span.to));
+    const { from, to } = query.range(value) ?? { from: value, to: value };
+    const pixels = size ? (size[0] * size[1]) / 1e6 : NaN;
+    return pixels >= Number(from) && (!to || pixels <= Number(to));
   };
 
+  const bucketsOf = (size) => BUCKETS.filter((value) => isSize(value, size));
+
   const shapeOf = (size) => {
-    if (!size) return [];
-    const [width, height] = size;
-    if (width === height) return ["square"];
-    return [width > height ? "landscape" : "portrait"];
+    const shapes = ["portrait", "square", "landscape"];
+    return size ? [shapes[Math.sign(size[0] - size[1]) + 1]] : [];
   };
 
   /** What pictures were made with: names come from the models that are here, or from any picture that names them. */
   const makeThings = (rows) => {
     const list = rows.map(([kind, name, , version, , base]) => ({ kind, name, version, base }));
     const telling = list.filter(({ name, version }) => name && version).reverse();
-    const heard = new Map(telling.map((thing) => [thing.version, thing]));
-    return { list, ours: new Map(), heard, named: [], stamp: -1 };
+    return { list, known: new Map(telling.map((thing) => [thing.version, thing])), named: [], stamp: -1 };
   };
 
   const nameThing = (things, { kind, name, version, base }) => {
-    const known = things.ours.get(version) ?? things.heard.get(version);
+    const known = things.known.get(version);
     return {
       name: known?.name || name || (version ? String(version) : ""),
       isLora: LORAS.has(kind || known?.kind),
@@ -135,38 +127,39 @@ civitai.room("columns", ["query"], ({ query }) => {
     };
   };
 
-  const namedThings = (things, stamp) => {
+  const namedThings = (things, { stamp }) => {
     if (things.stamp !== stamp) things.named = things.list.map((thing) => nameThing(things, thing));
     things.stamp = stamp;
     return things.named;
   };
 
-  const makePictures = (rows, things) => {
-    const names = "prompt negative creator sampler level kind tool tag day size used known folder also";
-    const c = { ...columnsNamed(rows, names), ...numbersNamed(rows, "id created likes pixels post rating") };
-    const table = makeTable(rows, c);
-    const madeWith = ({ used }) => used.map((k) => namedThings(things, table.stamp)[k]);
-    const basesOf = (made) => madeWith(made).map(({ base }) => base);
+  const pictureFacets = (c, madeWith) => {
     const lorasOf = (made) => madeWith(made).map(({ name, isLora }) => (isLora ? name : ""));
     const modelsOf = (made) => {
       const found = madeWith(made).map(({ name, isLora }) => (isLora ? "" : name));
       return found.some(Boolean) ? found : [made.checkpoint];
     };
-    const buckets = (size) => BUCKETS.filter((value) => isSize(value, size));
-    table.facets = {
+    return {
       kind: makeFacet(c.kind, one, { order: ["image", "video"] }),
       creator: makeFacet(c.creator),
-      base: makeFacet(c.used, basesOf),
+      base: makeFacet(c.used, (made) => madeWith(made).map(({ base }) => base)),
       model: makeFacet(c.used, modelsOf),
       lora: makeFacet(c.used, lorasOf),
       sampler: makeFacet(c.sampler),
       tool: makeFacet(c.tool, same),
       level: makeFacet(c.level, one, { order: query.LEVELS }),
       date: makeFacet(c.day, datesOf, { has: isDay, latest: true }),
-      resolution: makeFacet(c.size, buckets, { has: isSize, order: BUCKETS }),
+      resolution: makeFacet(c.size, bucketsOf, { has: isSize, order: BUCKETS }),
       aspect: makeFacet(c.size, shapeOf, { order: ["portrait", "square", "landscape"] }),
-      prompt: makeFacet(c.known, one, { order: ["yes", "no"] }),
+      prompt: makeFacet(c.known, one, YES_NO),
     };
+  };
+
+  const makePictures = (rows, things) => {
+    const texts = "prompt negative creator sampler level kind tool tag day size used known folder also";
+    const table = makeTable(rows, texts, "id created likes pixels post rating");
+    const c = table.columns;
+    table.facets = pictureFacets(c, ({ used }) => used.map((k) => namedThings(things, table)[k]));
     const { model, lora, creator, sampler } = table.facets;
     const [prompt, negative, tag] = [makeText(c.prompt), makeText(c.negative), makeFacet(c.tag, same)];
     const checkpoint = makeFacet(c.used, (made) => [made.checkpoint]);
@@ -181,40 +174,13 @@ civitai.room("columns", ["query"], ({ query }) => {
 
   const folded = (text) => (text ? query.fold(text) : "");
 
-  const putUsed = (column, first, rows, packed, things) => {
+  const usedIn = (packed, rows, things) => {
     const checkpoints = unpack(packed.checkpoint, rows).map((place) => things.list[place]?.name ?? "");
-    const all = unpack(packed.used, rows).map((list, k) => ({
-      checkpoint: checkpoints[k], used: list.map(([thing]) => thing),
-    }));
-    put(column, first, rows, all, ({ checkpoint, used }) => `${checkpoint}${GAP}${used}`, same);
-  };
-
-  const putSizes = (c, first, rows, packed) => {
-    const heights = unpack(packed.height, rows);
-    const sizes = unpack(packed.width, rows).map((wide, k) => (wide && heights[k] ? [wide, heights[k]] : null));
-    put(c.size, first, rows, sizes, (size) => (size ? size[0] * 1e6 + size[1] : 0), same);
-    c.pixels.set(sizes.map((size) => (size ? size[0] * size[1] : -1)), first);
-  };
-
-  /** Adds a chunk of pictures to a table, and returns what the page itself must know of them. */
-  const loadPictures = (table, things, first, { rows, columns: packed }) => {
-    const c = table.columns;
-    for (const name of ["creator", "sampler", "level", "kind", "folder"]) put(c[name], first, rows, packed[name]);
-    for (const name of ["prompt", "negative"]) put(c[name], first, rows, packed[name], folded);
-    put(c.known, first, rows, packed.prompt, (prompt) => (prompt ? "yes" : "no"));
-    put(c.day, first, rows, packed.created, (time) => Math.floor(time / DAY));
-    put(c.tool, first, rows, packed.tools, joined, same);
-    put(c.also, first, rows, packed.also, joined, same);
-    put(c.tag, first, rows, { t: [[]] }, joined, same);
-    putUsed(c.used, first, rows, packed, things);
-    putSizes(c, first, rows, packed);
-    const shown = looks({ rows, columns: packed });
-    for (const name of ["id", "created", "likes", "post"]) c[name].set(shown[name], first);
-    return shown;
+    const usedAt = (list, k) => ({ checkpoint: checkpoints[k], used: list.map(([thing]) => thing) });
+    return unpack(packed.used, rows).map(usedAt);
   };
 
   const coded = (packed, rows) => {
-    if (packed.i) return { texts: packed.t, codes: new Uint32Array(packed.i) };
     const column = makeColumn(rows);
     put(column, 0, rows, packed);
     return { texts: column.values, codes: column.codes };
@@ -229,23 +195,38 @@ civitai.room("columns", ["query"], ({ query }) => {
     return { ...Object.fromEntries([...numbers, ...texts]), likes, hash: unpack(packed.hash, rows).join(" ") };
   };
 
+  /** Adds a chunk of pictures to a table, and returns what the page itself must know of them. */
+  const loadPictures = (table, things, first, { rows, columns: packed }) => {
+    const shown = looks({ rows, columns: packed });
+    const { id, created, likes, post, width, height } = shown;
+    const sizes = Array.from(width, (wide, k) => (wide && height[k] ? [wide, height[k]] : null));
+    const add = (name, values, ...keys) => put(table.columns[name], first, rows, values, ...keys);
+    for (const name of ["creator", "sampler", "level", "kind", "folder"]) add(name, packed[name]);
+    for (const name of ["prompt", "negative"]) add(name, packed[name], folded);
+    add("known", packed.prompt, yesNo);
+    add("day", packed.created, (time) => Math.floor(time / DAY));
+    add("tool", packed.tools, joined, same);
+    add("also", packed.also, joined, same);
+    add("tag", { t: [[]] }, joined, same);
+    add("used", usedIn(packed, rows, things), ({ checkpoint, used }) => `${checkpoint}${GAP}${used}`, same);
+    add("size", sizes, (size) => (size ? size[0] * 1e6 + size[1] : 0), same);
+    const pixels = sizes.map((size) => (size ? size[0] * size[1] : -1));
+    fillNumbers(table, first, { id, created, likes, post, pixels });
+    return shown;
+  };
+
   // ----------------------------------------------------------------------------------------------------- models
   const makeModels = (rows) => {
-    const names = "name creator type base tags level words complete update lora";
-    const c = { ...columnsNamed(rows, names), ...numbersNamed(rows, "id created likes pixels rating") };
-    const table = makeTable(rows, c);
-    const yesNo = { order: ["yes", "no"] };
+    const texts = "name creator type base tags level words complete update lora";
+    const table = makeTable(rows, texts, "id created likes pixels rating");
+    const c = table.columns;
+    const [type, creator] = [makeFacet(c.type), makeFacet(c.creator)];
+    const [base, tag] = [makeFacet(c.base, same), makeFacet(c.tags, same)];
     table.facets = {
-      type: makeFacet(c.type),
-      base: makeFacet(c.base, same),
-      creator: makeFacet(c.creator),
-      tag: makeFacet(c.tags, same),
-      level: makeFacet(c.level, one, { order: query.LEVELS }),
-      complete: makeFacet(c.complete, one, yesNo),
-      update: makeFacet(c.update, one, yesNo),
+      type, base, creator, tag, level: makeFacet(c.level, one, { order: query.LEVELS }),
+      complete: makeFacet(c.complete, one, YES_NO), update: makeFacet(c.update, one, YES_NO),
     };
     const [model, lora, words] = [makeFacet(c.name), makeFacet(c.lora), makeFacet(c.words, same)];
-    const { creator, tag, base } = table.facets;
     table.fields = {
       "": [model, creator, tag, words, base], model: [model], lora: [lora], tag: [tag], creator: [creator],
     };
@@ -254,7 +235,7 @@ civitai.room("columns", ["query"], ({ query }) => {
   };
 
   /** The lower bound of what share of all readers would like a thing, by Wilson's score. */
-  const wilson = (up, down) => {
+  const wilson = ({ up, down }) => {
     const n = up + down;
     if (!n) return -1;
     const [z, share] = [1.96, up / n];
@@ -262,24 +243,19 @@ civitai.room("columns", ["query"], ({ query }) => {
     return (share + (z * z) / (2 * n) - spread) / (1 + (z * z) / n);
   };
 
-  const nameVersions = (things, { name, type, versions }) => {
-    for (const [id, , base] of versions) things.ours.set(id, { name, kind: type.toLowerCase(), base });
-  };
-
   /** Adds a chunk of models to a table, and returns them. */
-  const loadModels = (table, things, first, { rows, columns: packed }) => {
-    const c = table.columns;
-    const values = unpackAll({ rows, columns: packed });
-    const modelAt = (_, k) => Object.fromEntries(Object.entries(values).map(([name, column]) => [name, column[k]]));
-    const models = values.id.map(modelAt);
-    for (const name of ["name", "creator", "type", "level"]) put(c[name], first, rows, packed[name]);
-    for (const name of ["base", "tags", "words"]) put(c[name], first, rows, packed[name], joined, same);
-    for (const name of ["complete", "update"]) put(c[name], first, rows, packed[name], (is) => (is ? "yes" : "no"));
-    put(c.lora, first, rows, models, ({ type, name }) => (LORAS.has(type.toLowerCase()) ? name : ""));
-    const rating = models.map(({ up, down }) => wilson(up, down));
-    const numbers = { id: values.id, created: values.published, likes: values.up, pixels: values.bytes, rating };
-    for (const [name, list] of Object.entries(numbers)) c[name].set(list, first);
-    models.forEach((model) => nameVersions(things, model));
+  const loadModels = (table, things, first, chunk) => {
+    const models = rowsOf(chunk);
+    const { id, published, up, bytes } = unpackAll(chunk);
+    const add = (name, values, ...keys) => put(table.columns[name], first, chunk.rows, values, ...keys);
+    for (const name of ["name", "creator", "type", "level"]) add(name, chunk.columns[name]);
+    for (const name of ["base", "tags", "words"]) add(name, chunk.columns[name], joined, same);
+    for (const name of ["complete", "update"]) add(name, chunk.columns[name], yesNo);
+    add("lora", models, ({ type, name }) => (LORAS.has(type.toLowerCase()) ? name : ""));
+    fillNumbers(table, first, { id, created: published, likes: up, pixels: bytes, rating: models.map(wilson) });
+    for (const { name, type, versions } of models) {
+      for (const [version, , base] of versions) things.known.set(version, { name, kind: type.toLowerCase(), base });
+    }
     return models;
   };
 
@@ -290,28 +266,27 @@ civitai.room("columns", ["query"], ({ query }) => {
     return (x ^ (x >>> 16)) >>> 0;
   };
 
-  const descending = (values) => (a, b) => values[b] - values[a];
-
-  const namesOf = (table) => {
-    const { name, id } = table.columns;
+  const byName = ({ columns: { name, id } }) => {
     if (!name) return (a, b) => id[a] - id[b];
     const { compare } = new Intl.Collator(undefined, { numeric: true });
     return (a, b) => compare(name.values[name.codes[a]], name.values[name.codes[b]]);
   };
 
+  const descending = (column) => (table) => (a, b) => table.columns[column][b] - table.columns[column][a];
+
   const COMPARE = {
     newest: () => () => 0,
     oldest: ({ columns: { created: at, id } }) => (a, b) => (at[a] || Infinity) - (at[b] || Infinity) || id[a] - id[b],
-    name: namesOf,
-    size: (table) => descending(table.columns.pixels),
-    rating: (table) => descending(table.columns.rating),
-    likes: (table) => descending(table.columns.likes),
+    name: byName,
+    size: descending("pixels"),
+    rating: descending("rating"),
+    likes: descending("likes"),
     random: ({ columns: { id } }, seed) => (a, b) => scatter(id[a] + seed) - scatter(id[b] + seed),
   };
 
-  const kept = (table, key, make) => {
-    if (!table.orders.has(key)) table.orders.set(key, make());
-    return table.orders.get(key);
+  const kept = ({ orders }, key, make) => {
+    if (!orders.has(key)) orders.set(key, make());
+    return orders.get(key);
   };
 
   /** All rows that count, as they stand in the data. */
@@ -327,7 +302,7 @@ civitai.room("columns", ["query"], ({ query }) => {
     });
 
   return {
-    LORAS, changed, living, loadModels, loadPictures, looks, makeModels, makePictures, makeThings, orderOf, refresh,
-    unpack, unpackAll,
+    LORAS, living, loadModels, loadPictures, looks, makeModels, makePictures, makeThings, orderOf, refresh, rowsOf,
+    unpackAll,
   };
 });

@@ -1,69 +1,59 @@
 "use strict";
 // What is known of a picture, beside it in the viewer: prompts, what it was made with, its file, its post.
-civitai.room("details", ["words", "dom", "query", "store", "library", "grid"], (needs) => {
-  const { words, dom, query, store, library, grid } = needs;
+civitai.room("details", ["words", "dom", "query", "store", "library", "board", "grid"], (needs) => {
+  const { words, dom, query, store, library, board, grid } = needs;
   const { el } = dom;
-
-  const known = (value) => value !== null && value !== undefined && value !== "";
-  const block = (title, ...inside) => el("section", {}, el("h3", {}, words.say(`viewer.${title}`)), inside);
+  const isKnown = (value) => value !== null && value !== undefined && value !== "";
+  const tell = (key, values) => words.say(`viewer.${key}`, values);
+  const quiet = (text) => el("span", { class: "quiet" }, text);
+  const block = (title, ...inside) => el("section", {}, el("h3", {}, tell(title)), inside);
+  const folded = (title, ...inside) => el("details", {}, el("summary", {}, tell(title)), inside);
+  const copies = (...parts) => el("p", { class: "copies" }, parts);
 
   const copier = (doing, text) => {
     if (!text) return null;
     const named = dom.button(doing, `viewer.${doing}`, "copy", { class: "plain", title: null, data: { copy: text } });
-    named.append(words.say(`viewer.${doing}`));
+    named.append(tell(doing));
     return named;
   };
 
-  const copies = (...parts) => el("p", { class: "copies" }, parts);
+  const outside = (key, url) =>
+    url && dom.link(el("a", { target: "_blank", rel: "noopener noreferrer" }, tell(key)), url);
 
-  const outside = (key, url) => {
-    if (!url) return null;
-    return dom.link(el("a", { target: "_blank", rel: "noopener noreferrer" }, words.say(`viewer.${key}`)), url);
-  };
+  const prose = (text, field, tone = "") =>
+    el("p", { class: `prose ${tone}` }, dom.marked(text, query.marks(text, query.parse(store.state.q), field)));
 
-  const marked = (text, field) => dom.marked(text, query.marks(text, query.parse(store.state.q), field));
+  const termsOf = (entries) => entries.map(([term, ...said]) => [el("dt", {}, term), el("dd", {}, said)]);
 
-  // ------------------------------------------------------------------------------------------------------- prompts
   // A1111 puts a value in quotes that would end or begin a field.
-  const quoted = (value) => (/[,:\n]/.test(String(value)) ? JSON.stringify(String(value)) : String(value));
+  const quoted = (value) => (/[,:\n]/.test(value) ? JSON.stringify(String(value)) : value);
 
-  /** The text block that A1111 writes into its pictures and reads in its prompt field. */
+  // The text block that A1111 writes into its pictures and reads in its prompt field.
   const parameters = ({ raw_prompt: prompt, negative_prompt: negative, ...more }) => {
     const { steps, sampler, cfg_scale: scale, seed, size, model } = more;
     const fields = { Steps: steps, Sampler: sampler, "CFG scale": scale, Seed: seed, Size: size, Model: model };
-    const given = Object.entries(fields).filter(([, value]) => known(value));
+    const given = Object.entries(fields).filter(([, value]) => isKnown(value));
     const line = given.map(([field, value]) => `${field}: ${quoted(value)}`).join(", ");
-    return [prompt ?? "", negative ? `Negative prompt: ${negative}` : "", line].filter(Boolean).join("\n");
+    return [prompt, negative && `Negative prompt: ${negative}`, line].filter(Boolean).join("\n");
   };
 
   const promptBlock = (details) => {
-    const { raw_prompt: raw, prompt: cleaned } = details;
-    const hidden = el("p", { class: "quiet" }, words.say("viewer.no-prompt"));
-    const text = raw ? el("p", { class: "prose" }, marked(raw, "prompt")) : hidden;
-    const block1111 = copier("copy-parameters", parameters(details));
-    const buttons = copies(copier("copy-prompt", raw), copier("copy-cleaned", cleaned), block1111);
-    const clothed = folded("clothed", details.prompt_with_clothes, raw);
-    return block("prompt", text, buttons, folded("cleaned", cleaned, raw), clothed);
+    const { raw_prompt: raw, prompt: cleaned, prompt_with_clothes: clothed } = details;
+    const text = raw ? prose(raw, "prompt") : el("p", { class: "quiet" }, tell("no-prompt"));
+    const buttons = { "copy-prompt": raw, "copy-cleaned": cleaned, "copy-parameters": parameters(details) };
+    const others = Object.entries({ cleaned, clothed }).filter(([, other]) => other && other !== raw);
+    const rest = others.map(([title, other]) => folded(title, prose(other, "prompt")));
+    return block("prompt", text, copies(Object.entries(buttons).map((each) => copier(...each))), rest);
   };
 
-  // What the word lists have left of a prompt is folded up.
-  const folded = (title, text, raw) => {
-    if (!text || text === raw) return null;
-    return el("details", {}, el("summary", {}, words.say(`viewer.${title}`)), el("p", { class: "prose" }, marked(text, "prompt")));
-  };
+  const negativeBlock = ({ negative_prompt: text }) =>
+    text && block("negative", prose(text, "negative", "quiet"), copies(copier("copy-negative", text)));
 
-  const negativeBlock = ({ negative_prompt: text }) => {
-    if (!text) return null;
-    return block("negative", el("p", { class: "prose quiet" }, marked(text, "negative")), copies(copier("copy-negative", text)));
-  };
-
-  // ----------------------------------------------------------------------------------------------------- made with
   const madeLine = ({ name: model, version, type, weight, file, href }) => {
     const title = href ? dom.link(el("a", {}, model || version), href) : model || version;
-    const weights = known(weight) ? words.number(weight) : "";
-    const facts = [type, weights, file ? "" : words.say("models.not-here")].filter(Boolean).join(" · ");
-    const named = model && version ? el("span", { class: "quiet" }, ` ${version}`) : null;
-    return el("li", {}, el("span", {}, title, named), el("span", { class: "quiet" }, facts));
+    const weights = isKnown(weight) ? words.number(weight) : "";
+    const facts = board.dotted(type, weights, file ? "" : words.say("models.not-here"));
+    return el("li", {}, el("span", {}, title, model && version ? quiet(` ${version}`) : null), quiet(facts));
   };
 
   const madeBlock = ({ made, loras }, triggers) => {
@@ -72,43 +62,35 @@ civitai.room("details", ["words", "dom", "query", "store", "library", "grid"], (
     return block("made", lines, copies(copier("copy-loras", loras.join(" ")), copier("copy-words", triggers)));
   };
 
-  /** The trigger words of what is here of all that a picture was made with. */
+  // The trigger words of what is here of all that a picture was made with.
   const triggerWords = async ({ made, model_versions: ids }) => {
     const here = made.filter(({ model, file }) => model && file);
     const models = [...new Set(here.map(({ model }) => model))];
     const pages = await Promise.all(models.map((model) => library.modelDetails(model).catch(() => null)));
-    const named = (model, version) => here.some((each) => each.model === model && each.version === version);
-    const used = pages.filter(Boolean).flatMap(({ id, versions }) =>
-      versions.filter((version) => ids.includes(version.id) || named(id, version.name)),
-    );
+    const isUsed = (id, version) =>
+      ids.includes(version.id) || here.some((each) => each.model === id && each.version === version.name);
+    const used = pages.flatMap((page) => page?.versions.filter((version) => isUsed(page.id, version)) ?? []);
     return [...new Set(used.flatMap((version) => version.words))].join(", ");
   };
 
-  // ---------------------------------------------------------------------------------------------- facts, file, post
   const FACTS = ["sampler", "steps", "cfg_scale", "seed", "size", "model"];
 
-  const copySeed = (seed) => {
-    const data = { copy: String(seed) };
-    return dom.button("copy-seed", "viewer.copy-seed", "copy", { class: "plain", data });
-  };
-
   const factsBlock = (details) => {
-    const used = [...(details.tools ?? []), ...details.techniques].join(", ");
-    const row = (key, value) => [
-      el("dt", {}, words.say(`viewer.${key}`)),
-      el("dd", {}, String(value), key === "seed" ? copySeed(value) : null),
-    ];
-    const rows = FACTS.filter((key) => known(details[key])).map((key) => row(key, details[key]));
-    if (used) rows.push(row("tools-used", used));
-    return rows.length ? block("parameters", el("dl", {}, rows)) : null;
+    const { tools, techniques, seed } = details;
+    const used = [...(tools ?? []), ...techniques].join(", ");
+    const copySeed = dom.button("copy-seed", "viewer.copy-seed", "copy", { class: "plain", data: { copy: seed } });
+    const known = FACTS.filter((key) => isKnown(details[key]));
+    const rows = known.map((key) => [tell(key), String(details[key]), key === "seed" && copySeed]);
+    if (used) rows.push([tell("tools-used"), used]);
+    return rows.length > 0 && block("parameters", el("dl", {}, termsOf(rows)));
   };
 
-  const fileBlock = ({ also = [], txt, page }, { url }) => {
+  const fileBlock = (details, { url }) => {
     const path = grid.plainPath(url);
-    const other = (folder) => words.say("viewer.also", { folder: grid.plainPath(folder) });
-    const others = (also ?? []).map((folder) => el("p", { class: "path" }, other(folder)));
-    const links = [outside("txt", txt), outside("page", page)];
-    return block("file", el("p", { class: "mono path" }, path), others, copies(copier("copy-path", path), links));
+    const also = (details?.also ?? []).map((folder) => tell("also", { folder: grid.plainPath(folder) }));
+    const links = [outside("txt", details?.txt), outside("page", details?.page)];
+    const folders = also.map((text) => el("p", { class: "path" }, text));
+    return block("file", el("p", { class: "mono path" }, path), folders, copies(copier("copy-path", path), links));
   };
 
   // The rest of what the `.txt` of a picture says, by its own names.
@@ -117,49 +99,42 @@ civitai.room("details", ["words", "dom", "query", "store", "library", "grid"], (
     const created = created_at ? new Date(created_at).toISOString() : "";
     const fields = { id, url, page, post_id, created_at: created, type, nsfw_level, model_versions, hash };
     const given = Object.entries(fields).map(([field, value]) => [field, String(value ?? "")]);
-    const rows = given.filter(([, value]) => value).map(([field, value]) => [el("dt", {}, field), el("dd", {}, value)]);
-    const title = el("summary", {}, words.say("viewer.fields"));
-    return el("section", {}, el("details", {}, title, el("dl", { class: "mono" }, rows)));
+    const list = el("dl", { class: "mono" }, termsOf(given.filter(([, value]) => value)));
+    return el("section", {}, folded("fields", list));
   };
 
-  const headline = ({ username, likes }, picture) => {
-    const picks = [{ facet: "creator", value: username, not: false }];
+  const headline = (picture) => {
+    const { creator, likes } = picture;
+    const picks = [{ facet: "creator", value: creator, not: false }];
     const list = { place: "images", ids: [], q: "", sort: "newest", view: store.state.view, picks };
-    const who = username ? dom.link(el("a", {}, username), query.write(list)) : words.say("viewer.unknown");
-    const liked = likes > 0 ? words.say("viewer.likes", { n: likes }) : "";
-    const said = [grid.facts(picture), liked].filter(Boolean).join(" · ");
+    const who = creator ? dom.link(el("a", {}, creator), query.write(list)) : tell("unknown");
+    const said = board.dotted(grid.facts(picture), likes > 0 ? tell("likes", { n: likes }) : "");
     return el("header", {}, el("h2", {}, who), el("p", { class: "quiet" }, said));
   };
 
-  const postTile = (picture, current) => {
-    const covered = store.covered(picture.level, picture.id);
-    const sign = covered ? "covered" : picture.kind === "video" ? "play" : "";
-    const thumb = () => dom.source(el("img", { alt: "", decoding: "async" }), picture.thumb ?? picture.url);
-    const aria = { label: words.say("grid.picture", { id: String(picture.id) }), current: picture.id === current };
-    const tile = el("a", { data: { post: picture.id }, aria }, sign ? dom.icon(sign) : thumb());
-    return el("li", {}, dom.link(tile, store.href({ place: "image", ids: [picture.id] })));
+  const postTile = (current) => (picture) => {
+    const { id, kind, level } = picture;
+    const covered = store.covered(level, id);
+    const sign = covered ? "covered" : kind === "video" ? "play" : "";
+    const thumb = () => dom.source(el("img", { alt: "", decoding: "async" }), board.still(picture));
+    const aria = { label: grid.nameOf(picture), current: id === current };
+    const tile = el("a", { data: { post: id }, aria }, sign ? dom.icon(sign) : thumb());
+    return el("li", {}, dom.link(tile, store.href({ place: "image", ids: [id] })));
   };
 
   const postBlock = async ({ id, post }) => {
     const { rows } = post ? await library.post(post) : { rows: [] };
-    const pictures = rows.map(library.picture).filter(Boolean);
-    if (pictures.length < 2) return null;
-    const tiles = pictures.map((picture) => postTile(picture, id));
-    const title = el("h3", {}, words.say("viewer.post", { n: tiles.length }));
-    return el("section", {}, title, el("ol", { class: "post" }, tiles));
+    if (rows.length < 2) return null;
+    const tiles = rows.map(library.picture).map(postTile(id));
+    return el("section", {}, el("h3", {}, tell("post", { n: tiles.length })), el("ol", { class: "post" }, tiles));
   };
 
-  // --------------------------------------------------------------------------------------------------------- shown
-  const lacking = () => el("section", { class: "warn" }, words.say("viewer.no-details"));
-
-  const ofDetails = (details, triggers) =>
-    [promptBlock(details), negativeBlock(details), madeBlock(details, triggers), factsBlock(details)];
-
   const fill = (side, picture, { details, post, triggers }) => {
-    const head = headline({ username: picture.creator, likes: picture.likes }, picture);
-    const parts = details ? ofDetails(details, triggers) : [];
-    const rest = [fileBlock(details ?? {}, picture), details ? fieldsBlock(details, picture) : null];
-    dom.fill(side, head, post, details?.whole ? null : lacking(), parts, rest);
+    const lacking = details?.whole ? null : el("section", { class: "warn" }, tell("no-details"));
+    const blocks = [promptBlock, negativeBlock, (known) => madeBlock(known, triggers), factsBlock];
+    const known = details && blocks.map((blockOf) => blockOf(details));
+    const rest = [fileBlock(details, picture), details && fieldsBlock(details, picture)];
+    dom.fill(side, headline(picture), post, lacking, known, rest);
     side.scrollTop = 0;
   };
 
@@ -175,5 +150,5 @@ civitai.room("details", ["words", "dom", "query", "store", "library", "grid"], (
   /** Fills the column beside a picture. What cannot be read is left out. */
   const show = (side, picture) => newest(gather(picture), (found) => fill(side, picture, found));
 
-  return { parameters, show };
+  return { show };
 });

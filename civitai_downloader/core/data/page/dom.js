@@ -2,18 +2,21 @@
 // The only way in which rooms make elements, hand out texts and speak to the reader.
 civitai.room("dom", ["words"], ({ words }) => {
   const SVG = "http://www.w3.org/2000/svg";
+  const SAFE = /^(?:#|https?:\/\/|(?!\/)[^:?#\\]+$)/i;
+  const NOTICE = 4_000; // milliseconds
 
   const setProp = (node, name, value) => {
     if (/^(on|style$|href$|src$)/.test(name)) throw new TypeError(`"${name}" is not set here.`);
+    const isPlain = typeof value !== "boolean" || name.startsWith("aria-");
+    const written = isPlain ? value : value ? "" : null;
     if (name === "text") node.textContent = value;
     else if (name === "data" || name === "aria") {
       for (const [key, each] of Object.entries(value)) setProp(node, `${name}-${key}`, each);
-    } else if (value !== null && value !== undefined && (value !== false || name.startsWith("aria-"))) {
-      node.setAttribute(name, value === true && !name.startsWith("aria-") ? "" : value);
-    }
+    } else if (isThere(written)) node.setAttribute(name, written);
   };
 
-  const shown = (children) => children.flat(Infinity).filter((child) => child !== false && (child ?? null) !== null);
+  const isThere = (value) => value !== null && value !== undefined;
+  const shown = (children) => children.flat(Infinity).filter((child) => child !== false && isThere(child));
 
   /** Makes an element. Among the attributes `text`, `data: {…}` and `aria: {…}` are understood. */
   const el = (tag, props = {}, ...children) => {
@@ -27,8 +30,8 @@ civitai.room("dom", ["words"], ({ words }) => {
   const icon = (name) => {
     const svg = document.createElementNS(SVG, "svg");
     const use = document.createElementNS(SVG, "use");
-    svg.setAttribute("class", "icon");
-    svg.setAttribute("aria-hidden", "true");
+    setProp(svg, "class", "icon");
+    setProp(svg, "aria-hidden", "true");
     use.setAttribute("href", `#i-${name}`);
     svg.append(use);
     return svg;
@@ -38,12 +41,10 @@ civitai.room("dom", ["words"], ({ words }) => {
   const button = (doing, wordKey, iconName = "", props = {}) => {
     const text = words.say(wordKey);
     const named = iconName ? { "aria-label": text, title: text } : { text };
-    const node = el("button", { type: "button", ...named, ...props, data: { do: doing, ...props.data } });
-    if (iconName) node.append(icon(iconName));
-    return node;
+    const data = { do: doing, ...props.data };
+    return el("button", { type: "button", ...named, ...props, data }, iconName ? icon(iconName) : null);
   };
 
-  /** Returns the first element that fits, or null. */
   const maybeFind = (selector, root = document) => root.querySelector(selector);
 
   /** Returns the first element that fits; throws if there is none. */
@@ -59,39 +60,35 @@ civitai.room("dom", ["words"], ({ words }) => {
     return node;
   };
 
-  const SAFE = /^(?:#|https?:\/\/|(?!\/)[^:?#\\]+$)/i;
-
+  // Sets an address that leads to a place of the page, a file of the folder or the web, and removes any other.
   const point = (attribute) => (node, url) => {
     if (url && SAFE.test(url)) node.setAttribute(attribute, url);
     else node.removeAttribute(attribute);
     return node;
   };
 
-  /** Calls `handler(element, event)` for all elements of a kind under a root, until the signal ends it. */
-  const on = (root, type, selector, handler, signal) => {
-    const heard = (event) => {
+  /** Calls `handler(element, event)` for all elements of a kind under a root. */
+  const on = (root, type, selector, handler) =>
+    root.addEventListener(type, (event) => {
       const element = event.target.closest?.(selector);
       if (element && root.contains(element)) handler(element, event);
-    };
-    root.addEventListener(type, heard, { signal });
-  };
+    });
 
-  // ---------------------------------------------------------------------------------------- speaking to the reader
   let silence = 0;
 
-  /** Shows a sentence for a while and has it read out, with a button if there is something to undo. */
-  const announce = (text, undo = false) => {
+  /** Shows a sentence for a while and has it read out. */
+  const announce = (text) => {
     const notice = find("#notice");
     clearTimeout(silence);
-    fill(notice, el("span", { text }), undo ? button("undo", "notice.undo") : null);
-    silence = setTimeout(() => fill(notice), undo ? 10_000 : 4_000);
+    fill(notice, text);
+    silence = setTimeout(() => fill(notice), NOTICE);
   };
 
   /** Says in one line what is wrong, once for each name; an empty text takes the line away. */
-  const trouble = (name, text, action = null) => {
+  const trouble = (name, text) => {
     const place = find("#trouble");
     maybeFind(`[data-trouble="${name}"]`, place)?.remove();
-    if (text) place.append(el("p", { data: { trouble: name } }, text, action));
+    if (text) place.append(el("p", { data: { trouble: name }, text }));
     place.hidden = !place.hasChildNodes();
   };
 
@@ -99,16 +96,6 @@ civitai.room("dom", ["words"], ({ words }) => {
   const copy = async (text) => {
     const done = await navigator.clipboard.writeText(text).then(() => true, () => false);
     announce(words.say(done ? "notice.copied" : "notice.not-copied"));
-    return done;
-  };
-
-  /** Hands out a file as a download. */
-  const save = (name, data, type) => {
-    const url = URL.createObjectURL(data instanceof Blob ? data : new Blob([data], { type }));
-    const anchor = el("a", { download: name });
-    anchor.href = url;
-    anchor.click();
-    setTimeout(() => URL.revokeObjectURL(url), 60_000);
   };
 
   /** Shows an author's markup through the browser's own sanitiser, or else the text. */
@@ -139,9 +126,6 @@ civitai.room("dom", ["words"], ({ words }) => {
     node.style[key] = value;
   };
 
-  return {
-    announce, button, copy, el, fill, find, html, icon, marked, maybeFind, on, put, save, trouble,
-    link: point("href"),
-    source: point("src"),
-  };
+  const [link, source] = [point("href"), point("src")];
+  return { announce, button, copy, el, fill, find, html, icon, link, marked, maybeFind, on, put, source, trouble };
 });

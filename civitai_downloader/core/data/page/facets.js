@@ -1,30 +1,32 @@
 "use strict";
 // What narrows the list: facets, ranges, chips, presets, and what to give up when nothing is left.
-civitai.room("facets", ["words", "dom", "query", "store", "library", "find"], (needs) => {
-  const { words, dom, query, store, library, find } = needs;
+civitai.room("facets", ["words", "dom", "query", "store", "library"], (needs) => {
+  const { words, dom, query, store, library } = needs;
   const { el, button } = dom;
   const FEW = 8;
-  const RANGES = {
-    date: { type: "date", first: (value) => dayOf(value, 0), last: (value) => dayOf(value, 1) },
-    resolution: { type: "number", first: (value) => value, last: (value) => value },
-  };
   const TRANSLATED = new Set(["kind", "complete", "update", "prompt", "aspect", "level"]);
+  const [aside, filters, chips, nothing] = ["#facets", ".filters", "#chips", "#empty"].map((name) => dom.find(name));
+  const sides = new Map(); // of the table that is shown: facet → {side, values, search, more}
+  const typed = new Map(); // facet that shows all its values → what is looked for in them
+  const facetName = (facet) => words.say(`facet.${facet}`);
 
-  const aside = dom.find("#facets");
-  const chips = dom.find("#chips");
-  const nothing = dom.find("#empty");
-  const opened = new Set(); // facets that show all their values
-  const typed = new Map(); // what is looked for in them
-  const sides = new Map(); // the fieldsets of a table, by facet
-
-  // -------------------------------------------------------------------------------------------------------- values
   /** What a facet's value is called. */
   const named = (facet, value) => {
     const open = query.range(value);
     if (open) return words.say(open.from && open.to ? "find.between" : open.from ? "find.from" : "find.to", open);
     if (TRANSLATED.has(facet) && words.has(`value.${value}`)) return words.say(`value.${value}`);
-    if (facet === "date" && /^\d{4}-\d\d$/.test(value)) return words.month(value);
-    return value;
+    return facet === "date" && /^\d{4}-\d\d$/.test(value) ? words.month(value) : value;
+  };
+
+  // A button that says more than one text.
+  const key = (data, props, ...inside) => el("button", { type: "button", ...props, data }, inside);
+  const cut = (text, not = false) => el(not ? "s" : "span", { class: "cut" }, text);
+  const number = (count) => el("span", { class: "number" }, words.number(count));
+
+  // A line to press, with something else to do at its end.
+  const line = (pick, data, icon, title, pressed = null) => {
+    const aria = { label: title, pressed };
+    return el("li", { class: "value" }, pick, key(data, { class: "plain exclude", aria, title }, dom.icon(icon)));
   };
 
   const pickOf = (facet, value) => store.state.picks.find((pick) => pick.facet === facet && pick.value === value);
@@ -32,279 +34,222 @@ civitai.room("facets", ["words", "dom", "query", "store", "library", "find"], (n
   const valueLine = (facet, { value, count }) => {
     const pick = pickOf(facet, value);
     const name = named(facet, value);
-    const data = { facet, value };
-    return el(
-      "li",
-      { class: "value" },
-      el(
-        "button",
-        {
-          type: "button", class: "plain pick", title: name, data: { do: "pick", ...data, count },
-          "aria-pressed": String(Boolean(pick && !pick.not)),
-        },
-        dom.icon("check"),
-        el(pick?.not ? "s" : "span", { class: "cut" }, name),
-        " ",
-        el("span", { class: "number" }, words.number(count)),
-      ),
-      el(
-        "button",
-        {
-          type: "button", class: "plain exclude", data: { do: "exclude", ...data }, "aria-pressed": String(Boolean(pick?.not)),
-          "aria-label": words.say("find.exclude", { name }), title: words.say("find.exclude", { name }),
-        },
-        dom.icon("minus"),
-      ),
-    );
+    const props = { class: "plain pick", title: name, aria: { pressed: pick?.not === false } };
+    const inside = [dom.icon("check"), cut(name, pick?.not), " ", number(count)];
+    const exclude = words.say("find.exclude", { name });
+    const choose = key({ do: "pick", facet, value, count }, props, inside);
+    return line(choose, { do: "exclude", facet, value }, "minus", exclude, pick?.not === true);
   };
 
   // Whatever is drawn anew, the keyboard stays where it was.
   const keepFocus = (root, draw) => {
     const { do: doing, facet, value } = root.contains(document.activeElement) ? document.activeElement.dataset : {};
     draw();
-    if (!doing) return;
-    const all = [...root.querySelectorAll(`[data-do="${doing}"]`)];
-    all.find((node) => node.dataset.facet === facet && node.dataset.value === value)?.focus({ preventScroll: true });
+    const isIt = ({ dataset }) => dataset.do === doing && dataset.facet === facet && dataset.value === value;
+    if (doing) [...root.querySelectorAll("[data-do]")].find(isIt)?.focus({ preventScroll: true });
   };
 
   const fieldset = (facet) => {
+    const name = facetName(facet);
+    const aria = { label: words.say("find.among-of", { facet: name }) };
+    const placeholder = words.say("find.among");
+    const search = el("input", { type: "text", hidden: true, placeholder, data: { search: facet }, aria });
     const values = el("ul", { class: "values" });
-    const search = el("input", {
-      type: "text", hidden: true, data: { search: facet }, placeholder: words.say("find.among"), aria: { label: words.say("find.among-of", { facet: words.say(`facet.${facet}`) }) },
-    });
-    const more = el("button", { type: "button", class: "plain more", hidden: true, data: { do: "all", facet } });
-    const side = el("fieldset", { data: { side: facet } }, el("legend", {}, words.say(`facet.${facet}`)), search, values, more);
-    if (RANGES[facet]) side.append(rangeOf(facet));
-    return { side, values, search, more };
+    const more = key({ do: "all", facet }, { class: "plain more", hidden: true });
+    const parts = [el("legend", {}, name), search, values, more, RANGES[facet] && rangeOf(facet)];
+    return { side: el("fieldset", { data: { side: facet } }, parts), values, search, more };
   };
 
-  const draw = (facet, known, values) => {
-    const { side, values: list, search, more } = sides.get(facet);
-    const open = opened.has(facet);
-    keepFocus(list, () => dom.fill(list, values.map((value) => valueLine(facet, value))));
+  const draw = (facet, distinct, shown) => {
+    const { side: box, values, search, more } = sides.get(facet);
+    const open = typed.has(facet);
+    keepFocus(values, () => dom.fill(values, shown.map((value) => valueLine(facet, value))));
     search.hidden = !open;
-    more.hidden = known.distinct <= FEW;
-    more.textContent = words.say(open ? "find.fewer" : "find.all", { n: known.distinct });
+    more.hidden = distinct <= FEW;
+    more.textContent = words.say(open ? "find.fewer" : "find.all", { n: distinct });
     more.setAttribute("aria-expanded", open);
-    side.hidden = known.distinct === 0 && !RANGES[facet];
+    box.hidden = distinct === 0 && !RANGES[facet];
   };
 
-  const few = (facet, { values }) => {
-    if (values.length <= FEW || TRANSLATED.has(facet)) return values;
-    const chosen = values.filter(({ value }, index) => index < FEW || pickOf(facet, value));
-    return chosen;
+  const drawFacet = (facet) => {
+    const { values = [], distinct = 0 } = store.state.shown.counts[facet] ?? {};
+    const isShown = ({ value }, index) => index < FEW || TRANSLATED.has(facet) || pickOf(facet, value);
+    if (!typed.has(facet)) return draw(facet, distinct, values.filter(isShown));
+    if (!typed.get(facet) && distinct <= values.length) return draw(facet, distinct, values);
+    return library.values(facet, typed.get(facet)).then((all) => typed.has(facet) && draw(facet, distinct, all));
   };
 
-  const drawFacet = (facet, counts) => {
-    const known = counts[facet] ?? { values: [], distinct: 0 };
-    if (!opened.has(facet)) return draw(facet, known, few(facet, known));
-    if (!typed.get(facet) && known.distinct <= known.values.length) return draw(facet, known, known.values);
-    return library.values(facet, typed.get(facet) ?? "").then((values) => opened.has(facet) && draw(facet, known, values));
+  const lookAmong = ({ dataset: { search: facet }, value }) => {
+    typed.set(facet, value);
+    drawFacet(facet);
   };
 
-  // -------------------------------------------------------------------------------------------------------- ranges
-  /** The first or last day of a year, month or day, as a field for dates wants it. */
-  const dayOf = (value, last) => {
+  // The first or last day of a year, month or day, as a field for dates wants it.
+  const dayOf = (value, isLast) => {
     const [year, month, day] = value.split("-").map(Number);
-    if (!year) return "";
-    const end = last ? Date.UTC(year, month || 12, 0) : Date.UTC(year, (month || 1) - 1, 1);
-    return day ? value : new Date(end).toISOString().slice(0, 10);
+    if (!year || day) return value;
+    const end = isLast ? Date.UTC(year, month || 12, 0) : Date.UTC(year, (month || 1) - 1, 1);
+    return new Date(end).toISOString().slice(0, 10);
   };
+
+  const RANGES = { date: { type: "date" }, resolution: { type: "number", min: 0, step: "any" } };
 
   const rangeOf = (facet) => {
-    const label = (end) => words.say(`find.${end}-of`, { facet: words.say(`facet.${facet}`) });
-    const input = (end) =>
-      el("input", { type: RANGES[facet].type, min: facet === "resolution" ? 0 : null, step: "any", data: { range: facet, end }, aria: { label: label(end) } });
+    const label = (end) => words.say(`find.${end}-of`, { facet: facetName(facet) });
+    const input = (end) => el("input", { ...RANGES[facet], data: { range: facet, end }, aria: { label: label(end) } });
     return el("div", { class: "range" }, input("from"), el("span", { "aria-hidden": "true" }, "–"), input("to"));
   };
 
-  const ends = (facet) => ["from", "to"].map((end) => dom.find(`[data-range="${facet}"][data-end="${end}"]`, aside));
+  const rangePick = (facet) => store.state.picks.find((pick) => pick.facet === facet && query.range(pick.value));
+  const ends = (facet) => [...aside.querySelectorAll(`[data-range="${facet}"]`)];
 
-  const ranged = (input) => {
-    const facet = input.dataset.range;
+  const ranged = ({ dataset: { range: facet } }) => {
     const [from, to] = ends(facet).map(({ value }) => value);
-    const before = store.state.picks.find((pick) => pick.facet === facet && query.range(pick.value));
+    const before = rangePick(facet);
     if (from || to) store.pick(facet, `${from}..${to}`, { only: true });
-    else if (before) store.pick(facet, before.value, {});
+    else if (before) store.pick(facet, before.value);
   };
 
-  const showRanges = (state) => {
-    for (const facet of Object.keys(RANGES).filter((name) => sides.has(name))) {
-      const pick = state.picks.find(({ facet: name, value }) => name === facet && query.range(value));
-      const known = pick ? query.range(pick.value) : { from: "", to: "" };
-      ends(facet).forEach((input, index) => {
-        const value = index ? RANGES[facet].last(known.to) : RANGES[facet].first(known.from);
-        if (input !== document.activeElement) input.value = value;
-      });
+  const showRanges = () => {
+    for (const facet of Object.keys(RANGES)) {
+      const known = query.range(rangePick(facet)?.value ?? "") ?? { from: "", to: "" };
+      for (const input of ends(facet).filter((each) => each !== document.activeElement)) {
+        const { end } = input.dataset;
+        input.value = facet === "date" ? dayOf(known[end], end === "to") : known[end];
+      }
     }
   };
 
-  // ------------------------------------------------------------------------------------------------------- presets
-  const presets = el("ul", { class: "values" });
-  const presetName = el("input", { type: "text", hidden: true, maxlength: 80, placeholder: words.say("find.preset-name"), aria: { label: words.say("find.preset-name") } });
-  const saving = button("save-preset", "find.save-preset", "", { class: "plain more" });
-  const presetSide = el("fieldset", { class: "presets" }, el("legend", {}, words.say("find.presets")), presets, presetName, saving);
+  const presetName = dom.find("#preset-name");
 
-  const presetLine = ({ name }) =>
-    el(
-      "li",
-      { class: "value" },
-      el("button", { type: "button", class: "plain pick", data: { do: "preset", preset: name } }, el("span", { class: "cut" }, name)),
-      el("button", { type: "button", class: "plain exclude", data: { do: "drop-preset", name }, "aria-label": words.say("find.drop-preset", { name }), title: words.say("find.drop-preset", { name }) }, dom.icon("close")),
-    );
+  const presetLine = ({ name, address }) => {
+    const pick = key({ do: "preset", preset: name, address }, { class: "plain pick" }, cut(name));
+    return line(pick, { do: "drop-preset", name }, "close", words.say("find.drop-preset", { name }));
+  };
 
-  const showPresets = () => dom.fill(presets, store.presets().map(presetLine));
+  const showPresets = () => dom.fill(dom.find("#presets"), store.presets().map(presetLine));
 
   const keepPreset = (event) => {
     if (event.key === "Escape") event.stopPropagation();
     if (event.isComposing || !["Enter", "Escape"].includes(event.key)) return;
     if (event.key === "Enter" && presetName.value.trim()) store.savePreset(presetName.value.trim());
-    presetName.hidden = true;
-    presetName.value = "";
+    Object.assign(presetName, { hidden: true, value: "" });
     showPresets();
-    saving.focus();
+    presetName.nextElementSibling.focus();
   };
-  presetName.addEventListener("keydown", keepPreset);
 
-  // --------------------------------------------------------------------------------------------------------- chips
-  const chip = (pick, index) => {
-    const name = `${words.say(`facet.${pick.facet}`)}: ${named(pick.facet, pick.value)}`;
-    return el(
-      "button",
-      { type: "button", class: "chip", data: { do: "unpick", chip: index }, "aria-label": words.say("find.drop", { name }), title: name },
-      el(pick.not ? "s" : "span", { class: "cut" }, named(pick.facet, pick.value)),
-      dom.icon("close"),
-    );
+  const chip = ({ facet, value, not }, index) => {
+    const title = `${facetName(facet)}: ${named(facet, value)}`;
+    const props = { class: "chip", title, aria: { label: words.say("find.drop", { name: title }) } };
+    return key({ do: "unpick", chip: index }, props, cut(named(facet, value), not), dom.icon("close"));
   };
 
   const showChips = ({ picks, q }) => {
     const clear = picks.length || q ? button("clear", "find.clear", "", { class: "plain" }) : null;
     dom.fill(chips, picks.map(chip), clear);
-    const open = dom.find('[data-do="filters"]');
-    dom.find(".number", open).textContent = picks.length ? words.number(picks.length) : "";
+    dom.find(".number", filters).textContent = picks.length ? words.number(picks.length) : "";
   };
 
-  // --------------------------------------------------------------------------------------------------------- empty
-  const without = (state, index) => ({ ...state, q: index < 0 ? "" : state.q, picks: state.picks.filter((_, at) => at !== index) });
-
-  const scopeOf = ({ place, ids }) => (place === "model" || place === "collection" ? { [place]: ids[0] } : undefined);
+  // The search is dropped by -1, a choice by its place.
+  const without = ({ q, picks }, index) => ({ q: index < 0 ? "" : q, picks: picks.filter((_, at) => at !== index) });
 
   const offer = async (state, index) => {
-    const home = state.under ?? state;
-    const { q, picks } = without(state, index);
-    const found = await library.find({ table: state.shown.table, q, sort: state.sort, picks, scope: scopeOf(home) });
+    const { place, ids } = state.under ?? state;
+    const scope = ids.length ? { [place]: ids[0] } : null;
+    const { total } = await library.find({ table: state.shown.table, scope, ...without(state, index) });
     const pick = state.picks[index];
-    const name = pick ? named(pick.facet, pick.value) : `“${state.q}”`;
-    const text = words.say("find.without", { name, n: found.total });
-    return found.total ? el("li", {}, el("button", { type: "button", data: { do: "without", index } }, text)) : null;
+    const text = words.say("find.without", { name: pick ? named(pick.facet, pick.value) : `“${state.q}”`, n: total });
+    return total > 0 && el("li", {}, key({ do: "without", index }, {}, text));
   };
 
-  const command = (text) => el("p", { class: "command" }, el("code", {}, text), button("copy-command", "find.copy-command", "copy", { class: "plain icons", data: { command: text } }));
+  const showNothing = () => {
+    const command = "civitai-downloader models.txt";
+    const isEmpty = library.totals.images + library.totals.models === 0;
+    const copy = button("copy-command", "find.copy-command", "copy", { class: "plain icons", data: { copy: command } });
+    dom.fill(nothing, el("h2", {}, words.say("find.nothing")),
+      el("p", {}, words.say(isEmpty ? "find.nothing-yet" : "find.nothing-of-this")),
+      isEmpty && el("p", { class: "command" }, el("code", {}, command), copy));
+  };
 
   const newest = store.latest();
   const showEmpty = (state) => {
     const { shown, q, picks, ready } = state;
-    const { images, models } = library.totals;
-    nothing.hidden = !shown || shown.total > 0 || (!ready && images + models > 0);
+    const mayCome = !ready && library.totals.images + library.totals.models > 0;
+    nothing.hidden = !shown || shown.total > 0 || mayCome;
     if (nothing.hidden) return dom.fill(nothing);
-    if (!q && !picks.length) return showNothing(images + models > 0);
-    const wholes = [...(q ? [-1] : []), ...picks.keys()].map((index) => offer(state, index));
+    if (!q && !picks.length) return showNothing();
+    const offers = [...(q ? [-1] : []), ...picks.keys()].map((index) => offer(state, index));
     const title = el("h2", {}, words.say("find.none"));
-    return newest(Promise.all(wholes), (offers) => dom.fill(nothing, title, el("ul", {}, offers)));
+    return newest(Promise.all(offers), (all) => dom.fill(nothing, title, el("ul", {}, all)));
   };
 
-  const showNothing = (elsewhere) => {
-    const said = el("p", {}, words.say(elsewhere ? "find.nothing-of-this" : "find.nothing-yet"));
-    dom.fill(nothing, el("h2", {}, words.say("find.nothing")), said, elsewhere ? null : command("civitai-downloader models.txt"));
-  };
-
-  // --------------------------------------------------------------------------------------------------------- column
-  const filters = el("button", { type: "button", class: "filters", data: { do: "filters" }, "aria-controls": "facets" }, dom.icon("filter"), el("span", {}, words.say("facets.label")), el("span", { class: "number" }));
-  dom.find(".bar").prepend(filters);
-  const shut = button("filters-close", "find.close-filters", "close", { class: "plain icons shut" });
   let table = "";
 
   const build = (name) => {
-    if (table === name) return;
     table = name;
     sides.clear();
-    for (const facet of query.FACETS[name]) sides.set(facet, fieldset(facet));
-    dom.fill(aside, shut, [...sides.values()].map(({ side }) => side), presetSide);
-    showPresets();
+    for (const facet of query.FACETS[table]) sides.set(facet, fieldset(facet));
+    dom.fill(dom.find("#sides"), [...sides.values()].map(({ side }) => side));
   };
 
-  const drawAll = (state) => {
-    if (!state.shown) return;
-    build(state.shown.table);
-    for (const facet of sides.keys()) drawFacet(facet, state.shown.counts);
-    showRanges(state);
+  const drawAll = ({ shown }) => {
+    if (!shown) return;
+    if (shown.table !== table) build(shown.table);
+    for (const facet of sides.keys()) drawFacet(facet);
+    showRanges();
   };
 
-  let drawer = false;
-  const open = () => (find.narrow.matches ? drawer : store.state.settings.facets);
-
+  // A column where there is room for it, or else a drawer, which the browser opens and closes as any popover.
+  const narrow = globalThis.matchMedia("(max-width: 999px)");
   const showColumn = () => {
-    aside.hidden = !open();
-    document.documentElement.dataset.filters = open() ? "open" : "closed";
-    filters.setAttribute("aria-expanded", open());
+    const { facets } = store.state.settings;
+    if (narrow.matches) filters.setAttribute("popovertarget", "facets");
+    else filters.removeAttribute("popovertarget");
+    document.documentElement.dataset.filters = facets ? "open" : "closed";
+    filters.setAttribute("aria-expanded", narrow.matches ? aside.matches(":popover-open") : facets);
   };
 
-  const setDrawer = (value) => {
-    drawer = value;
-    showColumn();
-    (value ? dom.maybeFind("button", aside) : filters)?.focus();
-  };
+  const shutDrawer = () => aside.hidePopover();
 
+  presetName.placeholder = words.say("find.preset-name");
+  showPresets();
   store.watch(["shown", "picks"], drawAll);
   store.watch(["picks", "q"], showChips);
   store.watch(["shown", "picks", "ready"], showEmpty);
   store.watch(["settings"], showColumn);
-  store.watch(["place"], () => drawer && setDrawer(false));
-  find.narrow.addEventListener("change", () => setDrawer(false));
+  store.watch(["place"], shutDrawer);
+  aside.addEventListener("toggle", showColumn);
+  for (const change of [shutDrawer, showColumn]) narrow.addEventListener("change", change);
+  presetName.addEventListener("keydown", keepPreset);
   dom.on(aside, "change", "[data-range]", ranged);
-  dom.on(aside, "input", "[data-search]", (input) => {
-    typed.set(input.dataset.search, input.value);
-    drawFacet(input.dataset.search, store.state.shown.counts);
-  });
-  aside.addEventListener("keydown", (event) => event.key === "Escape" && drawer && setDrawer(false));
-  dom.on(document, "pointerdown", ".columns", (_, event) => drawer && !aside.contains(event.target) && setDrawer(false));
+  dom.on(aside, "input", "[data-search]", lookAmong);
 
   const all = ({ dataset: { facet } }) => {
-    if (!opened.delete(facet)) opened.add(facet);
-    typed.delete(facet);
-    sides.get(facet).search.value = "";
-    drawFacet(facet, store.state.shown.counts);
-    if (opened.has(facet)) sides.get(facet).search.focus();
-  };
-
-  const toWithout = ({ dataset }) => {
-    const { q, picks } = without(store.state, Number(dataset.index));
-    store.go({ q, picks });
+    const { search } = sides.get(facet);
+    if (!typed.delete(facet)) typed.set(facet, "");
+    search.value = "";
+    drawFacet(facet);
+    if (typed.has(facet)) search.focus();
   };
 
   const actions = {
     all,
-    pick: ({ dataset: { facet, value } }) => store.pick(facet, value, {}),
+    pick: ({ dataset: { facet, value } }) => store.pick(facet, value),
     exclude: ({ dataset: { facet, value } }) => store.pick(facet, value, { not: true }),
-    unpick: ({ dataset }) => {
-      const { facet, value, not } = store.state.picks[Number(dataset.chip)];
-      store.pick(facet, value, { not });
-    },
+    unpick: ({ dataset: { chip: index } }) => store.go(without(store.state, Number(index))),
+    without: ({ dataset: { index } }) => store.go(without(store.state, Number(index))),
     clear: () => store.go({ q: "", picks: [] }),
-    without: toWithout,
-    filters: () => (find.narrow.matches ? setDrawer(!drawer) : store.setting("facets", !store.state.settings.facets)),
-    "filters-close": () => setDrawer(false),
+    filters: () => narrow.matches || store.setting("facets", !store.state.settings.facets),
     "save-preset": () => {
       presetName.hidden = false;
       presetName.focus();
     },
-    preset: ({ dataset }) => store.go(query.read(store.presets().find(({ name }) => name === dataset.preset).address)),
-    "drop-preset": ({ dataset }) => {
-      store.dropPreset(dataset.name);
+    preset: ({ dataset }) => store.go(query.read(dataset.address)),
+    "drop-preset": ({ dataset: { name } }) => {
+      store.dropPreset(name);
       showPresets();
     },
-    "copy-command": ({ dataset }) => dom.copy(dataset.command),
   };
 
-  return { actions, named };
+  return { actions };
 });

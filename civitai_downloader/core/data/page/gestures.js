@@ -2,10 +2,10 @@
 // Fingers, mouse and wheel become zoom, movement and swipes of one picture on a stage.
 civitai.room("gestures", [], () => {
   const WHOLE = Object.freeze({ scale: 1, x: 0, y: 0 });
+  const MIDDLE = Object.freeze({ x: 0, y: 0 });
   const STEP = 1.5;
   const SWIPE = 56; // pixels
   const OWN = "button, a, summary, video[controls]"; // what answers a press itself
-
   const between = (value, least, most) => Math.min(most, Math.max(least, value));
   const distance = (a, b) => Math.hypot(a.x - b.x, a.y - b.y);
   const middle = (a, b) => ({ x: (a.x + b.x) / 2, y: (a.y + b.y) / 2 });
@@ -17,11 +17,7 @@ civitai.room("gestures", [], () => {
     return { scale, x: between(x, -wide, wide), y: between(y, -tall, tall) };
   };
 
-  /**
-   * Returns the view after zooming around a point of the stage, whose middle is 0, 0.
-   * @param {{scale: number, x: number, y: number}} view scale 1 shows the whole picture
-   * @param {{width, height, stageWidth, stageHeight, actual}} frame `actual` is the scale of 1:1
-   */
+  // Zooms around a point of the stage, whose middle is 0, 0. Scale 1 shows the whole picture, `frame.actual` is 1:1.
   const zoomed = (view, factor, point, frame) => {
     const scale = between(view.scale * factor, 1, Math.max(4, frame.actual * 4));
     const along = (from, at) => at - ((at - from) * scale) / view.scale;
@@ -64,19 +60,22 @@ civitai.room("gestures", [], () => {
     }
 
     /** Zooms in or out by one step. */
-    zoom(way, point = { x: 0, y: 0 }) {
-      this.#set(zoomed(this.#view, STEP ** way, point, this.#hands.frame()));
+    zoom(way) {
+      this.#zoom(STEP ** way, MIDDLE);
     }
 
     /** Shows the whole picture, or a pixel of it as a pixel of the screen. */
-    toggle(point = { x: 0, y: 0 }) {
-      const frame = this.#hands.frame();
+    toggle(point = MIDDLE) {
       if (this.zoomed) this.reset();
-      else this.#set(zoomed(this.#view, Math.max(1.5, frame.actual), point, frame));
+      else this.#zoom(Math.max(STEP, this.#hands.frame().actual), point);
     }
 
     move(dx, dy) {
       this.#set(moved(this.#view, dx, dy, this.#hands.frame()));
+    }
+
+    #zoom(factor, point) {
+      this.#set(zoomed(this.#view, factor, point, this.#hands.frame()));
     }
 
     #set(view) {
@@ -93,8 +92,8 @@ civitai.room("gestures", [], () => {
       if (event.button || event.target.closest(OWN)) return;
       this.#node.setPointerCapture(event.pointerId);
       this.#points.set(event.pointerId, this.#place(event));
-      const alone = this.#points.size === 1 && !this.zoomed && event.pointerType !== "mouse";
-      this.#from = alone ? this.#place(event) : null;
+      const isSwipe = this.#points.size === 1 && !this.zoomed && event.pointerType !== "mouse";
+      this.#from = isSwipe ? this.#place(event) : null;
     }
 
     #drag(event) {
@@ -126,8 +125,7 @@ civitai.room("gestures", [], () => {
     #wheel(event) {
       event.preventDefault();
       const pixels = event.deltaY * (event.deltaMode ? 16 : 1);
-      const factor = Math.exp(-pixels * (event.ctrlKey ? 0.01 : 0.002));
-      this.#set(zoomed(this.#view, factor, this.#place(event), this.#hands.frame()));
+      this.#zoom(Math.exp(-pixels * (event.ctrlKey ? 0.01 : 0.002)), this.#place(event));
     }
   }
 

@@ -4,11 +4,12 @@ civitai.room("library", ["rooms", "words", "dom", "query", "store", "stock"], (n
   const { rooms, words, dom, query, store, stock } = needs;
   const LANES = 4;
   const AHEAD = 2;
-  const PATIENCE = 1500;
+  const PATIENCE = 1500; // milliseconds between two answers while data are coming
 
   // --------------------------------------------------------------------------------------------------- the worker
   const calls = new Map();
   let port = null;
+  let asked = 0;
 
   const hear = ({ data: { number, answer, error } }) => {
     const { done, fail } = calls.get(number);
@@ -29,7 +30,6 @@ civitai.room("library", ["rooms", "words", "dom", "query", "store", "stock"], (n
     }
   };
 
-  let asked = 0;
   const ask = (what, data = {}) =>
     new Promise((done, fail) => {
       asked += 1;
@@ -37,67 +37,31 @@ civitai.room("library", ["rooms", "words", "dom", "query", "store", "stock"], (n
       port?.postMessage({ number: asked, ask: what, ...data });
     });
 
-  // ---------------------------------------------------------------------------------------------------- loading
-  const missing = { pictures: 0, models: 0 };
+  // ----------------------------------------------------------------------------------------------------- questions
+  /** One of the site's collections: `{id, name, username, description, items}`. */
+  const collection = async (id) => (await stock.collections()).find((each) => each.id === Number(id));
 
-  const tell = () => {
-    const gone = missing.pictures;
-    dom.trouble("chunks", gone ? words.say("trouble.chunks", { n: gone }) : "");
-    dom.trouble("models", missing.models ? words.say("trouble.models") : "");
+  // To the worker a model is its versions, its folder and its showcase, and a collection a list of ids.
+  const scopeOf = async (scope) => {
+    if (scope?.collection) return { ids: (await collection(scope.collection))?.items ?? [] };
+    if (!scope?.model) return scope;
+    const { versions = [], folder = "" } = await stock.modelDetails(scope.model).catch(() => ({}));
+    const ids = versions.flatMap(({ images }) => images);
+    return { versions: versions.map(({ id }) => id), folder, ids };
   };
 
-  const take = async (table, chunk, keep) => {
-    const living = chunk.rows - chunk.dead.length;
-    try {
-      const text = await stock.text(chunk.name);
-      keep(await ask("load", { table, first: chunk.first, dead: chunk.dead, text }));
-      return living;
-    } catch {
-      missing[table === "models" ? "models" : "pictures"] += living;
-      tell();
-      return 0;
-    }
-  };
+  const askTable = async (what, question) => ask(what, { ...question, scope: await scopeOf(question.scope) });
 
-  const loadOne = async (job) => {
-    const living = await take(job.table, job.chunk, job.keep);
-    const { loaded } = store.state;
-    const key = job.table === "models" ? "models" : "done";
-    store.set({ loaded: { ...loaded, [key]: loaded[key] + living, missing: missing.pictures } });
-    question();
-  };
+  /** Returns `{table, rows, total, counts}`; the scope is null, `{model}`, `{collection}` or `{post, ids}`, by ids. */
+  const find = (question) =>
+    askTable("find", { q: "", sort: "newest", picks: [], scope: null, seed: store.state.seed, ...question });
 
-  const loadAll = async () => {
-    const jobs = stock.models.map((chunk) => ({ table: "models", chunk, keep: stock.keepModels(chunk) }));
-    jobs.push(...stock.pictures.map((chunk) => ({ table: "images", chunk, keep: stock.keepPictures(chunk) })).reverse());
-    const lane = async () => {
-      for (let job = jobs.shift(); job; job = jobs.shift()) await loadOne(job);
-    };
-    await Promise.all(Array.from({ length: LANES }, lane));
-  };
-
-  // --------------------------------------------------------------------------------------------------- questions
-  const scopeOf = async ({ place, ids: [id] }) => {
-    if (place === "collection") return { ids: (await collection(id))?.items ?? [] };
-    if (place !== "model") return null;
-    const details = await stock.modelDetails(id).catch(() => null);
-    const versions = details?.versions ?? [];
-    return {
-      versions: versions.map((version) => version.id), folder: details?.folder ?? "",
-      ids: versions.flatMap((version) => version.images),
-    };
-  };
-
-  /** Returns the answer to a question: `{table, rows, total, counts}`. */
-  const find = (what) =>
-    ask("find", { q: "", sort: "newest", picks: [], scope: null, seed: store.state.seed, ...what });
-
-  const current = async () => {
+  // Under a viewer that was opened from models lie all pictures.
+  const current = () => {
     const { under, ...state } = store.state;
-    const list = under ?? state;
-    const pictureList = under && query.table(list.place) === "models" ? { ...list, place: "images", ids: [], picks: [] } : list;
-    const { q, sort, picks } = pictureList;
-    return { table: query.table(pictureList.place), q, sort, picks, scope: await scopeOf(pictureList) };
+    const { place, ids, q, sort, picks } = under ?? state;
+    if (under && place === "models") return { table: "images", q, sort, picks: [], scope: null };
+    return { table: query.table(place), q, sort, picks, scope: ids.length ? { [place]: ids[0] } : null };
   };
 
   let complete = false;
@@ -108,7 +72,7 @@ civitai.room("library", ["rooms", "words", "dom", "query", "store", "stock"], (n
   const answerAll = async () => {
     while (again) {
       again = false;
-      const shown = await find(await current());
+      const shown = await find(current());
       lastAnswer = performance.now();
       if (!again) store.set({ shown });
     }
@@ -124,43 +88,68 @@ civitai.room("library", ["rooms", "words", "dom", "query", "store", "stock"], (n
   };
 
   /** More values of a facet, with counts as they are now. */
-  const values = async (facet, text) => ask("values", { ...(await current()), facet, text });
+  const values = (facet, text) => askTable("values", { ...current(), facet, text });
 
   /** What may be meant by what is being typed (`query.termAt`). */
   const suggest = (term) => ask("suggest", { table: query.table(store.state.place), term });
 
-  // ------------------------------------------------------------------------------------- collections and posts
-  let collections = [];
+  // ------------------------------------------------------------------------------------------------------- loading
+  const tables = {
+    images: { chunks: [...stock.pictures].reverse(), keep: stock.keepPictures, loaded: 0, missing: 0 },
+    models: { chunks: stock.models, keep: stock.keepModels, loaded: 0, missing: 0 },
+  };
 
-  /** One of the site's collections: `{id, name, username, description, items}`. */
-  const collection = async (id) => (await stock.collections()).find((each) => each.id === Number(id));
+  const tellLoaded = () => store.set({ loaded: { done: tables.images.loaded, of: stock.totals.images } });
 
+  const loadChunk = async (name, chunk) => {
+    const table = tables[name];
+    const living = chunk.rows - chunk.dead.length;
+    try {
+      const text = await stock.text(chunk.name);
+      table.keep(chunk, await ask("load", { table: name, first: chunk.first, dead: chunk.dead, text }));
+      table.loaded += living;
+    } catch {
+      table.missing += living;
+      dom.trouble(name, words.say(`trouble.${name}`, { n: table.missing }));
+    }
+    tellLoaded();
+    question();
+  };
+
+  const loadAll = async () => {
+    const jobs = ["models", "images"].flatMap((name) => tables[name].chunks.map((chunk) => [name, chunk]));
+    const lane = async () => {
+      while (jobs.length) await loadChunk(...jobs.shift());
+    };
+    await Promise.all(Array.from({ length: LANES }, lane));
+  };
+
+  const collections = [];
   const nameCollections = async () => {
-    collections = (await stock.collections()).map(({ id, name, items }) => ({ id, name, count: items.length }));
-    store.set({ loaded: { ...store.state.loaded } });
+    collections.push(...(await stock.collections()).map(({ id, name, items }) => ({ id, name, count: items.length })));
+    tellLoaded();
   };
 
-  /** A post as it is known: its words, and the rows of its pictures in the author's order. */
-  const post = async (id) => {
-    const known = (await stock.posts()).find((each) => each.id === id);
-    const ids = known?.images ?? [];
-    const { rows } = await find({ table: "images", sort: "name", scope: { post: id, ids } });
-    const place = (row) => (ids.indexOf(stock.picture(row)?.id) + 1 || Infinity);
-    return { ...known, id, rows: [...rows].sort((a, b) => place(a) - place(b) || a - b) };
-  };
-
-  // ------------------------------------------------------------------------------------------------------- start
-  const plain = ({ place, q, sort, picks }) => place === "images" && !q && !picks.length && sort === "newest";
-
+  // Before anything is loaded there are the newest.
   const showFirst = () => {
-    if (!location.hash && !stock.totals.images && stock.totals.models) store.go({ place: "models" }, "replace");
-    if (!plain(store.state.under ?? store.state)) return;
-    store.set({ shown: { table: "images", rows: stock.firstRows, total: stock.totals.images, counts: {} } });
+    const { images, models } = stock.totals;
+    if (!location.hash && !images && models) store.go({ place: "models" }, "replace");
+    const { place, q, sort, picks } = store.state.under ?? store.state;
+    if (place !== "images" || q || picks.length || sort !== "newest") return;
+    store.set({ shown: { table: "images", rows: stock.firstRows, total: images, counts: {} } });
   };
 
-  const QUESTION = ["place", "ids", "q", "sort", "picks", "seed"];
-
-  const finish = async () => {
+  /** Loads everything. */
+  const start = async () => {
+    if (!stock.usable) dom.trouble("manifest", words.say("trouble.manifest"));
+    tellLoaded();
+    showFirst();
+    connect();
+    nameCollections();
+    const [images, models] = [stock.pictures, stock.models].map((chunks) => chunks.at(-1)?.end ?? 0);
+    ask("open", { things: stock.things, images, models });
+    store.watch(["place", "ids", "q", "sort", "picks"], question);
+    await loadAll();
     complete = true;
     await question();
     store.set({ ready: true });
@@ -168,38 +157,28 @@ civitai.room("library", ["rooms", "words", "dom", "query", "store", "stock"], (n
     ask("tags");
   };
 
-  /** Loads everything. */
-  const start = async () => {
-    if (!stock.usable) dom.trouble("manifest", words.say("trouble.manifest"));
-    store.set({ loaded: { done: 0, of: stock.totals.images, models: 0, missing: 0 } });
-    showFirst();
-    connect();
-    nameCollections();
-    ask("open", { things: stock.things, images: stock.rowsOf(stock.pictures), models: stock.rowsOf(stock.models) });
-    store.watch(QUESTION, (_, changed) => QUESTION.some((key) => changed.has(key)) && question());
-    await loadAll();
-    await finish();
-  };
-
-  const lookAhead = (row) => {
-    const { shown } = store.state;
-    const place = shown?.table === "images" ? shown.rows.indexOf(row) : -1;
-    if (place >= 0) shown.rows.subarray(place + 1, place + 1 + AHEAD).forEach(stock.prepare);
-  };
-
+  // ------------------------------------------------------------------------------------------- details and posts
   /** All that is known of a picture; what comes after it in the list is fetched ahead. */
   const details = async (id) => {
     const found = await stock.details(id);
-    lookAhead(stock.rowOf(id));
+    const { shown } = store.state;
+    const place = shown?.table === "images" ? shown.rows.indexOf(stock.rowOf(id)) : -1;
+    if (place >= 0) shown.rows.subarray(place + 1, place + 1 + AHEAD).forEach(stock.prepare);
     return found;
+  };
+
+  /** A post as it is known: its words, and the rows of its pictures in the author's order. */
+  const post = async (id) => {
+    const known = (await stock.posts()).find((each) => each.id === id);
+    const ids = known?.images ?? [];
+    const { rows } = await find({ table: "images", sort: "name", scope: { post: id, ids } });
+    const place = (row) => ids.indexOf(stock.picture(row)?.id) + 1 || Infinity;
+    return { ...known, id, rows: [...rows].sort((a, b) => place(a) - place(b) || a - b) };
   };
 
   const { model, modelDetails, modelRow, picture, ratio, rowOf, totals } = stock;
   return {
-    collection, details, find, model, modelDetails, modelRow, picture, post, ratio, rowOf, start, suggest, totals,
-    values,
-    get collections() {
-      return collections;
-    },
+    collection, collections, details, find, model, modelDetails, modelRow, picture, post, ratio, rowOf, start, suggest,
+    totals, values,
   };
 });

@@ -41,7 +41,8 @@ civitai.room("main", ["words", "dom", "store", "library", "grid", "find", "facet
   const act = (doing, element, event) =>
     views.some(({ actions }) => Object.hasOwn(actions, doing) && actions[doing](element, event) !== false);
 
-  const isText = (node) => node.closest?.("input:not([type=checkbox], [type=file]), textarea, select, [contenteditable]");
+  const TEXT = "input:not([type=checkbox], [type=file]), textarea, select, [contenteditable]";
+  const isText = (node) => node.closest?.(TEXT);
 
   const pressed = ({ key, ctrlKey, metaKey, altKey }) => {
     if (altKey) return "";
@@ -83,7 +84,7 @@ civitai.room("main", ["words", "dom", "store", "library", "grid", "find", "facet
     for (const node of document.querySelectorAll("[data-word-label]")) {
       const text = words.say(node.dataset.wordLabel);
       node.setAttribute("aria-label", text);
-      node.title = text;
+      if (node.matches("button, select, input")) node.title = text;
     }
   };
 

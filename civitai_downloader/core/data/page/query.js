@@ -2,12 +2,12 @@
 // What is searched for, as people write it and as the address keeps it. It knows neither document nor data.
 civitai.room("query", [], () => {
   const FIELDS = ["prompt", "negative", "model", "lora", "tag", "creator", "id", "sampler"];
-  const PLACES = { images: 0, models: 0, image: 1, model: 1, collection: 1 };
+  const PLACES = { images: 0, models: 0, image: 1, model: 1, collection: 1 }; // how many ids belong to a place
   const SORTS = ["newest", "oldest", "name", "size", "rating", "likes", "random"];
   const VIEWS = ["grid", "list", "compact"];
   const LEVELS = ["PG", "PG-13", "R", "X", "XXX", "unrated"];
   const FACETS = {
-    models: ["type", "base", "creator", "tag", "level", "complete", "update"],
+    models: "type base creator tag level complete update".split(" "),
     images: "kind creator base model lora sampler tool level date resolution aspect prompt".split(" "),
   };
 
@@ -20,59 +20,41 @@ civitai.room("query", [], () => {
       .replaceAll("ς", "σ")
       .normalize("NFKC");
 
-  /** Returns a text after NFKC and case folding. */
   const fold = (text) => (/[\u0080-\uffff]/.test(text) ? folded(text) : text.toLowerCase());
 
-  // -------------------------------------------------------------------------------------------- the search language
-  const TOKEN = new RegExp(`(-?)(?:(${FIELDS.join("|")}):)?(?:"([^"]*)"?|([^\\s]*))`, "iy");
+  const TOKEN = new RegExp(`(-?)(?:(${FIELDS.join("|")}):)?(?:"([^"]*)"?|(\\S*))`, "gi");
 
   /** Cuts a query into what people have written, with positions. */
   const tokens = (q) => {
-    const found = [];
-    for (let at = 0; at < q.length; ) {
-      TOKEN.lastIndex = at;
-      const [whole, minus, field = "", phrase, word = ""] = TOKEN.exec(q);
-      if (whole) {
-        const text = phrase ?? word;
-        const or = whole === "OR";
-        found.push({ from: at, to: at + whole.length, not: minus === "-", field: field.toLowerCase(), text, or });
-      }
-      at += whole.length || 1;
-    }
-    return found;
+    const found = [...q.matchAll(TOKEN)].filter(([whole]) => whole);
+    return found.map(({ index: from, 0: whole, 1: minus, 2: field = "", 3: phrase, 4: word }) => ({
+      from, to: from + whole.length, not: minus === "-", field: field.toLowerCase(), text: phrase ?? word,
+      or: whole === "OR",
+    }));
   };
 
   /** Returns `{groups: [[{field, text, not}, …], …]}`: all groups must match, and in a group any term. */
   const parse = (q) => {
     const groups = [];
     let joins = false;
-    for (const token of tokens(q)) {
-      if (token.or) joins = groups.length > 0;
-      else if (token.text) {
-        const term = { field: token.field, text: fold(token.text), not: token.not };
-        if (joins) groups.at(-1).push(term);
-        else groups.push([term]);
-        joins = false;
-      }
+    for (const { or, field, text, not } of tokens(q).filter((token) => token.text)) {
+      if (!or && !joins) groups.push([]);
+      if (!or) groups.at(-1).push({ field, text: fold(text), not });
+      joins = or && groups.length > 0;
     }
     return { groups };
   };
-
-  /** Whether a query asks for nothing. */
-  const empty = (tree) => tree.groups.length === 0;
 
   // Characters that can unite under NFKC stay together: a letter with its marks, and the parts of a Korean syllable.
   const UNIT = /.[\p{M}\u1100-\u11ff\u3131-\u318e\ua960-\ua97f\ud7b0-\ud7ff\uff9e-\uffdc]*/gsu;
 
   /** Folds a text unit by unit; `starts[i]` and `ends[i]` are where the folded character i comes from. */
   const traced = (text) => {
-    const starts = [];
-    const ends = [];
+    const [starts, ends] = [[], []];
     let whole = "";
     for (const { 0: unit, index } of text.matchAll(UNIT)) {
-      const part = fold(unit);
-      whole += part;
-      for (let i = 0; i < part.length; i += 1) {
+      whole += fold(unit);
+      while (starts.length < whole.length) {
         starts.push(index);
         ends.push(index + unit.length);
       }
@@ -112,16 +94,16 @@ civitai.room("query", [], () => {
   };
 
   const quoted = (field, value) => {
-    const plain = value.split('"').reduce((best, part) => (part.length > best.length ? part : best), "");
+    const [plain] = value.split('"').sort((a, b) => b.length - a.length);
     const [first, ...more] = tokens(plain);
     const safe = first && !more.length && !first.or && (field ? !/\s/.test(plain) : first.text === plain);
     return (field ? `${field}:` : "") + (safe ? plain : `"${plain}"`);
   };
 
   /** Puts a suggestion in the place of what is being written; returns `{q, caret}`. */
-  const complete = (q, term, { field, value }) => {
-    const before = `${q.slice(0, term.from)}${term.not ? "-" : ""}${quoted(field, value)} `;
-    return { q: before + q.slice(term.to).trimStart(), caret: before.length };
+  const complete = (q, { from, to, not }, { field, value }) => {
+    const before = `${q.slice(0, from)}${not ? "-" : ""}${quoted(field, value)} `;
+    return { q: before + q.slice(to).trimStart(), caret: before.length };
   };
 
   // -------------------------------------------------------------------------------------------------- the address
@@ -139,43 +121,37 @@ civitai.room("query", [], () => {
   const table = (place) => (place === "models" ? "models" : "images");
 
   const readIds = (place, text) => {
-    const names = text.split(",").map(decode).filter(Boolean);
+    const names = text.split(",").map(decode);
     if (place === "collection") return names.filter((name) => /^(\d{1,15}|mine-[\w-]+)$/.test(name));
     return names.filter((name) => /^\d{1,15}$/.test(name)).map(Number);
   };
 
-  const readPicks = (facet, text) =>
-    text
-      .split(",")
-      .filter((part) => part && part !== "-")
-      .map((part) => ({ facet, value: decode(part.replace(/^-/, "")), not: part.startsWith("-") }));
+  const readPlace = (path) => {
+    const [, name = "", rest = ""] = /^#\/([a-z]+)(?:\/(.*))?$/s.exec(path) ?? [];
+    const place = Object.hasOwn(PLACES, name) ? name : "images";
+    const ids = readIds(place, rest).slice(0, PLACES[place]);
+    return ids.length === PLACES[place] ? { place, ids } : { place: place === "model" ? "models" : "images", ids };
+  };
+
+  const readPicks = (facet, text) => {
+    const parts = text.split(",").filter((part) => part && part !== "-");
+    return parts.map((part) => ({ facet, value: decode(part.replace(/^-/, "")), not: part.startsWith("-") }));
+  };
+
+  const unique = (picks) => {
+    const first = ({ facet, value }) => picks.find((pick) => pick.facet === facet && pick.value === value);
+    return picks.filter((pick) => first(pick) === pick);
+  };
 
   const oneOf = (list, value) => (list.includes(value) ? value : list[0]);
 
-  const unique = (picks) => {
-    const seen = new Map();
-    for (const pick of picks) {
-      const key = `${pick.facet}=${pick.value}`;
-      if (!seen.has(key)) seen.set(key, pick);
-    }
-    return [...seen.values()];
-  };
-
-  const readPlace = (path) => {
-    const [, name = "", rest = ""] = /^#\/([a-z]+)(?:\/([^?]*))?$/.exec(path) ?? [];
-    const place = Object.hasOwn(PLACES, name) ? name : "images";
-    const ids = PLACES[place] ? readIds(place, rest) : [];
-    if (!PLACES[place] || ids.length) return { place, ids: ids.slice(0, PLACES[place]) };
-    return { place: place === "model" ? "models" : "images", ids: [] };
-  };
-
   /** Reads an address, as in `location.hash`: `{place, ids, q, sort, view, picks: [{facet, value, not}, …]}`. */
   const read = (hash) => {
-    const cut = hash.indexOf("?");
-    const { place, ids } = readPlace(cut < 0 ? hash : hash.slice(0, cut));
+    const [, path, parts] = /^([^?]*)\??(.*)$/s.exec(hash);
+    const { place, ids } = readPlace(path);
     const given = { q: "", sort: "", view: "" };
     const picks = [];
-    for (const part of cut < 0 ? [] : hash.slice(cut + 1).split("&")) {
+    for (const part of parts.split("&")) {
       const [, name, value] = /^([^=]*)=?(.*)$/s.exec(part);
       if (Object.hasOwn(given, name)) given[name] = decode(value);
       else if (FACETS[table(place)].includes(name)) picks.push(...readPicks(name, value));
@@ -188,25 +164,20 @@ civitai.room("query", [], () => {
 
   /** Writes an address; the other way round of `read`. What is usual is left out. */
   const write = ({ place, ids, q, sort, view, picks }) => {
-    const parts = [];
-    if (q) parts.push(`q=${encode(q)}`);
-    if (sort !== SORTS[0]) parts.push(`sort=${sort}`);
-    if (view !== VIEWS[0]) parts.push(`view=${view}`);
-    for (const facet of new Set(picks.map((pick) => pick.facet))) {
-      const values = picks.filter((pick) => pick.facet === facet);
-      parts.push(`${facet}=${values.map(writePick).join(",")}`);
-    }
-    const path = [place, ...(ids.length ? [ids.map(String).map(encode).join(",")] : [])].join("/");
-    return `#/${path}${parts.length ? "?" : ""}${parts.join("&")}`;
+    const facets = {};
+    for (const pick of picks) (facets[pick.facet] ??= []).push(writePick(pick));
+    const parts = Object.entries(facets).map(([facet, values]) => `${facet}=${values.join(",")}`);
+    if (view !== VIEWS[0]) parts.unshift(`view=${view}`);
+    if (sort !== SORTS[0]) parts.unshift(`sort=${sort}`);
+    if (q) parts.unshift(`q=${encode(q)}`);
+    return `#/${[place, ...ids].join("/")}${parts.length ? "?" : ""}${parts.join("&")}`;
   };
 
   /** Reads a value `A..B`, with either end open; null if it is no range. */
   const range = (value) => {
     const [, from, to] = /^([\d.-]*?)\.\.([\d.-]*)$/.exec(value) ?? [];
-    return from === undefined || !(from || to) ? null : { from, to };
+    return from || to ? { from, to } : null;
   };
 
-  return {
-    FACETS, LEVELS, SORTS, VIEWS, complete, empty, fold, marks, parse, range, read, table, termAt, traced, write,
-  };
+  return { FACETS, LEVELS, SORTS, VIEWS, complete, fold, marks, parse, range, read, table, termAt, traced, write };
 });

@@ -6,17 +6,6 @@ civitai.room("store", ["rooms", "words", "dom", "query"], ({ rooms, words, dom, 
   const PACE = 100; // milliseconds: browsers refuse an address that changes hundreds of times in ten seconds
   const USUAL = { size: 3, cover: "R", theme: "", facets: true, keys: true };
 
-  // --------------------------------------------------------------------------------------- what the browser keeps
-  const remember = (key, value) => {
-    if (!rooms.remember(key, value)) dom.trouble("storage", words.say("trouble.storage"));
-  };
-
-  const recallList = (key) => {
-    const list = rooms.recall(key, []);
-    return Array.isArray(list) ? list : [];
-  };
-
-  const addressOf = (state) => Object.fromEntries(ADDRESS.map((key) => [key, state[key]]));
   const now = () => query.read(location.hash);
 
   let state = Object.freeze({
@@ -24,66 +13,56 @@ civitai.room("store", ["rooms", "words", "dom", "query"], ({ rooms, words, dom, 
     under: null,
     depth: 0,
     shown: null,
-    loaded: { done: 0, of: 0, models: 0, missing: 0 },
+    loaded: { done: 0, of: 0 }, // pictures that can be searched, of all
     ready: false,
     focus: null,
     covering: true,
     uncovered: new Set(),
-    selected: new Set(),
     seed: Math.floor(Math.random() * 1e6),
     settings: { ...USUAL, ...rooms.recall("settings", {}) },
   });
 
   // ------------------------------------------------------------------------------------------------- subscribers
-  const watchers = new Set();
+  const watchers = [];
   let changed = new Set();
 
   // A view that fails is reported as any error is, and keeps no other view from what is new.
-  const hear = (watcher, news) => {
-    watcher.fresh = false;
-    try {
-      watcher.handler(state, news);
-    } catch (error) {
-      queueMicrotask(() => {
-        throw error;
-      });
-    }
-  };
-
   const tell = () => {
     const news = changed;
     changed = new Set();
-    for (const watcher of [...watchers]) {
-      if (watcher.fresh || watcher.keys.some((key) => news.has(key))) hear(watcher, news);
+    for (const { handler } of watchers.filter(({ keys }) => keys.some((key) => news.has(key)))) {
+      try {
+        handler(state, news);
+      } catch (error) {
+        globalThis.reportError(error);
+      }
     }
   };
 
-  const soon = () => {
-    if (!changed.size) requestAnimationFrame(tell);
+  const note = (keys) => {
+    if (!changed.size && keys.length) requestAnimationFrame(tell);
+    for (const key of keys) changed.add(key);
   };
 
   /** Changes the state at once; subscribers hear of it at the next frame. */
   const set = (patch) => {
     const news = Object.keys(patch).filter((key) => patch[key] !== state[key]);
-    if (!news.length) return;
     state = Object.freeze({ ...state, ...patch });
-    soon();
-    news.forEach((key) => changed.add(key));
+    note(news);
   };
 
-  /** Calls `handler(state, changed)` at the next frame and whenever a key has changed, until the signal ends it. */
-  const watch = (keys, handler, signal) => {
-    const watcher = { keys, handler, fresh: true };
-    watchers.add(watcher);
-    signal?.addEventListener("abort", () => watchers.delete(watcher), { once: true });
-    soon();
-    changed.add("");
+  /** Calls `handler(state, changed)` at the next frame and whenever a key has changed. */
+  const watch = (keys, handler) => {
+    watchers.push({ keys, handler });
+    note(keys);
   };
 
   // --------------------------------------------------------------------------------------------------- the address
-  const same = (a, b) => query.write(a) === query.write(b);
   let timer = 0;
   let written = -PACE;
+
+  /** Returns the address of the state with something changed in it, for a link. */
+  const href = (patch = {}) => query.write({ ...state, ...patch });
 
   const writeAddress = () => {
     clearTimeout(timer);
@@ -93,11 +72,7 @@ civitai.room("store", ["rooms", "words", "dom", "query"], ({ rooms, words, dom, 
     history.replaceState(under && { under: query.write(under), depth }, "", href());
   };
 
-  const noteAddress = () => {
-    timer ||= setTimeout(writeAddress, Math.max(0, written + PACE - performance.now()));
-  };
-
-  /** The list over which the viewer lies, and how many steps ago it was left. */
+  // The list over which the viewer lies, and how many steps ago it was left.
   const beneath = (address, steps) => {
     if (address.place !== "image") return { under: null, depth: 0 };
     const kept = history.state?.under ? query.read(history.state.under) : null;
@@ -105,33 +80,29 @@ civitai.room("store", ["rooms", "words", "dom", "query"], ({ rooms, words, dom, 
     return { under: { ...address, place, ids }, depth: kept ? history.state.depth : state.depth + steps };
   };
 
-  /** Takes over an address; what did not change stays the same object. */
+  // Takes over an address; what did not change stays the same object.
   const enter = (address, steps) => {
     const known = JSON.stringify;
-    const news = ADDRESS.filter((key) => known(address[key]) !== known(state[key]));
-    const { under, depth } = beneath(address, steps);
-    set({ ...Object.fromEntries(news.map((key) => [key, address[key]])), under, depth });
-    if (under || !steps) noteAddress();
+    const news = ADDRESS.filter((key) => known(address[key]) !== known(state[key])).map((key) => [key, address[key]]);
+    const beyond = beneath(address, steps);
+    set({ ...Object.fromEntries(news), ...beyond });
+    if (beyond.under || !steps) timer ||= setTimeout(writeAddress, Math.max(0, written + PACE - performance.now()));
     document.documentElement.dataset.place = address.place;
   };
 
-  /** Returns the address of the state with something changed in it, for a link. */
-  const href = (patch = {}) => query.write({ ...addressOf(state), ...patch });
-
   /** Changes the address; `how` ("push" or "replace") says whether that is a step for Back. */
   const go = (patch, how = "push") => {
-    const address = query.read(query.write({ ...addressOf(state), ...patch }));
-    if (same(address, addressOf(state))) return;
-    if (how === "push") {
-      if (timer) writeAddress();
-      history.pushState(null, "", query.write(address));
-    }
+    const address = query.read(href(patch));
+    const url = query.write(address);
+    if (url === href()) return;
+    if (how === "push" && timer) writeAddress();
+    if (how === "push") history.pushState(null, "", url);
     enter(address, how === "push" ? 1 : 0);
   };
 
   const follow = () => {
     const address = now();
-    if (same(address, addressOf(state))) return;
+    if (query.write(address) === href()) return;
     clearTimeout(timer);
     timer = 0;
     enter(address, 1);
@@ -155,10 +126,16 @@ civitai.room("store", ["rooms", "words", "dom", "query"], ({ rooms, words, dom, 
     go({ picks: before?.not === not ? others : [...others, { facet, value, not }] });
   };
 
-  /** Drops the choices of a facet, or all. */
-  const clear = (facet = "") => go({ picks: facet ? state.picks.filter((each) => each.facet !== facet) : [] });
-
   // ------------------------------------------------------------------------------------------ what is remembered
+  const remember = (key, value) => {
+    if (!rooms.remember(key, value)) dom.trouble("storage", words.say("trouble.storage"));
+  };
+
+  const recalled = (key, isGood) => {
+    const list = rooms.recall(key, []);
+    return Array.isArray(list) ? list.filter(isGood) : [];
+  };
+
   /** Changes a setting and remembers it. */
   const setting = (name, value) => {
     set({ settings: { ...state.settings, [name]: value } });
@@ -174,28 +151,20 @@ civitai.room("store", ["rooms", "words", "dom", "query"], ({ rooms, words, dom, 
   };
 
   /** The last searches, newest first. */
-  const searches = () => recallList("searches").filter((q) => typeof q === "string");
+  const searches = () => recalled("searches", (q) => typeof q === "string");
 
-  /** Remembers a search. */
   const searched = (q) => {
     if (q.trim()) remember("searches", [q, ...searches().filter((old) => old !== q)].slice(0, KEPT_SEARCHES));
   };
 
-  /** The presets by name: `{name, address}`. */
-  const presets = () => recallList("presets").filter((each) => typeof each?.name === "string" && each.address);
+  /** The presets: `{name, address}`. */
+  const presets = () => recalled("presets", (each) => typeof each?.name === "string" && each.address);
+
   const others = (name) => presets().filter((each) => each.name !== name);
 
   /** Remembers what is shown now under a name. */
-  const savePreset = (name) => {
-    remember("presets", [...others(name), { name, address: href() }]);
-    set({ presets: presets() });
-  };
-
-  /** Forgets a preset. */
-  const dropPreset = (name) => {
-    remember("presets", others(name));
-    set({ presets: presets() });
-  };
+  const savePreset = (name) => remember("presets", [...others(name), { name, address: href() }]);
+  const dropPreset = (name) => remember("presets", others(name));
 
   /** Returns `(promise, then)`, which hands on an answer only if nothing newer was asked through it. */
   const latest = () => {
@@ -209,12 +178,12 @@ civitai.room("store", ["rooms", "words", "dom", "query"], ({ rooms, words, dom, 
 
   globalThis.addEventListener("popstate", follow);
   globalThis.addEventListener("hashchange", follow);
-  remember("opened", Date.now());
-  if (location.hash) enter(addressOf(state), 0);
+  remember("opened", Date.now()); // a browser that keeps nothing says so at once
+  if (location.hash) enter(now(), 0);
 
   return {
-    clear, close, covered, dropPreset, go, href, latest, pick, presets, savePreset, searched, searches, set, setting,
-    type, watch,
+    close, covered, dropPreset, go, href, latest, pick, presets, savePreset, searched, searches, set, setting, type,
+    watch,
     get state() {
       return state;
     },

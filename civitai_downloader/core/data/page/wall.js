@@ -4,16 +4,14 @@ civitai.room("wall", ["dom"], ({ dom }) => {
   const TALLEST = 15_000_000; // Firefox gives up on elements of about 17 million pixels
   const FAST = 3000; // pixels a second above which nothing is loaded
   const REST = 120; // milliseconds after which scrolling has ended
-
+  const EDGE = 8; // pixels between what is brought into view and the edge
   const SHAPES = [0.3, 4]; // the narrowest and the widest box; what is beyond them is shown whole in one of these
-
   const between = (value, least, most) => Math.min(most, Math.max(least, value));
 
-  // ------------------------------------------------------------------------------------------------------ layouts
   /** Whether a picture of this shape does not fill its box. */
   const isOdd = (ratio) => between(ratio, ...SHAPES) !== ratio;
 
-  /** The last place of a rising list whose value is at most `value`. */
+  // The last place of a rising list whose value is at most `value`.
   const lastUpTo = (list, value) => {
     let [low, high] = [0, list.length - 1];
     while (low < high) {
@@ -24,7 +22,7 @@ civitai.room("wall", ["dom"], ({ dom }) => {
     return low;
   };
 
-  /** A finished layout. `starts` has the first index of each row, `tops` its place; `wide(index, height)` its boxes. */
+  // A finished layout. `starts` has the first index of each row, `tops` its place; `wide(index, height)` its boxes.
   const layoutOf = ({ count, starts, tops, bottom, gap, wide }) => {
     const boxes = (row) => {
       const height = (tops[row + 1] ?? bottom) - tops[row] - gap;
@@ -43,12 +41,7 @@ civitai.room("wall", ["dom"], ({ dom }) => {
     return { count, rows: starts.length, height: Math.max(0, bottom - gap), boxes, box, rowOf, rowAt };
   };
 
-  /**
-   * Whole pictures in rows that are filled to the edge, all but the last.
-   * @param {number} count
-   * @param {(index: number) => number} ratio width by height
-   * @param {{width: number, target: number, gap: number}} sizes in pixels; rows are about `target` tall
-   */
+  /** Whole pictures in rows about `target` pixels tall and filled to the edge, all but the last. */
   const justified = (count, ratio, { width, target, gap }) => {
     const shape = (index) => between(ratio(index), ...SHAPES);
     const [starts, tops] = [[], []];
@@ -74,43 +67,29 @@ civitai.room("wall", ["dom"], ({ dom }) => {
   /** Boxes of one size, `columns` of them side by side. */
   const even = (count, { width, columns, height, gap }) => {
     const size = (width - gap * (columns - 1)) / columns;
-    const lines = Array.from({ length: Math.ceil(count / columns) }, (_, line) => line);
-    const starts = lines.map((line) => line * columns);
-    const tops = lines.map((line) => line * (height + gap));
+    const lines = [...Array(Math.ceil(count / columns)).keys()];
+    const [starts, tops] = [columns, height + gap].map((step) => lines.map((line) => line * step));
     return layoutOf({ count, starts, tops, bottom: lines.length * (height + gap), gap, wide: () => size });
   };
 
   const beside = (layout, index, row) => {
     const middle = ({ x, width }) => x + width / 2;
-    const from = middle(layout.box(index));
-    const away = (box) => Math.abs(middle(box) - from);
+    const away = (box) => Math.abs(middle(box) - middle(layout.box(index)));
     return layout.boxes(row).reduce((best, box) => (away(box) < away(best) ? box : best)).index;
   };
 
   /** The index to which a key leads from another one; null for a key that leads nowhere. */
   const stepped = (layout, index, key, page) => {
     const row = layout.rowOf(index);
-    const lines = (by) => beside(layout, index, between(row + by, 0, layout.rows - 1));
-    const pages = (way) => lines(layout.rowAt(layout.box(index).y + way * page) - row || way);
-    const steps = {
-      ArrowLeft: () => index - 1,
-      ArrowRight: () => index + 1,
-      ArrowUp: () => lines(-1),
-      ArrowDown: () => lines(1),
-      Home: () => 0,
-      End: () => layout.count - 1,
-      PageUp: () => pages(-1),
-      PageDown: () => pages(1),
-    };
-    return Object.hasOwn(steps, key) ? between(steps[key](), 0, layout.count - 1) : null;
+    const away = (way) => layout.rowAt(layout.box(index).y + way * page) - row || way;
+    const places = new Map(Object.entries({ ArrowLeft: index - 1, ArrowRight: index + 1, Home: 0, End: Infinity }));
+    const lines = new Map(Object.entries({ ArrowUp: -1, ArrowDown: 1, PageUp: away(-1), PageDown: away(1) }));
+    if (places.has(key)) return between(places.get(key), 0, layout.count - 1);
+    return lines.has(key) ? beside(layout, index, between(row + lines.get(key), 0, layout.rows - 1)) : null;
   };
 
-  // --------------------------------------------------------------------------------------------------------- nodes
-  /**
-   * Shows a layout in the scroll of the window. A face knows what is shown: `layout(width)`; `key(index)`; `make()` a
-   * node whose first child takes the focus; `paint(node, index)`; `load(node, index)` what is slow; `drop(node)`;
-   * `reached(index)` when one gets the focus.
-   */
+  // Shows a layout in the scroll of the window. A face knows what is shown: `layout(width)`; `key(index)`; `make()` a
+  // node whose first child takes the focus; `paint(node, index)`; `load(node, index)` what is slow; `drop(node)`.
   class Wall {
     #root;
     #face;
@@ -128,35 +107,48 @@ civitai.room("wall", ["dom"], ({ dom }) => {
       globalThis.addEventListener("scroll", () => this.#scrolled(), { passive: true });
       new ResizeObserver(() => this.#resized()).observe(root.parentElement);
       root.addEventListener("keydown", (event) => this.#pressed(event));
-      root.addEventListener("focusin", (event) => this.#entered(event.target));
+      root.addEventListener("focusin", ({ target }) => (this.#current = this.#keyOf(target)));
     }
 
-    get layout() {
-      return this.#layout;
+    get current() {
+      return this.#shown.get(this.#current)?.index ?? -1;
     }
 
     /** Shows the list of an address: the same one stays where it is, and one that was left gets its place back. */
     show(address) {
       const same = address === this.#address;
       this.#address = address;
-      this.renew(same);
+      this.#renew(same);
       if (!same) globalThis.scrollTo(0, this.#places.get(address) ?? 0);
     }
 
-    /** Lays everything out anew; what is at the top of the window stays there if it is to `stay`. */
-    renew(stay = false) {
+    /** Paints again what is shown, because something about it has changed. */
+    repaint() {
+      for (const entry of this.#shown.values()) entry.index = -1;
+      this.#draw();
+    }
+
+    /** Brings one into view, at the edge or in the `middle`, and gives it the focus. */
+    focus(index, where = "edge") {
+      if (!this.#layout || index < 0 || index >= this.#layout.count) return;
+      this.#reveal(this.#layout.box(index), where);
+      this.#current = this.#face.key(index);
+      this.#draw();
+      this.#shown.get(this.#current)?.node.firstElementChild.focus({ preventScroll: true });
+    }
+
+    // Lays everything out anew; what is at the top of the window stays there if it is to `stay`.
+    #renew(stay) {
       const width = this.#root.clientWidth;
       if (!width) return;
       const anchor = stay && this.#layout ? this.#anchor() : null;
       this.#layout = { ...this.#face.layout(width), width }; // from here on, keys are those of the new list
       dom.put(this.#root, "height", `${Math.min(this.#layout.height, TALLEST)}px`);
-      for (const entry of this.#shown.values()) entry.index = -1;
       if (anchor && anchor.index < this.#layout.count) this.#scrollTo(this.#layout.box(anchor.index).y + anchor.off);
-      this.draw();
+      this.repaint();
     }
 
-    /** Draws what can be seen now, and loads it if the scroll is slow. */
-    draw() {
+    #draw() {
       if (!this.#layout || !this.#root.clientWidth) return;
       const view = this.#view();
       const boxes = this.#wanted(view.from - view.tall / 2, view.from + 1.5 * view.tall);
@@ -164,57 +156,38 @@ civitai.room("wall", ["dom"], ({ dom }) => {
       let next = this.#root.firstElementChild;
       for (const box of boxes) next = this.#place(box, view.shift, next);
       this.#tabStop(view);
-      if (!this.#pace.fast) this.#load();
+      if (this.#pace.fast) return;
+      for (const entry of this.#shown.values()) {
+        if (!entry.loaded) this.#face.load(entry.node, entry.index);
+        entry.loaded = true;
+      }
     }
 
-    /** Paints again what is shown, because something about it has changed. */
-    repaint() {
-      for (const entry of this.#shown.values()) entry.index = -1;
-      this.draw();
-    }
-
-    /** Brings one into view, at the edge or in the `middle`. */
-    reveal(index, where = "edge") {
-      const box = this.#layout.box(index);
+    #reveal(box, where) {
       const { from, tall, above } = this.#view();
-      const [top, bottom] = [from + above + 8, from + tall - 8];
+      const [top, bottom] = [from + above + EDGE, from + tall - EDGE];
       if (box.y >= top && box.y + box.height <= bottom) return;
       if (where === "middle") this.#scrollTo(box.y - (tall + above - box.height) / 2);
-      else if (box.y < top || box.height > bottom - top) this.#scrollTo(box.y - above - 8);
-      else this.#scrollTo(box.y + box.height + 8 - tall);
-    }
-
-    /** Brings one into view and gives it the focus. */
-    focus(index, where) {
-      if (!this.#layout || index < 0 || index >= this.#layout.count) return;
-      this.reveal(index, where);
-      this.#current = this.#face.key(index);
-      this.draw();
-      this.#shown.get(this.#current)?.node.firstElementChild.focus({ preventScroll: true });
-    }
-
-    /** The one that the Tab key leads to. */
-    get current() {
-      return this.#shown.get(this.#current)?.index ?? -1;
+      else if (box.y < top || box.height > bottom - top) this.#scrollTo(box.y - above - EDGE);
+      else this.#scrollTo(box.y + box.height + EDGE - tall);
     }
 
     // Where the window stands on the layout; `shift` moves boxes of a layout that is taller than an element can be.
     #view() {
       const tall = globalThis.innerHeight;
       const scroll = -this.#root.getBoundingClientRect().top;
-      const above = dom.maybeFind(".bar")?.offsetHeight ?? 0;
-      const from = scroll > 0 ? scroll * this.#scale(tall) : scroll;
-      return { from, tall, above, shift: scroll - from };
+      const from = scroll > 0 ? scroll * this.#scale() : scroll;
+      return { from, tall, above: dom.find(".bar").offsetHeight, shift: scroll - from };
     }
 
-    #scale(tall) {
-      const { height } = this.#layout;
+    #scale() {
+      const [tall, { height }] = [globalThis.innerHeight, this.#layout];
       return height <= TALLEST ? 1 : (height - tall) / (TALLEST - tall);
     }
 
     #scrollTo(y) {
       const top = this.#root.getBoundingClientRect().top + globalThis.scrollY;
-      globalThis.scrollTo(0, top + (y > 0 ? y / this.#scale(globalThis.innerHeight) : y));
+      globalThis.scrollTo(0, top + (y > 0 ? y / this.#scale() : y));
     }
 
     #anchor() {
@@ -237,10 +210,9 @@ civitai.room("wall", ["dom"], ({ dom }) => {
 
     // What has the focus keeps its node, or the keys would have nowhere to start from.
     #withFocused(boxes) {
-      const held = this.#entryOf(document.activeElement);
-      if (!held || held.index < 0 || held.index >= this.#layout.count) return boxes;
-      if (boxes.some(({ index }) => index === held.index)) return boxes;
-      return [...boxes, this.#layout.box(held.index)].sort((a, b) => a.index - b.index);
+      const held = this.#entryOf(document.activeElement)?.index ?? -1;
+      if (held < 0 || held >= this.#layout.count || boxes.some(({ index }) => index === held)) return boxes;
+      return [...boxes, this.#layout.box(held)].sort((a, b) => a.index - b.index);
     }
 
     #release(wanted) {
@@ -256,13 +228,10 @@ civitai.room("wall", ["dom"], ({ dom }) => {
     // Nodes stand in the order of what they show, for readers that go through them one by one.
     #place(box, shift, next) {
       const key = this.#face.key(box.index);
-      let entry = this.#shown.get(key);
-      if (!entry) {
-        entry = { node: this.#spare.pop() ?? this.#face.make(), index: -1, y: 0, loaded: false };
-        this.#shown.set(key, entry);
-      }
-      entry.y = box.y;
+      const entry = this.#shown.get(key) ?? { node: this.#spare.pop() ?? this.#face.make(), index: -1 };
       const { node } = entry;
+      entry.y = box.y;
+      this.#shown.set(key, entry);
       if (node !== next) this.#root.insertBefore(node, next);
       dom.put(node, "transform", `translate(${box.x}px, ${box.y + shift}px)`);
       dom.put(node, "width", `${box.width}px`);
@@ -272,76 +241,52 @@ civitai.room("wall", ["dom"], ({ dom }) => {
     }
 
     #paint(entry, index) {
-      entry.index = index;
-      entry.loaded = false;
+      Object.assign(entry, { index, loaded: false });
       entry.node.setAttribute("aria-setsize", this.#layout.count);
       entry.node.setAttribute("aria-posinset", index + 1);
       this.#face.paint(entry.node, index);
     }
 
-    #load() {
-      for (const entry of this.#shown.values()) {
-        if (entry.loaded) continue;
-        entry.loaded = true;
-        this.#face.load(entry.node, entry.index);
-      }
-    }
-
     #tabStop({ from, above }) {
-      const entries = [...this.#shown.values()];
-      const stop = this.#shown.get(this.#current) ?? this.#firstBelow(entries, from + above);
+      const entries = [...this.#shown.values()].sort((a, b) => a.index - b.index);
+      const below = entries.find(({ y }) => y >= from + above);
+      const stop = this.#shown.get(this.#current) ?? below ?? entries[0];
       for (const entry of entries) entry.node.firstElementChild.tabIndex = entry === stop ? 0 : -1;
-    }
-
-    #firstBelow(entries, y) {
-      const below = entries.filter((entry) => entry.y >= y);
-      const first = (best, entry) => (best && best.index < entry.index ? best : entry);
-      return (below.length ? below : entries).reduce(first, null);
     }
 
     #scrolled() {
       if (!this.#root.clientWidth) return;
-      this.#places.set(this.#address, globalThis.scrollY);
-      const pace = this.#pace;
-      const now = performance.now();
-      const speed = (Math.abs(globalThis.scrollY - pace.y) / Math.max(8, now - pace.at)) * 1000;
-      Object.assign(pace, { at: now, y: globalThis.scrollY, fast: speed > FAST });
+      const [pace, now, y] = [this.#pace, performance.now(), globalThis.scrollY];
+      this.#places.set(this.#address, y);
+      const speed = (Math.abs(y - pace.y) / Math.max(8, now - pace.at)) * 1000;
+      Object.assign(pace, { at: now, y, fast: speed > FAST });
       clearTimeout(pace.rest);
-      pace.rest = setTimeout(() => this.#rested(), REST);
-      if (!pace.frame) pace.frame = requestAnimationFrame(() => this.#tick());
+      pace.rest = setTimeout(() => this.#drawAgain({ fast: false }), REST);
+      pace.frame ||= requestAnimationFrame(() => this.#drawAgain({ frame: 0 }));
     }
 
-    #tick() {
-      this.#pace.frame = 0;
-      this.draw();
-    }
-
-    #rested() {
-      this.#pace.fast = false;
-      this.draw();
+    #drawAgain(pace) {
+      Object.assign(this.#pace, pace);
+      this.#draw();
     }
 
     #resized() {
-      const width = this.#root.clientWidth;
-      if (this.#layout && width && width !== this.#layout.width) this.renew(true);
+      if (this.#layout && this.#root.clientWidth !== this.#layout.width) this.#renew(true);
+    }
+
+    #keyOf(target) {
+      return [...this.#shown.keys()].find((key) => this.#shown.get(key).node.contains(target));
     }
 
     #entryOf(target) {
-      const node = this.#root.contains(target) ? target.closest("[aria-posinset]") : null;
-      return node ? [...this.#shown.values()].find((entry) => entry.node === node) : null;
-    }
-
-    #entered(target) {
-      const entry = this.#entryOf(target);
-      if (!entry) return;
-      this.#current = this.#face.key(entry.index);
-      this.#face.reached(entry.index);
+      return this.#shown.get(this.#keyOf(target));
     }
 
     #pressed(event) {
-      const entry = event.ctrlKey || event.altKey || event.metaKey ? null : this.#entryOf(event.target);
+      const entry = this.#entryOf(event.target);
+      if (!entry || event.ctrlKey || event.altKey || event.metaKey) return;
       const { tall, above } = this.#view();
-      const next = entry ? stepped(this.#layout, entry.index, event.key, tall - above) : null;
+      const next = stepped(this.#layout, entry.index, event.key, tall - above);
       if (next === null) return;
       event.preventDefault();
       this.focus(next);

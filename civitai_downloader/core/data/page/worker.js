@@ -4,7 +4,8 @@ civitai.room("worker", ["query", "columns"], ({ query, columns }) => {
   const KEPT_HITS = 16;
   const MOST = { counts: 50, values: 200, suggestions: 12 };
   const TAG_LENGTH = { least: 2, most: 40 };
-  const BREATH = 8;
+  const BREATH = 8; // milliseconds
+  const HASHES = 1 << 22;
 
   // -------------------------------------------------------------------------------------------------- the search
   const keep = (cache, text, found) => {
@@ -13,50 +14,49 @@ civitai.room("worker", ["query", "columns"], ({ query, columns }) => {
     return found;
   };
 
-  const usedBy = (column, rows) => {
-    const found = new Uint8Array(column.values.length);
-    const { codes } = column;
-    for (let i = 0; i < rows.length; i += 1) found[codes[rows[i]]] = 1;
-    return found;
+  const marked = (size, places) => {
+    const marks = new Uint8Array(size);
+    for (let i = 0; i < places.length; i += 1) marks[places[i]] = 1;
+    return marks;
   };
 
-  const among = (source, candidates, text) => candidates.filter((k) => source.texts[k].includes(text));
-
-  const amongAll = (source, wanted, text) => {
+  const amongAll = (texts, text, wanted = null) => {
     const found = [];
-    for (let k = 0; k < source.texts.length; k += 1) {
-      if (wanted?.[k] !== 0 && source.texts[k].includes(text)) found.push(k);
-    }
+    for (let k = 0; k < texts.length; k += 1) if (wanted?.[k] !== 0 && texts[k].includes(text)) found.push(k);
     return Uint32Array.from(found);
+  };
+
+  const usedBy = ({ codes, values }, rows) => {
+    const used = new Uint8Array(values.length);
+    for (let i = 0; i < rows.length; i += 1) used[codes[rows[i]]] = 1;
+    return used;
   };
 
   /**
    * Which texts of a source hold a text. A search that begins as an earlier one did looks only at what that found,
    * and a long list is looked through only where rows are left.
    */
-  const hitsOf = (source, text, rows, all) => {
-    const known = [...source.cache.keys()].filter((each) => text.includes(each)).sort((a, b) => b.length - a.length)[0];
-    if (known === text) return source.cache.get(text);
-    if (known) return keep(source.cache, text, among(source, source.cache.get(known), text));
-    if (source.codesOf || rows.length > all / 2) return keep(source.cache, text, amongAll(source, null, text));
-    return amongAll(source, usedBy(source.column, rows), text);
+  const hitsOf = ({ texts, cache, codesOf, column }, text, rows, all) => {
+    const known = [...cache.keys()].filter((each) => text.includes(each)).sort((a, b) => b.length - a.length)[0];
+    if (known === text) return cache.get(text);
+    if (known) return keep(cache, text, cache.get(known).filter((k) => texts[k].includes(text)));
+    if (codesOf || rows.length > all / 2) return keep(cache, text, amongAll(texts, text));
+    return amongAll(texts, text, usedBy(column, rows));
   };
 
-  const markCodes = (ok, source, hits) => {
-    for (const k of hits) {
-      if (!source.codesOf) ok[k] = 1;
-      else for (const code of source.codesOf[k]) ok[code] = 1;
-    }
-  };
-
-  /** For each column in which a text was found, which of its values have it. */
+  // For each column in which a text was found, which of its values have it.
   const valuesWith = (table, { field, text }, rows) => {
     const found = new Map();
     for (const source of table.fields[field] ?? []) {
-      const hits = hitsOf(columns.refresh(source, table.stamp), text, rows, table.rows);
+      const { column, codesOf } = columns.refresh(source, table);
+      const hits = hitsOf(source, text, rows, table.rows);
       if (!hits.length) continue;
-      if (!found.has(source.column)) found.set(source.column, new Uint8Array(source.column.values.length));
-      markCodes(found.get(source.column), source, hits);
+      const ok = found.get(column) ?? new Uint8Array(column.values.length);
+      for (const k of hits) {
+        if (!codesOf) ok[k] = 1;
+        else for (const code of codesOf[k]) ok[code] = 1;
+      }
+      found.set(column, ok);
     }
     return found;
   };
@@ -68,17 +68,7 @@ civitai.room("worker", ["query", "columns"], ({ query, columns }) => {
     for (const [{ codes }, ok] of valuesWith(table, term, rows)) {
       for (let i = 0; i < rows.length; i += 1) hit[rows[i]] |= ok[codes[rows[i]]];
     }
-    return hit;
-  };
-
-  const groupHits = (table, group, rows) => {
-    const hit = new Uint8Array(table.rows);
-    for (const term of group) {
-      const found = termHits(table, term, rows);
-      const no = term.not ? 1 : 0;
-      for (let i = 0; i < rows.length; i += 1) hit[rows[i]] |= found[rows[i]] ^ no;
-    }
-    return hit;
+    return { hit, no: Number(term.not) };
   };
 
   // What is known already comes first, then what is likely to be rare; what is excluded comes last.
@@ -90,142 +80,114 @@ civitai.room("worker", ["query", "columns"], ({ query, columns }) => {
   const searched = (table, q, rows) => {
     const { groups } = query.parse(q);
     for (const group of groups.sort((a, b) => weight(table, b) - weight(table, a))) {
-      const hit = groupHits(table, group, rows);
-      rows = rows.filter((row) => hit[row]);
+      const terms = group.map((term) => termHits(table, term, rows));
+      const [{ hit, no }] = terms;
+      const any = (row) => terms.some((term) => term.hit[row] !== term.no);
+      rows = rows.filter(terms.length > 1 ? any : (row) => hit[row] !== no);
     }
     return rows;
   };
 
-  // ---------------------------------------------------------------------------------------------------- the scope
-  const inFolder = (folder) => (path) => `${path}/`.startsWith(`${folder}/`);
-  const hasVersion = (things, versions) => ({ used: list }) => list.some((k) => versions.has(things.list[k].version));
-  const codesOf = (column, test) => Uint8Array.from(column.values, (value) => (test(value) ? 1 : 0));
-
   /** Keeps the pictures of a post, a collection or a model: any of what the scope names. */
   const scoped = (table, things, scope, rows) => {
     if (!scope) return rows;
-    const { id, post, folder, also, used: made } = table.columns;
-    const ids = new Set(scope.ids);
-    const inside = scope.folder ? inFolder(scope.folder) : () => false;
-    const here = codesOf(folder, inside);
-    const copied = codesOf(also, (paths) => paths.some(inside));
-    const named = codesOf(made, scope.versions ? hasVersion(things, new Set(scope.versions)) : () => false);
+    const { id, post, folder, also, used } = table.columns;
+    const [ids, versions] = [new Set(scope.ids), new Set(scope.versions)];
+    const inside = (path) => Boolean(scope.folder) && `${path}/`.startsWith(`${scope.folder}/`);
+    const isNamed = (made) => made.used.some((k) => versions.has(things.list[k].version));
+    const tests = [[folder, inside], [also, (paths) => paths.some(inside)], [used, isNamed]];
+    const lists = tests.map(([{ codes, values }, test]) => ({ codes, ok: values.map(test) }));
     const fits = (row) => ids.has(id[row]) || (scope.post && post[row] === scope.post);
-    const lists = [[here, folder], [copied, also], [named, made]];
-    return rows.filter((row) => fits(row) || lists.some(([ok, { codes }]) => ok[codes[row]]));
+    return rows.filter((row) => fits(row) || lists.some(({ codes, ok }) => ok[codes[row]]));
+  };
+
+  const narrowed = (state, { table: name, q, scope }) => {
+    const table = state[name];
+    return searched(table, q, scoped(table, state.things, scope, columns.living(table)));
   };
 
   // --------------------------------------------------------------------------------------------------- the facets
-  const has = (facet, value) => {
-    if (facet.has) return codesOf(facet.column, (each) => facet.has(value, each));
-    const ok = new Uint8Array(facet.column.values.length);
-    for (const code of facet.codesOf[facet.index.get(value)] ?? []) ok[code] = 1;
-    return ok;
-  };
+  /** The values of a facet's column that a name stands for. */
+  const codesNamed = ({ has, index, column: { values } }, name) =>
+    has ? [...values.keys()].filter((code) => has(name, values[code])) : index.get(name) ?? [];
 
   const allowed = (facet, picks) => {
-    const ok = new Uint8Array(facet.column.values.length);
-    const wanted = picks.filter((pick) => !pick.not);
-    if (!wanted.length) ok.fill(1);
-    for (const { value } of wanted) has(facet, value).forEach((yes, code) => (ok[code] |= yes));
-    for (const { value } of picks.filter((pick) => pick.not)) {
-      has(facet, value).forEach((yes, code) => (ok[code] &= 1 - yes));
+    const ok = new Uint8Array(facet.column.values.length).fill(picks.every(({ not }) => not) ? 1 : 0);
+    for (const { value, not } of [...picks].sort((a, b) => a.not - b.not)) {
+      for (const code of codesNamed(facet, value)) ok[code] = not ? 0 : 1;
     }
     return ok;
   };
 
-  const refuse = (table, facet, picks, rows, refusals, mark) => {
-    const ok = allowed(columns.refresh(facet, table.stamp), picks);
+  const refuse = (facet, picks, rows, refusals, bit) => {
+    const ok = allowed(facet, picks);
     const { codes } = facet.column;
-    for (let i = 0; i < rows.length; i += 1) if (!ok[codes[rows[i]]]) refusals[rows[i]] |= mark;
+    for (let i = 0; i < rows.length; i += 1) if (!ok[codes[rows[i]]]) refusals[rows[i]] |= bit;
   };
 
   /** Which rows all facets let through, and which each of them alone refuses: its counts leave out its own choice. */
   const sifted = (table, picks, rows) => {
+    if (!picks.length) return { passing: rows, refused: {} };
     const refusals = new Uint16Array(table.rows);
-    const facets = Object.entries(table.facets);
-    facets.forEach(([name, facet], k) => {
-      const own = picks.filter((pick) => pick.facet === name);
-      if (own.length) refuse(table, facet, own, rows, refusals, 1 << k);
+    const chosen = Object.keys(table.facets).filter((name) => picks.some(({ facet }) => facet === name));
+    const refused = {};
+    chosen.forEach((name, k) => {
+      const own = picks.filter(({ facet }) => facet === name);
+      refuse(columns.refresh(table.facets[name], table), own, rows, refusals, 1 << k);
     });
-    if (!picks.length) return { passing: rows, refused: facets.map(() => []) };
-    const alone = (k) => rows.filter((row) => refusals[row] === 1 << k);
-    return { passing: rows.filter((row) => !refusals[row]), refused: facets.map((_, k) => alone(k)) };
+    chosen.forEach((name, k) => (refused[name] = rows.filter((row) => refusals[row] === 1 << k)));
+    return { passing: rows.filter((row) => !refusals[row]), refused };
   };
 
-  const addUp = (counts, { codes }, rows) => {
-    for (let i = 0; i < rows.length; i += 1) counts[codes[rows[i]]] += 1;
-  };
-
-  const perCode = (facet, ...lists) => {
-    const counts = new Uint32Array(facet.column.values.length);
-    for (const rows of lists) addUp(counts, facet.column, rows);
+  const perCode = ({ codes, values }, ...lists) => {
+    const counts = new Uint32Array(values.length);
+    for (const rows of lists) for (let i = 0; i < rows.length; i += 1) counts[codes[rows[i]]] += 1;
     return counts;
   };
 
-  const perName = (facet, counts) =>
-    Uint32Array.from(facet.codesOf, (codes) => {
-      let sum = 0;
-      for (let i = 0; i < codes.length; i += 1) sum += counts[codes[i]];
-      return sum;
-    });
-
-  const countOf = (facet, counts, value) => {
-    const ok = has(facet, value);
-    return counts.reduce((sum, count, code) => sum + count * ok[code], 0);
+  const sumOf = (counts, codes) => {
+    let sum = 0;
+    for (let i = 0; i < codes.length; i += 1) sum += counts[codes[i]];
+    return sum;
   };
+
+  const perName = (facet, counts) => Uint32Array.from(facet.codesOf, (codes) => sumOf(counts, codes));
 
   const byCount = (totals, names) => (a, b) => totals[b] - totals[a] || (names[a] < names[b] ? -1 : 1);
 
-  const counted = (facet, counts, picks, most, text = "") => {
+  /** How many rows each value of a facet would show; of many values the most frequent, and those that are chosen. */
+  const countsOf = (table, name, { passing, refused }, { picks = [], most = MOST.counts, text = "" }) => {
+    const facet = columns.refresh(table.facets[name], table);
+    const { names, texts, latest, order: fixed } = facet;
+    const counts = perCode(facet.column, passing, refused[name] ?? []);
     const totals = perName(facet, counts);
-    let order = [...totals.keys()].filter((k) => facet.texts[k].includes(text));
-    if (facet.latest) order.sort((a, b) => (facet.names[a] < facet.names[b] ? 1 : -1));
-    else if (!facet.order) order = order.sort(byCount(totals, facet.names)).slice(0, most);
-    const values = order.map((k) => ({ value: facet.names[k], count: totals[k] }));
+    let order = [...totals.keys()].filter((k) => texts[k].includes(text));
+    if (latest) order.sort((a, b) => (names[a] < names[b] ? 1 : -1));
+    else if (!fixed) order = order.sort(byCount(totals, names)).slice(0, most);
+    const values = order.map((k) => ({ value: names[k], count: totals[k] }));
     const listed = new Set(values.map(({ value }) => value));
-    const chosen = picks.map(({ value }) => value).filter((value) => !listed.has(value));
-    values.push(...chosen.map((value) => ({ value, count: countOf(facet, counts, value) })));
-    return { values, distinct: facet.names.length };
-  };
-
-  const countsOf = (table, picks, { passing, refused }) => {
-    const entries = Object.entries(table.facets).map(([name, facet], k) => {
-      const own = picks.filter((pick) => pick.facet === name);
-      const counts = perCode(columns.refresh(facet, table.stamp), passing, refused[k]);
-      return [name, counted(facet, counts, own, MOST.counts)];
-    });
-    return Object.fromEntries(entries);
+    const further = picks.filter(({ facet: own, value }) => own === name && !listed.has(value));
+    values.push(...further.map(({ value }) => ({ value, count: sumOf(counts, codesNamed(facet, value)) })));
+    return { values, distinct: names.length };
   };
 
   // ------------------------------------------------------------------------------------------------- the questions
-  const narrowed = (state, { table: name, q, scope }) => {
-    const table = state[name];
-    return { table, rows: searched(table, q, scoped(table, state.things, scope, columns.living(table))) };
-  };
-
-  const inOrder = (order, rows, most) => {
-    const here = new Uint8Array(most);
-    for (let i = 0; i < rows.length; i += 1) here[rows[i]] = 1;
-    return order.filter((row) => here[row]);
-  };
-
   /** Which rows are shown, in their order, and how many each value of a facet would show. */
   const find = (state, question) => {
-    const { table, rows } = narrowed(state, question);
-    const parts = sifted(table, question.picks, rows);
-    const order = columns.orderOf(table, question.sort, question.seed ?? 0);
-    const shown = inOrder(order, parts.passing, table.rows);
-    return { table: question.table, rows: shown, total: shown.length, counts: countsOf(table, question.picks, parts) };
+    const { table: name, picks, sort, seed = 0 } = question;
+    const table = state[name];
+    const parts = sifted(table, picks, narrowed(state, question));
+    const here = marked(table.rows, parts.passing);
+    const rows = columns.orderOf(table, sort, seed).filter((row) => here[row]);
+    const counts = Object.keys(table.facets).map((facet) => [facet, countsOf(table, facet, parts, { picks })]);
+    return { table: name, rows, total: rows.length, counts: Object.fromEntries(counts) };
   };
 
   /** More values of one facet, with their counts. */
-  const values = (state, { facet: name, text, ...question }) => {
-    const { table, rows } = narrowed(state, question);
-    const facet = columns.refresh(table.facets[name], table.stamp);
-    const { passing, refused } = sifted(table, question.picks, rows);
-    const own = refused[Object.keys(table.facets).indexOf(name)];
-    return counted(facet, perCode(facet, passing, own), [], MOST.values, query.fold(text)).values;
+  const values = (state, { facet, text, ...question }) => {
+    const table = state[question.table];
+    const parts = sifted(table, question.picks, narrowed(state, question));
+    return countsOf(table, facet, parts, { most: MOST.values, text: query.fold(text) }).values;
   };
 
   // ----------------------------------------------------------------------------------------------- the suggestions
@@ -234,8 +196,6 @@ civitai.room("worker", ["query", "columns"], ({ query, columns }) => {
       .split(/[,\n\r]|\bbreak\b|<[^>]*>/)
       .map((tag) => tag.replace(/^[\s([{]+|(?::[\d.]+)?[\s)\]}]+$/g, ""))
       .filter((tag) => tag.length >= TAG_LENGTH.least && tag.length <= TAG_LENGTH.most);
-
-  const HASHES = 1 << 22;
 
   const hashOf = (text) => {
     let hash = 0;
@@ -257,7 +217,7 @@ civitai.room("worker", ["query", "columns"], ({ query, columns }) => {
   /** Counts the tags of prompts. Most come once and would fill the memory: so hashes are counted before texts. */
   const countTags = async (state) => {
     const { prompt } = state.images.columns;
-    const rows = perCode({ column: prompt }, columns.living(state.images));
+    const rows = perCode(prompt, columns.living(state.images));
     const often = new Uint8Array(HASHES);
     await eachTag(prompt, rows, (tag, n) => (often[hashOf(tag)] = Math.min(often[hashOf(tag)] + n, 2)));
     const counts = new Map();
@@ -268,16 +228,16 @@ civitai.room("worker", ["query", "columns"], ({ query, columns }) => {
   const begins = (name, text) => name.startsWith(text) || name.includes(` ${text}`);
 
   const namesLike = (table, field, text) => {
-    const facet = columns.refresh(table.named[field], table.stamp);
-    facet.totals ??= perName(facet, perCode(facet, columns.living(table)));
-    const found = facet.names.map((value, k) => ({ field, value, count: facet.totals[k], folded: facet.texts[k] }));
-    return found.filter(({ folded, count }) => count && begins(folded, text));
+    const facet = columns.refresh(table.named[field], table);
+    facet.totals ??= perName(facet, perCode(facet.column, columns.living(table)));
+    const found = [...facet.names.keys()].filter((k) => facet.totals[k] && begins(facet.texts[k], text));
+    return found.map((k) => ({ field, value: facet.names[k], count: facet.totals[k] }));
   };
 
-  const tagsLike = (state, text) => {
+  const tagsLike = ({ tags }, field, text) => {
     const found = [];
-    for (const [value, count] of state.tags) {
-      if (begins(value, text)) found.push({ field: "", value, count });
+    for (const [value, count] of tags) {
+      if (begins(value, text)) found.push({ field, value, count });
       if (found.length === MOST.suggestions) break;
     }
     return found;
@@ -285,14 +245,12 @@ civitai.room("worker", ["query", "columns"], ({ query, columns }) => {
 
   /** What might be meant by what stands in the search so far. */
   const suggest = (state, { table: name, term: { field, text } }) => {
+    if (!text) return [];
     const table = state[name];
     const fields = Object.keys(table.named).filter((known) => !field || known === field);
-    const found = text ? fields.flatMap((known) => namesLike(table, known, text)) : [];
-    if (text && name === "images" && (!field || field === "prompt")) {
-      found.push(...tagsLike(state, text).map((tag) => ({ ...tag, field })));
-    }
-    const best = found.sort((a, b) => b.count - a.count).slice(0, MOST.suggestions);
-    return best.map(({ field: known, value, count }) => ({ field: known, value, count }));
+    const found = fields.flatMap((known) => namesLike(table, known, text));
+    if (name === "images" && (!field || field === "prompt")) found.push(...tagsLike(state, field, text));
+    return found.sort((a, b) => b.count - a.count).slice(0, MOST.suggestions);
   };
 
   // -------------------------------------------------------------------------------------------------- the protocol
@@ -309,7 +267,10 @@ civitai.room("worker", ["query", "columns"], ({ query, columns }) => {
     const made = columns[name === "models" ? "loadModels" : "loadPictures"](table, state.things, first, chunk);
     table.alive.fill(1, first, first + chunk.rows);
     for (const k of dead) table.alive[first + k] = 0;
-    for (const each of [state.images, state.models]) columns.changed(each);
+    for (const each of [state.images, state.models]) {
+      each.stamp += 1;
+      each.orders.clear();
+    }
     return made;
   };
 
