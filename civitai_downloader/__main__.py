@@ -301,6 +301,8 @@ def execute(
     written = not run.libraries.lost
     for library in run.libraries:
         written &= core.write_outcome(run, library, retry_command(given, library.folder), unused)
+    if run.settings.updates:
+        core.tell_news(run, form_of(given), words, print)
     if run.ledger.interrupted:
         log.warning("%s", words("interrupted"))
     return Counter(failed=not written) + run.ledger.counts
@@ -339,7 +341,10 @@ def dry_run(run: core.Run, given: Mapping[str, Any], words: core.Words, screen: 
     run.look(core.ProgressDisplay(words, screen, live=live).watch)
     screen.finish()
     core.say_looked(words, run.ledger.batches)
-    form: Any = "json" if given.get("json_logs") else "table" if sys.stdout and sys.stdout.isatty() else "tabs"
+    if run.settings.compares:
+        core.tell_news(run, form_of(given), words, print)
+        return run.ledger.counts
+    form = form_of(given)
     if form == "table":
         print(core.heading(words))
     for batch in run.ledger.batches:
@@ -355,6 +360,11 @@ def dry_run(run: core.Run, given: Mapping[str, Any], words: core.Words, screen: 
     if any(batch.entry.target.kind != "local" for batch in run.ledger.batches):
         core.say_plan(words, plan.total, core.free_space(run.settings.output))
     return counts + run.ledger.counts
+
+
+def form_of(given: Mapping[str, Any]) -> Any:
+    """Return how rows are printed: `json`, as a `table`, or as `tabs`."""
+    return "json" if given.get("json_logs") else "table" if sys.stdout and sys.stdout.isatty() else "tabs"
 
 
 def refilter(settings: core.Settings, filters: core.Filters, words: core.Words) -> int:

@@ -6,6 +6,7 @@ from ..util.idm import find_idm
 from ..util.logfile import LogFile
 from ..util.text import split_login
 from .arguments import Arguments, merged, read_configurations
+from .bulletin import tell_news
 from .cookies import read_cookies
 from .display import CheckDisplay, ProgressDisplay, check_folder
 from .inputs import collect
@@ -25,5 +26,5 @@ __all__ = [
     "Arguments", "CheckDisplay", "Failure", "Filters", "Libraries", "Library", "LogFile", "Plan", "ProgressDisplay",
     "Result", "Run", "Settings", "Unused", "UsageError", "Words", "check_folder", "check_output", "collect",
     "find_filters", "find_idm", "find_token", "free_space", "heading", "merged", "read_configurations", "read_cookies",
-    "say_looked", "say_plan", "say_summary", "say_unused", "shown_row", "split_login", "write_outcome",
+    "say_looked", "say_plan", "say_summary", "say_unused", "shown_row", "split_login", "tell_news", "write_outcome",
 ]  # fmt: skip

@@ -1,0 +1,88 @@
+"""Holdings: which versions of which models a library holds, by its state log and its pages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from .answers import is_ahead, number_at, object_at, text_at
+from .archive import GONE
+from .chronicle import pages_of
+from .library import Library
+from .newer import Edition, edition_of
+
+
+@dataclass
+class Holding:
+    """What is on disk of a model: `editions` by the ids of its versions, and where their files lie (`paths`).
+
+    `folder` is that of its pages ("" none), and `since` the day on which the site no longer had it ("" it has).
+    """
+
+    name: str = ""
+    folder: str = ""
+    since: str = ""
+    editions: dict[int, Edition] = field(default_factory=dict)
+    paths: dict[int, list[str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Holdings:
+    """What is in a library: its models by id, the SHA256 of all files, and versions of which nobody knows the model.
+
+    `waits` is when early access to versions ends that could not be had yet.
+    """
+
+    models: dict[int, Holding]
+    hashes: frozenset[str]
+    strays: Mapping[int, list[str]]
+    waits: Mapping[int, str]
+
+
+def holdings_of(library: Library) -> Holdings:
+    """Return what is in a library. Nothing is asked, and no model file is opened."""
+    paths, hashes, waits = _fetched(library)
+    owners: dict[int, int] = {}
+    models: dict[int, Holding] = {}
+    for found in library.all_found():
+        if found.is_identified and library.size(found.path) is not None:
+            hashes |= {found.sha256} - {""}
+            if found.model:
+                models.setdefault(found.model, Holding(found.name.partition(f" [{found.model}]")[0]))
+            if found.version:
+                owners |= {found.version: found.model} if found.model else {}
+                paths.setdefault(found.version, []).append(found.path)
+    pages: dict[int, Edition] = {}
+    for folder, model in pages_of(library):
+        alone = {number_at(each.raw, "id") for each in model.versions if object_at(each.raw, "model")}
+        since = {each.id: text_at(each.raw, GONE) for each in model.versions}
+        pages |= {
+            each.id: replace(edition_of(each), since=since[each.id], apart=each.id in alone) for each in model.versions
+        }
+        held = {each.id for each in model.versions} & paths.keys()
+        owners |= dict.fromkeys(held - owners.keys(), model.id)
+        if held or model.id in models:
+            models.setdefault(model.id, Holding())
+            models[model.id] = replace(models[model.id], name=model.name, folder=folder, since=text_at(model.raw, GONE))
+    for version, model_id in owners.items():
+        holding = models.setdefault(model_id, Holding())
+        holding.editions[version], holding.paths[version] = pages.get(version, Edition(version)), paths[version]
+    strays = {version: there for version, there in paths.items() if version not in owners}
+    return Holdings(models, frozenset(hashes), strays, waits)
+
+
+def _fetched(library: Library) -> tuple[dict[int, list[str]], set[str], dict[int, str]]:
+    """Return where the files of versions lie that were fetched or are on their way, their hashes, and what waits."""
+    paths: dict[int, list[str]] = {}
+    hashes: set[str] = set()
+    waits: dict[int, str] = {}
+    for (_, name), records in library.records("model"):
+        version = number_at({"id": name.partition("/")[0]}, "id")
+        for record in records if version else ():
+            is_there = record.status == "success" and library.size(record.path) == record.size
+            if is_there or record.status == "queued":
+                paths.setdefault(version, []).append(record.path)
+                hashes |= {record.sha256, record.published} - {""}
+            if is_ahead(record.available_at):
+                waits[version] = record.available_at
+    return paths, hashes, waits
