@@ -1,5 +1,5 @@
 @echo off
-rem Double-click this file to fetch everything in models.txt and users.txt, or drop a list file on it.
+rem Double-click this file to fetch everything in models.txt and users.txt, or drop a list or a folder of models on it.
 rem The first run creates the folder .venv next to it and installs what the program needs there; later runs reuse it.
 rem For scripts: set CIVITAI_NO_PAUSE=1; arguments of this file are passed on to the program.
 setlocal EnableExtensions DisableDelayedExpansion
@@ -13,6 +13,10 @@ set "PYTHON="
 set "OWN=.venv\Scripts\python.exe"
 set "FIRST=%~1"
 if defined FIRST if exist "%~f1" if not exist "%~f1\*" set "LIST=%~f1"
+rem Of a folder in the current one only the name may be given, but not if it is that of a model as well.
+if defined FIRST if exist "%~f1\*" for /f "delims=0123456789@" %%i in ("%~1") do set "LIST=%~f1"
+rem A backslash at its end would hide the quote behind it.
+if defined LIST if "%LIST:~-1%"=="\" set "LIST=%LIST%."
 pushd "%~dp0"
 if not exist "civitai_downloader\__main__.py" goto no_program
 
@@ -52,7 +56,7 @@ if not %ERRORLEVEL%==0 goto no_packages
 :run
 if not defined LIST goto run_words
 if /i "%LIST%"=="%~f1" goto run_words
-rem The list was named from another folder: pass its full path instead of the first argument.
+rem The list or folder was named from another folder: pass its full path instead of the first argument.
 "%OWN%" -m civitai_downloader "%LIST%" %2 %3 %4 %5 %6 %7 %8 %9
 goto ran
 :run_words

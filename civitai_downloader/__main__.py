@@ -234,28 +234,34 @@ def command(given: Mapping[str, Any], words: core.Words, screen: Screen, clock: 
     if "log" in given:
         screen.write_log(log, core.LogFile(given["log"]), [token_of(given)])
     settings = settings_from(given)
-    core.check_output(settings.output)
+    places = core.in_libraries(settings, given.get("inputs", ()))
+    for place in places:
+        core.check_output(place.output)
     if given.get("verify"):
-        return verify(settings, given, words, screen, clock)
+        return max(verify(each, given, words, screen, clock) for each in places)
+    if "krita" in given:
+        core.fill_krita(given["krita"], [place.output for place in places], settings)
+        return DONE
+    if core.asks_for_page_alone(settings, given):
+        core.make_pages([place.output for place in places], settings, clock)
+        return DONE
     filters = core.find_filters(given)
     say(logging.WARNING, filters.problems)
     if given.get("refilter"):
-        return refilter(settings, filters, words)
+        for place in places:
+            core.refilter_folder(place, filters, words)
+        return DONE
     inputs = core.collect(given, settings, partial(read_line, given))
     sealed = inputs.check_outputs(writes=not settings.dry_run)
     say(logging.ERROR, (problem.sentence for problem in inputs.problems if not problem.line))
-    if settings.dry_run or not inputs.entries:
-        core.say_unused(words, inputs.unused)
     if not inputs.entries:
+        core.say_unused(words, inputs.unused)
         return USAGE
     run = core.Run(inputs.at_home(sealed), inputs.entries, clock, filters, sealed)
     try:
         say(logging.WARNING, (problem for library in run.libraries for problem in library.problems))
-        counts = (
-            dry_run(run, given, words, screen)
-            if settings.dry_run
-            else execute(run, given, words, screen, inputs.unused)
-        )
+        act = dry_run if settings.dry_run else execute
+        counts = act(run, given, words, screen, inputs.unused)
     finally:
         run.close()
     return INTERRUPTED if run.ledger.interrupted else exit_code(counts, inputs.problems)
@@ -301,6 +307,7 @@ def execute(
     written = not run.libraries.lost
     for library in run.libraries:
         written &= core.write_outcome(run, library, retry_command(given, library.folder), unused)
+        written &= run.ledger.interrupted or core.finish_page(library, run.settings)
     if run.settings.updates:
         core.tell_news(run, form_of(given), words, print)
     if run.ledger.interrupted:
@@ -332,10 +339,13 @@ def retry_command(given: Mapping[str, Any], output: Path) -> list[str]:
     return [sys.executable, "-m", "civitai_downloader", "--retry-failed", "-o", str(output.absolute()), *options]
 
 
-def dry_run(run: core.Run, given: Mapping[str, Any], words: core.Words, screen: Screen) -> Mapping[str, int]:
+def dry_run(
+    run: core.Run, given: Mapping[str, Any], words: core.Words, screen: Screen, unused: core.Unused
+) -> Mapping[str, int]:
     """Print the plan to stdout and write nothing; return how many targets can't be planned."""
     from . import core
 
+    core.say_unused(words, unused)
     plan, counts = core.Plan(run, words), Counter[str]()
     live = screen.is_live and not (given.get("quiet") or given.get("json_logs"))
     run.look(core.ProgressDisplay(words, screen, live=live).watch)
@@ -345,7 +355,8 @@ def dry_run(run: core.Run, given: Mapping[str, Any], words: core.Words, screen: 
         core.tell_news(run, form_of(given), words, print)
         return run.ledger.counts
     form = form_of(given)
-    if form == "table":
+    has_links = any(batch.entry.target.kind != "local" for batch in run.ledger.batches)
+    if form == "table" and has_links:
         print(core.heading(words))
     for batch in run.ledger.batches:
         try:
@@ -357,7 +368,7 @@ def dry_run(run: core.Run, given: Mapping[str, Any], words: core.Words, screen: 
         except BrokenPipeError:  # whoever reads has seen enough
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             break
-    if any(batch.entry.target.kind != "local" for batch in run.ledger.batches):
+    if has_links:
         core.say_plan(words, plan.total, core.free_space(run.settings.output))
     return counts + run.ledger.counts
 
@@ -365,18 +376,6 @@ def dry_run(run: core.Run, given: Mapping[str, Any], words: core.Words, screen: 
 def form_of(given: Mapping[str, Any]) -> Any:
     """Return how rows are printed: `json`, as a `table`, or as `tabs`."""
     return "json" if given.get("json_logs") else "table" if sys.stdout and sys.stdout.isatty() else "tabs"
-
-
-def refilter(settings: core.Settings, filters: core.Filters, words: core.Words) -> int:
-    """Apply the word lists to the prompts in the output folder without a request. Raises UsageError."""
-    from . import core
-
-    if not settings.output.is_dir():
-        raise core.UsageError(words("verify.nothing", folder=settings.output))
-    library = core.Library(settings.output)
-    log.info("%s", words("refiltered", count=library.refilter(filters)))
-    library.close()
-    return DONE
 
 
 def verify(settings: core.Settings, given: Mapping[str, Any], words: core.Words, screen: Screen, clock: Clock) -> int:

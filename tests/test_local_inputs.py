@@ -260,3 +260,66 @@ def test_no_current_folder_is_needed_for_a_path_that_is_whole(place: Path, site:
     ran = subprocess.run([sys.executable, *words], cwd=place, env=environment, capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr
     assert not (place / "downloads").exists()
+
+
+@pytest.mark.parametrize("line", ["../gone --sfw", "D:\\gone", r'"\\server\gone"', "~/gone", "/home/gone"])
+def test_a_path_that_leads_nowhere_is_called_so(run: Runner, lora: FakeModel, err: Err, line: str) -> None:
+    assert run("--only", "metadata", lines=["10001", line]) == 1
+    assert "is neither a folder nor a model file on this machine; check the path." in err()
+
+
+def test_a_match_by_hand_that_failed_is_tried_again(run: Runner, site: FakeCivitai, place: Path, err: Err) -> None:
+    file = place / "내 모델/loras/paper_xl.safetensors"
+    (place / "list.txt").write_text(f"{file} = 10009@20009 --no-gallery\n", "utf-8")
+    assert run("here/list.txt") == 1
+    failed = file.parent / "failed.txt"
+    assert failed.read_text("utf-8").splitlines()[-1] == f'"{file}" = 10009@20009 --no-gallery'
+    add_published(site.world, "second")
+    failed.write_text(failed.read_text("utf-8").replace("10009@20009", "10002@20003"), "utf-8")
+    assert run("--retry-failed", "-o", str(file.parent)) == 0, err()
+    assert rows(file.parent)[file.name]["how"] == "hand"
+    assert not failed.exists()
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        "{tmp}/other",
+        " {tmp}/other",
+        "'\"{tmp}/other\"'",
+        "\"'{tmp}/other'\"",
+        "../other",
+        "'\"../other\"'",
+        "~/other",
+        "other",
+    ],
+)
+def test_the_configuration_of_a_folder_leads_to_no_folder_outside_of_it(
+    run: Runner, site: FakeCivitai, tmp_path: Path, lora: FakeModel, monkeypatch: Home, word: str
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    other = put(newest(lora), tmp_path / "other").parent
+    here = tmp_path / "strangers"
+    here.mkdir()
+    if word == "other":
+        if os.name == "nt":
+            pytest.skip("links need rights on Windows")
+        (here / "other").symlink_to(other)
+    (here / "civitai-downloader.conf").write_text(word.format(tmp=tmp_path), "utf-8")
+    monkeypatch.chdir(here)
+    assert run() == 2
+    assert not site.requests
+    assert files_under(other).keys() == {"paper_xl.safetensors"}
+
+
+def test_folders_that_lie_in_each_other_are_looked_at_once(
+    run: Runner, tmp_path: Path, lora: FakeModel, err: Err
+) -> None:
+    top = tmp_path / "top"
+    put(newest(lora), top / "in" / "deep")
+    put(lora.versions[1], top)
+    assert run("top", "top/in", "top/", "top/in/deep", "top/in/deep/paper_xl.safetensors", "-o", "top") == 0
+    assert named(top) == {"in/deep/paper_xl.safetensors", "paper_sd15.safetensors"}
+    assert [*tmp_path.rglob("report.json")] == [top / "report.json"]
+    assert err().count("model files identified") == 1
+    assert len([line for line in lines(top) if line["status"] == "hashed"]) == 2

@@ -78,9 +78,7 @@ def test_a_folder_is_identified_as_by_a_real_run_and_nothing_is_written(
     assert (everything(expected.root), everything(tmp_path)) == before
     again = table(capsys.readouterr().out)
     assert {row[2] for row in again.values()} == {"0"}
-    assert {again[path][3] for path, row in told.items() if row["version"] and row["how"] != "sidecar"} == {
-        "there already"
-    }
+    assert {again[path][3] for path, row in told.items() if row["version"] and row["how"] != "sidecar"} == {"complete"}
 
 
 def test_rows_say_what_is_known_and_what_is_to_come(
@@ -109,9 +107,9 @@ def test_rows_say_what_is_known_and_what_is_to_come(
 
 def test_a_table_names_the_files_and_a_hostile_name_stays_in_its_row() -> None:
     row = Row("a/b.safetensors", "Known [1] v1.0", pictures=None, obstacle="x", local={})
-    assert shown_row(row, "table").split() == ["?", "a/b.safetensors:", "Known", "[1]", "v1.0", "(x)"]
+    assert shown_row(row, "table") == "a/b.safetensors: Known [1] v1.0  (x)"
     unknown = Row("a/b.safetensors", "a/b.safetensors", obstacle="unknown", local={})
-    assert shown_row(unknown, "table").split() == ["0", "a/b.safetensors", "(unknown)"]
+    assert shown_row(unknown, "table") == "a/b.safetensors  (unknown)"
     hostile = Row("a\tb\n.ckpt", "n", local={})
     assert shown_row(hostile, "tabs").count("\t") == 5
     assert len(shown_row(hostile, "tabs").splitlines()) == len(shown_row(hostile, "table").splitlines()) == 1

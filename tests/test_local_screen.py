@@ -19,7 +19,7 @@ from civitai_downloader.core import local
 from civitai_downloader.core.display import Speed
 from civitai_downloader.core.words import Words
 from civitai_downloader.util.clock import Clock
-from civitai_downloader.util.hashes import Hashed
+from civitai_downloader.util.hashes import Hashed, hash_file
 from civitai_downloader.util.progress import Meter, Progress
 from civitai_downloader.util.screen import Screen, columns_of
 from tests.conftest import Runner
@@ -36,7 +36,7 @@ class Reading:
     """Stands in for the hashing of a file: it stops half-way until `told` is set."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *, later: float = 0) -> None:
-        self.told, self._later, self._plain = threading.Event(), later, local.hash_file
+        self.told, self._later, self._plain = threading.Event(), later, hash_file
         monkeypatch.setattr(local, "hash_file", self.hash)
 
     def hash(self, path: Path, clock: Clock, buffer: bytearray, told: Callable[[int], object]) -> Hashed:
@@ -79,6 +79,12 @@ def until(told: Callable[[], object], reading: Reading) -> None:
     threading.Thread(target=look, daemon=True).start()
 
 
+def gathered(lines: list[str], err: Err) -> str:
+    """Return all that has been said so far."""
+    lines.append(err())
+    return "".join(lines)
+
+
 def test_one_bar_shows_how_much_of_a_folder_has_been_read(
     run: Runner, place: Path, drawn: Drawn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -99,7 +105,7 @@ def test_elsewhere_a_line_now_and_then_says_how_much_has_been_read(
 ) -> None:
     reading = Reading(monkeypatch, later=60)
     lines: list[str] = []
-    until(lambda: lines.append(err()) or " read, " in "".join(lines), reading)
+    until(lambda: " read, " in gathered(lines, err), reading)
     assert run(str(place)) == 0
     said = "".join([*lines, err()])
     assert re.search(r"^0/1 folders, \d+ B of 1\.1 KB read, \d+ B/s, \d:\d\d left$", said, re.M), said
@@ -111,7 +117,7 @@ def test_the_facts_of_a_reading_are_numbers(
 ) -> None:
     reading, size = Reading(monkeypatch, later=60), newest_size(place)
     lines: list[str] = []
-    until(lambda: lines.append(err()) or '"to_read"' in "".join(lines), reading)
+    until(lambda: '"to_read"' in gathered(lines, err), reading)
     assert run(str(place), "--json-logs", "--dry-run") == 0
     facts = [json.loads(line) for line in "".join(lines).splitlines() if "to_read" in line]
     assert facts

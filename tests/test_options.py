@@ -118,7 +118,7 @@ def test_help_has_every_option_in_its_group_with_its_default(capsys: Captured) -
     shown = " ".join(capsys.readouterr().out.split())
     for action in command_parser()._actions:
         assert all(name in shown for name in action.option_strings)
-    groups = [f"{name}:" for name in ("input", "where", "what", "access", "pace", "how", "output")]
+    groups = [f"{name}:" for name in ("input", "where", "what", "access", "pace", "which", "library", "how", "output")]
     assert [shown.index(f" {group}") for group in groups] == sorted(shown.index(f" {group}") for group in groups)
     for default in ("at the same time (default: 4)", "(default: 0.5)", "(default: 200)", "(default: downloads)"):
         assert default in shown

@@ -193,6 +193,20 @@ def test_first_run_second_run_and_a_dropped_list(tmp_path: Path, site: FakeCivit
     assert place.has("ランタン!.safetensors")
 
 
+@pytest.mark.parametrize("ending", ["", "\\"])
+def test_a_dropped_folder_of_models_is_looked_through(
+    ready: Place, tmp_path: Path, site: FakeCivitai, ending: str
+) -> None:
+    models = tmp_path / "my models & (more)"
+    models.mkdir()
+    (models / "renamed.safetensors").write_bytes(site.world.models[10001].versions[0].files[0].data)
+    ran = ready.start(f'"{windows(models)}{ending}"', "--no-gallery")
+    assert ran.code == 0
+    assert "1 of 1 model files identified" in ran.said
+    assert (models / "renamed.civitai.info").is_file()
+    assert not (ready.folder / "downloads").exists()
+
+
 def test_without_a_list_a_template_is_made_and_opened(bare: Place) -> None:
     bare.environment = {"CIVITAI_NO_PAUSE": ""}
     bare.write("notepad.bat", "@echo %* > noted.txt")

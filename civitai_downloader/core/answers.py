@@ -248,6 +248,16 @@ def still_urls(image: Image) -> tuple[str, ...]:
     return tuple(urlunsplit((parts.scheme, _media_host(parts.netloc), path, "", "")) for path in paths)
 
 
+def thumb_urls(image: Image) -> tuple[str, ...]:
+    """Return the links at which a form of 450 pixels' width may be had, best first; of a video it is a still."""
+    parts = urlsplit(image.url)
+    folders = parts.path.split("/")
+    if image.type != "image" or len(folders) < 4 or "=" not in folders[-2]:
+        return still_urls(image) if image.type == "video" else ()
+    path = "/".join([*folders[:-2], "width=450", folders[-1]])
+    return (urlunsplit((parts.scheme, _media_host(parts.netloc), path, "", "")),)
+
+
 def _media_host(host: str) -> str:
     return host.replace("imagecache.civitai.com", "image.civitai.com")
 
@@ -278,6 +288,13 @@ def is_by(item: Mapping[str, Any], name: str) -> bool:
 def flat_meta(meta: Any) -> Any:
     """Return generation data without the `{"id", "meta"}` wrapper of some answers."""
     return meta["meta"] if isinstance(meta, dict) and set(meta) == {"id", "meta"} else meta
+
+
+def likes_of(item: Mapping[str, Any]) -> int | None:
+    """Return the likes and hearts of a listed picture together, None where its list does not count them."""
+    stats = object_at(item, "stats")
+    names = [name + ending for name in ("likeCount", "heartCount") for ending in ("", "AllTime")]
+    return sum(number_at(stats, name) for name in names) if any(name in stats for name in names) else None
 
 
 def resources_of(meta: Any) -> list[Any]:

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 from ..util.errors import OptionError
-from ..util.shell import split_words
+from ..util.shell import bare_path, split_words
 from ..util.text import printable
 from .lists import STANDARD_INPUT, parse_list, read_list
 
@@ -191,7 +191,9 @@ def check_configuration(given: Mapping[str, Any], paths: Collection[str], config
         values = given.get(name, ())
         for value in values if isinstance(values, list) else [values] if values else []:
             is_link = name == "inputs" and "://" in str(value)
-            if not is_link and leads_out(str(value), configuration.below):
+            if not is_link and any(
+                leads_out(each, configuration.below) for each in (str(value), bare_path(str(value)))
+            ):
                 raise _outside(str(value))
 
 

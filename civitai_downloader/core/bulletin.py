@@ -8,7 +8,7 @@ from typing import Any
 
 from ..util.files import free_space
 from ..util.text import printable, scrub
-from .newer import Edition, News
+from .newer import Edition, ModelNews
 from .plan import Form
 from .run import Run
 from .updates import told
@@ -49,14 +49,14 @@ def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
     return "  ".join([*padded, cells[-1]]).rstrip()
 
 
-def _cells(news: News, words: Words) -> list[str]:
+def _cells(news: ModelNews, words: Words) -> list[str]:
     """Return a row as text: id, standing, what is on disk, what the row is about, further versions, and the name."""
     more = words("{count} more for other base models", count=news.others) if news.others else ""
     values = (str(news.model), _standing(news, words), _listed(news.have), _listed(news.editions), more, news.name)
     return [printable(scrub(each)) for each in values]
 
 
-def _standing(news: News, words: Words) -> str:
+def _standing(news: ModelNews, words: Words) -> str:
     if news.standing != "awaited":
         return words(_STANDINGS[news.standing])
     until = news.editions[0].until
@@ -68,7 +68,7 @@ def _listed(editions: Iterable[Edition]) -> str:
     return "; ".join(map(told, editions))
 
 
-def _as_json(news: News, link: Any) -> dict[str, Any]:
+def _as_json(news: ModelNews, link: Any) -> dict[str, Any]:
     """Return a row for programs; its words are the same in every language."""
     editions = [_edition(each, link(news.model, each.id)) for each in news.editions]
     return {

@@ -47,7 +47,9 @@ class Claims(StateLog):
         """Return a file that was found with the bytes of a wanted one and is still there, or None."""
         for path in self._found.get(wanted.sha256, ()) if wanted.kind == "model" else ():
             found = self.found(path)
-            if found is not None and found.sha256 == wanted.sha256 and found.is_as_it_was(Path(self._spelled(path))):
+            if found is None or found.is_wrong or found.sha256 != wanted.sha256:
+                continue
+            if found.is_as_it_was(Path(self._spelled(path))):
                 return found
         return None
 

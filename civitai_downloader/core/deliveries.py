@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ..util.clock import DAY, Clock
 from ..util.errors import Failure
+from .answers import Image
 from .fetch import Fetcher, decide, good_result
 from .ledger import Batch, Countdown, Task
 from .libraries import Libraries
@@ -16,6 +17,7 @@ from .library import Library
 from .places import Wanted
 from .records import Result
 from .schedule import Schedule
+from .thumbs import wanted_thumb
 
 log = logging.getLogger(__name__)
 
@@ -35,10 +37,8 @@ class Deliveries:
 
     def order(self, batch: Batch, wanted: Wanted, group: Countdown | None = None) -> None:
         """Have a thing downloaded unless it was ordered before or is there already. `group` counts it."""
-        order = hash((batch.library.root, wanted.kind, wanted.path))
-        if order in self._ordered:
+        if not self._is_first_order(batch, wanted):
             return
-        self._ordered.add(order)
         facts = batch.library.facts(wanted)
         if decide(wanted, facts, force=batch.entry.settings.force) == "keep":
             result = self._known_to_twins(batch, wanted, good_result(wanted, "skipped", facts.path, facts.size))
@@ -46,6 +46,19 @@ class Deliveries:
             self.schedule.do(Task(batch, keep, wanted.name, None if facts.in_place else wanted))
         else:
             self.schedule.submit(Task(batch, partial(self._bring, batch, wanted), wanted.name, wanted, group))
+
+    def _is_first_order(self, batch: Batch, wanted: Wanted) -> bool:
+        order = hash((batch.library.root, wanted.kind, wanted.path))
+        is_first = order not in self._ordered
+        self._ordered.add(order)
+        return is_first
+
+    def order_thumb(self, batch: Batch, image: Image) -> None:
+        """Have the small form of a picture downloaded for the page, if that is wanted; the results don't count it."""
+        library, settings = batch.library, batch.entry.settings
+        thumb = wanted_thumb(image, library, batch.entry.source) if settings.thumbnails else None
+        if thumb is not None and self._is_first_order(batch, thumb):
+            self.order_still(batch, thumb, Countdown(partial(library.disk.changed.add, str(library.at(thumb.path)))))
 
     def order_still(self, batch: Batch, wanted: Wanted, group: Countdown) -> None:
         """Have the still of a video downloaded if there is one; the results don't count it."""

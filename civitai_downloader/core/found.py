@@ -31,8 +31,7 @@ class Found:
     `path` is relative to the library, `size` in bytes, `mtime` in nanoseconds. `sha256` is that of its bytes, "" while
     only a sidecar tells it, and `autov3` was computed only where it was needed. `how` says what named it, and `model`,
     `version` and `file` are the site's ids (0 unknown). `name` is for people. `done` is what a run has
-    brought besides (see `mark_of`), `reason` says what is wrong with a broken file, and `at` is when that was
-    known.
+    brought besides (see `mark_of`), `reason` says what is wrong with it, and `at` is when that was known.
     """
 
     path: str
@@ -55,16 +54,24 @@ class Found:
         """Whether it is known which file of which version it is."""
         return self.status in ("success", "gone")
 
+    @property
+    def is_wrong(self) -> bool:
+        """Whether --verify has found other bytes in it than those that were hashed."""
+        return self.status != "broken" and bool(self.reason)
+
     def fits(self, seen: Seen) -> bool:
-        """Return whether a file on disk is still this one, by its size and its time."""
-        return self.size == seen.size and same_time(self.mtime, seen.mtime)
+        """Return whether a file on disk is still this one, by its size and its time; one that is wrong is not."""
+        return not self.is_wrong and self._is_like(seen.size, seen.mtime)
 
     def is_as_it_was(self, place: Path) -> bool:
-        """Return whether a file lies at a place that is still this one, by its size and its time."""
+        """Return whether a file lies at a place that has its size and its time."""
         with suppress(OSError):
             there = os.stat(place)
-            return self.size == there.st_size and same_time(self.mtime, there.st_mtime_ns)
+            return self._is_like(there.st_size, there.st_mtime_ns)
         return False
+
+    def _is_like(self, size: int, mtime: int) -> bool:
+        return self.size == size and same_time(self.mtime, mtime)
 
     def is_settled(self, now: float) -> bool:
         """Return whether nothing is to be asked about it at a Unix time; what by hand is nothing is never asked."""

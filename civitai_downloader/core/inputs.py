@@ -281,6 +281,8 @@ def _no_link_in(text: str) -> Sentence:
     if found := re.search(r"https?://[^\s\"'<>|]+", text, re.I):
         words = "This isn't a supported link: it leads to {host}, not to Civitai; skipped."
         return Sentence(words, host=host_of(found[0])[:80])
+    if re.match(r"""["']?(?:[a-z]:[/\\]|\\\\|(?:~|\.\.?)?/)[^\s/*]""", text, re.I):
+        return Sentence("This is neither a folder nor a model file on this machine; check the path.")
     return Sentence("This isn't a supported link; skipped.")
 
 

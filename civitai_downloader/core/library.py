@@ -343,7 +343,7 @@ class Library(Claims):
     def refilter(self, filters: Filters) -> int:
         """Apply the word lists to the prompts on disk and return the number of files that changed."""
         move_old_answers(self.root)
-        changed, folder = refilter(self.root, filters), cache_folder(self.root)
+        changed, folder = refilter(self.root, filters, self.disk), cache_folder(self.root)
         if folder:
             write_json(folder / "filters.json", {"fingerprint": filters.fingerprint}, self.disk)
         return changed

@@ -197,7 +197,7 @@ class Folders:
 
     # --- Named ---
 
-    def _name_by_sidecars(self, look: Look, jobs: Iterable[Sequence[str]]) -> Steps:
+    def _name_by_sidecars(self, look: Look, jobs: Sequence[Sequence[str]]) -> Steps:
         """Name files by the SHA256 that their sidecars tell, if those are of fitting size, before they are hashed."""
         hints = {name: look.hints(name) for names in jobs for name in names}
         fitting = ((name, each.sha256) for name, found in hints.items() for each in found if each.fits and each.sha256)
@@ -210,7 +210,8 @@ class Folders:
                 if digest in known and found.how != "hand":
                     look.keep(self._naming.by_sha256(found, known[digest], hints[name], "sidecar", digest))
         if named := sum(found.how == "sidecar" and not found.sha256 for found in look.files.values()):
-            log.info("%s: %s files are named by their sidecars and will be hashed now.", look.batch.name, f"{named:,}")
+            files = f"{sum(map(len, jobs)):,}"
+            log.info("%s: sidecars name %s of %s files; all are hashed now.", look.batch.name, f"{named:,}", files)
 
     def _name_hashed(self, look: Look, hand_on: HandOn) -> Steps:
         """Name the files that have been hashed: by their SHA256, then by the ids in their sidecars."""

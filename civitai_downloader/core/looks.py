@@ -168,7 +168,7 @@ class Look:
         What the log knows of the same bytes stays, as does what somebody has said by hand; a name from a sidecar stays
         if that told the right SHA256.
         """
-        now: dict[str, Any] = {"size": hashed.size, "mtime": hashed.mtime, "sha256": hashed.sha256}
+        now: dict[str, Any] = {"size": hashed.size, "mtime": hashed.mtime, "sha256": hashed.sha256, "reason": ""}
         before = self.files.get(path) or self.library.found(path)
         if before is None or before.status == "moved":
             return Found(path, **now)

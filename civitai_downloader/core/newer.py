@@ -42,7 +42,7 @@ class Edition:
 
 
 @dataclass(frozen=True)
-class News:
+class ModelNews:
     """What is to be told of a model in one row: the versions on disk, and those that the row is about.
 
     `others` is how many newer ones there are for base models that nobody asked for.
@@ -66,7 +66,7 @@ def edition_of(version: Version) -> Edition:
 
 def compare(
     model: Model, there: Mapping[int, Edition], hashes: Collection[str], waits: Mapping[int, str], settings: Settings
-) -> list[News]:
+) -> list[ModelNews]:
     """Return what is to be told of a model of which these versions are on disk.
 
     `hashes` are the SHA256 of all files of the library: a version with one of these files counts as there. `waits` is
@@ -89,11 +89,12 @@ def compare(
     best = newest_of_each_base(have.values())
     if open_ones or (others and not wanted):
         standing: Standing = "newer" if open_ones else "others"
-        rows.append(News(standing, model.id, model.name, best, open_ones, others))
+        rows.append(ModelNews(standing, model.id, model.name, best, open_ones, others))
     waiting = [each for each in wanted if each.until]
     more = [0 if open_ones or number else others for number in range(len(waiting))]
     rows += [
-        News("awaited", model.id, model.name, best, (each,), count) for each, count in zip(waiting, more, strict=True)
+        ModelNews("awaited", model.id, model.name, best, (each,), count)
+        for each, count in zip(waiting, more, strict=True)
     ]
     return rows
 
@@ -106,12 +107,12 @@ def newest_of_each_base(editions: Iterable[Edition]) -> tuple[Edition, ...]:
     return tuple(sorted(found.values(), key=lambda each: each.age, reverse=True))
 
 
-def _lost(model: Model, missing: list[Edition], have: Mapping[int, Edition]) -> Iterable[News]:
+def _lost(model: Model, missing: list[Edition], have: Mapping[int, Edition]) -> Iterable[ModelNews]:
     """Yield what the site no longer gives of a model, or no longer has of it."""
     if standing := _MODES.get(model.mode):
-        yield News(standing, model.id, model.name, newest_of_each_base(have.values()))
+        yield ModelNews(standing, model.id, model.name, newest_of_each_base(have.values()))
     elif gone := tuple(each for each in missing if each.name and not each.apart):
-        yield News("withdrawn", model.id, model.name, newest_of_each_base(have.values()), gone)
+        yield ModelNews("withdrawn", model.id, model.name, newest_of_each_base(have.values()), gone)
 
 
 def _timed(edition: Edition, waits: Mapping[int, str]) -> Edition:

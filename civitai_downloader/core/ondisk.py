@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from ..util.errors import Sentence
-from ..util.shell import split_words
+from ..util.shell import bare_path, split_words
 from .folders import is_model
 from .links import read_word
 from .lists import BULLETS, Reading, read_line, written
+from .settings import Settings
 from .targets import NOTHING, Target
 
 LOG = "download_state.jsonl"
@@ -24,7 +26,7 @@ def local_target(word: str, base: Path) -> Target | None:
 
     Quotes around it are no part of it, nor is the one that Windows leaves at the end of `"D:\\models\\"`.
     """
-    for path in (_path_of(each, base) for each in (word, _bare(word), word.strip().rstrip('"'))):
+    for path in (_path_of(each, base) for each in (word, bare_path(word))):
         if path and (os.path.isdir(path) or (is_model(path) and os.path.isfile(path))):
             return Target("local", name=path)
     return None
@@ -44,24 +46,24 @@ def read_local(text: str, base: Path, site: str) -> Reading | None:
     behind it. Paths are seen from the folder `base` of the list. A link or an id is one, whatever lies there.
     """
     before, sign, after = text.rpartition(" = ")
-    file = local_target(before, base) if sign else None
-    if file is None and is_model(_bare(before)) and after.strip().casefold() == "none":
-        return Reading(refused=(Sentence("There is no file {file}; check its path.", file=_bare(before)),))
+    file = _on_line(before, base) if sign else None
+    if file is None and is_model(bare_path(before)) and after.strip().casefold() == "none":
+        return Reading(refused=(Sentence("There is no file {file}; check its path.", file=bare_path(before)),))
     if file is not None and os.path.isfile(file.name):
         return _read_match(file, after.strip(), site)
     bare = BULLETS.sub("", text).rstrip(" ,;")
     plain, *options = _OPTIONS.split(bare, maxsplit=1)
     for word, behind in ((text, ""), (bare, ""), (plain, "".join(options))):
-        found = None if isinstance(read_word(word, site), Target) else local_target(word, base)
+        found = None if isinstance(read_word(word, site), Target) else _on_line(word, base)
         if found is not None:
             return Reading(((found.name, found),), tuple(split_words(behind)))
     return None
 
 
-def _bare(text: str) -> str:
-    """Return a path without the quotes around it."""
+def _on_line(text: str, base: Path) -> Target | None:
+    """Return the folder or model file that the words of a line name, in shell quoting if need be, or None."""
     words = split_words(text)
-    return words[0] if len(words) == 1 else text.strip()
+    return local_target(text, base) or (local_target(words[0], base) if len(words) == 1 else None)
 
 
 def _read_match(file: Target, link: str, site: str) -> Reading:
@@ -87,6 +89,13 @@ def line_of(word: str, target: Target, options: Sequence[str]) -> str:
 def is_looked_through(target: Target) -> bool:
     """Return whether a target is a folder or model file of which nobody says by hand what it is."""
     return target.kind == "local" and target.match is None
+
+
+def in_libraries(settings: Settings, words: Iterable[str]) -> list[Settings]:
+    """Return the settings for each library that the words of a command name, else for the output folder alone."""
+    named = [Path(each.name) for each in (local_target(word, Path()) for word in words) if each]
+    roots = dict.fromkeys(library_of(place, named) for place in named)
+    return [replace(settings, output=root) for root in roots] or [settings]
 
 
 def library_of(path: Path, given: Collection[Path]) -> Path:

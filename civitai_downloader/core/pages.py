@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
+from ..util.disks import Disk
 from ..util.files import is_link, read_regular, write_json
 from ..util.logs import json_line
 from ..util.text import human_size, scrub, unescape_html, utf8
@@ -21,6 +22,7 @@ from .answers import (
     Model,
     flat_meta,
     licence_of,
+    likes_of,
     list_at,
     media_urls,
     number_at,
@@ -166,6 +168,7 @@ def image_facts(image: Image, page: str, filters: Filters) -> dict[str, Any]:
         **{side: number_at(image.raw, side) or None for side in ("width", "height")},
         "type": image.type,
         "nsfw_level": image.level,
+        **_appeal(image),
         "model_versions": image.raw.get("modelVersionIds") or [],
         "resources": resources_of(meta),
         "tools": [],
@@ -214,6 +217,26 @@ def keep_known(facts: Mapping[str, Any], old: Mapping[str, Any]) -> dict[str, An
     return {**facts, **{name: old.get(name) for name in kept}}
 
 
+def gained(image: Image, old: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return an old `.txt` with what its list tells of the picture itself, None if it knows that already.
+
+    Earlier versions of the program did not keep its BlurHash and its likes, and not every list has both.
+    """
+    new = {key: value for key, value in _appeal(image).items() if value is not None and old.get(key) is None}
+    if not new:
+        return None
+    facts: dict[str, Any] = {}
+    for key, value in old.items():
+        facts[key] = new.get(key, value)
+        if key == "nsfw_level":
+            facts |= {each: old.get(each) for each in _appeal(image)} | new
+    return {**facts, **new}
+
+
+def _appeal(image: Image) -> dict[str, Any]:
+    return {"hash": text_at(image.raw, "hash") or None, "likes": likes_of(image.raw)}
+
+
 def read_prompt(path: Path) -> dict[str, Any]:
     """Return a `<image id>.txt`, or {} if there is none that can be read."""
     with suppress(OSError):
@@ -221,7 +244,7 @@ def read_prompt(path: Path) -> dict[str, Any]:
     return {}
 
 
-def refilter(root: Path, filters: Filters) -> int:
+def refilter(root: Path, filters: Filters, disk: Disk | None = None) -> int:
     """Apply the word lists to every prompt on disk, without a request, and return how many files changed."""
     changed = 0
     for folder, _, names in os.walk(root):
@@ -229,5 +252,5 @@ def refilter(root: Path, filters: Filters) -> int:
             facts = {} if is_link(path) else read_prompt(path)
             if isinstance(prompt := facts.get("raw_prompt"), str) and number_at(facts, "id") == int(path.stem):
                 facts["prompt"], facts["prompt_with_clothes"] = filters.apply(prompt)
-                changed += write_json(path, facts)
+                changed += write_json(path, facts, disk)
     return changed

@@ -19,8 +19,9 @@ from .catalogue import REFUSALS, raise_first, until_fault
 from .choice import versions_used
 from .deliveries import Deliveries
 from .ledger import Batch, Steps, Task
+from .library import Library
 from .owned import check_about, own_place, write_about
-from .pages import image_facts, keep_known, read_prompt, with_generation
+from .pages import gained, image_facts, keep_known, read_prompt, with_generation
 from .prompts import Filters
 from .records import Record
 from .shelf import Album
@@ -93,11 +94,13 @@ class Pictures:
             self._schedule.do(
                 Task(batch, partial(self.write_prompt, batch, album, image), f"{album.name}: {image.id}.txt")
             )
-        elif not batch.library.succeeded(("image", str(image.id))):
-            check = partial(check_about, batch.library, path, image.id)
-            self._schedule.do(Task(batch, check, f"{album.name}: {image.id}.txt"))
+        else:
+            self._schedule.do(
+                Task(batch, partial(_keep_prompt, batch.library, path, image), f"{album.name}: {image.id}.txt")
+            )
         if settings.wants_images:
             self._deliveries.order(batch, album.wanted(image, batch.library, batch.entry.source))
+            self._deliveries.order_thumb(batch, image)
         is_explained = flat_meta(item.get("meta")) is not None and not settings.full_metadata
         if not is_explained and not batch.library.succeeded(("meta", str(image.id))):
             self._ask_later(silent, image.id)
@@ -185,3 +188,12 @@ class Pictures:
             self._refusals += 1
             if self._refusals == self.MOST_REFUSALS:
                 log.warning("The site doesn't say how pictures were made, so the next run asks again. (%s)", failure)
+
+
+def _keep_prompt(library: Library, path: str, image: Image) -> None:
+    """Add to a `.txt` that is there what its list tells of the picture itself. Raises Failure for somebody else's."""
+    if not library.succeeded(("image", str(image.id))):
+        check_about(library, path, image.id)
+    old = read_prompt(library.at(path))
+    if number_at(old, "id") == image.id and (facts := gained(image, old)):
+        write_about(library, path, image.id, facts)

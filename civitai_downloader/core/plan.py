@@ -94,7 +94,7 @@ class Plan:
             files = sorted(look.files.items()) if look.batch is batch else ()
             for path, found in files:
                 is_open = is_incomplete(look, found)
-                there = self._words("there already") if found.status == "success" and not is_open else ""
+                there = self._words("complete") if found.status == "success" and not is_open else ""
                 obstacle = told.get(found.status, there) if found.status != "broken" else self._words.tell(found.reason)
                 place, pictures = shown_name(path), None if is_open else 0
                 name = found.name or place
@@ -227,10 +227,10 @@ def shown_row(row: Row, form: Form) -> str:
     size = human_size(row.bytes) if row.bytes or not row.files else "?"
     if row.local is not None:
         name = row.name if row.name == row.target else f"{row.target}: {row.name}"
-        return f"{'':>5}  {'':>9}  {pictures:>8}  {printable(name)}" + (f"  ({row.obstacle})" if row.obstacle else "")
+        return printable(name) + (f"  ({row.obstacle})" if row.obstacle else "")
     return f"{row.files:>5}  {size:>9}  {pictures:>8}  {row.name}" + (f"  ({row.obstacle})" if row.obstacle else "")
 
 
 def heading(words: Words) -> str:
-    """Return the heading of the table."""
+    """Return the heading of the table; the rows of folders need none."""
     return f"{words('Files'):>5}  {words('Size'):>9}  {words('Pictures'):>8}  {words('Version')}"

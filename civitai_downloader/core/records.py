@@ -65,11 +65,16 @@ class Record:
 OPTIONAL = ("until", "layout", "autov3", "published", "home", "refused", "came", "prompt", "available_at")
 
 
+def leads_out(path: str) -> bool:
+    """Return whether a path that should be relative leads out of its folder."""
+    return _OUTSIDE.match(path) is not None
+
+
 def read_record(line: Mapping[str, Any]) -> Record | None:
     """Return what a line of the state log says, or None if its path leads out of the folder."""
     words = {name: text_at(line, name) for name in ("status", "path", "sha256", "source", "reason", *OPTIONAL)}
-    leads_out = _OUTSIDE.match(words["path"]) or _OUTSIDE.match(words["home"])
-    return None if leads_out else Record(**words, size=number_at(line, "size"))
+    is_outside = leads_out(words["path"]) or leads_out(words["home"])
+    return None if is_outside else Record(**words, size=number_at(line, "size"))
 
 
 def place_key(kind: str, path: str) -> str:

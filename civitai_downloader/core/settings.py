@@ -86,7 +86,7 @@ class Settings:
     has patterns of what is not looked into, and `excluded` has pairs of a kind and an id or name. `every_base` says
     that all base models were asked for by name. New files go into the folder of the model file `beside` ("": where the
     layout says), a relative path. A login in the address of the site is kept apart from it (`site_login`, as
-    NAME:PASSWORD).
+    NAME:PASSWORD). `page` says whether the page is made: None if something has changed, True anew.
     """
 
     output: Path = Path("downloads")
@@ -132,6 +132,8 @@ class Settings:
     idm_wait: bool = False
     idm_token_url: bool = False
     dry_run: bool = False
+    page: bool | None = None
+    thumbnails: bool = False
 
     def __post_init__(self) -> None:
         """Raise OptionError for a layout, site or token that can't work."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from ..util.disks import Disk
 from ..util.files import size_of
@@ -52,6 +53,10 @@ class StateLog:
         """Yield every thing of a kind that the log knows, with the last word on each of its places."""
         for name, lines in self._log.each(kind):
             yield (kind, name), last_words(kind, lines)
+
+    def lines(self, kind: str) -> Iterator[dict[str, Any]]:
+        """Yield the last line of every thing of a kind as it stands in the log."""
+        return self._log.live(kind)
 
     def is_failed(self, key: Key, path: str) -> bool:
         """Return whether the last word on a place of a thing is that it failed."""

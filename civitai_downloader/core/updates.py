@@ -17,7 +17,7 @@ from .chronicle import recall, recall_gone
 from .holdings import Holding, Holdings, holdings_of
 from .ledger import Batch, Steps, Task
 from .library import Library
-from .newer import Edition, News, compare, newest_of_each_base
+from .newer import Edition, ModelNews, compare, newest_of_each_base
 from .ours import UPDATES_MARK, check_mark
 from .settings import IN_PLACE
 from .site import Site
@@ -37,12 +37,12 @@ class Report:
     `is_whole` says that nothing was left out, as by Ctrl-C.
     """
 
-    news: list[News] = field(default_factory=list)
+    news: list[ModelNews] = field(default_factory=list)
     unasked: set[int] = field(default_factory=set)
     is_whole: bool = False
 
     @property
-    def editions(self) -> Iterator[tuple[News, Edition]]:
+    def editions(self) -> Iterator[tuple[ModelNews, Edition]]:
         """What is newer and can be had."""
         return ((each, edition) for each in self.news if each.standing == "newer" for edition in each.editions)
 
@@ -100,7 +100,7 @@ class Updates:
             refused = 0 if answers else refused + 1
             for model, edition in answers:
                 if not model:
-                    report.news.append(News("gone", 0, paths[0].rpartition("/")[2], (edition,)))
+                    report.news.append(ModelNews("gone", 0, paths[0].rpartition("/")[2], (edition,)))
                     continue
                 holding = stock.models.setdefault(model, Holding())
                 holding.editions[version], holding.paths[version] = edition, paths
@@ -136,7 +136,9 @@ class Updates:
             if number in there:
                 report.news += self._told(batch, stock, holding, there[number])
             else:
-                report.news.append(News("gone", number, holding.name, newest_of_each_base(holding.editions.values())))
+                report.news.append(
+                    ModelNews("gone", number, holding.name, newest_of_each_base(holding.editions.values()))
+                )
                 self._renew(batch, holding, number, None)
 
     def _is_known_gone(self, batch: Batch, holding: Holding) -> bool:
@@ -152,7 +154,7 @@ class Updates:
                 raise
             return None
 
-    def _told(self, batch: Batch, stock: Holdings, holding: Holding, model: Model) -> list[News]:
+    def _told(self, batch: Batch, stock: Holdings, holding: Holding, model: Model) -> list[ModelNews]:
         settings = batch.entry.settings
         if why_unwanted(model, Target("model", model.id), settings):
             return []
@@ -180,7 +182,7 @@ class Updates:
         if memory is not None:
             self._visits.write_pages(batch, folder, memory)
 
-    def _fetching(self, batch: Batch, holding: Holding, news: News, edition: Edition) -> Task:
+    def _fetching(self, batch: Batch, holding: Holding, news: ModelNews, edition: Edition) -> Task:
         """Return the task that fetches a version into the library."""
         settings = replace(batch.entry.settings.whole, latest=False, every_base=True, updates=False, update=False)
         source = self.link(news.model, edition.id)
@@ -247,7 +249,7 @@ def write_updates(library: Library, updates: Updates, report: Report) -> None:
         path.unlink(missing_ok=True)
 
 
-def _line(updates: Updates, news: News, edition: Edition) -> str:
+def _line(updates: Updates, news: ModelNews, edition: Edition) -> str:
     words = printable(scrub(f"{news.name} {told(edition)}"))
     return f"{updates.link(news.model, edition.id)}  # {words}"
 

@@ -16,9 +16,12 @@ from ..util.files import disk_errors, size_of
 from ..util.hashes import PrefixHash
 from ..util.names import split_name
 from ..util.progress import Progress
+from ..util.text import shown_name
 from .answers import is_ahead, text_at
 from .arrivals import receive_queued
+from .found import Found
 from .library import Library
+from .lists import written
 from .moved import MovedFiles
 from .owners import recheck
 from .proof import check_json, has_right_form
@@ -37,7 +40,8 @@ class Verification:
     What is wrong goes on record and stays wrong until it is right, so that a run fetches it. What has come from IDM's
     queue is recorded as done. `counts` has files by their outcome, and as `page` the pages and prompts that are right.
     `failures` are the things that are wrong, `sources` the input lines that asked for them
-    with the reasons, and `gone` the paths of what is only named because the next run makes it again.
+    with the reasons, `gone` the paths of what is only named because the next run makes it again, and `changed` those of
+    files of a folder that somebody has changed since they were hashed.
     """
 
     def __init__(self, library: Library, clock: Clock, watch: Callable[[Verification], object]) -> None:
@@ -48,6 +52,7 @@ class Verification:
         self.failures: list[Result] = []
         self.sources: dict[str, list[str]] = {}
         self.gone: list[str] = []
+        self.changed: list[str] = []
 
     def run(self) -> None:
         """Check everything. Raises Failure if the log can't be written."""
@@ -64,6 +69,10 @@ class Verification:
             for record in records:
                 self._judge(key, record, records, self._check_page)
         self.gone += gone_beside(self._library)
+        for found in sorted(self._library.all_found(), key=lambda each: each.path):
+            if found.sha256 and found.status not in ("moved", "broken") and not self._library.fetched_at(found.path):
+                self._check_found(found)
+        self._reopen()
 
     def _judge(
         self, key: Key, record: Record, records: Iterable[Record], check: Callable[[Key, Record], Record | None]
@@ -126,6 +135,43 @@ class Verification:
         judge_bytes(record, path, digest)
         prompt = record.prompt or self._library.prompt_beside(key, record.path)
         return replace(record, status="success", size=size, sha256=digest, until="", prompt=prompt)
+
+    def _check_found(self, found: Found) -> None:
+        """Check a file that was found in a folder and hashed there."""
+        self._clock.check()
+        self._watch(self)
+        path = self._library.at(found.path)
+        if self._library.size(found.path) is None:  # somebody has moved or deleted it
+            return
+        if not found.is_as_it_was(path):
+            self.changed.append(shown_name(found.path))
+            return
+        try:
+            if self._digest(path, found.size) != found.sha256:
+                raise Failure(
+                    "altered", "Its contents have changed, but not its size and time; replace it with a copy."
+                )
+        except Failure as failure:
+            self._library.note_found(replace(found, reason=str(failure)), self._folder)
+            self._fail(("local", found.path), shown_name(found.path), failure, self._folder)
+            return
+        if found.is_wrong:
+            self._library.note_found(replace(found, reason=""), self._folder)
+        self.counts["done"] += 1
+
+    @property
+    def _folder(self) -> str:
+        """The line that names the folder itself."""
+        return written(str(self._library.folder.absolute()))
+
+    def _reopen(self) -> None:
+        """Let the next run complete the files of the folder again of which something else is wrong or gone."""
+        wrong = [*self.gone, *(each.path for each in self.failures if each.kind != "local")]
+        homes = {key[1]: record.path for key, records in self._library.records("page") for record in records}
+        for found in list(self._library.all_found()) if wrong else ():
+            belongs = (f"{split_name(found.path)[0]}.", f"{homes.get(f'model/{found.model}', found.path)}/")
+            if found.done and any(path.startswith(belongs) for path in wrong):
+                self._library.note_found(replace(found, done=""), self._folder)
 
     def _digest(self, path: Path, size: int) -> str:
         """Return the SHA256 of a file. Raises Failure."""

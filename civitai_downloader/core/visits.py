@@ -34,7 +34,7 @@ from .settings import IN_PLACE, NAMED_LAYOUTS, Settings
 from .shelf import Album, Shelf
 from .site import Site
 from .targets import Entry, Target
-from .which import is_excluded, wanted_pictures, why_nothing, why_unwanted
+from .which import is_excluded, wanted_pictures, why_nothing, why_unwanted, without_files
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +61,7 @@ class Visits:
 
     def open(self, entry: Entry, origin: Origin = "line", name: str = "") -> Task:
         """Return the task that visits a target. Raises UsageError when another run writes to its output folder."""
-        entry = _without_files(entry)
+        entry = without_files(entry)
         batch = self._schedule.ledger.open(entry, self._libraries.open(entry.settings.output), origin, self._settle)
         batch.name = name or (printable(entry.target.name) if entry.target.kind == "local" else batch.name)
         return Task(batch, partial(self._visit, batch))
@@ -292,6 +292,7 @@ class Visits:
         if settings.wants_images:
             for image in shelf.previews():
                 self.deliveries.order(batch, album.wanted(image, batch.library, source))
+                self.deliveries.order_thumb(batch, image)
         if settings.only != "models":
             self._schedule.submit(Task(batch, partial(self._visit_gallery, batch, shelf)))
 
@@ -390,11 +391,3 @@ class Visits:
 
 def _fail(failure: Failure) -> None:
     raise failure
-
-
-def _without_files(entry: Entry) -> Entry:
-    """Return an entry for the gallery of a version with settings that leave out its files; any other as it is."""
-    if entry.target.kind != "version" or entry.target.part != "images":
-        return entry
-    pictures = replace(entry.settings, gallery=True, only="images" if entry.settings.wants_images else "metadata")
-    return replace(entry, settings=pictures)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ..util.errors import Sentence
-from .answers import Model, Pages, number_at, object_at, objects_at, text_at, unix_time
+from .answers import Model, Pages, likes_of, number_at, object_at, objects_at, text_at, unix_time
 from .choice import base_models_told, is_named
 from .lists import parse_list, read_line, read_list
 from .settings import Settings
-from .targets import Target
+from .targets import Entry, Target
 
 Listing = Iterator[list[Target]]
 LISTINGS = ("user", "tag", "collection")
@@ -218,7 +218,13 @@ def is_hidden(item: Mapping[str, Any], settings: Settings) -> bool:
 
 def _place_of_picture(item: Mapping[str, Any], settings: Settings) -> float:
     if settings.sort == "likes":
-        stats = object_at(item, "stats")
-        names = [name + ending for name in ("likeCount", "heartCount") for ending in ("", "AllTime")]
-        return -float(sum(number_at(stats, name) for name in names))
+        return -float(likes_of(item) or 0)
     return _place_by_date([text_at(item, "createdAt")], settings)
+
+
+def without_files(entry: Entry) -> Entry:
+    """Return an entry for the gallery of a version with settings that leave out its files; any other as it is."""
+    if entry.target.kind != "version" or entry.target.part != "images":
+        return entry
+    pictures = replace(entry.settings, gallery=True, only="images" if entry.settings.wants_images else "metadata")
+    return replace(entry, settings=pictures)

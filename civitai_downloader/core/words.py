@@ -22,7 +22,8 @@ from .run import Run
 log = logging.getLogger(__name__)
 
 TOLD_BY_HEADING = frozenset(
-    "needs-token token-refused disabled archived region forbidden quota still hash wrong-hash foreign".split()
+    "needs-token token-refused disabled archived region forbidden quota still hash wrong-hash foreign "
+    "sealed altered".split()
 )
 TOLD_ONCE = frozenset(("offline", "proxy"))  # the same sentence for everything that was asked for
 MOST_UNUSED, MOST_ROWS = 10, 20
@@ -94,9 +95,10 @@ def _row(words: Words, result: Result) -> str:
     return f"  {': '.join(filter(None, [result.name] if is_told else [result.name, words.tell(result.message)]))}"
 
 
-def say_gone(words: Words, paths: Sequence[str]) -> None:
-    """Name what --verify did not find and the next run makes again."""
-    _say_list(words, "verify.gone", paths)
+def say_gone(words: Words, gone: Sequence[str], changed: Sequence[str]) -> None:
+    """Name what --verify did not find and the next run makes again, and the files that it looks at again."""
+    _say_list(words, "verify.gone", gone)
+    _say_list(words, "verify.changed", [printable(each) for each in changed])
 
 
 def _say_list(words: Words, heading: str, rows: Sequence[str], **values: object) -> None:
@@ -141,9 +143,9 @@ def say_summary(words: Words, run: Run, unused: Unused) -> None:
 def _say_sealed(words: Words, run: Run) -> None:
     """Say what the files are in folders that have no report, as nothing can be written there."""
     for library in run.libraries:
-        for found, _ in [] if library.is_writable else run.visits.folders.files_in(library):
-            told = found.name or (found.reason and words.tell(found.reason)) or words("unknown")
-            log.info("%s: %s", printable(shown_name(found.path)), told)
+        files = [] if library.is_writable else run.visits.folders.files_in(library)
+        for found in (each for each, _ in files if each.status != "broken"):
+            log.info("%s: %s", printable(shown_name(found.path)), found.name or words("unknown"))
 
 
 def _say_copies(words: Words, run: Run) -> None:

@@ -246,7 +246,10 @@ def _file_system_on_windows(folder: Path) -> str:
 
 
 class Disk:
-    """The disk of one folder. `trouble` is set once the folder is gone or takes nothing more."""
+    """The disk of one folder. `trouble` is set once the folder is gone or takes nothing more.
+
+    `changed` has the paths of small files that were written over, and of others that no log tells of.
+    """
 
     PROBE, REFUSALS = 1 << 16, 3
 
@@ -258,6 +261,7 @@ class Disk:
         self.folder, self._durable, self._lock = folder, durable, threading.Lock()
         self._refusals, self._confirms = 0, True
         self.trouble: DiskLost | None = None
+        self.changed = set[str]()
         self._identity: tuple[int, int] | None = None
         with suppress(OSError):
             self._identity = self._look()

@@ -64,10 +64,11 @@ def read_errors(path: Path) -> Iterator[None]:
 def write_file(path: Path, data: bytes, disk: Disk | None = None) -> bool:
     """Write `data` to `path`, whole or not at all. Raises Failure, and DiskLost if it is no longer on the `disk` given.
 
-    Return False if the file had this content already, else True.
+    Return False if the file had this content already, else True; the disk notes what was written over.
     """
+    size = size_of(path)
     with suppress(OSError):
-        if size_of(path) == len(data) and path.read_bytes() == data:
+        if size == len(data) and path.read_bytes() == data:
             return False
     with disk_errors(path, len(data)):
         beside = temporary_name(path)
@@ -80,6 +81,8 @@ def write_file(path: Path, data: bytes, disk: Disk | None = None) -> bool:
                     beside.unlink()
                 raise
         replace_file(beside, path)
+    if disk is not None and size is not None:
+        disk.changed.add(str(path))
     return True
 
 

@@ -29,6 +29,7 @@ _NOT_TEXT = (
 )  # fmt: skip
 _TEXT_LIKE = (".bmp", ".mp3")  # a text may begin like these
 MEDIA_EXTENSIONS = frozenset(row[2] for row in _MAGIC)
+_KINDS = {".jpeg": "image", **{row[2]: row[3] for row in _MAGIC}}
 
 
 def sniff_media(head: bytes) -> tuple[str, str]:
@@ -37,6 +38,11 @@ def sniff_media(head: bytes) -> tuple[str, str]:
         if head[offset : offset + len(magic)] == magic:
             return extension, kind
     return "", ""
+
+
+def kind_of_media(extension: str) -> str:
+    """Return `image`, `video` or `audio` by the extension of a file, or "" for one that is none of these."""
+    return _KINDS.get(extension.lower(), "")
 
 
 def not_text(head: bytes) -> str:

@@ -30,6 +30,11 @@ def split_words(line: str, *, strict: bool = False) -> list[str]:
     return [_QUOTED[strict].sub(_unquoted, word) for word in words]
 
 
+def bare_path(word: str) -> str:
+    """Return a path without the blanks and quotes around it, as it may come from another program."""
+    return word.strip().strip("\"'").strip()
+
+
 def _unquoted(found: re.Match[str]) -> str:
     text = found[0][1:-1]
     is_literal = found[0][0] == "'" or re.fullmatch(_WINDOWS_PATH, found[0])

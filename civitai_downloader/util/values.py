@@ -128,7 +128,7 @@ def option_words(parser: Any, given: Mapping[str, Any], skip: Iterable[str] = ()
             continue
         name, value = action.option_strings[-1], given[action.dest]
         if action.nargs == 0:
-            words.append(name)
+            words += [name] if value == action.const else []
             continue
         for each in value if isinstance(value, list) else [value]:
             text = "all" if each is None else ",".join(each) if isinstance(each, tuple) else str(each)

@@ -30,7 +30,7 @@ from tests import fake_civitai as fake
 from tests.fake_civitai import FakeCivitai, Fault, World
 
 ROOT = Path(__file__).parents[2]
-BOOKS = ("download_state.", ".cache/", "report.json", "failed.txt", "retry.", "corrupted/")
+BOOKS = ("download_state.", ".cache/", "report.json", "failed.txt", "retry.", "corrupted/", ".page/", "index.html")
 UNDER_WAY = (".part", ".part.json", ".tmp")
 Tree = dict[str, tuple[int, str]]
 Known = dict[str, tuple[int, int, tuple[int, str]]]

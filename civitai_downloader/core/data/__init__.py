@@ -10,3 +10,9 @@ from importlib import resources
 def read_data(name: str) -> str:
     """Return the text of a data file."""
     return resources.files(__name__).joinpath(name).read_text("utf-8")
+
+
+def page_files() -> dict[str, bytes]:
+    """Return the scripts, styles and the index of the page by their names."""
+    folder = resources.files(__name__).joinpath("page")
+    return {each.name: each.read_bytes() for each in folder.iterdir() if not each.name.startswith(("_", "."))}
