@@ -108,6 +108,8 @@ def test_base_models_can_be_chosen(
     versions = {base: newer(had, base, base).id for base in ("SDXL 1.0", "Pony", "SD 1.5")}
     assert run("--updates", *(each for word in words for each in ("--base-models", word))) == 0
     assert listed(out) == {versions[base] for base in bases}
+    told = {each["name"] for each in read_json(out / LORA_PAGE / "model.json")["modelVersions"]}
+    assert told == {"v1", "SDXL 1.0", "Pony", "SD 1.5"}
 
 
 def test_a_model_with_nothing_but_other_base_models_has_a_row_and_no_line(

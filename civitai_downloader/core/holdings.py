@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from .answers import is_ahead, number_at, object_at, text_at
+from .answers import Version, is_ahead, number_at, object_at, text_at
 from .archive import GONE
 from .chronicle import pages_of
 from .library import Library
@@ -16,12 +16,14 @@ from .newer import Edition, edition_of
 class Holding:
     """What is on disk of a model: `editions` by the ids of its versions, and where their files lie (`paths`).
 
-    `folder` is that of its pages ("" none), and `since` the day on which the site no longer had it ("" it has).
+    `folder` is that of its pages ("" none), `named` has the versions that these name, and `since` is the day on which
+    the site no longer had it ("" it has).
     """
 
     name: str = ""
     folder: str = ""
     since: str = ""
+    named: frozenset[int] = frozenset()
     editions: dict[int, Edition] = field(default_factory=dict)
     paths: dict[int, list[str]] = field(default_factory=dict)
 
@@ -54,21 +56,24 @@ def holdings_of(library: Library) -> Holdings:
                 paths.setdefault(found.version, []).append(found.path)
     pages: dict[int, Edition] = {}
     for folder, model in pages_of(library):
-        alone = {number_at(each.raw, "id") for each in model.versions if object_at(each.raw, "model")}
-        since = {each.id: text_at(each.raw, GONE) for each in model.versions}
-        pages |= {
-            each.id: replace(edition_of(each), since=since[each.id], apart=each.id in alone) for each in model.versions
-        }
-        held = {each.id for each in model.versions} & paths.keys()
+        named = frozenset(each.id for each in model.versions)
+        held = named & paths.keys()
+        pages |= {each.id: _known(each) for each in model.versions if each.id in held}
         owners |= dict.fromkeys(held - owners.keys(), model.id)
         if held or model.id in models:
-            models.setdefault(model.id, Holding())
-            models[model.id] = replace(models[model.id], name=model.name, folder=folder, since=text_at(model.raw, GONE))
+            told = {"name": model.name, "folder": folder, "since": text_at(model.raw, GONE), "named": named}
+            models[model.id] = replace(models.get(model.id, Holding()), **told)
     for version, model_id in owners.items():
         holding = models.setdefault(model_id, Holding())
         holding.editions[version], holding.paths[version] = pages.get(version, Edition(version)), paths[version]
     strays = {version: there for version, there in paths.items() if version not in owners}
     return Holdings(models, frozenset(hashes), strays, waits)
+
+
+def _known(version: Version) -> Edition:
+    """Return what a page tells of a version."""
+    is_apart = bool(object_at(version.raw, "model"))
+    return replace(edition_of(version), since=text_at(version.raw, GONE), apart=is_apart)
 
 
 def _fetched(library: Library) -> tuple[dict[int, list[str]], set[str], dict[int, str]]:

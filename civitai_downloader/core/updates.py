@@ -159,15 +159,15 @@ class Updates:
         if why_unwanted(model, Target("model", model.id), settings):
             return []
         news = compare(model, holding.editions, stock.hashes, stock.waits, settings)
-        is_news = any(not edition.since for each in news if each.standing == "withdrawn" for edition in each.editions)
-        if holding.since or is_news:
+        is_lost = any(not edition.since for each in news if each.standing == "withdrawn" for edition in each.editions)
+        if holding.since or is_lost or not {each.id for each in model.versions} <= holding.named:
             self._renew(batch, holding, model.id, model)
         return news
 
     # --- Written and fetched ---
 
     def _renew(self, batch: Batch, holding: Holding, number: int, model: Model | None) -> None:
-        """Write the pages of a model anew in which something is gone or back; with None the model itself is gone."""
+        """Write the pages of a model anew, in which something is new, gone or back; with None the model is gone."""
         is_told = model is None and bool(holding.since)
         if not holding.folder or is_told or not batch.library.is_writable:
             return
