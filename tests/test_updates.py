@@ -267,3 +267,31 @@ def test_links_and_folders_without_models_are_refused(
     (tmp_path / "empty").mkdir()
     assert run("--updates", str(tmp_path / "empty")) == 2
     assert not site.requests
+
+
+def test_what_is_only_for_the_generator_is_not_listed(run: Runner, out: Path, had: FakeModel, capsys: Captured) -> None:
+    newer(had, "v2", usage_control="InternalGeneration")
+    assert run("--updates") == 0
+    assert [row[1] for row in rows(capsys)] == ["generator only"]
+    free = newer(had, "v3")
+    assert run("--updates") == 0
+    assert sorted(row[1] for row in rows(capsys)) == ["generator only", "newer"]
+    assert listed(out) == {free.id}
+
+
+def test_models_that_are_gone_are_asked_for_together(
+    run: Runner, site: FakeCivitai, tmp_path: Path, capsys: Captured
+) -> None:
+    models = add_models(site.world, 1000)
+    put(tmp_path, models)
+    for number, model in enumerate(models[:40:2]):
+        model.status = "Unpublished"
+        if number % 2:
+            del site.world.models[model.id]
+    models[1].minor = True  # not in the list that shows everything, but there
+    fresh = newer(models[1])
+    assert run("--updates", "-o", str(tmp_path)) == 0
+    assert len(api(site)) <= 14, api(site)
+    told = rows(capsys)
+    assert {row[0] for row in told if row[1] == "no longer on the site"} == {str(each.id) for each in models[:40:2]}
+    assert listed(tmp_path) == {fresh.id}

@@ -15,8 +15,8 @@ from .updates import told
 from .words import Words, say_plan
 
 _STANDINGS = {
-    "newer": "newer", "archived": "archived", "taken-down": "taken down", "gone": "gone", "withdrawn": "gone",
-    "others": "other base models",
+    "newer": "newer", "reserved": "generator only", "archived": "archived", "taken-down": "taken down", "gone": "gone",
+    "withdrawn": "gone", "others": "other base models",
 }  # fmt: skip
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from .answers import Version, is_ahead, number_at, object_at, text_at
 from .archive import GONE
@@ -61,7 +62,12 @@ def holdings_of(library: Library) -> Holdings:
         pages |= {each.id: _known(each) for each in model.versions if each.id in held}
         owners |= dict.fromkeys(held - owners.keys(), model.id)
         if held or model.id in models:
-            told = {"name": model.name, "folder": folder, "since": text_at(model.raw, GONE), "named": named}
+            told: dict[str, Any] = {
+                "name": model.name,
+                "folder": folder,
+                "since": text_at(model.raw, GONE),
+                "named": named,
+            }
             models[model.id] = replace(models.get(model.id, Holding()), **told)
     for version, model_id in owners.items():
         holding = models.setdefault(model_id, Holding())

@@ -12,7 +12,7 @@ from .choice import choose_versions, is_named
 from .settings import Settings
 from .targets import Target
 
-Standing = Literal["newer", "awaited", "archived", "taken-down", "gone", "withdrawn", "others"]
+Standing = Literal["newer", "awaited", "reserved", "archived", "taken-down", "gone", "withdrawn", "others"]
 _MODES: dict[str, Standing] = {"Archived": "archived", "TakenDown": "taken-down"}
 
 
@@ -20,9 +20,9 @@ _MODES: dict[str, Standing] = {"Archived": "archived", "TakenDown": "taken-down"
 class Edition:
     """A version as far as comparing needs it: `published` is a date of the site, or "" if nobody tells it.
 
-    `until` is when its early access ends, `always` for one that is only sold, else "". `files` are the ids of its files
-    and `size` their bytes. `since` is the day on which the site no longer had it. One that is `apart` never stood in an
-    answer about its model.
+    `until` is when its early access ends, `always` for one that is only sold, else "". `files` are the ids of its
+    files, `size` their bytes, and `sha256` is that of the first one that has one. `since` is the day on which the site
+    no longer had it. One that is `apart` never stood in an answer about its model.
     """
 
     id: int
@@ -32,6 +32,7 @@ class Edition:
     until: str = ""
     files: tuple[int, ...] = ()
     size: int = 0
+    sha256: str = ""
     since: str = ""
     apart: bool = False
 
@@ -60,8 +61,9 @@ def edition_of(version: Version) -> Edition:
     """Return what is told of a version of an answer."""
     files, size = tuple(each.id for each in version.files), sum(each.size for each in version.files)
     return Edition(
-        version.id, version.name, version.base_model, version.published, version.early_until, files=files, size=size
-    )
+        version.id, version.name, version.base_model, version.published, version.early_until, files=files, size=size,
+        sha256=next((each.sha256 for each in version.files if each.sha256), ""),
+    )  # fmt: skip
 
 
 def compare(
@@ -97,6 +99,16 @@ def compare(
         for each, count in zip(waiting, more, strict=True)
     ]
     return rows
+
+
+def split(news: ModelNews, reserved: Collection[int]) -> list[ModelNews]:
+    """Return a row and, apart from it, what in it is reserved for the site's own generator."""
+    away = tuple(each for each in news.editions if each.id in reserved)
+    if news.standing != "newer" or not away:
+        return [news]
+    left = tuple(each for each in news.editions if each.id not in reserved)
+    apart = replace(news, standing="reserved", editions=away, others=0 if left else news.others)
+    return [replace(news, editions=left), apart] if left else [apart]
 
 
 def newest_of_each_base(editions: Iterable[Edition]) -> tuple[Edition, ...]:

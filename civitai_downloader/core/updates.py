@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TypeVar
+from itertools import chain
+from typing import Any, TypeVar
 
 from ..util.errors import Failure, Sentence
 from ..util.files import disk_errors, size_of, write_file
@@ -17,7 +18,7 @@ from .chronicle import recall, recall_gone
 from .holdings import Holding, Holdings, holdings_of
 from .ledger import Batch, Steps, Task
 from .library import Library
-from .newer import Edition, ModelNews, compare, newest_of_each_base
+from .newer import Edition, ModelNews, compare, newest_of_each_base, split
 from .ours import UPDATES_MARK, check_mark
 from .settings import IN_PLACE
 from .site import Site
@@ -63,19 +64,21 @@ class Updates:
         yield
         yield from self._place(batch, stock, report)
         ids = [each for each in sorted(stock.models) if not is_excluded(Target("model", each), settings)]
-        refused = 0
+        absent, refused = list[int](), 0
         for at in range(0, len(ids), AT_ONCE):
             yield
             some = ids[at : at + AT_ONCE]
-            if refused < MOST_REFUSALS:
-                ask = partial(self._site.models_by_id, some)
-                answers = self._answer(batch, ask, f"{len(some)} models")
-                refused = 0 if answers else refused + 1
-                for found in answers:
-                    yield from self._compare(batch, stock, some, [*map(read_model, found)], report)
-                report.unasked |= set() if answers else {*some}
-            else:
-                report.unasked |= {*some}
+            ask = partial(self._site.models_by_id, some)
+            answers = self._answer(batch, ask, f"{len(some)} models") if refused < MOST_REFUSALS else []
+            refused = 0 if answers else refused + 1
+            report.unasked |= set() if answers else {*some}
+            for found in answers:
+                models = [*map(read_model, found)]
+                for model in models:
+                    report.news += self._told(batch, stock, model)
+                absent += sorted({*some} - {each.id for each in models})
+        yield from self._find(batch, stock, absent, report)
+        self._withhold(report)
         report.is_whole = True
         batch.note = summary_of(report, len(stock.models))
         for news, edition in report.editions if settings.update and not settings.dry_run else ():
@@ -116,30 +119,41 @@ class Updates:
         base, day = text_at(answer, "baseModel"), text_at(answer, "publishedAt")
         return number_at(answer, "modelId"), Edition(version, text_at(answer, "name"), base, day, apart=True)
 
-    def _compare(
-        self, batch: Batch, stock: Holdings, asked: Sequence[int], models: Sequence[Model], report: Report
-    ) -> Steps:
-        """Put on the report what is to be told of some models; those that the list leaves out are asked for alone."""
-        there, refused = {each.id: each for each in models}, 0
-        for number in asked:
+    def _find(self, batch: Batch, stock: Holdings, absent: Sequence[int], report: Report) -> Steps:
+        """Ask for models that the lists leave out: together whether they are gone, and for the others one by one."""
+        is_told = {each: self._is_known_gone(batch, stock.models[each]) for each in absent}
+        gone, refused = {each for each in absent if is_told[each]}, 0
+        open_ones = [each for each in absent if each not in gone]
+        gone |= self._gone_of(open_ones) if len(open_ones) > 1 else set()
+        for number in absent:
             holding = stock.models[number]
-            if number not in there and not self._is_known_gone(batch, holding):
+            if number not in gone:
                 yield
-                found = (
-                    [] if refused >= MOST_REFUSALS else self._answer(batch, partial(self._alone, number), holding.name)
-                )
+                ask = partial(self._alone, number)
+                found = self._answer(batch, ask, holding.name) if refused < MOST_REFUSALS else []
                 refused = 0 if found else refused + 1
-                if not found:
-                    report.unasked.add(number)
-                    continue
-                there |= {each.id: each for each in found if each is not None}
-            if number in there:
-                report.news += self._told(batch, stock, holding, there[number])
-            else:
+                report.unasked |= set() if found else {number}
+                for model in found:
+                    report.news += [] if model is None else self._told(batch, stock, model)
+                gone |= {number} if None in found else set()
+            if number in gone:
                 report.news.append(
                     ModelNews("gone", number, holding.name, newest_of_each_base(holding.editions.values()))
                 )
                 self._renew(batch, holding, number, None)
+
+    def _gone_of(self, numbers: Sequence[int]) -> set[int]:
+        """Return those models that the inner interface calls unknown or not public, twenty in a request."""
+        answers = self._site.trpc_batch("model.getById", [{"id": each} for each in numbers])
+        return {number for number, each in zip(numbers, answers, strict=True) if _is_gone(each, number)}
+
+    def _withhold(self, report: Report) -> None:
+        """Put aside what is reserved for the site's own generator; one request tells it of the hundred newest ones."""
+        editions = sorted((each for _, each in report.editions if each.sha256), key=lambda each: each.age)[-AT_ONCE:]
+        with suppress(Failure):
+            usage = self._site.usage_of([each.sha256.upper() for each in editions]) if editions else {}
+            reserved = {each.id for each in editions if usage.get(each.id, "Download") != "Download"}
+            report.news = [*chain.from_iterable(split(each, reserved) for each in report.news)]
 
     def _is_known_gone(self, batch: Batch, holding: Holding) -> bool:
         """Return whether the site said once that it no longer has a model; what comes back is in its lists again."""
@@ -154,8 +168,9 @@ class Updates:
                 raise
             return None
 
-    def _told(self, batch: Batch, stock: Holdings, holding: Holding, model: Model) -> list[ModelNews]:
-        settings = batch.entry.settings
+    def _told(self, batch: Batch, stock: Holdings, model: Model) -> list[ModelNews]:
+        """Return what is to be told of a model that the site has."""
+        settings, holding = batch.entry.settings, stock.models[model.id]
         if why_unwanted(model, Target("model", model.id), settings):
             return []
         news = compare(model, holding.editions, stock.hashes, stock.waits, settings)
@@ -201,6 +216,13 @@ class Updates:
         """Return what comparing a library has told, None if that was not asked for or is not whole."""
         found = (report for batch, report in self.reports.items() if batch.library is library and report.is_whole)
         return next(found, None)
+
+
+def _is_gone(answer: Mapping[str, Any] | Failure, number: int) -> bool:
+    """Return whether an answer of the inner interface about a model is a clean one, and says that it is gone."""
+    if isinstance(answer, Failure):
+        return answer.reason == "gone"
+    return number_at(answer, "id") == number and text_at(answer, "status") not in ("", "Published")
 
 
 def _beside(library: Library, holding: Holding, edition: Edition) -> str:
