@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from tests import fake_civitai as fake
 from tests.conftest import Runner, files_under
 from tests.fake_civitai import FakeCivitai, FakeModel
-from tests.helpers import LORA_PAGE, Captured, names_on_disk, read_json
+from tests.helpers import LORA_PAGE, MANY, Captured, names_on_disk, read_json
 from tests.updates_library import add_models, newer, put
 
 
@@ -295,3 +296,16 @@ def test_models_that_are_gone_are_asked_for_together(
     told = rows(capsys)
     assert {row[0] for row in told if row[1] == "no longer on the site"} == {str(each.id) for each in models[:40:2]}
     assert listed(tmp_path) == {fresh.id}
+
+
+def test_an_interface_that_calls_everything_unknown_is_not_believed(
+    run: Runner, site: FakeCivitai, tmp_path: Path, capsys: Captured
+) -> None:
+    models = add_models(site.world, 5)
+    put(tmp_path, models)
+    for model in models[:3]:
+        model.minor = True
+    error = '{"error":{"json":{"message":"No procedure","code":-32004,"data":{"httpStatus":404}}}}'
+    site.fail(r"site:/api/trpc/model\.getById", fake.Status(404, f"[{','.join([error] * 4)}]"), MANY)
+    assert run("--updates", "-o", str(tmp_path)) == 0
+    assert not rows(capsys)

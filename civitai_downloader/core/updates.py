@@ -64,7 +64,7 @@ class Updates:
         yield
         yield from self._place(batch, stock, report)
         ids = [each for each in sorted(stock.models) if not is_excluded(Target("model", each), settings)]
-        absent, refused = list[int](), 0
+        there, absent, refused = set[int](), list[int](), 0
         for at in range(0, len(ids), AT_ONCE):
             yield
             some = ids[at : at + AT_ONCE]
@@ -76,8 +76,9 @@ class Updates:
                 models = [*map(read_model, found)]
                 for model in models:
                     report.news += self._told(batch, stock, model)
-                absent += sorted({*some} - {each.id for each in models})
-        yield from self._find(batch, stock, absent, report)
+                there |= {each.id for each in models}
+                absent += sorted({*some} - there)
+        yield from self._find(batch, stock, absent, sorted(there)[:1], report)
         self._withhold(report)
         report.is_whole = True
         batch.note = summary_of(report, len(stock.models))
@@ -119,12 +120,17 @@ class Updates:
         base, day = text_at(answer, "baseModel"), text_at(answer, "publishedAt")
         return number_at(answer, "modelId"), Edition(version, text_at(answer, "name"), base, day, apart=True)
 
-    def _find(self, batch: Batch, stock: Holdings, absent: Sequence[int], report: Report) -> Steps:
-        """Ask for models that the lists leave out: together whether they are gone, and for the others one by one."""
+    def _find(
+        self, batch: Batch, stock: Holdings, absent: Sequence[int], there: Sequence[int], report: Report
+    ) -> Steps:
+        """Ask for models that the lists leave out: together whether they are gone, and for the others one by one.
+
+        `there` is a model that is known to be there.
+        """
         is_told = {each: self._is_known_gone(batch, stock.models[each]) for each in absent}
         gone, refused = {each for each in absent if is_told[each]}, 0
         open_ones = [each for each in absent if each not in gone]
-        gone |= self._gone_of(open_ones) if len(open_ones) > 1 else set()
+        gone |= self._gone_of(open_ones, there) if len(open_ones) > 1 else set()
         for number in absent:
             holding = stock.models[number]
             if number not in gone:
@@ -142,10 +148,18 @@ class Updates:
                 )
                 self._renew(batch, holding, number, None)
 
-    def _gone_of(self, numbers: Sequence[int]) -> set[int]:
-        """Return those models that the inner interface calls unknown or not public, twenty in a request."""
-        answers = self._site.trpc_batch("model.getById", [{"id": each} for each in numbers])
-        return {number for number, each in zip(numbers, answers, strict=True) if _is_gone(each, number)}
+    def _gone_of(self, numbers: Sequence[int], there: Sequence[int]) -> set[int]:
+        """Return those models that the inner interface calls unknown or not public, twenty in a request.
+
+        It is believed only if it knows a model that is there: one that has changed may call everything unknown.
+        """
+        asked = [*there, *numbers]
+        answers = dict(
+            zip(asked, self._site.trpc_batch("model.getById", [{"id": each} for each in asked]), strict=True)
+        )
+        if not there or any(isinstance(answers[each], Failure) or _is_gone(answers[each], each) for each in there):
+            return set()
+        return {number for number in numbers if _is_gone(answers[number], number)}
 
     def _withhold(self, report: Report) -> None:
         """Put aside what is reserved for the site's own generator; one request tells it of the hundred newest ones."""
