@@ -188,7 +188,7 @@ def test_words_come_from_the_library_without_a_request(
     assert "1 of 5 entries got trigger words, 1 had some" in told
     assert "No file on disk has the name of gone.safetensors" in told
     assert "no trigger words: lantern_1.safetensors" in told
-    assert "Krita must be closed" in told
+    assert "If Krita was open, close it" in told
     assert not site.requests
     assert files_under(root) == library
 

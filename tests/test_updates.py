@@ -309,3 +309,25 @@ def test_an_interface_that_calls_everything_unknown_is_not_believed(
     site.fail(r"site:/api/trpc/model\.getById", fake.Status(404, f"[{','.join([error] * 4)}]"), MANY)
     assert run("--updates", "-o", str(tmp_path)) == 0
     assert not rows(capsys)
+
+
+@pytest.mark.parametrize(("language", "word"), [("ja", "更新あり"), ("ko", "새 버전")])
+def test_rows_speak_the_users_language_and_a_quiet_run_prints_them_too(
+    language: str, word: str, run: Runner, had: FakeModel, capsys: Captured
+) -> None:
+    newer(had)
+    assert run("--updates", "-q", "--lang", language) == 0
+    told = capsys.readouterr()
+    assert told.out.split("\t")[1] == word
+    assert not told.err
+
+
+def test_a_table_is_printed_on_a_terminal(
+    run: Runner, had: FakeModel, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    newer(had)
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    assert run("--updates") == 0
+    heading, row = capsys.readouterr().out.splitlines()
+    assert heading.split() == ["Model", "Status", "On", "disk", "Newer", "More", "Name"]
+    assert row.index("newer") == heading.index("Status")

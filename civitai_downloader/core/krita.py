@@ -238,4 +238,5 @@ def _say(filled: Filled, path: Path, settings: Settings) -> None:
             log.info(template, printable(each))
         if len(ids) > MOST_NAMED:
             log.info("%d further entries of this kind.", len(ids) - MOST_NAMED)
-    log.info("Krita must be closed meanwhile, as it would write its own list over this one; start it now.")
+    if filled.filled and not settings.dry_run:
+        log.info("If Krita was open, close it and run again, as it will write its own list over this one.")

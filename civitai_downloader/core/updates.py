@@ -213,7 +213,8 @@ class Updates:
 
     def _fetching(self, batch: Batch, holding: Holding, news: ModelNews, edition: Edition) -> Task:
         """Return the task that fetches a version into the library."""
-        settings = replace(batch.entry.settings.whole, latest=False, every_base=True, updates=False, update=False)
+        settings = replace(batch.entry.settings.whole, base_models=(), every_base=False, latest=False)
+        settings = replace(settings, updates=False, update=False)
         source = self.link(news.model, edition.id)
         if settings.layout == IN_PLACE:
             settings = replace(settings, beside=_beside(batch.library, holding, edition))
