@@ -74,17 +74,19 @@ def described(library: Library) -> dict[int, tuple[Model, Version]]:
 
     Thousands of pages may be read for that.
     """
-    return {each.id: (model, each) for _, model in pages_of(library) for each in model.versions}
+    models = (read_model(page) for _, page in pages_of(library))
+    return {each.id: (model, each) for model in models for each in model.versions}
 
 
-def pages_of(library: Library) -> Iterator[tuple[str, Model]]:
-    """Yield the folders of the pages of a library, each with the model that they describe. Never raises."""
+def pages_of(library: Library) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the folders of the pages of a library, each with its `model.json`. Never raises."""
     for (_, name), records in library.records("page"):
         model_id = number_at({"id": name.partition("model/")[2]}, "id")
         for folder in [record.path for record in records if model_id and record.status == "success"]:
             with suppress(Failure):
                 there = _read(library, library.place(folder.split("/"), "model.json"))
-                yield folder, read_model(_understood(there or b"", model_id))
+                if page := _understood(there or b"", model_id):
+                    yield folder, page
 
 
 def recall_gone(library: Library, folder: Folder, model_id: int) -> Memory | None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from .answers import Version, is_ahead, number_at, object_at, text_at
+from .answers import is_ahead, number_at, object_at, objects_at, read_version, text_at
 from .archive import GONE
 from .chronicle import pages_of
 from .library import Library
@@ -56,19 +56,20 @@ def holdings_of(library: Library) -> Holdings:
                 owners |= {found.version: found.model} if found.model else {}
                 paths.setdefault(found.version, []).append(found.path)
     pages: dict[int, Edition] = {}
-    for folder, model in pages_of(library):
-        named = frozenset(each.id for each in model.versions)
+    for folder, page in pages_of(library):
+        model_id, versions = number_at(page, "id"), objects_at(page, "modelVersions")
+        named = frozenset(number_at(each, "id") for each in versions)
         held = named & paths.keys()
-        pages |= {each.id: _known(each) for each in model.versions if each.id in held}
-        owners |= dict.fromkeys(held - owners.keys(), model.id)
-        if held or model.id in models:
+        pages |= {number_at(each, "id"): _known(each) for each in versions if number_at(each, "id") in held}
+        owners |= dict.fromkeys(held - owners.keys(), model_id)
+        if held or model_id in models:
             told: dict[str, Any] = {
-                "name": model.name,
+                "name": text_at(page, "name").strip(),
                 "folder": folder,
-                "since": text_at(model.raw, GONE),
+                "since": text_at(page, GONE),
                 "named": named,
             }
-            models[model.id] = replace(models.get(model.id, Holding()), **told)
+            models[model_id] = replace(models.get(model_id, Holding()), **told)
     for version, model_id in owners.items():
         holding = models.setdefault(model_id, Holding())
         holding.editions[version], holding.paths[version] = pages.get(version, Edition(version)), paths[version]
@@ -76,10 +77,10 @@ def holdings_of(library: Library) -> Holdings:
     return Holdings(models, frozenset(hashes), strays, waits)
 
 
-def _known(version: Version) -> Edition:
-    """Return what a page tells of a version."""
-    is_apart = bool(object_at(version.raw, "model"))
-    return replace(edition_of(version), since=text_at(version.raw, GONE), apart=is_apart)
+def _known(version: Mapping[str, Any]) -> Edition:
+    """Return what a page tells of a version; its pictures, which are most of it, are not read."""
+    is_apart, plain = bool(object_at(version, "model")), {key: version[key] for key in version if key != "images"}
+    return replace(edition_of(read_version(plain)), since=text_at(version, GONE), apart=is_apart)
 
 
 def _fetched(library: Library) -> tuple[dict[int, list[str]], set[str], dict[int, str]]:

@@ -20,7 +20,7 @@ from ..util.errors import Failure, UsageError
 from ..util.files import disk_errors, read_regular, size_of, write_file
 from ..util.names import long_path, name_key, real_path, shown_path, split_name
 from ..util.text import decode_text, printable, read_named
-from .answers import number_at, object_at, text_at, texts_at
+from .answers import number_at, object_at, objects_at, text_at, texts_at
 from .choice import LORA_TYPES
 from .chronicle import pages_of
 from .library import Library
@@ -172,9 +172,9 @@ def loras_in(folder: Path) -> Iterator[Lora]:
         raise UsageError("No models are recorded in {folder}; run over that folder first.", folder=shown_path(folder))
     library = Library(folder)
     told = {
-        version.id: joined(texts_at(version.raw, "trainedWords")) if model.type.lower() in LORA_TYPES else None
-        for _, model in pages_of(library)
-        for version in model.versions
+        number_at(each, "id"): joined(texts_at(each, "trainedWords")) if _is_lora(page) else None
+        for _, page in pages_of(library)
+        for each in objects_at(page, "modelVersions")
     }
     for path, (version, digest) in _files_in(library).items():
         words = told.get(version, "")
@@ -182,6 +182,11 @@ def loras_in(folder: Path) -> Iterator[Lora]:
             parts = (PurePath(folder.absolute()) / path).parts
             yield Lora(tuple(map(name_key, parts)), digest, words or _words_beside(library, path))
     library.close()
+
+
+def _is_lora(page: Mapping[str, Any]) -> bool:
+    """Return whether a model is a LoRA of any kind."""
+    return text_at(page, "type").lower() in LORA_TYPES
 
 
 def _files_in(library: Library) -> dict[str, tuple[int, str]]:
