@@ -239,28 +239,29 @@ def command(given: Mapping[str, Any], words: core.Words, screen: Screen, clock: 
         core.check_output(place.output)
     if given.get("verify"):
         return max(verify(each, given, words, screen, clock) for each in places)
+    if "krita" in given:
+        core.fill_krita(given["krita"], [place.output for place in places], settings)
+        return DONE
     if core.asks_for_page_alone(settings, given):
         core.make_pages([place.output for place in places], settings, clock)
         return DONE
     filters = core.find_filters(given)
     say(logging.WARNING, filters.problems)
     if given.get("refilter"):
-        return max(refilter(each, filters, words) for each in places)
+        for place in places:
+            core.refilter_folder(place, filters, words)
+        return DONE
     inputs = core.collect(given, settings, partial(read_line, given))
     sealed = inputs.check_outputs(writes=not settings.dry_run)
     say(logging.ERROR, (problem.sentence for problem in inputs.problems if not problem.line))
-    if settings.dry_run or not inputs.entries:
-        core.say_unused(words, inputs.unused)
     if not inputs.entries:
+        core.say_unused(words, inputs.unused)
         return USAGE
     run = core.Run(inputs.at_home(sealed), inputs.entries, clock, filters, sealed)
     try:
         say(logging.WARNING, (problem for library in run.libraries for problem in library.problems))
-        counts = (
-            dry_run(run, given, words, screen)
-            if settings.dry_run
-            else execute(run, given, words, screen, inputs.unused)
-        )
+        act = dry_run if settings.dry_run else execute
+        counts = act(run, given, words, screen, inputs.unused)
     finally:
         run.close()
     return INTERRUPTED if run.ledger.interrupted else exit_code(counts, inputs.problems)
@@ -307,6 +308,8 @@ def execute(
     for library in run.libraries:
         written &= core.write_outcome(run, library, retry_command(given, library.folder), unused)
         written &= run.ledger.interrupted or core.finish_page(library, run.settings)
+    if run.settings.updates:
+        core.tell_news(run, form_of(given), words, print)
     if run.ledger.interrupted:
         log.warning("%s", words("interrupted"))
     return Counter(failed=not written) + run.ledger.counts
@@ -336,16 +339,22 @@ def retry_command(given: Mapping[str, Any], output: Path) -> list[str]:
     return [sys.executable, "-m", "civitai_downloader", "--retry-failed", "-o", str(output.absolute()), *options]
 
 
-def dry_run(run: core.Run, given: Mapping[str, Any], words: core.Words, screen: Screen) -> Mapping[str, int]:
+def dry_run(
+    run: core.Run, given: Mapping[str, Any], words: core.Words, screen: Screen, unused: core.Unused
+) -> Mapping[str, int]:
     """Print the plan to stdout and write nothing; return how many targets can't be planned."""
     from . import core
 
+    core.say_unused(words, unused)
     plan, counts = core.Plan(run, words), Counter[str]()
     live = screen.is_live and not (given.get("quiet") or given.get("json_logs"))
     run.look(core.ProgressDisplay(words, screen, live=live).watch)
     screen.finish()
     core.say_looked(words, run.ledger.batches)
-    form: Any = "json" if given.get("json_logs") else "table" if sys.stdout and sys.stdout.isatty() else "tabs"
+    if run.settings.compares:
+        core.tell_news(run, form_of(given), words, print)
+        return run.ledger.counts
+    form = form_of(given)
     has_links = any(batch.entry.target.kind != "local" for batch in run.ledger.batches)
     if form == "table" and has_links:
         print(core.heading(words))
@@ -364,17 +373,9 @@ def dry_run(run: core.Run, given: Mapping[str, Any], words: core.Words, screen: 
     return counts + run.ledger.counts
 
 
-def refilter(settings: core.Settings, filters: core.Filters, words: core.Words) -> int:
-    """Apply the word lists to the prompts in the output folder without a request. Raises UsageError."""
-    from . import core
-
-    if not settings.output.is_dir():
-        raise core.UsageError(words("verify.nothing", folder=settings.output))
-    library = core.Library(settings.output)
-    log.info("%s", words("refiltered", count=library.refilter(filters)))
-    core.finish_page(library, settings)
-    library.close()
-    return DONE
+def form_of(given: Mapping[str, Any]) -> Any:
+    """Return how rows are printed: `json`, as a `table`, or as `tabs`."""
+    return "json" if given.get("json_logs") else "table" if sys.stdout and sys.stdout.isatty() else "tabs"
 
 
 def verify(settings: core.Settings, given: Mapping[str, Any], words: core.Words, screen: Screen, clock: Clock) -> int:

@@ -88,3 +88,22 @@ def test_the_reference_names_every_option() -> None:
     text = (ROOT / "REFERENCE.md").read_text("utf-8")
     names = {action.option_strings[-1] for action in command_parser()._actions if action.option_strings}
     assert {name for name in names if not re.search(rf"{re.escape(name)}(?![\w-])", text)} == set()
+
+
+@pytest.mark.parametrize("name", ["scan-loras.txt", "refresh-pages.txt", "new-versions.txt"])
+def test_the_common_jobs_work_as_they_stand(name: str, run: Runner, site: FakeCivitai, tmp_path: Path) -> None:
+    text = (ROOT / "REFERENCE.md").read_text("utf-8")
+    (job,) = re.findall(rf"^```\n(# {name}:.*?)^```$", text, re.M | re.S)
+    (tmp_path / name).write_text(job, "utf-8")
+    version = site.world.add_model().add_version()
+    file = version.add_file("old.safetensors")
+    folder = tmp_path / "ComfyUI" / "models" / "loras"
+    folder.mkdir(parents=True)
+    (folder / "mine.safetensors").write_bytes(file.data)
+    assert run(str(folder)) == 0
+    version.model.description = "<p>Other words.</p>"
+    version.model.add_version("v2").add_file("new.safetensors")
+    assert run(f"@{name}") == 0
+    text = (next(folder.rglob("model.txt"))).read_text("utf-8")
+    assert ("Other words" in text) == (name != "scan-loras.txt")
+    assert (folder / "new.safetensors").exists() == (name == "new-versions.txt")

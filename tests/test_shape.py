@@ -20,7 +20,8 @@ CORE = (
     "wordlists rejoin sentences prompts markup pages headers sidecars unknown hints cookies refusals paging site "
     "records weights flaws folders found ondisk proof state claims library libraries owned archive chronicle homes "
     "ledger arrivals moved looks owners thumbs fetch shelf catalogue naming schedule local deliveries pictures visits "
-    "run failed outcome columns tiles cards finds chunks stock news gallery verification inputs words plan display"
+    "newer holdings updates krita run failed outcome columns tiles cards finds chunks stock news gallery verification "
+    "inputs words plan bulletin display"
 ).split()
 ROOMS = [*(f"util.{name}" for name in UTIL), *(f"core.{name}" for name in CORE), "core", "__main__"]
 

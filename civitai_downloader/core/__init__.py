@@ -6,10 +6,12 @@ from ..util.idm import find_idm
 from ..util.logfile import LogFile
 from ..util.text import split_login
 from .arguments import Arguments, merged, read_configurations
+from .bulletin import tell_news
 from .cookies import read_cookies
-from .display import CheckDisplay, ProgressDisplay, check_folder
+from .display import CheckDisplay, ProgressDisplay, check_folder, refilter_folder
 from .gallery import asks_for_page_alone, finish_page, make_pages
 from .inputs import collect
+from .krita import fill_krita
 from .libraries import Libraries
 from .library import Library
 from .lists import Unused
@@ -24,9 +26,44 @@ from .settings import Settings, find_token
 from .words import Words, say_looked, say_plan, say_summary, say_unused
 
 __all__ = [
-    "Arguments", "CheckDisplay", "Failure", "Filters", "Libraries", "Library", "LogFile", "Plan", "ProgressDisplay",
-    "Result", "Run", "Settings", "Unused", "UsageError", "Words", "asks_for_page_alone", "check_folder",
-    "check_output", "collect", "find_filters", "find_idm", "find_token", "finish_page", "free_space", "heading",
-    "in_libraries", "make_pages", "merged", "read_configurations", "read_cookies", "say_looked", "say_plan",
-    "say_summary", "say_unused", "shown_row", "split_login", "write_outcome",
+    "Arguments",
+    "CheckDisplay",
+    "Failure",
+    "Filters",
+    "Libraries",
+    "Library",
+    "LogFile",
+    "Plan",
+    "ProgressDisplay",
+    "Result",
+    "Run",
+    "Settings",
+    "Unused",
+    "UsageError",
+    "Words",
+    "asks_for_page_alone",
+    "check_folder",
+    "check_output",
+    "collect",
+    "fill_krita",
+    "find_filters",
+    "find_idm",
+    "find_token",
+    "finish_page",
+    "free_space",
+    "heading",
+    "in_libraries",
+    "make_pages",
+    "merged",
+    "read_configurations",
+    "read_cookies",
+    "refilter_folder",
+    "say_looked",
+    "say_plan",
+    "say_summary",
+    "say_unused",
+    "shown_row",
+    "split_login",
+    "tell_news",
+    "write_outcome",
 ]  # fmt: skip

@@ -45,6 +45,11 @@ def add_version(model: Json, version: Json) -> Json:
     return {**model, "modelVersions": renewed if old else [*versions, added]}
 
 
+def marked_gone(model: Json, day: str) -> Json:
+    """Return a model as it is kept, marked as one that the site no longer has; the first day stays."""
+    return {**model, GONE: text_at(model, GONE) or day}
+
+
 def unite_page(old: Json, new: Json, pictures: str, days: tuple[str, str]) -> dict[str, Any]:
     """Return the page of a post or collection as it is kept; `pictures` is the key of the list of its pictures' ids.
 

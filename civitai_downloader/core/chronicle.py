@@ -15,7 +15,7 @@ from ..util.errors import Failure
 from ..util.files import disk_errors, on_one_line, read_regular, write_file, write_json
 from ..util.text import scrub_json, utf8
 from .answers import Model, Version, number_at, objects_at, read_model
-from .archive import add_version, has_other_words, unite, unite_page
+from .archive import add_version, has_other_words, marked_gone, unite, unite_page
 from .library import Library
 from .ours import check_own
 from .places import Folder
@@ -74,16 +74,31 @@ def described(library: Library) -> dict[int, tuple[Model, Version]]:
 
     Thousands of pages may be read for that.
     """
-    found: dict[int, tuple[Model, Version]] = {}
+    models = (read_model(page) for _, page in pages_of(library))
+    return {each.id: (model, each) for model in models for each in model.versions}
+
+
+def pages_of(library: Library) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the folders of the pages of a library, each with its `model.json`. Never raises."""
     for (_, name), records in library.records("page"):
         model_id = number_at({"id": name.partition("model/")[2]}, "id")
-        folders = [record.path.split("/") for record in records if model_id and record.status == "success"]
-        for folder in folders:
+        for folder in [record.path for record in records if model_id and record.status == "success"]:
             with suppress(Failure):
-                there = _read(library, library.place(folder, "model.json"))
-                model = read_model(_understood(there or b"", model_id))
-                found |= {each.id: (model, each) for each in model.versions}
-    return found
+                there = _read(library, library.place(folder.split("/"), "model.json"))
+                if page := _understood(there or b"", model_id):
+                    yield folder, page
+
+
+def recall_gone(library: Library, folder: Folder, model_id: int) -> Memory | None:
+    """Return what is known of a model that the site no longer has, so marked; None if its page can't be read.
+
+    Raises Failure.
+    """
+    path = library.place(folder, "model.json")
+    library.check_links(path)
+    there = _read(library, path)
+    before = _understood(there or b"", model_id)
+    return Memory(path, there, before, read_model(marked_gone(before, utc_now()[:10]))) if before else None
 
 
 def write_down(library: Library, memory: Memory) -> None:

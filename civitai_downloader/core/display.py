@@ -14,7 +14,10 @@ from ..util.rests import Rest
 from ..util.screen import Screen
 from ..util.text import human_size
 from .failed import write_wrong
+from .gallery import finish_page
 from .libraries import Libraries
+from .library import Library
+from .prompts import Filters
 from .run import Run
 from .settings import Settings
 from .verification import Verification
@@ -179,3 +182,13 @@ def check_folder(
     if check.counts["queued"]:
         log.warning("%s", words("queued", count=check.counts["queued"]))
     return check.counts
+
+
+def refilter_folder(settings: Settings, filters: Filters, words: Words) -> None:
+    """Apply the word lists to the prompts in an output folder without a request. Raises UsageError."""
+    if not settings.output.is_dir():
+        raise UsageError(words("verify.nothing", folder=settings.output))
+    library = Library(settings.output)
+    log.info("%s", words("refiltered", count=library.refilter(filters)))
+    finish_page(library, settings)
+    library.close()

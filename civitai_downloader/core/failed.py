@@ -129,7 +129,7 @@ def _comment_on(problem: Problem) -> str:
 def _failed_blocks(batches: Sequence[Batch]) -> dict[str, str]:
     """Return the lines of this run for `failed.txt`, each with the comment that says why."""
     blocks = {}
-    for batch in batches:
+    for batch in (each for each in batches if each.entry.target.kind != "updates"):
         reasons = dict.fromkeys(f"# {result.name}: {result.message}" for result in batch.failures)
         if batch.outcome == "interrupted":
             reasons[f"# {batch.library.disk.trouble or 'interrupted'}"] = None

@@ -119,7 +119,7 @@ def finish_page(library: Library, settings: Settings) -> bool:
 
 def asks_for_page_alone(settings: Settings, given: Mapping[str, Any]) -> bool:
     """Return whether a command asks for nothing but the page of folders."""
-    asks_for_more = settings.dry_run or {"models", "users", "retry_failed"} & {*given}
+    asks_for_more = settings.dry_run or settings.compares or {"models", "users", "retry_failed"} & {*given}
     return bool(settings.page) and not asks_for_more and all(map(os.path.isdir, given.get("inputs", ())))
 
 

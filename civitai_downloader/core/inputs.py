@@ -12,14 +12,15 @@ from typing import Any
 
 from ..util.disks import NO_FILE, is_special
 from ..util.errors import Sentence, UsageError
-from ..util.names import real_path
+from ..util.files import size_of
+from ..util.names import long_path, real_path
 from ..util.shell import quoted, split_words
 from ..util.text import host_of, printable
 from .arguments import Arguments, file_words
 from .folders import MOST_NAMED, instead_of_models, is_model
 from .links import Refusal, links_in, read_word
 from .lists import STANDARD_INPUT, Problem, Reading, Unused, parse_list, read_line, read_list
-from .ondisk import is_looked_through, library_of, line_of, local_target, read_local
+from .ondisk import LOG, is_looked_through, library_of, line_of, local_target, read_local
 from .ours import check_output, check_writable
 from .settings import IN_PLACE, Settings
 from .targets import Entry, Target, user_link
@@ -219,6 +220,27 @@ class Inputs:
                 own = replace(own, excluded=self._excluded_in(root))
                 self.entries[at] = replace(entry, settings=own)
 
+    def compare_libraries(self, *, has_layout: bool, is_retry: bool) -> None:
+        """Have the libraries of all folders compared with the site; without an INPUT, the output folder.
+
+        Where nobody has given a layout, what is fetched into a folder goes beside the files that are there. Only a list
+        of what failed may have links, too. Raises UsageError.
+        """
+        folders = [entry for entry in self.entries if entry.target.kind == "local"]
+        if len(folders) < len(self.entries) and not is_retry:
+            raise UsageError("--updates and --update take folders and model files, not links; leave the links out.")
+        layout = self._settings.layout if has_layout or not folders else IN_PLACE
+        base = {entry.settings.output: entry.settings for entry in folders}
+        if not (folders or self.problems or is_retry):
+            output = self._settings.output
+            if not size_of(long_path(output) / LOG):
+                raise UsageError("There is nothing to compare in {folder}; name a folder of models.", folder=output)
+            base = {output: replace(self._settings, excluded=self._excluded_in(output))}
+        for root, settings in base.items():
+            chosen = {key: getattr(self._settings, key) for key in ("latest", "since", "until")}
+            own = replace(settings, layout=layout, **chosen)
+            self.entries.append(Entry(Target("updates", name=str(root)), own, str(root.absolute())))
+
     def check_outputs(self, *, writes: bool) -> set[Path]:
         """Leave out entries whose output folder can't be written. Raises UsageError where a name of ours is taken.
 
@@ -243,7 +265,7 @@ class Inputs:
         If all entries are folders or model files, its output folder is a library of theirs, one that is not `sealed` if
         possible, so that nothing comes to be elsewhere.
         """
-        if any(each.target.kind != "local" for each in self.entries):
+        if any(each.target.kind not in ("local", "updates") for each in self.entries):
             return self._settings
         outputs = sorted((each.settings.output for each in self.entries), key=lambda each: each in sealed)
         return replace(self._settings, output=outputs[0])
@@ -273,7 +295,7 @@ def collect(given: Mapping[str, Any], settings: Settings, read_options: ReadOpti
     if failed and is_special(settings.output / "failed.txt"):
         raise UsageError(NO_FILE, path=failed[0])
     lists = {"models": [*given.get("models", []), *failed], "users": given.get("users", [])}
-    if not any((*lists.values(), given.get("inputs"))):
+    if not any((*lists.values(), given.get("inputs"), settings.compares)):
         lists = {kind: [f"{kind}.txt"] for kind in lists if Path(f"{kind}.txt").exists()}
         if not lists:
             sentence = Sentence("There is nothing to do; pass a link or a list file, or create models.txt here.")
@@ -282,5 +304,7 @@ def collect(given: Mapping[str, Any], settings: Settings, read_options: ReadOpti
         for name in names:
             inputs.add_list(str(name), users=kind == "users")
     inputs.place_folders()
+    if settings.compares:
+        inputs.compare_libraries(has_layout="layout" in given, is_retry=bool(failed))
     inputs.tell_files()
     return inputs

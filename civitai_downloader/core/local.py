@@ -308,7 +308,9 @@ class Folders:
         for found in (look.files[each.path] for each in files):
             if found.status == "hashed":
                 continue
-            if is_incomplete(look, found) and look.library.is_writable:
+            settings = look.batch.entry.settings
+            is_listing = settings.updates and not settings.update
+            if is_incomplete(look, found) and look.library.is_writable and not is_listing:
                 models.setdefault(found.model, []).append(found)
             else:
                 self._tell(look, found, is_new=is_incomplete(look, found))

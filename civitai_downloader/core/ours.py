@@ -116,7 +116,8 @@ def is_marked(path: Path) -> bool:
         return True
     with path.open("rb") as file:
         head = decode_text(file.read(600))
-    marks = {**_table()["marks"], **_table()["marks of the page"]}[path.name]
+    tables = (_table()[f"marks{part}"] for part in ("", " of lists", " of the page"))
+    marks = next(each[path.name] for each in tables if path.name in each)
     return not head.strip("\0") or any(mark in head for mark in marks)
 
 
@@ -127,6 +128,7 @@ def check_mark(path: Path) -> None:
             raise not_ours(path)
 
 
+UPDATES_MARK = "# Written by civitai-downloader: what is newer than the versions on disk. --updates writes it anew.\n"
 FAILED_MARK = "# Written by civitai-downloader: what could not be fetched, and why. --retry-failed tries it again.\n"
 
 

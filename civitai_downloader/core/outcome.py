@@ -22,6 +22,7 @@ from .library import Library
 from .lists import Problem, Unused
 from .ours import check_mark
 from .run import Run
+from .updates import write_updates
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +42,8 @@ def write_outcome(run: Run, library: Library, words: Sequence[str], unused: Unus
         "failed.txt": partial(write_failed, library.folder, mine, words, unused),
         "report.json": partial(write_report, library.root / "report.json", _report(run, library, mine, unused), mine),
     }
+    if report := run.updates.report_on(library):
+        writers["updates.txt"] = partial(write_updates, library, run.updates, report)
     missing = [name for name, write in writers.items() if not _is_written(library, write)]
     if missing and library.disk.trouble is not None:
         log.error("%s couldn't be written to %s either.", ", ".join(missing), shown_path(library.folder))

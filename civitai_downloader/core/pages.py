@@ -70,7 +70,12 @@ def _lost_text(raw: Mapping[str, Any]) -> list[str]:
 
 def model_text(model: Model, url: str) -> str:
     """Return `model.txt`: what a person wants to know about a model, in plain words, what is gone included."""
-    head = [model.name, url, f"{model.type} by {model.creator or 'unknown'}", f"Tags: {', '.join(model.tags)}"]
+    head = [
+        f"{model.name}{_gone_text(model.raw)}",
+        url,
+        f"{model.type} by {model.creator or 'unknown'}",
+        f"Tags: {', '.join(model.tags)}",
+    ]
     head += _lost_text(model.raw)
     licence = licence_text(model)
     head += [f"Licence: {licence}", ""] if licence else [""]
@@ -97,7 +102,12 @@ def description_page(model: Model, url: str, template: str) -> str:
         if words := text_at(version.raw, "description"):
             name = html.escape(version.name + _gone_text(version.raw))
             parts.append(f"<h2>{name}</h2>\n{offline(scrub(words))}")
-    facts = {"title": model.name, "creator": model.creator or "unknown", "type": model.type, "url": url}
+    facts = {
+        "title": model.name + _gone_text(model.raw),
+        "creator": model.creator or "unknown",
+        "type": model.type,
+        "url": url,
+    }
     escaped = {key: html.escape(value) for key, value in facts.items()}
     return string.Template(template).substitute(escaped, body="\n".join(parts))
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Collection, Sequence
 from contextlib import ExitStack
-from functools import cached_property
+from dataclasses import replace
+from functools import cached_property, partial
 from pathlib import Path
 
 from ..util.clock import Clock
@@ -15,7 +16,7 @@ from .catalogue import Catalogue
 from .deliveries import Deliveries
 from .fetch import Fetcher
 from .homes import Homes
-from .ledger import Ledger
+from .ledger import Ledger, Task
 from .libraries import Libraries
 from .local import Folders
 from .naming import Naming
@@ -25,6 +26,7 @@ from .schedule import Schedule
 from .settings import Settings
 from .site import Site
 from .targets import Entry
+from .updates import Updates
 from .visits import Visits
 
 log = logging.getLogger(__name__)
@@ -57,7 +59,12 @@ class Run:
         naming = Naming(self.site, self.catalogue)
         folders = Folders(naming, self.schedule, clock, self.progress, [each.target for each in entries])
         self.visits = Visits(self.site, self.catalogue, self.libraries, deliveries, pictures, self.homes, folders)
-        self._tasks = [self.visits.open(entry) for entry in entries]
+        self._tasks = [self._open(entry) for entry in entries]
+
+    def _open(self, entry: Entry) -> Task:
+        task = self.visits.open(entry)
+        is_compared = entry.target.kind == "updates"
+        return replace(task, action=partial(self.updates.visit, task.batch)) if is_compared else task
 
     def execute(self, watch: Callable[[Run], None]) -> None:
         """Do everything; `watch` is called some ten times a second, and Ctrl-C ends it within half a second."""
@@ -78,9 +85,9 @@ class Run:
             log.error("%s", library.disk.trouble)
 
     def look(self, watch: Callable[[Run], None]) -> None:
-        """Look through the folders among the inputs, and do nothing else."""
-        if tasks := [task for task in self._tasks if task.batch.entry.target.kind == "local"]:
-            self.schedule.run(tasks, self.settings.workers, lambda: watch(self))
+        """Look through the folders among the inputs, compare libraries with the site, and do nothing else."""
+        if tasks := [task for task in self._tasks if task.batch.entry.target.kind in ("local", "updates")]:
+            self.schedule.run(self.visits.folders.order(tasks), self.settings.workers, lambda: watch(self))
 
     def _look(self, watch: Callable[[Run], None]) -> None:
         """Let the watcher look. Raises DiskLost when every output folder is lost."""
@@ -93,6 +100,11 @@ class Run:
     def homes(self) -> Homes:
         """The folders of models and versions that are there already."""
         return Homes()
+
+    @cached_property
+    def updates(self) -> Updates:
+        """What comparing libraries with the site has told."""
+        return Updates(self.site, self.visits)
 
     @property
     def is_retrying(self) -> bool:

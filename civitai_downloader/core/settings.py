@@ -84,10 +84,11 @@ class Settings:
 
     `max_images` holds for each gallery (None: all of it), `max_rate_model` and `max_rate_image` are requests a second,
     `limit_rate` is bytes a second (0: unlimited), `timeout` is in seconds, `between` has windows of the week (none: any
-    time), `rest_below` is how many bytes a disk must have free, `since` and `until` are days of UTC, `skip`
-    has patterns of what is not looked into, and `excluded` has pairs of a kind and an id or name. A login in the
-    address of the site is kept apart from it (`site_login`, as NAME:PASSWORD). `page` says whether the page is made:
-    None if something has changed, True anew.
+    time), `rest_below` is how many bytes a disk must have free, `since` and `until` are days of UTC, `skip` has
+    patterns of what is not looked into, and `excluded` has pairs of a kind and an id or name. `every_base` says that
+    all base models were asked for by name. New files go into the folder of the model file `beside` ("": where the
+    layout says), a relative path. A login in the address of the site is kept apart from it (`site_login`, as
+    NAME:PASSWORD). `page` says whether the page is made: None if something has changed, True anew.
     """
 
     output: Path = Path("downloads")
@@ -108,6 +109,10 @@ class Settings:
     sort: Literal["", "newest", "oldest", "downloads", "likes"] = ""
     max_models: int | None = None
     skip: tuple[str, ...] = ()
+    updates: bool = False
+    update: bool = False
+    every_base: bool = False
+    beside: str = ""
     excluded: frozenset[tuple[str, str]] = field(default=frozenset(), repr=False)
     token: str = field(default="", repr=False)
     cookies: str = field(default="", repr=False)
@@ -138,6 +143,10 @@ class Settings:
         """Raise OptionError for a layout, site or token that can't work."""
         for name in ("skip", "between"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
+        if self.base_models:
+            object.__setattr__(self, "every_base", "all" in map(plain, self.base_models))
+        if self.every_base:
+            object.__setattr__(self, "base_models", ())
         site, login = split_login(self.site)
         if login:
             object.__setattr__(self, "site", site)
@@ -174,6 +183,16 @@ class Settings:
     def wants_level(self, level: int) -> bool:
         """Whether a picture of this browsing level is wanted; with --sfw an unrated one is not."""
         return not self.sfw or level in (1, 2)
+
+    @property
+    def compares(self) -> bool:
+        """Whether what is on disk is compared with the site."""
+        return self.updates or self.update
+
+    @property
+    def asks_anew(self) -> bool:
+        """Whether nothing is taken from earlier answers of the site."""
+        return self.refresh or self.compares
 
     @property
     def has_days(self) -> bool:

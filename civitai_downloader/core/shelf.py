@@ -146,8 +146,12 @@ class Shelf:
         if path := self._settled(file):
             return path
         layout, known, told = self.settings.layout, self.memory.model, self.memory.version(self.version)
-        new = folder_for(self.library, layout, known, told, file)
-        in_own = new == version_folder(layout, known, told)
+        own, beside = version_folder(layout, known, told), self.settings.beside
+        if beside:
+            new = own if file.type in ("Training Data", "Archive") else tuple(beside.split("/")[:-1])
+        else:
+            new = folder_for(self.library, layout, known, told, file)
+        in_own = new == own
         return self.library.place(self.folder if in_own else new, self._file_name(file))
 
     def _settled(self, file: File) -> str:

@@ -76,7 +76,7 @@ class Site:
         self._paces = {kind: Pace(rate, clock, self.http.health.factor) for kind, rate in rates.items()}
         self._surrender, root = Surrender(), long_path(settings.output)
         asker = "\n".join((*self._doors, key, settings.cookies))
-        self.kept = KeptAnswers(root, asker, read_only=settings.dry_run, write_only=settings.refresh)
+        self.kept = KeptAnswers(root, asker, read_only=settings.dry_run, write_only=settings.asks_anew)
         self.has_token, self.api_requests = bool(settings.token), 0
         self._takes_batches = True
 

@@ -233,7 +233,7 @@ class Visits:
         layout = batch.entry.settings.layout
         home = self._homes.of_model(batch.library, layout, model)
         memory = recall(batch.library, home, model)
-        self._write_pages(batch, home, memory)
+        self.write_pages(batch, home, memory)
         return home, memory.light(keep_before=layout not in (*NAMED_LAYOUTS, IN_PLACE))
 
     def _shelf(self, batch: Batch, home: Folder, model: Model, version: Version, memory: Memory) -> Shelf:
@@ -246,7 +246,7 @@ class Visits:
         kind = self._catalogue.type_of_version(target.version)
         return kind in LORA_TYPES or (settings.checkpoints and kind == "checkpoint")
 
-    def _write_pages(self, batch: Batch, folder: Folder, memory: Memory) -> None:
+    def write_pages(self, batch: Batch, folder: Folder, memory: Memory) -> None:
         """Write what is known of a model, what is gone included, for programs and for people."""
         library, model = batch.library, memory.model
         url, line = self._site.page_url(f"/models/{model.id}", model.level), f"model/{model.id}"

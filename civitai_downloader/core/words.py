@@ -167,8 +167,8 @@ def _say_notes(words: Words, batches: Iterable[Batch]) -> None:
 
 
 def say_looked(words: Words, batches: Iterable[Batch]) -> None:
-    """Say what a dry run has found in folders, and what it could not find out about them."""
-    looked = [batch for batch in batches if batch.entry.target.kind == "local"]
+    """Say what a dry run has found in folders and on the site, and what it could not find out about them."""
+    looked = [batch for batch in batches if batch.entry.target.kind in ("local", "updates")]
     _say_notes(words, looked)
     say_failures(words, (failure for batch in looked for failure in batch.failures))
 

@@ -60,16 +60,17 @@ class KeptAnswers:
         """`asker` is the host with all that decides what it answers: the token and the cookies.
 
         Nothing is read or written before the first answer. With `read_only` nothing is written or deleted, with
-        `write_only` no earlier answer is used.
+        `write_only` no answer is used that was kept before now.
         """
         self._root, self._asker = root, asker
         self._read_only, self._write_only = read_only, write_only
+        self._fresh: set[str] = set()  # the keys of what has been kept since
         self._logs: dict[str, KeyedLog] = {}  # by day
         self._marks: dict[str, str] = {}  # by day: the hash that goes before each key
 
     def get(self, key: str) -> Any:
         """Return the answer kept for a key, or None."""
-        if self._write_only:
+        if self._write_only and key not in self._fresh:
             return None
         now = time.time()
         for day in (_day(now), _day(now - DAY)):
@@ -91,6 +92,7 @@ class KeptAnswers:
                     kept.append({"at": utc_now(), "type": "salt", "id": "", "status": "success", "salt": token_hex(16)})
                 record = {"at": utc_now(), "type": "answer", "id": f"{self._mark(day, kept)} {key}"}
                 kept.append({**record, "status": "success", "answer": scrub_json(answer)})
+                self._fresh |= {key} if self._write_only else set()
         except (OSError, Failure, RecursionError) as trouble:
             log.debug("An answer could not be kept: %s", trouble)
 
