@@ -237,6 +237,11 @@ def command(given: Mapping[str, Any], words: core.Words, screen: Screen, clock: 
     core.check_output(settings.output)
     if given.get("verify"):
         return verify(settings, given, words, screen, clock)
+    if given.get("undo"):
+        done = core.undo(given, settings, clock)
+        for row in done.rows:
+            print(row)
+        return FAILED if done.left else DONE
     filters = core.find_filters(given)
     say(logging.WARNING, filters.problems)
     if given.get("refilter"):
@@ -341,7 +346,7 @@ def dry_run(run: core.Run, given: Mapping[str, Any], words: core.Words, screen: 
     core.say_looked(words, run.ledger.batches)
     form: Any = "json" if given.get("json_logs") else "table" if sys.stdout and sys.stdout.isatty() else "tabs"
     if form == "table":
-        print(core.heading(words))
+        print(core.heading(words, run.settings))
     for batch in run.ledger.batches:
         try:
             for row in plan.rows(batch):

@@ -19,11 +19,12 @@ from .prompts import Filters, find_filters
 from .records import Result
 from .run import Run
 from .settings import Settings, find_token
+from .undo import undo
 from .words import Words, say_looked, say_plan, say_summary, say_unused
 
 __all__ = [
     "Arguments", "CheckDisplay", "Failure", "Filters", "Libraries", "Library", "LogFile", "Plan", "ProgressDisplay",
     "Result", "Run", "Settings", "Unused", "UsageError", "Words", "check_folder", "check_output", "collect",
     "find_filters", "find_idm", "find_token", "free_space", "heading", "merged", "read_configurations", "read_cookies",
-    "say_looked", "say_plan", "say_summary", "say_unused", "shown_row", "split_login", "write_outcome",
+    "say_looked", "say_plan", "say_summary", "say_unused", "shown_row", "split_login", "undo", "write_outcome",
 ]  # fmt: skip

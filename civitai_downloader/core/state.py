@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from ..util.disks import Disk
 from ..util.files import size_of
@@ -43,6 +44,18 @@ class StateLog:
     def size(self, path: str) -> int | None:
         """Return the size in bytes of the file at a relative path, or None if there is none."""
         return size_of(self._spelled(path))
+
+    def lines(self, kind: str) -> Iterator[dict[str, Any]]:
+        """Yield the last line of each id of a kind, oldest first."""
+        yield from self._log.live(kind)
+
+    def append(self, line: Mapping[str, Any]) -> None:
+        """Append a line. Raises Failure."""
+        self._log.append(line)
+
+    def confirm(self) -> None:
+        """Have all lines on the disk, whatever happens next. Raises Failure."""
+        self._log.close()
 
     def places(self, key: Key) -> list[Record]:
         """Return the last word of the log on each place of a thing, oldest first."""

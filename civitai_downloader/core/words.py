@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 TOLD_BY_HEADING = frozenset(
     "needs-token token-refused disabled archived region forbidden quota still hash wrong-hash foreign".split()
 )
-TOLD_ONCE = frozenset(("offline", "proxy"))  # the same sentence for everything that was asked for
+TOLD_ONCE = frozenset(("offline", "proxy", "no-links"))  # the same sentence for everything that was asked for
 MOST_UNUSED, MOST_ROWS = 10, 20
 
 
@@ -167,6 +167,8 @@ def _say_notes(words: Words, batches: Iterable[Batch]) -> None:
 def say_looked(words: Words, batches: Iterable[Batch]) -> None:
     """Say what a dry run has found in folders, and what it could not find out about them."""
     looked = [batch for batch in batches if batch.entry.target.kind == "local"]
+    if any(batch.entry.settings.organize == "move" for batch in looked):
+        log.warning("Workflows and prompts that name a file by its path don't find it once it has been moved.")
     _say_notes(words, looked)
     say_failures(words, (failure for batch in looked for failure in batch.failures))
 
