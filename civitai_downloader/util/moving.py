@@ -35,19 +35,18 @@ _NO_LINKS = frozenset(
 # --- What an error means ---------------------------------------------------------------------------
 
 
-class Busy(DiskFailure):
-    """Another program uses a file, so that it can't be moved now."""
-
-
 class NoLinks(DiskFailure):
     """Links of a kind can't be made on a disk, or by this user: no other file of it will get one either."""
+
+    def __init__(self, message: str, /, **values: object) -> None:
+        super().__init__("no-links", message, alone=True, **values)
 
 
 def move_failure(error: OSError, path: Path) -> Failure:
     """Return what an error means to whoever wants to move, copy or link the file at `path`."""
     if getattr(error, "winerror", None) in _IN_USE or error.errno in (errno.EBUSY, errno.ETXTBSY):
         sentence = "{path} is in use by another program; close that program and run again."
-        return Busy("in-use", sentence, alone=True, path=shown_path(path))
+        return DiskFailure("in-use", sentence, alone=True, path=shown_path(path))
     if error.errno == errno.EEXIST:
         return Failure("collision", "{path} is there already; move it away and run again.", path=shown_path(path))
     return failure_of(error, path)
@@ -58,7 +57,7 @@ def link_failure(error: OSError, source: Path, target: Path, kind: str) -> Failu
     windows, folder = getattr(error, "winerror", None) or 0, shown_path(target.parent)
     if windows == _NO_RIGHT:
         sentence = "Windows lets you make no symlinks; use --organize hardlink, or turn on its developer mode."
-        return NoLinks("no-links", sentence, alone=True)
+        return NoLinks(sentence)
     if error.errno == errno.EXDEV:
         sentence = "A hard link can't lead to another disk, and {folder} is on one; use --organize symlink or copy."
         return DiskFailure("no-links", sentence, alone=True, folder=folder)
@@ -73,7 +72,7 @@ def link_failure(error: OSError, source: Path, target: Path, kind: str) -> Failu
             sentence = "The disk of {folder} has no hard links (FAT?); use --organize copy or move."
         else:
             sentence = "The disk of {folder} has no symlinks (FAT?); use --organize copy or move."
-        return NoLinks("no-links", sentence, alone=True, folder=folder)
+        return NoLinks(sentence, folder=folder)
     return move_failure(error, target)
 
 
