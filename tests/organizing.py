@@ -24,7 +24,7 @@ KILLED, ENDED = 77, 78
 
 def build(model: FakeModel, root: Path) -> Path:
     """Put two files of a model, and what people have beside such, into a folder; return it."""
-    for version, folder in zip(model.versions, ("loras", "loras/새 폴더"), strict=False):
+    for version, folder in zip(model.versions, ("loras", "loras/새 폴더", "loras"), strict=False):
         path = put(version, root / folder)
         (path.parent / f"{path.stem}.yaml").write_text("a config\n", "utf-8")
         (path.parent / f"{path.stem}_v2.txt").write_text("notes on a second one\n", "utf-8")
@@ -98,7 +98,8 @@ def _count_down(number: int) -> None:
         end(*given)
         os._exit(ENDED)
 
-    Journal.jobs, Journal.end = begun, ended  # type: ignore[method-assign]
+    setattr(Journal, "jobs", begun)  # noqa: B010
+    setattr(Journal, "end", ended)  # noqa: B010
 
 
 def steps(root: Path) -> list[dict[str, Any]]:

@@ -41,7 +41,7 @@ def test_a_longer_stem_wins(ending: str) -> None:
             ["foo.safetensors", "foo.vae.safetensors", "foo.vae.preview.png"],
             {"foo.safetensors": ("foo.vae.preview.png", "foo.vae.safetensors"), "foo.vae.safetensors": ()},
         ),
-        (["foo_1.safetensors", "foo.safetensors", "foo_1.jpg"], {"foo_1.safetensors": ("foo_1.jpg",), "foo.safetensors": ()}),
+        (["a_1.safetensors", "a.safetensors", "a_1.jpg"], {"a_1.safetensors": ("a_1.jpg",), "a.safetensors": ()}),
         ([], {}),
     ],
 )  # fmt: skip

@@ -223,6 +223,8 @@ def _secrets(token: str, cookies: str, login: str) -> Secrets:
 
 def check_organize(given: Mapping[str, object]) -> None:
     """Raise OptionError if the options that were given ask to organise a folder, and not where to."""
+    if given.get("undo") and given.get("organize"):
+        raise OptionError("--undo takes back what --organize has done; pass one of them at a time.")
     missing = [name for name, key in (("-o DIR", "output"), ("--layout NAME", "layout")) if key not in given]
     if given.get("organize") and missing:
         raise OptionError(
@@ -230,8 +232,6 @@ def check_organize(given: Mapping[str, object]) -> None:
         )
     if "on_collision" in given and not given.get("organize"):
         raise OptionError("--on-collision says what --organize does where a name is taken; add --organize.")
-    if given.get("undo") and given.get("organize"):
-        raise OptionError("--undo takes back what --organize has done; pass one of them at a time.")
 
 
 def find_token(named: Iterable[str | None]) -> str:
