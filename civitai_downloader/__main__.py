@@ -323,7 +323,7 @@ def retry_command(given: Mapping[str, Any], output: Path) -> list[str]:
     from . import core
 
     skip = {action.dest for action in line_parser()._actions}
-    skip |= set("token models users output retry_failed force dry_run refilter verify".split())
+    skip |= set("token models users output retry_failed force dry_run refilter verify organize on_collision".split())
     paths: dict[str, Any] = {
         name: Path(given[name]).absolute() for name in ("cookies", "filters", "log") if name in given
     }

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -110,16 +110,24 @@ class Journal:
                 )
             elif step := self._read_step(line):
                 steps.setdefault(step.job, []).append(step)
-        return [
-            replace(found[name], steps=tuple(sorted(steps.get(name, ()), key=lambda step: step.id)))
-            for name in sorted(found)
-        ]
+        return [self._with_steps(found[name], steps.get(name, ())) for name in sorted(found)]
+
+    def _with_steps(self, job: Job, steps: Iterable[Step]) -> Job:
+        """Return a job with its steps, but for those that no run can have written, since they lead elsewhere."""
+        kept = (step for step in steps if all(self._is_allowed(part, job.root) for part in step.parts))
+        return replace(job, steps=tuple(sorted(kept, key=lambda step: step.id)))
+
+    def _is_allowed(self, part: Part, root: Path) -> bool:
+        """Return whether a part takes a file from the library, and puts it there or below the output folder."""
+        root_of_target = root if part.way != "free" or part.target.is_relative_to(root) else self._root
+        waits = part.replaced is None or _is_below(part.replaced, root / ".civitai" / "replaced")
+        return _is_below(part.source, self._root) and _is_below(part.target, root_of_target) and waits
 
     def next_job(self, root: Path, layout: str, way: str) -> Job:
         """Return the job to which steps are added: the last one if it was killed, else a new one."""
         jobs = self.jobs()
-        if jobs and jobs[-1].is_open:
-            return replace(jobs[-1], root=root, layout=layout, way=way)
+        if jobs and jobs[-1].is_open and jobs[-1].root == root:
+            return replace(jobs[-1], layout=layout, way=way)
         number = int(jobs[-1].id.partition("-")[0]) + 1 if jobs else 1
         return Job(f"{number:04}-{uuid4().hex[:8]}", root, layout, way, is_open=True)
 
@@ -175,21 +183,18 @@ class Journal:
         return Step(name, known, tuple(parts), text_at(line, "sha256"), text_at(line, "reason"))
 
     def _read_part(self, facts: Mapping[str, Any]) -> Part | None:
-        """Return a part, or None if it isn't one, or would take a file from outside the library."""
+        """Return a part, or None if it isn't one."""
         way: Any = text_at(facts, "way")
         source, target = self._place(text_at(facts, "from")), self._place(text_at(facts, "to"))
         replaced = text_at(facts, "replaced")
         paths = {key: value for key, value in object_at(facts, "paths").items() if isinstance(value, str)}
-        if way not in get_args(Way) or not self._is_inside(source):
+        if way not in get_args(Way):
             return None
         return Part(
             way, source, target, number_at(facts, "size"), number_at(facts, "mtime"),
             landed=(number_at(facts, "to_size"), number_at(facts, "to_mtime")),
             replaced=self._place(replaced) if replaced else None, paths=paths,
         )  # fmt: skip
-
-    def _is_inside(self, path: Path) -> bool:
-        return path != self._root and path.is_relative_to(self._root) and ".." not in path.parts
 
     def _text(self, path: Path) -> str:
         """Return a path as the log has it: relative to the library if it is in there, else whole."""
@@ -198,6 +203,10 @@ class Journal:
 
     def _place(self, text: str) -> Path:
         return self._root / text.replace("/", os.sep) if text else self._root
+
+
+def _is_below(path: Path, root: Path) -> bool:
+    return path != root and path.is_relative_to(root) and ".." not in path.parts
 
 
 def was_organized(root: Path) -> bool:

@@ -45,9 +45,10 @@ class Doing:
     def settle(self) -> None:
         """End what was begun when an earlier run was killed, and give up what was only planned. Raises Failure."""
         placer = self._placer(lambda _: None)
-        for job in self.journal.jobs():
+        root = Path(plain_path(self._out.folder))
+        for job in (each for each in self.journal.jobs() if each.root == root):
             for step in job.steps:
-                if step.status not in ("planned", "placed", "undoing") or not _goes_to(self._out, step):
+                if step.status not in ("planned", "placed", "undoing"):
                     continue
                 try:
                     self._settle(placer, step)
@@ -62,15 +63,15 @@ class Doing:
         else:
             self.journal.note(replace(step, status="dropped"))
 
-    def do(self, planned: Planned, job: Job, told: Told) -> None:
-        """Do what is planned, and say how much was done. Raises Failure and Stopped."""
+    def do(self, planned: Planned, job: Job, told: Told) -> dict[Found, Path]:
+        """Do what is planned, say how much was done, and return where files lie now. Raises Failure and Stopped."""
         self._check_room(planned)
         self.journal.begin(job)
         for _, _, step in planned.steps:
             self.journal.note(step)
         self.journal.confirm()
         clear_replaced(self._out, job.id)
-        placer, placed, size, refusal = self._placer(told), 0, 0, None
+        placer, placed, refusal = self._placer(told), dict[Found, Path](), None
         for batch, decision, step in planned.steps:
             self._clock.check()
             try:
@@ -78,7 +79,7 @@ class Doing:
                     self.journal.note(replace(step, status="failed", reason=str(refusal)))
                     raise refusal
                 self._do(placer, step)
-                placed, size = placed + 1, size + decision.item.found.size
+                placed[decision.item.found] = decision.target
             except Failure as failure:
                 refusal = failure if isinstance(failure, NoLinks) or failure.reason == "disk-full" else refusal
                 self._out.disk.check()
@@ -88,7 +89,9 @@ class Doing:
         if not any(step.status in ("planned", "placed") for each in self.journal.jobs()[-1:] for step in each.steps):
             self.journal.end(job)
         words = "%s files (%s) were put in order in %s; --undo takes that back."
-        log.info(words, f"{placed:,}", human_size(size), shown_path(Path(plain_path(self._out.folder))))
+        size = human_size(sum(found.size for found in placed))
+        log.info(words, f"{len(placed):,}", size, shown_path(Path(plain_path(self._out.folder))))
+        return placed
 
     def _do(self, placer: Placer, step: Step) -> None:
         """Do a step. What can't be done is taken back. Raises Failure and Stopped."""
@@ -109,13 +112,17 @@ class Doing:
 
     def _check_room(self, planned: Planned) -> None:
         """Raise Failure if what is to be copied doesn't fit; nothing has been touched."""
-        target = existing_folder(Path(plain_path(self._out.folder)))
-        size = sum(part.size for _, _, step in planned.steps for part in step.parts if _is_copied(part, target))
+        target, size = existing_folder(Path(plain_path(self._out.folder))), self.size_of(planned)
         if size and self._out.disk.tells_room() and size > (free := free_space(target)):
             raise Failure(
                 "disk-full", "{size} would be copied to {folder}, which has {free} free; make room, then run again.",
                 size=human_size(size), free=human_size(free), folder=shown_path(target),
             )  # fmt: skip
+
+    def size_of(self, planned: Planned) -> int:
+        """Return how many bytes are to be copied."""
+        target = existing_folder(Path(plain_path(self._out.folder)))
+        return sum(part.size for _, _, step in planned.steps for part in step.parts if _is_copied(part, target))
 
     def tell(self, batch: Batch, found: Found, outcome: Outcome, reason: str, message: str) -> None:
         """Count a file that stays where it is, and why."""
@@ -129,13 +136,8 @@ class Doing:
 _SOURCE = "--organize"
 
 
-def _goes_to(out: Library, step: Step) -> bool:
-    """Return whether a step puts files below the output folder, or works within the library."""
-    root = Path(plain_path(out.folder))
-    return all(part.target.is_relative_to(root) or part.way == "free" for part in step.parts)
-
-
 def _is_copied(part: Part, folder: Path) -> bool:
+    """Return whether the bytes of a file are copied to a folder, on its own disk or on another one."""
     with suppress(OSError):
         return part.way == "copy" or (part.way == "move" and os.stat(part.source).st_dev != os.stat(folder).st_dev)
     return False
@@ -171,6 +173,7 @@ class Organizer:
     ) -> None:
         self._settings, self._open, self._clock, self._ledger, self._ask = settings, open_library, clock, ledger, ask
         self._homes = Homes()
+        self.placed: dict[Found, Path] = {}
 
     @property
     def out(self) -> Library:
@@ -201,10 +204,9 @@ class Organizer:
             if not planned.steps and not doing.journal.is_open():
                 log.info("Everything that was identified is in its place in %s already.", shown_path(self.out.folder))
                 continue
-            size = sum(part.size for _, _, step in planned.steps for part in step.parts)
-            meter = progress.begin_reading(shown_path(self.out.folder), size)
+            meter = progress.begin_reading(shown_path(self.out.folder), doing.size_of(planned))
             try:
-                doing.do(planned, job, partial(progress.read, meter))
+                self.placed |= doing.do(planned, job, partial(progress.read, meter))
             finally:
                 progress.end(meter)
 

@@ -191,6 +191,16 @@ class Placer:
                 yield failure
                 if part is step.main:
                     return
+        for folder in {part.target.parent for part in step.parts}:
+            self._remove_empty(folder)
+
+    def _remove_empty(self, folder: Path) -> None:
+        """Remove a folder below the output folder, and those above it, as far as nothing is in them."""
+        root = long_path(Path(plain_path(self._disk.folder)))
+        with suppress(OSError):
+            while folder != root and folder.is_relative_to(root):
+                folder.rmdir()
+                folder = folder.parent
 
     def _take_back(self, step: Step, part: Part) -> None:
         """Undo what was done with a file, as far as it is what it was then. Raises Failure."""

@@ -84,6 +84,7 @@ class Planning:
         self._library, self._out, self._settings, self._clock = library, out, settings, clock
         self._sources: dict[Path, Found] = {}
         self._listings: dict[Path, dict[str, tuple[str, ...]]] = {}
+        self._inodes: dict[Look, dict[tuple[int, int], list[str]]] = {}
 
     def plan(self, looks: Sequence[Look], shelving: Shelving, job: Job) -> Planned:
         """Return what becomes of each identified file; steps belong to `job`. Raises Failure."""
@@ -120,18 +121,27 @@ class Planning:
         with_it = self._companions(place.parent)
         if any(place.name in names for names in with_it.values()):
             return None
-        others = [each for each in look.survey.files if each.inode == seen.inode and each.path != found.path]
-        links = [each.path for each in others if is_link(self._library.at(each.path))]
+        others = [path for path in self._names_of(look, seen.inode) if path != found.path]
+        links = [path for path in others if is_link(self._library.at(path))]
         is_a_link = is_link(place)
         if is_a_link and len(links) < len(others):
             return None  # it is looked after under its real name
         self._sources[place] = found
-        stays = stays_for_move(place, is_inside=seen.beside, links=[printable(each) for each in links])
+        stays = stays_for_move(place, is_inside=seen.beside, links=list(map(printable, links)))
         return Item(
             found, place, shelving.folder(found, place.name),
             tuple(place.with_name(name) for name in with_it.get(place.name, ())), seen.inode,
             stays if self._settings.organize == "move" else None,
         )  # fmt: skip
+
+    def _names_of(self, look: Look, inode: tuple[int, int]) -> Sequence[str]:
+        """Return all names of a file in a folder that was looked through."""
+        if look not in self._inodes:
+            found: dict[tuple[int, int], list[str]] = {}
+            for each in look.survey.files:
+                found.setdefault(each.inode, []).append(each.path)
+            self._inodes[look] = found
+        return self._inodes[look][inode]
 
     def _companions(self, folder: Path) -> dict[str, tuple[str, ...]]:
         if folder not in self._listings:

@@ -54,6 +54,7 @@ def undo(given: Mapping[str, Any], settings: Settings, clock: Clock) -> Undone:
 
 
 def _has_log(root: Path) -> bool:
+    """Return whether a folder has a state log."""
     return (root / LOG).is_file()
 
 
@@ -61,7 +62,7 @@ def _undo_in(library: Library, open_library: Callable[[Path], Library], clock: C
     """Take back the last job in a library that has changed something. Raises Failure and Stopped."""
     journal = Journal(library)
     for job in reversed(journal.jobs()):
-        if not job.root.is_dir():
+        if not _has_log(job.root):  # each job has left one there
             if job.has_changed:
                 sentence = "{folder}, where the files are, isn't there; connect its disk, then run again."
                 raise Failure("disk", sentence, folder=shown_path(job.root))
