@@ -251,3 +251,49 @@ def test_an_emptied_folder_is_no_error(
     (tmp_path / "empty").mkdir()
     assert run(*words(tmp_path / "empty", into, "move")) == 2
     assert os.path.exists(into / "LORA")
+
+
+@pytest.mark.parametrize(
+    ("layout", "folder"),
+    [
+        ("creator", "users/lantern_maker/models/Paper Lantern Style [10001]/v2.0 [20002]"),
+        ("sharded", "model_10/10001/20002"),
+        ("comfyui", "models/loras"),
+        ("a1111", "models/Lora"),
+        ("by-creator", "lantern_maker"),
+        ("by-date", "2026/01"),
+        ("{base_model}/{rating}/{weighted_rating}", "SDXL 1.0/loved/4.5"),
+    ],
+)
+def test_each_layout_gives_the_folder(
+    run: Runner, site: FakeCivitai, models: Path, into: Path, layout: str, folder: str
+) -> None:
+    command = [str(models), "-o", str(into), "--layout", layout, "--organize", "copy"]
+    for _ in range(2):
+        assert run(*command) == 0
+        places = [path.relative_to(into).as_posix() for path in into.rglob("paper_xl.safetensors")]
+        assert places == [f"{folder}/paper_xl.safetensors"]
+
+
+def test_a_file_stays_where_a_rating_has_put_it(
+    run: Runner, site: FakeCivitai, lora: FakeModel, models: Path, into: Path
+) -> None:
+    command = [str(models), "-o", str(into), "--layout", "by-rating", "--organize", "symlink"]
+    assert run(*command) == 0
+    before = theirs(into)
+    lora.thumbs = 1
+    assert run(*command, "--refresh") == 0
+    assert {name.partition("/")[0] for name in before} == {"loved"}
+    assert theirs(into).keys() == before.keys()
+
+
+def test_the_report_says_where_files_were_put(run: Runner, site: FakeCivitai, models: Path, into: Path) -> None:
+    assert run(*words(models, into, "copy")) == 0
+    rows = read_json(models / "report.json")["local"]["files"]
+    assert {Path(row["to"]).parent for row in rows} == {into / "LORA"}
+    assert run(str(models), "-o", str(models), "--layout", "by-creator", "--organize", "move") == 0
+    rows = read_json(models / "report.json")["local"]["files"]
+    assert {row["path"] for row in rows} == {
+        "lantern_maker/paper_xl.safetensors",
+        "lantern_maker/paper_sd15.safetensors",
+    }

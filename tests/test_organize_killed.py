@@ -102,3 +102,46 @@ def test_what_another_program_put_in_a_place_meanwhile_is_its_own(
     assert run(*words(models, into, "move")) == 0
     assert theirs(models) == before
     assert {*theirs(into).values()} == {b"somebody's"}
+
+
+@pytest.mark.parametrize("way", ["copy", "move"])
+def test_what_is_replaced_is_not_lost_either(
+    run: Runner, site: FakeCivitai, lora: FakeModel, tmp_path: Path, way: str
+) -> None:
+    models, into = build(lora, tmp_path / "models"), tmp_path / "sorted"
+    (into / "LORA").mkdir(parents=True)
+    for name in ("paper_xl.safetensors", "paper_xl.yaml"):
+        (into / "LORA" / name).write_bytes(f"somebody's {name}".encode())
+    assert run(str(models)) == 0
+    before, taken, number = theirs(models), theirs(into), 1
+    command = words(models, into, way, "--on-collision", "overwrite")
+    while killed_at(number, run, command):
+        there = {*theirs(models).values(), *theirs(into).values()}
+        assert {data for name, data in before.items() if not name.endswith(".metadata.json")} <= there, number
+        assert {*taken.values()} <= there, number
+        if number % 2:
+            assert run(*command) == 0, number
+            assert {*taken.values()} <= {*theirs(into).values()}, number
+        assert run(str(models), "--undo") in (0, 2), number
+        assert (theirs(models), theirs(into)) == (before, taken), number
+        number += stride(way)
+    assert number > 10
+
+
+def test_copies_that_are_freed_are_not_lost_either(
+    run: Runner, site: FakeCivitai, lora: FakeModel, tmp_path: Path
+) -> None:
+    models, into = build(lora, tmp_path / "models"), tmp_path / "sorted"
+    path = next(models.rglob("paper_xl.safetensors"))
+    (models / "again.safetensors").write_bytes(path.read_bytes())
+    assert run(str(models)) == 0
+    before, number = theirs(models), 1
+    while killed_at(number, run, words(models, into, "hardlink")):
+        assert theirs(models).items() >= before.items(), number
+        assert run(*words(models, into, "hardlink")) == 0
+        assert path.samefile(models / "again.safetensors")
+        assert run(str(models), "--undo") in (0, 2), number
+        assert not path.samefile(models / "again.safetensors")
+        assert (theirs(models), theirs(into)) == (before, {}), number
+        number += stride("hardlink")
+    assert number > 10

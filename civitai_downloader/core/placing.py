@@ -79,10 +79,7 @@ class Placer:
     def has_begun(self, step: Step) -> bool:
         """Return whether anything of a step was done, by what is on disk. Left-overs of it are removed."""
         step = _spelled(step)
-        for part in step.parts:
-            for left in (part_name(part.target, step.job), temporary_name(part.target)):
-                with suppress(OSError):
-                    left.unlink(missing_ok=True)
+        _clean(step)
         return any(self._is_begun(step, part) for part in step.parts)
 
     def _is_begun(self, step: Step, part: Part) -> bool:
@@ -184,6 +181,7 @@ class Placer:
         If the model file stays, so do its companions.
         """
         step = _spelled(step)
+        _clean(step)
         for part in step.parts:
             try:
                 self._take_back(step, part)
@@ -204,6 +202,8 @@ class Placer:
 
     def _take_back(self, step: Step, part: Part) -> None:
         """Undo what was done with a file, as far as it is what it was then. Raises Failure."""
+        if not any(part.landed) and not self._is_begun(step, part):
+            return
         with _moving(part.target):
             if os.path.lexists(part.target):
                 undo = {"move": self._move_back, "copy": self._remove_copy, "free": self._copy_back}
@@ -265,6 +265,14 @@ def _moving(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise move_failure(error, path) from error
+
+
+def _clean(step: Step) -> None:
+    """Remove what a killed run has left of a step under names that are not final."""
+    for place in (place for part in step.parts for place in (part.source, part.target)):
+        for left in (part_name(place, step.job), temporary_name(place)):
+            with suppress(OSError):
+                left.unlink(missing_ok=True)
 
 
 def _changed(path: Path) -> Failure:
