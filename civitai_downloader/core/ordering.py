@@ -18,6 +18,8 @@ from .found import Found
 from .journal import Part, Step, Way
 from .wholepaths import ENDING, paths_in
 
+BREAKS = Sentence("Workflows and prompts that name a file by its path don't find it once it has been moved.")
+
 Relation = Literal["free", "right", "twin", "ours", "other", "folder"]
 Action = Literal["place", "right", "free", "stay", "rename", "replace", "fail"]
 

@@ -26,6 +26,7 @@ from .journal import Job, Journal, Part, Step
 from .ledger import Batch, Ledger, Task
 from .library import Library
 from .looks import Look
+from .ordering import BREAKS
 from .placing import Placer
 from .records import Outcome, Result
 from .settings import Settings
@@ -66,6 +67,8 @@ class Doing:
     def do(self, planned: Planned, job: Job, told: Told) -> dict[Found, Path]:
         """Do what is planned, say how much was done, and return where files lie now. Raises Failure and Stopped."""
         self._check_room(planned)
+        if planned.steps and self._settings.organize == "move":
+            log.warning("%s", BREAKS)
         self.journal.begin(job)
         for _, _, step in planned.steps:
             self.journal.note(step)

@@ -15,6 +15,7 @@ from .data import read_data
 from .found import wasted
 from .ledger import Batch
 from .lists import Unused
+from .ordering import BREAKS
 from .records import Result
 from .refusals import NOT_FOUND
 from .run import Run
@@ -168,7 +169,7 @@ def say_looked(words: Words, batches: Iterable[Batch]) -> None:
     """Say what a dry run has found in folders, and what it could not find out about them."""
     looked = [batch for batch in batches if batch.entry.target.kind == "local"]
     if any(batch.entry.settings.organize == "move" for batch in looked):
-        log.warning("Workflows and prompts that name a file by its path don't find it once it has been moved.")
+        log.warning("%s", BREAKS)
     _say_notes(words, looked)
     say_failures(words, (failure for batch in looked for failure in batch.failures))
 
