@@ -239,6 +239,8 @@ def command(given: Mapping[str, Any], words: core.Words, screen: Screen, clock: 
         core.check_output(place.output)
     if given.get("verify"):
         return max(verify(each, given, words, screen, clock) for each in places)
+    if given.get("undo"):
+        return FAILED if core.undo(given, settings, clock, print) else DONE
     if "krita" in given:
         core.fill_krita(given["krita"], [place.output for place in places], settings)
         return DONE
@@ -327,7 +329,7 @@ def retry_command(given: Mapping[str, Any], output: Path) -> list[str]:
     from . import core
 
     skip = {action.dest for action in line_parser()._actions}
-    skip |= set("token models users output retry_failed force dry_run refilter verify".split())
+    skip |= set("token models users output retry_failed force dry_run refilter verify organize on_collision".split())
     paths: dict[str, Any] = {
         name: Path(given[name]).absolute() for name in ("cookies", "filters", "log") if name in given
     }
@@ -356,8 +358,8 @@ def dry_run(
         return run.ledger.counts
     form = form_of(given)
     has_links = any(batch.entry.target.kind != "local" for batch in run.ledger.batches)
-    if form == "table" and has_links:
-        print(core.heading(words))
+    if form == "table" and (has_links or run.settings.organize):
+        print(core.heading(words, run.settings))
     for batch in run.ledger.batches:
         try:
             for row in plan.rows(batch):

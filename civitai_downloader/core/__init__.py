@@ -23,6 +23,7 @@ from .prompts import Filters, find_filters
 from .records import Result
 from .run import Run
 from .settings import Settings, find_token
+from .undo import undo
 from .words import Words, say_looked, say_plan, say_summary, say_unused
 
 __all__ = [
@@ -65,5 +66,6 @@ __all__ = [
     "shown_row",
     "split_login",
     "tell_news",
+    "undo",
     "write_outcome",
-]  # fmt: skip
+]

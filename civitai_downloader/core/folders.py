@@ -105,6 +105,11 @@ def is_model(name: str) -> bool:
     return name.lower().endswith(_endings("models"))
 
 
+def stays_alone(name: str) -> bool:
+    """Return whether a file that is no model file goes along with none: unfinished, or of a kind that may hold one."""
+    return name.lower().endswith((*_endings("left over"), *_endings("unfinished"), *_endings("others")))
+
+
 def skips(globs: Iterable[str]) -> Callable[[str], bool]:
     r"""Return what says whether one of the globs names a path, which is relative to the folder given.
 

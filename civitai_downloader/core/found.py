@@ -31,7 +31,8 @@ class Found:
     `path` is relative to the library, `size` in bytes, `mtime` in nanoseconds. `sha256` is that of its bytes, "" while
     only a sidecar tells it, and `autov3` was computed only where it was needed. `how` says what named it, and `model`,
     `version` and `file` are the site's ids (0 unknown). `name` is for people. `done` is what a run has
-    brought besides (see `mark_of`), `reason` says what is wrong with it, and `at` is when that was known.
+    brought besides (see `mark_of`), `layout` is the one by which it was organised ("": it was not), `reason` says what
+    is wrong with it, and `at` is when that was known.
     """
 
     path: str
@@ -46,6 +47,7 @@ class Found:
     file: int = 0
     name: str = ""
     done: str = ""
+    layout: str = ""
     reason: str = ""
     at: str = ""
 
@@ -106,7 +108,8 @@ def _count_of(text: str) -> int:
     return number_at({"count": text}, "count")
 
 
-_WORDS, _NUMBERS = ("status", "how", "sha256", "autov3", "name", "done", "reason"), ("model", "version", "file")
+_WORDS = ("status", "how", "sha256", "autov3", "name", "done", "layout", "reason")
+_NUMBERS = ("model", "version", "file")
 
 
 def name_of(model: Model, version: Version) -> str:

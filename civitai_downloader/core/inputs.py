@@ -18,11 +18,12 @@ from ..util.shell import quoted, split_words
 from ..util.text import host_of, printable
 from .arguments import Arguments, file_words
 from .folders import MOST_NAMED, instead_of_models, is_model
+from .journal import was_organized
 from .links import Refusal, links_in, read_word
 from .lists import STANDARD_INPUT, Problem, Reading, Unused, parse_list, read_line, read_list
 from .ondisk import LOG, is_looked_through, library_of, line_of, local_target, read_local
 from .ours import check_output, check_writable
-from .settings import IN_PLACE, Settings
+from .settings import IN_PLACE, Settings, check_organize
 from .targets import Entry, Target, user_link
 from .which import of_target, read_excluded
 
@@ -207,6 +208,8 @@ class Inputs:
         for place, entry in places.items():
             if any(above in given and roots[above] == roots[place] for above in place.parents):
                 self.entries.remove(entry)
+            elif self._settings.organize and was_organized(roots[place]):
+                continue  # everything may have been moved away
             elif place in given and (instead := instead_of_models(place, entry.settings.skip)) is not None:
                 self.entries.remove(entry)
                 for aside in instead[:MOST_NAMED]:
@@ -288,6 +291,7 @@ def _no_link_in(text: str) -> Sentence:
 
 def collect(given: Mapping[str, Any], settings: Settings, read_options: ReadOptions) -> Inputs:
     """Return the entries of all inputs; without any, those of models.txt and users.txt in the current folder."""
+    check_organize(given)
     inputs = Inputs(settings, read_options, given.get("exclude", ()), asks_galleries="max_images" in given)
     for word in given.get("inputs", []):
         inputs.add_word(word)
@@ -306,5 +310,7 @@ def collect(given: Mapping[str, Any], settings: Settings, read_options: ReadOpti
     inputs.place_folders()
     if settings.compares:
         inputs.compare_libraries(has_layout="layout" in given, is_retry=bool(failed))
+    if settings.organize and not inputs.problems and all(each.target.kind != "local" for each in inputs.entries):
+        raise UsageError("--organize puts the files of a folder in order; name that folder as an INPUT.")
     inputs.tell_files()
     return inputs

@@ -302,10 +302,24 @@ class Library(Claims):
         if line is None or text_at(line, "model") != model:
             return False
         move_unless_taken(self.at(old), self.at(new))
-        gone = {"id": old, "status": "failed", "path": "", "model": "", "keys": {}, "size": 0, "sha256": ""}
-        self._log.append({**line, "at": utc_now(), **gone, "reason": Sentence("It was moved to {place}.", place=new)})
-        self._log.append({**line, "at": utc_now(), "id": new, "path": new})
+        self.forget_sidecar(old, Sentence("It was moved to {place}.", place=new))
+        self.note_sidecar(line, new)
         return True
+
+    def sidecar_line(self, path: str) -> dict[str, Any] | None:
+        """Return what the log says of a sidecar that is ours, or None."""
+        line = self._log.get("sidecar", path)
+        return line if line is not None and text_at(line, "status") == "success" else None
+
+    def forget_sidecar(self, path: str, reason: str = "") -> None:
+        """Put on record that a sidecar is not at its place any more."""
+        gone = {"status": "failed", "path": "", "model": "", "keys": {}, "size": 0, "sha256": ""}
+        self._log.append({**(self._log.get("sidecar", path) or {}), "at": utc_now(), "type": "sidecar", "id": path,
+                          **gone, "reason": reason})  # fmt: skip
+
+    def note_sidecar(self, line: Mapping[str, Any], path: str) -> None:
+        """Put on record that a sidecar lies at another place, with what its line says."""
+        self._log.append({**line, "at": utc_now(), "id": path, "path": path})
 
     def _version_of_sidecar(self, line: Mapping[str, Any]) -> str:
         """Return the id of the version that a sidecar describes, or "" if it is not known.

@@ -93,8 +93,18 @@ def _report_target(batch: Batch) -> dict[str, Any]:
 def _report_local(run: Run, library: Library) -> dict[str, Any]:
     """Return what was found in the folders of a library, and how many bytes copies waste there."""
     files = run.visits.folders.files_in(library)
-    rows = [report_found(found) for found, _ in files]
+    rows = [{**report_found(found), **_place_of(run, library, found)} for found, _ in files]
     return {"local": {"files": rows, "wasted": wasted(files)[0]}} if files else {}
+
+
+def _place_of(run: Run, library: Library, found: Found) -> dict[str, str]:
+    """Return where a file was put in order: its `path` if it was moved within the library, and `to`."""
+    place = run.organizer.placed.get(found)
+    if place is None:
+        return {}
+    root, is_moved = library.folder.absolute(), run.settings.organize == "move"
+    here = {"path": place.relative_to(root).as_posix()} if is_moved and place.is_relative_to(root) else {}
+    return {**{key: shown_name(each) for key, each in here.items()}, "to": shown_name(str(place))}
 
 
 def report_found(found: Found) -> dict[str, Any]:

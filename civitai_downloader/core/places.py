@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -10,7 +11,7 @@ from itertools import count
 from typing import Any, Literal
 
 from ..util.names import clean_name, file_name, folder_name
-from .answers import File, Model, Version, unix_time
+from .answers import File, Model, Version, number_at, object_at, unix_time
 from .choice import form_of_file
 from .data import read_data
 from .ours import harmless_file, harmless_folder
@@ -62,10 +63,43 @@ def template_parts(layout: str, model: Model, version: Version) -> list[tuple[st
         "creator": model.creator, "type": model.type, "base_model": version.base_model, "model_name": model.name,
         "model_id": str(model.id), "version_name": version.name, "version_id": str(version.id), "year": date[:4],
         "month": date[5:7], "nsfw": "" if not model.level else "nsfw" if model.level & ~3 else "sfw",
-        "tag": model.tags[0] if model.tags else "",
+        "tag": model.tags[0] if model.tags else "", "rating": rating_of(model),
+        "weighted_rating": weighted_rating_of(model),
     }  # fmt: skip
     safe = {key: clean_name(value) or "unknown" for key, value in values.items()}
     return [(part, harmless_folder(folder_name(fill_template(part, safe)))) for part in split_template(layout)]
+
+
+# --- Ratings ----------------------------------------------------------------------------------------
+
+_FEWEST_VOTES, _Z = 5, 1.96  # below so many votes there is no rating; the bound holds in 97.5 % of all cases
+_CLASSES = ((4.5, "loved"), (3.5, "liked"), (2.5, "mixed"), (0.0, "disliked"))
+
+
+def _bound(model: Model) -> float | None:
+    """Return the lower bound (Wilson) of the share of a model's thumbs that are up, times 5; None for a few votes.
+
+    The model's own counts are used, since a version has few; some interfaces give no thumbs down for versions.
+    """
+    stats = object_at(model.raw, "stats")
+    up, down = (max(0, number_at(stats, key)) for key in ("thumbsUpCount", "thumbsDownCount"))
+    if (count := up + down) < _FEWEST_VOTES:
+        return None
+    share, spread = up / count, _Z * _Z / count
+    least = share + spread / 2 - _Z * math.sqrt((share * (1 - share) + spread / 4) / count)
+    return 5 * max(0.0, least) / (1 + spread)
+
+
+def rating_of(model: Model) -> str:
+    """Return how a model is rated, in one word."""
+    bound = _bound(model)
+    return "unrated" if bound is None else next(word for least, word in _CLASSES if bound >= least)
+
+
+def weighted_rating_of(model: Model) -> str:
+    """Return how a model is rated on a scale to 5, down to halves: `4.5`."""
+    bound = _bound(model)
+    return "unrated" if bound is None else f"{math.floor(2 * bound) / 2:.1f}"
 
 
 @dataclass(frozen=True)

@@ -10,19 +10,24 @@ from itertools import chain
 from typing import Any, Literal
 
 from ..util.errors import Failure
+from ..util.names import shown_path
 from ..util.text import human_size, printable, scrub, shown_name
 from .answers import Model, Version, text_at
 from .catalogue import unless_archived
 from .choice import choose_versions, is_named
 from .chronicle import recall
 from .fetch import decide
+from .found import Found
 from .ledger import Batch
 from .library import Library
 from .local import is_incomplete
+from .ordering import Decision
 from .outcome import report_found
 from .places import Wanted
 from .run import Run
+from .settings import Settings
 from .shelf import Shelf
+from .sorting import Planned
 from .targets import Target
 from .which import is_excluded
 from .words import Words
@@ -38,7 +43,8 @@ class Row:
     `target` is its shortest link; `files` and `bytes` are those that are still to come, counted nowhere else in the
     plan; `pictures` those of the showcase, None where only the list of them would tell. `gallery` is how many pictures
     its gallery may bring besides (None: all). `obstacle` says what stands in the way, `open_bytes` is what nothing
-    stands in the way of. For a file of a folder, `local` is its row in the report.
+    stands in the way of. For a file of a folder, `local` is its row in the report, and `to` where it would be put ("":
+    it stays, None: nothing is put in order).
     """
 
     target: str
@@ -50,6 +56,7 @@ class Row:
     obstacle: str = ""
     open_bytes: int = 0
     local: Mapping[str, Any] | None = None
+    to: str | None = None
 
 
 class Plan:
@@ -60,6 +67,7 @@ class Plan:
         self._counted: set[tuple[str, str]] = set()
         self._shown: set[tuple[str, str]] = set()
         self.total = 0
+        self._orders: dict[Library, Planned] = {}
 
     def rows(self, batch: Batch) -> Iterator[Row]:
         """Yield what a run would do for one target. Raises Failure."""
@@ -68,7 +76,9 @@ class Plan:
             link = batch.entry.source.split(" ")[0]
             yield from self._once(batch, Row(link, link, obstacle=self._words("excluded")))
             return
-        if target.kind == "local":
+        if target.kind == "local" and settings.organize:
+            yield from (replace(row, name=printable(row.name)) for row in self._in_order(batch))
+        elif target.kind == "local":
             yield from chain.from_iterable(self._once(batch, row) for row in self._found(batch))
         if target.kind in ("model", "version", "id", "hash"):
             with unless_archived(batch.entry.source):
@@ -99,6 +109,33 @@ class Plan:
                 place, pictures = shown_name(path), None if is_open else 0
                 name = found.name or place
                 yield Row(place, name, pictures=pictures, obstacle=obstacle, local=report_found(found))
+
+    def _in_order(self, batch: Batch) -> Iterator[Row]:
+        """Yield a row for each file of a folder: from where to where it would be put, and how many bytes that moves."""
+        looks, library = self._run.visits.folders.looks, batch.library
+        if library not in self._orders:
+            mine = [look for look in looks if look.library is library]
+            self._orders[library] = self._run.organizer.plan(library, mine)[1]
+        planned = self._orders[library]
+        by_path = {each.item.found.path: each for _, each in planned.decisions if each.action != "free" or each.step}
+        failed = {found.path: failure for _, found, failure in planned.failures}
+        for look in looks:
+            for path, found in sorted(look.files.items()) if look.batch is batch else ():
+                yield self._row_in_order(library, found, by_path.get(path), failed.get(path))
+
+    def _row_in_order(self, library: Library, found: Found, decision: Decision | None, failure: Failure | None) -> Row:
+        obstacle, to, size = "" if found.is_identified else self._words("unknown"), "", 0
+        if failure is not None:
+            obstacle = self._words.tell(failure.sentence)
+        elif decision is not None and decision.reason is not None:
+            obstacle = self._words.tell(decision.reason)
+        elif decision is not None and decision.step is None:
+            obstacle, to = self._words("there already"), str(decision.target)
+        elif decision is not None and decision.step is not None:
+            to, size = str(decision.target), sum(part.size for part in decision.step.parts)
+        place = shown_name(shown_path(library.at(found.path)))
+        name, to = found.name or shown_name(found.path), shown_name(to)
+        return Row(place, name, bytes=size, obstacle=obstacle, local=report_found(found), to=to)
 
     def _once(self, batch: Batch, row: Row) -> Iterator[Row]:
         """Yield a row unless it was there before and tells nothing new; count what would be fetched."""
@@ -218,8 +255,12 @@ def _is_fetched(library: Library, wanted: Wanted, *, force: bool) -> bool:
 def shown_row(row: Row, form: Form) -> str:
     """Return a row as a line: JSON, tab-separated with bytes in digits, or the line of a table."""
     if form == "json":
-        plain = {name: value for name, value in vars(row).items() if name not in ("open_bytes", "local")}
+        plain = {name: value for name, value in vars(row).items() if name not in ("open_bytes", "local", "to")}
+        if row.to is not None:
+            plain |= {"from": row.target, "to": row.to}
         return json.dumps({**(row.local or {}), **plain}, ensure_ascii=False)
+    if row.to is not None:
+        return _row_to(row, row.to, form)
     pictures = "?" if row.pictures is None else str(row.pictures)
     if form == "tabs":
         target = printable(scrub(row.target))
@@ -231,6 +272,17 @@ def shown_row(row: Row, form: Form) -> str:
     return f"{row.files:>5}  {size:>9}  {pictures:>8}  {row.name}" + (f"  ({row.obstacle})" if row.obstacle else "")
 
 
-def heading(words: Words) -> str:
-    """Return the heading of the table; the rows of folders need none."""
+def _row_to(row: Row, to: str, form: Form) -> str:
+    """Return the row of a file that would be put in order: tab-separated, or the line of a table."""
+    ends = printable(row.target), printable(to)
+    if form == "tabs":
+        return "\t".join([*ends, str(row.bytes), row.obstacle, row.name])
+    way = f"{ends[0]} → {ends[1]}" if to else ends[0]
+    return f"{human_size(row.bytes):>9}  {way}" + (f"  ({row.obstacle})" if row.obstacle else "")
+
+
+def heading(words: Words, settings: Settings) -> str:
+    """Return the heading of the table; the rows of folders need none unless their files are put in order."""
+    if settings.organize:
+        return f"{words('Size'):>9}  {words('From → to')}"
     return f"{words('Files'):>5}  {words('Size'):>9}  {words('Pictures'):>8}  {words('Version')}"

@@ -11,21 +11,25 @@ from pathlib import Path
 
 from ..util.clock import Clock
 from ..util.disks import DiskLost
+from ..util.errors import Failure
 from ..util.progress import Progress
+from .answers import Model, Version
 from .catalogue import Catalogue
 from .deliveries import Deliveries
 from .fetch import Fetcher
+from .found import Found
 from .homes import Homes
-from .ledger import Ledger, Task
+from .ledger import Countdown, Ledger, Task
 from .libraries import Libraries
 from .local import Folders
 from .naming import Naming
+from .organize import Organizer
 from .pictures import Pictures
 from .prompts import Filters
 from .schedule import Schedule
 from .settings import Settings
 from .site import Site
-from .targets import Entry
+from .targets import Entry, Target
 from .updates import Updates
 from .visits import Visits
 
@@ -71,8 +75,10 @@ class Run:
         try:
             for library in self.libraries.writable:
                 library.refilter_if_changed(self._filters)
+            self._settle()
             tasks = self.visits.folders.order(self._tasks)
             self.schedule.run(tasks, self.settings.workers, lambda: self._look(watch))
+            self._organize(watch)
             self.visits.deliveries.start_queue(result for _, result in self.ledger.queued)
             if self.settings.idm_wait:
                 self.visits.deliveries.await_queue(lambda: watch(self))
@@ -83,6 +89,34 @@ class Run:
         watch(self)
         for library in self.libraries.lost:
             log.error("%s", library.disk.trouble)
+
+    def _settle(self) -> None:
+        """End what an earlier run has begun to put in order, before the folders are looked through."""
+        if self.settings.organize:
+            local = (batch.library for batch in self.ledger.batches if batch.entry.target.kind == "local")
+            self.organizer.settle(each for each in dict.fromkeys(local) if each.is_writable)
+
+    def _organize(self, watch: Callable[[Run], None]) -> None:
+        """Put the files of the folders in order, in a schedule of its own, since everything else has ended."""
+        looks = self.visits.folders.looks
+        if self.settings.organize and looks:
+            batch = replace(looks[0].batch, tasks=Countdown(lambda: None))  # its results are those of the batch
+            task = Task(batch, partial(self.organizer.organize, looks, self.progress), heavy=True)
+            Schedule(self.schedule.clock, self.ledger).run([task], 1, lambda: self._look(watch))
+
+    @cached_property
+    def organizer(self) -> Organizer:
+        """Who puts the files of folders in order."""
+        return Organizer(self.settings, self.libraries.open, self.schedule.clock, self.ledger, self._ask)
+
+    def _ask(self, found: Found) -> tuple[Model, Version]:
+        """Return what the site says of a file that no page describes. Raises Failure."""
+        model, _ = self.catalogue.resolve(Target("model", found.model, version=found.version))
+        version = next((each for each in model.versions if each.id == found.version), None)
+        if version is None:
+            sentence = "The site no longer lists its version, so its folder isn't known; it stays where it is."
+            raise Failure("gone", sentence)
+        return model, version
 
     def look(self, watch: Callable[[Run], None]) -> None:
         """Look through the folders among the inputs, compare libraries with the site, and do nothing else."""

@@ -95,6 +95,11 @@ class Schedule:
                 watch()
 
     @property
+    def clock(self) -> Clock:
+        """The clock of the run."""
+        return self._clock
+
+    @property
     def is_over(self) -> bool:
         """Whether nothing is left to do (but to wait for IDM)."""
         return self._open.ended.is_set()

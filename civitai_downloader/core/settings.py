@@ -18,12 +18,18 @@ from ..util.text import Secrets, decode_text, printable, split_login, web_link
 from ..util.values import nearest, not_known, plain
 from .ours import is_ours
 
-FIELDS = "creator type base_model model_name model_id version_name version_id year month nsfw tag".split()
+FIELDS = (
+    "creator type base_model model_name model_id version_name version_id year month nsfw tag rating weighted_rating"
+).split()
 TYPES = (
     "Checkpoint TextualInversion Hypernetwork AestheticGradient LORA LoCon DoRA Controlnet Upscaler MotionModule VAE "
     "TextEncoder UNet CLIPVision Poses Wildcards Workflows ComfyWorkflows Detection VisionLanguage CLIP LLM Other"
 ).split()
 NAMED_LAYOUTS = ("creator", "sharded", "comfyui", "a1111")
+TEMPLATES = {
+    "by-type": "{type}", "by-base-model": "{base_model}", "by-creator": "{creator}", "by-rating": "{rating}",
+    "by-nsfw": "{nsfw}", "by-date": "{year}/{month}",
+}  # fmt: skip
 IN_PLACE = ""  # the layout of a folder that is an INPUT: its files stay where they are
 
 
@@ -49,7 +55,7 @@ def _check_layout(layout: str) -> None:
     if layout in (*NAMED_LAYOUTS, IN_PLACE):
         return
     if not _FIELD.search(layout):
-        raise not_known("--layout", shown, [*NAMED_LAYOUTS, "{creator}/{model_name}"])
+        raise not_known("--layout", shown, [*NAMED_LAYOUTS, *TEMPLATES, "{creator}/{model_name}"])
     if re.match(r"[/\\]|[A-Za-z]:|~", layout) or re.search(r"(?:^|[/\\])\s*\.\.\s*(?:[/\\]|$)|[\0-\x1f]", layout):
         raise UsageError("The layout {layout!r} leads out of the output folder; set that folder with -o.", layout=shown)
     if own := next((part for part in split_template(layout) if part != "users" and is_ours(clean_name(part))), ""):
@@ -87,8 +93,9 @@ class Settings:
     time), `rest_below` is how many bytes a disk must have free, `since` and `until` are days of UTC, `skip` has
     patterns of what is not looked into, and `excluded` has pairs of a kind and an id or name. `every_base` says that
     all base models were asked for by name. New files go into the folder of the model file `beside` ("": where the
-    layout says), a relative path. A login in the address of the site is kept apart from it (`site_login`, as
-    NAME:PASSWORD). `page` says whether the page is made: None if something has changed, True anew.
+    layout says), a relative path. With `organize` the files of a folder are put into `destination`, the output folder
+    of the command. A login in the address of the site is kept apart from it (`site_login`, as NAME:PASSWORD). `page`
+    says whether the page is made: None if something has changed, True anew.
     """
 
     output: Path = Path("downloads")
@@ -114,6 +121,9 @@ class Settings:
     every_base: bool = False
     beside: str = ""
     excluded: frozenset[tuple[str, str]] = field(default=frozenset(), repr=False)
+    organize: Literal["", "symlink", "hardlink", "copy", "move"] = ""
+    on_collision: Literal["skip", "rename", "overwrite", "fail"] = "skip"
+    destination: Path | None = None
     token: str = field(default="", repr=False)
     cookies: str = field(default="", repr=False)
     site: str = ""
@@ -143,6 +153,9 @@ class Settings:
         """Raise OptionError for a layout, site or token that can't work."""
         for name in ("skip", "between"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
+        object.__setattr__(self, "layout", TEMPLATES.get(self.layout, self.layout))
+        if self.organize and self.destination is None:
+            object.__setattr__(self, "destination", self.output)
         if self.base_models:
             object.__setattr__(self, "every_base", "all" in map(plain, self.base_models))
         if self.every_base:
@@ -238,6 +251,19 @@ def _secrets(token: str, cookies: str, login: str) -> Secrets:
         if named or (len(value) >= Secrets.SHORT and not _HARMLESS.fullmatch(value)):
             found.append(value)
     return Secrets(found)
+
+
+def check_organize(given: Mapping[str, object]) -> None:
+    """Raise OptionError if the options that were given ask to organise a folder, and not where to."""
+    if given.get("undo") and given.get("organize"):
+        raise OptionError("--undo takes back what --organize has done; pass one of them at a time.")
+    missing = [name for name, key in (("-o DIR", "output"), ("--layout NAME", "layout")) if key not in given]
+    if given.get("organize") and missing:
+        raise OptionError(
+            "--organize needs a folder to put files into and a layout; add {missing}.", missing=" ".join(missing)
+        )
+    if "on_collision" in given and not given.get("organize"):
+        raise OptionError("--on-collision says what --organize does where a name is taken; add --organize.")
 
 
 def find_token(named: Iterable[str | None]) -> str:

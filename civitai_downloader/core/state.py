@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,18 @@ class StateLog:
         """Return the size in bytes of the file at a relative path, or None if there is none."""
         return size_of(self._spelled(path))
 
+    def lines(self, kind: str) -> Iterator[dict[str, Any]]:
+        """Yield the last line of each id of a kind, oldest first."""
+        yield from self._log.live(kind)
+
+    def append(self, line: Mapping[str, Any]) -> None:
+        """Append a line. Raises Failure."""
+        self._log.append(line)
+
+    def confirm(self) -> None:
+        """Have all lines on the disk, whatever happens next. Raises Failure."""
+        self._log.close()
+
     def places(self, key: Key) -> list[Record]:
         """Return the last word of the log on each place of a thing, oldest first."""
         return last_words(key[0], self._log.places(*key))
@@ -53,10 +65,6 @@ class StateLog:
         """Yield every thing of a kind that the log knows, with the last word on each of its places."""
         for name, lines in self._log.each(kind):
             yield (kind, name), last_words(kind, lines)
-
-    def lines(self, kind: str) -> Iterator[dict[str, Any]]:
-        """Yield the last line of every thing of a kind as it stands in the log."""
-        return self._log.live(kind)
 
     def is_failed(self, key: Key, path: str) -> bool:
         """Return whether the last word on a place of a thing is that it failed."""

@@ -15,6 +15,7 @@ from .data import read_data
 from .found import wasted
 from .ledger import Batch
 from .lists import Unused
+from .ordering import BREAKS
 from .records import Result
 from .refusals import NOT_FOUND
 from .run import Run
@@ -25,7 +26,7 @@ TOLD_BY_HEADING = frozenset(
     "needs-token token-refused disabled archived region forbidden quota still hash wrong-hash foreign "
     "sealed altered".split()
 )
-TOLD_ONCE = frozenset(("offline", "proxy"))  # the same sentence for everything that was asked for
+TOLD_ONCE = frozenset(("offline", "proxy", "no-links"))  # the same sentence for everything that was asked for
 MOST_UNUSED, MOST_ROWS = 10, 20
 
 
@@ -169,6 +170,8 @@ def _say_notes(words: Words, batches: Iterable[Batch]) -> None:
 def say_looked(words: Words, batches: Iterable[Batch]) -> None:
     """Say what a dry run has found in folders and on the site, and what it could not find out about them."""
     looked = [batch for batch in batches if batch.entry.target.kind in ("local", "updates")]
+    if any(batch.entry.settings.organize == "move" for batch in looked):
+        log.warning("%s", BREAKS)
     _say_notes(words, looked)
     say_failures(words, (failure for batch in looked for failure in batch.failures))
 
