@@ -121,6 +121,7 @@ def outside(asked: Asked) -> Asked:
 # --- Evenings ------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 @pytest.mark.timeout(900)
 def test_a_night_of_3000_models_is_spread_over_three_evenings(site: FakeCivitai, out: Path, asked: Asked) -> None:
     data = {}

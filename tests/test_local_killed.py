@@ -10,6 +10,8 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+import pytest
+
 from tests.conftest import files_under
 from tests.fake_civitai import FakeCivitai, World
 from tests.library_disk import lines, rows
@@ -44,6 +46,7 @@ def hashed(root: Path) -> Counter[str]:
     return Counter(line["path"] for line in lines(root) if line["status"] == "hashed" and not line.get("autov3"))
 
 
+@pytest.mark.long
 def test_a_run_that_is_killed_again_and_again_leaves_what_one_run_leaves(tmp_path: Path) -> None:
     seed = random.randrange(10**6)
     chance = random.Random(seed)

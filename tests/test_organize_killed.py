@@ -30,6 +30,7 @@ def stride(way: str) -> int:
     return EVERY or (4 if way == "move" else 9)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("way", WAYS)
 def test_a_killed_run_loses_nothing_and_the_next_one_ends_it(
     run: Runner, site: FakeCivitai, lora: FakeModel, tmp_path: Path, into: Path, way: str
@@ -55,6 +56,7 @@ def test_a_killed_run_loses_nothing_and_the_next_one_ends_it(
     assert number > 10
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("way", ["copy", "move"])
 def test_a_killed_undo_loses_nothing_and_the_next_one_ends_it(
     run: Runner, site: FakeCivitai, lora: FakeModel, tmp_path: Path, into: Path, way: str
@@ -104,6 +106,7 @@ def test_what_another_program_put_in_a_place_meanwhile_is_its_own(
     assert {*theirs(into).values()} == {b"somebody's"}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("way", ["copy", "move"])
 def test_what_is_replaced_is_not_lost_either(
     run: Runner, site: FakeCivitai, lora: FakeModel, tmp_path: Path, way: str
