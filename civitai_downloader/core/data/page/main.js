@@ -41,7 +41,8 @@ civitai.room("main", ["words", "dom", "store", "library", "grid", "find", "facet
   const act = (doing, element, event) =>
     views.some(({ actions }) => Object.hasOwn(actions, doing) && actions[doing](element, event) !== false);
 
-  const isText = (node) => node.closest?.("input:not([type=checkbox], [type=file]), textarea, select, [contenteditable]");
+  const TEXT = "input:not([type=checkbox], [type=file]), textarea, select, [contenteditable]";
+  const isText = (node) => node.closest?.(TEXT);
 
   const pressed = ({ key, ctrlKey, metaKey, altKey }) => {
     if (altKey) return "";

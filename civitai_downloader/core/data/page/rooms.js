@@ -82,7 +82,8 @@
     const given = (name) => (files[name] ??= attempt(() => JSON.parse(texts.get(name)), null));
 
     // All pages from disk may share one storage: settings are for all of them, the rest is for one library.
-    const named = (key) => (key === "settings" ? "civitai.settings" : `civitai.${given("manifest")?.library ?? ""}.${key}`);
+    const library = () => given("manifest")?.library ?? "";
+    const named = (key) => (key === "settings" ? "civitai.settings" : `civitai.${library()}.${key}`);
 
     // A browser that keeps nothing throws when it is asked.
     const recall = (key, fallback) => attempt(() => JSON.parse(localStorage.getItem(named(key))), null) ?? fallback;

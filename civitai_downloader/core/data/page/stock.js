@@ -28,7 +28,8 @@ civitai.room("stock", ["rooms", "columns"], ({ rooms, columns }) => {
   const ratios = new Float32Array(shardOf.length);
   const parts = []; // what the worker made of each chunk
   const early = newest.rows ? columns.looks(newest) : { id: [] }; // until then there are the newest
-  const firstRows = Uint32Array.from(newest.from, ([name, k]) => pictures.find((chunk) => chunk.name === name).first + k);
+  const rowIn = ([name, k]) => pictures.find((chunk) => chunk.name === name).first + k;
+  const firstRows = Uint32Array.from(newest.from, rowIn);
   firstRows.forEach((row, k) => (ratios[row] = early.width[k] / early.height[k]));
 
   /** Keeps what the worker made of a chunk of pictures. */
@@ -188,8 +189,7 @@ civitai.room("stock", ["rooms", "columns"], ({ rooms, columns }) => {
   /** Fetches what a picture's details need. */
   const prepare = (row) => void pictureShard(row).catch(() => null);
 
-  const rowsIn = async ({ name, dead }) =>
-    columns.rowsOf(await parsed(name)).filter((_, k) => !dead.includes(k));
+  const rowsIn = async ({ name, dead }) => columns.rowsOf(await parsed(name)).filter((_, k) => !dead.includes(k));
 
   // Collections and posts are few: what can be read of them is read once, when somebody asks.
   const allOf = (chunks = []) => {

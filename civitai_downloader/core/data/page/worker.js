@@ -20,12 +20,16 @@ civitai.room("worker", ["query", "columns"], ({ query, columns }) => {
     return marks;
   };
 
-  const placesOf = (list) => new Uint32Array(list.length).map((_, k) => k);
+  const amongAll = (texts, text, wanted = null) => {
+    const found = [];
+    for (let k = 0; k < texts.length; k += 1) if (wanted?.[k] !== 0 && texts[k].includes(text)) found.push(k);
+    return Uint32Array.from(found);
+  };
 
   const usedBy = ({ codes, values }, rows) => {
     const used = new Uint8Array(values.length);
     for (let i = 0; i < rows.length; i += 1) used[codes[rows[i]]] = 1;
-    return placesOf(values).filter((code) => used[code]);
+    return used;
   };
 
   /**
@@ -33,12 +37,11 @@ civitai.room("worker", ["query", "columns"], ({ query, columns }) => {
    * and a long list is looked through only where rows are left.
    */
   const hitsOf = ({ texts, cache, codesOf, column }, text, rows, all) => {
-    const among = (candidates) => candidates.filter((k) => texts[k].includes(text));
     const known = [...cache.keys()].filter((each) => text.includes(each)).sort((a, b) => b.length - a.length)[0];
     if (known === text) return cache.get(text);
-    if (known) return keep(cache, text, among(cache.get(known)));
-    if (codesOf || rows.length > all / 2) return keep(cache, text, among(placesOf(texts)));
-    return among(usedBy(column, rows));
+    if (known) return keep(cache, text, cache.get(known).filter((k) => texts[k].includes(text)));
+    if (codesOf || rows.length > all / 2) return keep(cache, text, amongAll(texts, text));
+    return amongAll(texts, text, usedBy(column, rows));
   };
 
   // For each column in which a text was found, which of its values have it.
@@ -77,8 +80,10 @@ civitai.room("worker", ["query", "columns"], ({ query, columns }) => {
   const searched = (table, q, rows) => {
     const { groups } = query.parse(q);
     for (const group of groups.sort((a, b) => weight(table, b) - weight(table, a))) {
-      const [{ hit, no }, ...others] = group.map((term) => termHits(table, term, rows));
-      rows = rows.filter((row) => hit[row] !== no || others.some((other) => other.hit[row] !== other.no));
+      const terms = group.map((term) => termHits(table, term, rows));
+      const [{ hit, no }] = terms;
+      const any = (row) => terms.some((term) => term.hit[row] !== term.no);
+      rows = rows.filter(terms.length > 1 ? any : (row) => hit[row] !== no);
     }
     return rows;
   };
@@ -148,6 +153,8 @@ civitai.room("worker", ["query", "columns"], ({ query, columns }) => {
 
   const perName = (facet, counts) => Uint32Array.from(facet.codesOf, (codes) => sumOf(counts, codes));
 
+  const byCount = (totals, names) => (a, b) => totals[b] - totals[a] || (names[a] < names[b] ? -1 : 1);
+
   /** How many rows each value of a facet would show; of many values the most frequent, and those that are chosen. */
   const countsOf = (table, name, { passing, refused }, { picks = [], most = MOST.counts, text = "" }) => {
     const facet = columns.refresh(table.facets[name], table);
@@ -156,7 +163,7 @@ civitai.room("worker", ["query", "columns"], ({ query, columns }) => {
     const totals = perName(facet, counts);
     let order = [...totals.keys()].filter((k) => texts[k].includes(text));
     if (latest) order.sort((a, b) => (names[a] < names[b] ? 1 : -1));
-    else if (!fixed) order = order.sort((a, b) => totals[b] - totals[a] || (names[a] < names[b] ? -1 : 1)).slice(0, most);
+    else if (!fixed) order = order.sort(byCount(totals, names)).slice(0, most);
     const values = order.map((k) => ({ value: names[k], count: totals[k] }));
     const listed = new Set(values.map(({ value }) => value));
     const further = picks.filter(({ facet: own, value }) => own === name && !listed.has(value));
