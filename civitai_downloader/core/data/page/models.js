@@ -23,17 +23,12 @@ civitai.room("models", ["words", "dom", "store", "library", "wall", "board", "gr
   const bases = ({ base }) => (base.length > 1 ? `${base[0]} +${base.length - 1}` : base[0]);
   const goneSince = (date) => words.say("models.gone", { date: words.date(date) });
 
-  const news = (model) => {
-    if (model.gone) return ["warn", goneSince(model.gone)];
-    return model.update ? ["good", words.say("models.newer")] : ["", ""];
-  };
+  const news = ({ gone, update }) => (gone ? goneSince(gone) : update ? words.say("models.newer") : "");
 
-  const paint = (node, model, covered) => {
-    const [tone, text] = news(model);
+  const paint = (node, model) => {
     Object.assign(part(node, "card-name"), { textContent: model.name, title: model.name });
     part(node, "card-facts").textContent = board.dotted(model.type, bases(model), versions(model));
-    Object.assign(part(node, "card-news"), { textContent: text, className: `card-news cut ${tone}` });
-    part(node, "none").hidden = covered || Boolean(model.preview?.hash);
+    part(node, "card-news").textContent = news(model);
   };
 
   const cards = new board.Board(dom.find("#models"), {
@@ -67,16 +62,14 @@ civitai.room("models", ["words", "dom", "store", "library", "wall", "board", "gr
     board.load(link, cards.thingOf(link).preview, false);
   };
 
-  const copyWord = (text) => {
-    const title = words.say("models.copy-word");
-    return button("copy-word", "models.copy-word", "", { class: "word", text, title, data: { copy: text } });
-  };
-
   const copier = (doing, wordKey, copy) => button(doing, wordKey, "copy", { class: "plain icons", data: { copy } });
 
   const wordsOf = ({ words: all }) => {
+    const title = words.say("models.copy-word");
+    const copyOne = (text) =>
+      button("copy-word", "models.copy-word", "", { class: "word", text, title, data: { copy: text } });
     const copyAll = copier("copy-words", "models.copy-words", all.join(", "));
-    return all.length > 0 && el("p", { class: "words" }, all.map(copyWord), copyAll);
+    return all.length > 0 && el("p", { class: "words" }, all.map(copyOne), copyAll);
   };
 
   const fileLine = ({ name, path, size }) => {
@@ -106,15 +99,11 @@ civitai.room("models", ["words", "dom", "store", "library", "wall", "board", "gr
   const ENTITIES = { "&lt;": "<", "&gt;": ">", "&amp;": "&" };
   const BLOCK = /<(?:br|hr|\/(?:p|li|dd|h\d|tr|pre|blockquote|div))>/g;
 
-  const plainText = (markup) => {
-    const lines = markup.replace(BLOCK, "\n").replace(/<[^>]*>/g, "");
-    return lines.replace(/&(?:lt|gt|amp);/g, (entity) => ENTITIES[entity]).trim();
-  };
-
   const described = ({ description }) => {
     if (!description) return null;
     const box = el("div", { class: "description", lang: "" });
-    dom.html(box, description, plainText(description));
+    const lines = description.replace(BLOCK, "\n").replace(/<[^>]*>/g, "");
+    dom.html(box, description, lines.replace(/&(?:lt|gt|amp);/g, (entity) => ENTITIES[entity]).trim());
     for (const link of box.querySelectorAll("a[href]")) Object.assign(link, AWAY);
     const unfold = button("unfold", "models.unfold", "", { class: "plain more", hidden: true });
     return el("section", { class: "about", aria: { label: words.say("models.about") } }, box, unfold);
@@ -123,8 +112,8 @@ civitai.room("models", ["words", "dom", "store", "library", "wall", "board", "gr
   const newsOf = ({ gone, versions: all }) => {
     const ours = Math.max(...all.filter(isHere).map(({ published }) => published));
     const isNewer = (version) => !isHere(version) && !version.gone && version.published > ours && ours > 0;
-    const newer = all.filter(isNewer).map(({ name }) => name);
-    const names = words.list(newer);
+    const newer = all.filter(isNewer);
+    const names = words.list(newer.map(({ name }) => name));
     return [
       gone && el("p", { class: "warn" }, words.say("models.gone-long", { date: words.date(gone) })),
       newer.length > 0 && el("p", { class: "good" }, words.say("models.newer-long", { n: newer.length, names })),
@@ -137,16 +126,10 @@ civitai.room("models", ["words", "dom", "store", "library", "wall", "board", "gr
   };
 
   const showPortrait = () => {
-    const link = dom.maybeFind(".portrait", page);
-    if (!link) return;
+    const box = dom.maybeFind(".portrait", page);
     const model = library.model(Number(page.dataset.row));
-    const [picture, covered] = [model.preview, cards.covers(model)];
-    board.draw(link, picture, covered);
-    board.load(link, picture, covered);
-    part(link, "none").hidden = covered || Boolean(picture?.hash);
-    if (!picture?.id) return; // a preview that is no picture of the library
-    link.setAttribute("aria-label", grid.nameOf(picture));
-    dom.link(link, store.href({ place: "image", ids: [picture.id] }));
+    if (box) board.draw(box, model.preview, cards.covers(model));
+    if (box) board.load(box, model.preview, cards.covers(model));
   };
 
   const head = (model, details) => {
@@ -157,13 +140,12 @@ civitai.room("models", ["words", "dom", "store", "library", "wall", "board", "gr
     const lines = [known, [by, site]].map((said) => el("p", { class: "quiet" }, said));
     const tags = el("p", { class: "tags" }, model.tags.map((tag) => toList("tag", tag)));
     const said = el("div", {}, el("h1", {}, model.name), lines, tags, newsOf(details));
-    return el("header", {}, el("a", { class: "portrait" }, part(board.clone("card"), "preview")), said);
+    return el("header", {}, el("div", { class: "portrait" }, part(board.clone("card"), "preview")), said);
   };
 
   const fillPage = (model, details) => {
-    const title = words.say("models.versions-title");
-    const boxes = details.versions.map(versionBox);
-    const side = el("section", { class: "versions", aria: { label: title } }, el("h2", {}, title), boxes);
+    const label = words.say("models.versions-title");
+    const side = el("section", { aria: { label } }, el("h2", {}, label), details.versions.map(versionBox));
     const halves = el("div", { class: "halves" }, side, described(details));
     dom.fill(page, head(model, details), halves, el("h2", {}, words.say("models.pictures")));
     document.title = `${model.name} – ${words.say("title")}`;
