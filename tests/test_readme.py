@@ -90,7 +90,7 @@ def test_the_reference_names_every_option() -> None:
     assert {name for name in names if not re.search(rf"{re.escape(name)}(?![\w-])", text)} == set()
 
 
-@pytest.mark.parametrize("name", ["scan-loras.txt", "refresh-pages.txt", "new-versions.txt"])
+@pytest.mark.parametrize("name", ["scan-loras.txt", "scan-and-organise.txt", "refresh-pages.txt", "new-versions.txt"])
 def test_the_common_jobs_work_as_they_stand(name: str, run: Runner, site: FakeCivitai, tmp_path: Path) -> None:
     text = (ROOT / "REFERENCE.md").read_text("utf-8")
     (job,) = re.findall(rf"^```\n(# {name}:.*?)^```$", text, re.M | re.S)
@@ -105,5 +105,6 @@ def test_the_common_jobs_work_as_they_stand(name: str, run: Runner, site: FakeCi
     version.model.add_version("v2").add_file("new.safetensors")
     assert run(f"@{name}") == 0
     text = (next(folder.rglob("model.txt"))).read_text("utf-8")
-    assert ("Other words" in text) == (name != "scan-loras.txt")
+    assert ("Other words" in text) == name.startswith(("refresh", "new"))
+    assert bool([*(tmp_path / "sorted").rglob("mine.safetensors")]) == (name == "scan-and-organise.txt")
     assert (folder / "new.safetensors").exists() == (name == "new-versions.txt")
