@@ -138,7 +138,7 @@ def _fifo(path: Path) -> None:
 
 
 SIDECARS: dict[str, Callable[[Path], object]] = {
-    "100 MB": lambda path: path.write_bytes(b'{"id":1,"x":"' + b"y" * (100 << 20) + b'"}'),
+    "12 MB": lambda path: path.write_bytes(b'{"id":1,"x":"' + b"y" * (12 << 20) + b'"}'),
     "nested": lambda path: path.write_bytes(DEEP),
     "list": lambda path: path.write_bytes(b"[[[]]]"),
     "types": lambda path: path.write_text('{"id":{},"modelId":[],"files":7,"civitai":[],"sha256":{},"size":"x"}'),

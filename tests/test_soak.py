@@ -46,6 +46,7 @@ def gallery(world: fake.World, models: int, pictures: int) -> None:
             world.add_image([version.id], meta={"prompt": "lantern"})
 
 
+@pytest.mark.long
 def test_kills_and_faults_at_random_moments_do_no_harm(tmp_path: Path) -> None:
     run = soak(12, sys.maxsize, 7, tmp_path)
     assert run.faults == []
