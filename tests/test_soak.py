@@ -7,6 +7,8 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 from civitai_downloader.__main__ import main
 from civitai_downloader.util.clock import Clock
 from tests import fake_civitai as fake
