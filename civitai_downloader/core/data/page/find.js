@@ -61,7 +61,8 @@ civitai.room("find", ["words", "dom", "query", "store", "library"], (needs) => {
 
   const suggest = () => {
     const term = termNow();
-    newest(term.text ? library.suggest(term) : Promise.resolve([]), offer);
+    const found = term.text ? library.suggest(term) : Promise.resolve([]);
+    newest(found, (list) => offer(document.activeElement === field ? list : []));
   };
 
   const earlier = () => offer(store.searches().slice(0, EARLIER).map((whole) => ({ whole })));
