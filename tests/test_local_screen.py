@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import signal
-import subprocess
 import sys
 import threading
 import time
@@ -24,9 +22,9 @@ from civitai_downloader.util.progress import Meter, Progress
 from civitai_downloader.util.screen import Screen, columns_of
 from tests.conftest import Runner
 from tests.fake_civitai import FakeCivitai, FakeModel
-from tests.helpers import ROOT, Err, newest
+from tests.helpers import Err, newest
 from tests.library_disk import put
-from tests.test_screen import Terminal, shown
+from tests.terminals import Terminal, begin_at_terminal, shown
 
 Drawn = list[tuple[list[tuple[str, int, int | None]], str]]
 GIB = 1 << 30
@@ -185,11 +183,6 @@ def test_a_speed_follows_what_happens_now() -> None:
 
 @pytest.mark.skipif(os.name == "nt", reason="pseudo terminals are POSIX here")
 def test_ctrl_c_while_a_file_is_hashed_leaves_a_clean_terminal(site: FakeCivitai, tmp_path: Path) -> None:
-    import fcntl
-    import pty
-    import struct
-    import termios
-
     place = tmp_path / "提灯"
     place.mkdir()
     with (place / "big.safetensors").open("wb") as file:  # of zeros, which take no room
@@ -197,19 +190,8 @@ def test_ctrl_c_while_a_file_is_hashed_leaves_a_clean_terminal(site: FakeCivitai
         header = json.dumps({"w": {"dtype": "U8", "shape": [size], "data_offsets": [0, size]}}).encode()
         file.write(len(header).to_bytes(8, "little") + header)
         file.truncate(8 + len(header) + size)
-    ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 12, 70, 0, 0))
     words = [sys.executable, "-m", "civitai_downloader", str(place), "--site", site.url, "--lang", "en"]
-
-    def sit_at_terminal() -> None:
-        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-    process = subprocess.Popen(
-        words, cwd=ROOT, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True,
-        preexec_fn=sit_at_terminal, env={**os.environ, "TERM": "xterm-256color"},
-    )  # fmt: skip
-    os.close(theirs)
+    process, ours = begin_at_terminal(words)
     text, deadline = b"", time.monotonic() + 60
     while b"GB read" not in text and time.monotonic() < deadline:
         text += os.read(ours, 4096)

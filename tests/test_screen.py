@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import io
 import logging
 import os
 import re
-import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-import pyte
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,16 +18,10 @@ from civitai_downloader.util.progress import Meter
 from civitai_downloader.util.screen import Screen, columns_of, cut_to_columns
 from tests.conftest import Runner
 from tests.fake_civitai import FakeCivitai
-from tests.helpers import ROOT, Captured, link
+from tests.helpers import Captured, link
+from tests.terminals import Terminal, begin_at_terminal, shown
 
 Window = Callable[[int, int], None]
-
-
-class Terminal(io.StringIO):
-    """A stream that says it is a terminal."""
-
-    def isatty(self) -> bool:
-        return True
 
 
 @pytest.fixture
@@ -53,15 +43,6 @@ def terminal(window: Window, monkeypatch: pytest.MonkeyPatch) -> Terminal:
     """Return a terminal that understands escape sequences, on every system."""
     monkeypatch.setattr("civitai_downloader.util.screen._understands_escapes", lambda _stream: True)
     return Terminal()
-
-
-def shown(terminal: Terminal, columns: int = 80, rows: int = 24) -> list[str]:
-    """Return the rows of a window in which everything was written, those that scrolled out of it too."""
-    screen = pyte.HistoryScreen(columns, rows, history=10_000)
-    stream = pyte.Stream(screen)
-    stream.feed(terminal.getvalue().replace("\n", "\r\n"))
-    above = ["".join(cell.data for _, cell in sorted(row.items())) for row in screen.history.top]
-    return [row.rstrip() for row in (*above, *screen.display) if row.strip()]
 
 
 def meters(count: int, name: str = "Model {}: file.safetensors") -> list[Meter]:
@@ -182,28 +163,12 @@ def test_a_failure_is_named_once(run: Runner, site: FakeCivitai, capsys: Capture
 
 @pytest.mark.skipif(os.name == "nt", reason="pseudo terminals are POSIX here")
 def test_ctrl_c_leaves_a_clean_terminal(site: FakeCivitai, out: Path) -> None:
-    import fcntl
-    import pty
-    import struct
-    import termios
-
     version = site.world.add_model("提灯の夜").add_version()
     for number in range(6):
         version.add_file(f"lantern_{number}.safetensors", size=3_000_000)
     site.rate_per_connection = 200_000
-    ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 12, 70, 0, 0))
     words = [sys.executable, "-m", "civitai_downloader", link(site), "--site", site.url, "-o", str(out), "--lang", "en"]
-
-    def sit_at_terminal() -> None:
-        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-    process = subprocess.Popen(
-        words, cwd=ROOT, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True,
-        preexec_fn=sit_at_terminal, env={**os.environ, "TERM": "xterm-256color"},
-    )  # fmt: skip
-    os.close(theirs)
+    process, ours = begin_at_terminal(words)
     said = b""
     deadline = time.monotonic() + 50
     while said.count(b"safetensors") < 12 and time.monotonic() < deadline:

@@ -132,7 +132,7 @@ class Claims(StateLog):
         """
         is_ours = any(name_key(record.path) == name_key(wanted.path) for record in records)
         there = None if is_ours else self.size(wanted.path)
-        if there is None or same_size(there, wanted):
+        if there is None or same_size(there, wanted.size):
             return True
         return bool(wanted.autov3) and is_safetensors(self.at(wanted.path))
 

@@ -49,7 +49,7 @@ def within(folder: str, name: str) -> str:
 
 
 @dataclass(frozen=True)
-class Found:
+class Contents:
     """What lies in a folder: places of pictures by id, and relative paths of `model.json` and other pages."""
 
     pictures: dict[int, list[Place]] = field(default_factory=dict)
@@ -58,9 +58,9 @@ class Found:
     collections: list[str] = field(default_factory=list)
 
 
-def walk(root: Path) -> Found:
+def walk(root: Path) -> Contents:
     """Look through a folder, but not through hidden ones and links to others; what can't be read is left out."""
-    found, waiting = Found(), [""]
+    found, waiting = Contents(), [""]
     while waiting:
         folder = waiting.pop()
         names, folders = list[str](), list[str]()
@@ -82,7 +82,7 @@ def _is_entered(root: Path, path: str) -> bool:
     return is_shown and path not in _SET_ASIDE and not is_link(Path(_spelled(root, path)))
 
 
-def _note(found: Found, folder: str, names: Iterable[str]) -> None:
+def _note(found: Contents, folder: str, names: Iterable[str]) -> None:
     known = {*names}
     for name in known:
         if picture := _PICTURE.fullmatch(name):

@@ -75,7 +75,7 @@ def survey(root: Path, start: str, skip: Sequence[str], check: Callable[[], None
     only if it is `start`. A file stands there under each of its names. No file is opened. `check` is called again and
     again and may raise.
     """
-    found = _Found(root, start, skip)
+    found = _Search(root, start, skip)
     if os.path.isdir(found.tree.at(start)):
         for branch, entries in found.tree.walk(start):
             check()
@@ -92,7 +92,7 @@ def survey(root: Path, start: str, skip: Sequence[str], check: Callable[[], None
 
 def instead_of_models(place: Path, skip: Sequence[str]) -> list[Aside] | None:
     """Return what lies in a folder in the place of model files, or None if it holds one or can't be read whole."""
-    found = _Found(place, "", skip)
+    found = _Search(place, "", skip)
     for branch, entries in found.tree.walk():
         found.add_folder(branch, entries, lambda: None)
         if found.files or found.unreadable:
@@ -129,7 +129,7 @@ def skips(globs: Iterable[str]) -> Callable[[str], bool]:
     return is_skipped
 
 
-class _Found:
+class _Search:
     """What has been found so far."""
 
     def __init__(self, root: Path, start: str, skip: Sequence[str]) -> None:

@@ -24,7 +24,7 @@ from .cards import collection_row, post_row
 from .chunks import Damaged, damage, read_data_file
 from .columns import Row, script
 from .data import page_files, read_data
-from .finds import Found, Ids, Place, model_row, picture_row, places_of, posts_beside, recorded_places, walk, within
+from .finds import Contents, Ids, Place, model_row, picture_row, places_of, posts_beside, recorded_places, walk, within
 from .homes import id_in
 from .libraries import Libraries
 from .library import Library
@@ -152,7 +152,7 @@ def _put_everything(library: Library, stock: Stock) -> None:
     _put_collections(library, stock, found.collections)
 
 
-def _first_place(found: Found, image_id: int) -> str:
+def _first_place(found: Contents, image_id: int) -> str:
     """Return the path of a picture that was found, or ""."""
     places = found.pictures.get(image_id)
     return _path(image_id, min(places)) if places else ""

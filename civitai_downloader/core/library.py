@@ -33,8 +33,6 @@ from .state import word_on
 
 log = logging.getLogger(__name__)
 
-_SELDOM = frozenset(("until", "prompt"))  # what a line of the state log has only where there is something to say
-
 
 class Library(Claims):
     """One output folder: its state log, who owns which name, and what is already there."""

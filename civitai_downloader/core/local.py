@@ -20,12 +20,13 @@ from ..util.errors import Failure, Sentence
 from ..util.hashes import BUFFER, Hashed, autov3_of, hash_file
 from ..util.progress import Progress
 from ..util.text import printable
+from .catalogue import raise_first
 from .flaws import flaw_of
 from .folders import MOST_NAMED, survey
 from .found import Found
 from .ledger import Batch, Countdown, Steps, Task
 from .library import Library
-from .looks import Look, disk_key, lacks_hash
+from .looks import Look, disk_key, lacks_hash, wants_weights
 from .naming import Naming
 from .records import Outcome, Result
 from .schedule import Schedule
@@ -85,14 +86,17 @@ class Folders:
         )
         self.looks.append(look)
         if not (batch.library.is_writable or batch.entry.settings.dry_run):
-            self._schedule.do(Task(batch, partial(_raise, Failure("sealed", SEALED, folder=batch.library.folder))))
+            self._fail(batch, Failure("sealed", SEALED, folder=batch.library.folder))
         for each in look.survey.unreadable:
-            self._schedule.do(Task(batch, partial(_raise, Failure("unreadable", each.reason)), printable(each.path)))
+            self._fail(batch, Failure("unreadable", each.reason), each.path)
         for aside in look.survey.aside[:MOST_NAMED]:
             log.info("%s: %s", printable(aside.path), aside.reason)
         if len(look.survey.aside) > MOST_NAMED:
             log.info("%s further files were left out.", f"{len(look.survey.aside) - MOST_NAMED:,}")
         return look
+
+    def _fail(self, batch: Batch, failure: Failure, path: str = "") -> None:
+        self._schedule.do(Task(batch, partial(raise_first, [failure]), printable(path)))
 
     def _is_open(self, look: Look, found: Found) -> bool:
         """Return whether something is to be asked about a file whose bytes are known."""
@@ -240,7 +244,7 @@ class Folders:
         """Name what has been hashed last, and weigh what has no name then."""
         yield from self._name_hashed(look, hand_on)
         left, look.unnamed = look.unnamed, []
-        jobs = look.by_inode(found.path for found, _ in left if look.wants_weights(found))
+        jobs = look.by_inode(found.path for found, _ in left if wants_weights(found))
         self._read(look, jobs, self._weigh, partial(self._name_by_weights, look, left, hand_on))
 
     def _name_by_weights(self, look: Look, left: Sequence[tuple[Found, Found | None]], hand_on: HandOn) -> Steps:
@@ -256,12 +260,12 @@ class Folders:
                 ask = partial(self._naming.by_weights, found, look.hints(found.path), told)
                 answer = self._answer(look, found, ask)
                 refused = 0 if answer else refused + 1
-                named += answer
-        for found in named:
-            look.keep(found)
-            if found.status != "success":
-                self._leave(look, found)
-        self._hand_on(look, (found for found in named if found.status == "success"), hand_on)
+                named += [each for each in answer if each.status == "success"]
+                for each in answer:
+                    look.keep(each)
+                    if each.status != "success":
+                        self._leave(look, each)
+        self._hand_on(look, named, hand_on)
 
     def _name_by_hand(self, look: Look, match: Target, hand_on: HandOn) -> Steps:
         """Put on record what a line says that a file is."""
@@ -317,10 +321,6 @@ class Folders:
         self._naming.expect(models)
         for model, members in models.items():
             hand_on(look.batch, model, members)
-
-
-def _raise(failure: Failure) -> None:
-    raise failure
 
 
 def is_incomplete(look: Look, found: Found) -> bool:

@@ -176,10 +176,6 @@ class Look:
             return replace(before, **now)
         return replace(before, how="sha256", **now) if self.claims.get(path) == hashed.sha256 else Found(path, **now)
 
-    def wants_weights(self, found: Found) -> bool:
-        """Return whether the AutoV3 of a file may tell more."""
-        return not found.autov3 and is_called_safetensors(found.path)
-
     def is_settled(self, found: Found) -> bool:
         """Return whether nothing is to be asked about what a file is."""
         is_asked_anew = (
@@ -196,3 +192,8 @@ def disk_key(folder: Path, path: str) -> str:
 def lacks_hash(found: Found) -> bool:
     """Return whether only a sidecar has told the SHA256 of a file."""
     return found.how == "sidecar" and not found.sha256
+
+
+def wants_weights(found: Found) -> bool:
+    """Return whether the AutoV3 of a file may tell more."""
+    return not found.autov3 and is_called_safetensors(found.path)

@@ -26,7 +26,7 @@ _ASIDE = ("corrupted",)  # besides hidden folders
 
 
 @dataclass(frozen=True)
-class Found:
+class Sighting:
     """Where a missing file lies, and its record there; `is_copy` says that it is another place of ours, not moved."""
 
     record: Record
@@ -44,7 +44,7 @@ class MovedFiles:
         self._clock, self._lock = clock, threading.Lock()
         self._by_size: dict[Path, dict[int, list[str]]] = {}
 
-    def find(self, library: Library, key: Key, record: Record, home: str) -> Found | None:
+    def find(self, library: Library, key: Key, record: Record, home: str) -> Sighting | None:
         """Return where a missing file lies now, or None. `home` is the place that the layout gives it.
 
         What lies where another model belongs is not taken for it. Raises Stopped.
@@ -60,7 +60,7 @@ class MovedFiles:
                 verdict, seen = self._recognise(library, path, record)
                 if verdict in ("same", "edited"):
                     sized.remove(path)
-                    return Found(_at_new_place(record, seen, path, home), path in past)
+                    return Sighting(_at_new_place(record, seen, path, home), path in past)
         return None
 
     def _sizes(self, library: Library) -> dict[int, list[str]]:

@@ -13,6 +13,7 @@ from .catalogue import Catalogue
 from .choice import is_called_safetensors
 from .found import Found, How, name_of
 from .hints import Hint
+from .places import same_size
 from .refusals import UNEXPECTED, NotFound
 from .site import Site
 from .targets import Target
@@ -145,12 +146,7 @@ def _is_it(found: Found, file: File) -> bool:
     if file.autov3 and is_called_safetensors(found.path):
         return file.autov3 == found.autov3
     is_refuted = bool(file.sha256) and not is_called_safetensors(found.path)  # nothing edits the header of another
-    return is_as_long(found, file) and not is_refuted
-
-
-def is_as_long(found: Found, file: File) -> bool:
-    """Return whether a size is the published one, as exactly as the site publishes it (KiB)."""
-    return file.size > 0 and abs(found.size - file.size) < 1024
+    return same_size(found.size, file.size) and not is_refuted
 
 
 def likeliest(
@@ -167,7 +163,7 @@ def likeliest(
         _, version, file = each
         is_called_so, day = name_key(file.name) == own_name, unix_time(version.published)
         has_hash = bool(file.sha256) and file.sha256 == found.sha256
-        likeness = (has_hash, is_called_so, is_as_long(found, file), version.id in named)
+        likeness = (has_hash, is_called_so, same_size(found.size, file.size), version.id in named)
         return (*(not trait for trait in likeness), day or math.inf, file.id)
 
     return min(files, key=unlikeness)

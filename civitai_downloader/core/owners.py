@@ -61,7 +61,7 @@ def _expected(wanted: Wanted, own: Record | None, size: int, *, check: bool) -> 
     """
     if own is not None and own.fits(wanted.sha256):
         return Weights(own.size, own.sha256, own.autov3 or wanted.autov3)
-    near = size if same_size(size, wanted) else wanted.size
+    near = size if same_size(size, wanted.size) else wanted.size
     return Weights(near, wanted.sha256, wanted.autov3) if check else Weights(near)
 
 

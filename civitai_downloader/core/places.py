@@ -157,6 +157,6 @@ class Wanted:
         return self.path.removesuffix(name) + harmless_file(named)
 
 
-def same_size(size: int, wanted: Wanted) -> bool:
-    """Return whether a size in bytes is the published one, as exactly as the site publishes it (KiB)."""
-    return bool(wanted.size) and abs(size - wanted.size) < 1024
+def same_size(size: int, published: int) -> bool:
+    """Return whether a size in bytes is the published one, as exactly as the site publishes it (KiB); 0 is unknown."""
+    return published > 0 and abs(size - published) < 1024

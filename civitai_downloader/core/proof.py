@@ -83,7 +83,7 @@ def verify(wanted: Wanted, part: Path, received: Received) -> str:
 
 def is_an_answer(wanted: Wanted, part: Path, received: Received) -> bool:
     """Return whether bytes with another SHA256 than the published one are whole, and so what the site has."""
-    right_size = not wanted.size or same_size(received.size, wanted)
+    right_size = not wanted.size or same_size(received.size, wanted.size)
     return bool(wanted.sha256 and received.sha256) and right_size and is_entire(part, wanted.path, told=wanted.format)
 
 

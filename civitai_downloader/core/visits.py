@@ -14,7 +14,7 @@ from ..util.errors import Failure, Sentence
 from ..util.names import folder_name
 from ..util.text import printable, scrub
 from .answers import File, Model, Version, is_by, number_at, objects_at, text_at
-from .catalogue import Catalogue, unless_archived, unless_refused
+from .catalogue import Catalogue, raise_first, unless_archived, unless_refused
 from .choice import LORA_TYPES, choose_versions
 from .chronicle import Memory, recall, write_down, write_page
 from .comparing import names_of
@@ -267,7 +267,7 @@ class Visits:
         except Failure as failure:
             if failure.reason != "taken":
                 raise
-            self._schedule.do(Task(batch, partial(_fail, failure), f"{batch.name}: {name}"))
+            self._schedule.do(Task(batch, partial(raise_first, [failure]), f"{batch.name}: {name}"))
 
     def _visit_version(self, batch: Batch, target: Target, shelf: Shelf) -> None:
         """Submit what belongs to one version: its preview first, then its files, pictures and gallery."""
@@ -387,7 +387,3 @@ class Visits:
             post = self._catalogue.post(post_id)
             facts = post_facts(post, post_id, self._site.page_url(f"/posts/{post_id}"), images)
             write_page(batch.library, path, f"post/{post_id}", facts, "images", seen=(bool(post), False))
-
-
-def _fail(failure: Failure) -> None:
-    raise failure

@@ -21,9 +21,11 @@ _FORGET = 32 << 20  # bytes; after so many the system is told that they aren't r
 
 
 class _Digest(Protocol):
-    def update(self, data: memoryview, /) -> None: ...
+    def update(self, data: memoryview, /) -> None:
+        """Take the next bytes."""
 
-    def hexdigest(self) -> str: ...
+    def hexdigest(self) -> str:
+        """Return the digest of the bytes so far, in lower case."""
 
 
 @dataclass(frozen=True)

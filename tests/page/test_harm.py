@@ -78,12 +78,11 @@ def test_a_hostile_prompt_is_copied_to_the_letter(open_page: OpenPage, harmful: 
 
 def test_hostile_names_open_their_pictures_and_can_be_searched(open_page: OpenPage, harmful: Path) -> None:
     page = open_page(harmful, before=VIOLATIONS)
-    for number, name in enumerate(NAMES):
+    for number in range(len(NAMES)):
         page.go(f"#/image/{5000 + number}")
         page.viewing(5000 + number)
         page.tab.wait(f"[...document.querySelectorAll('{VIEWER} img')].some((each) => each.naturalWidth > 0)")
         assert page.tab.evaluate("location.href").startswith(harmful.as_uri())
-        del name
     page.go("#/images")
     page.search("</script>")
     page.tab.wait(f"document.querySelector('{STATUS}').dataset.count > 2")
