@@ -122,7 +122,6 @@ def outside(asked: Asked) -> Asked:
 
 
 @pytest.mark.long
-@pytest.mark.timeout(900)
 def test_a_night_of_3000_models_is_spread_over_three_evenings(site: FakeCivitai, out: Path, asked: Asked) -> None:
     data = {}
     for number in range(3000):
