@@ -280,6 +280,8 @@ def settings_from(given: Mapping[str, Any]) -> core.Settings:
     from . import core
 
     chosen = {field.name: given[field.name] for field in fields(core.Settings) if field.name in given}
+    if "shard" in given:
+        chosen["share"] = core.read_share(given["shard"], os.environ)
     if "cookies" in given:
         chosen["cookies"] = core.read_cookies(Path(given["cookies"]))
     if "idm" in given:
@@ -329,7 +331,9 @@ def retry_command(given: Mapping[str, Any], output: Path) -> list[str]:
     from . import core
 
     skip = {action.dest for action in line_parser()._actions}
-    skip |= set("token models users output retry_failed force dry_run refilter verify organize on_collision".split())
+    skip |= set(
+        "token models users output retry_failed force dry_run refilter verify organize on_collision shard".split()
+    )
     paths: dict[str, Any] = {
         name: Path(given[name]).absolute() for name in ("cookies", "filters", "log") if name in given
     }

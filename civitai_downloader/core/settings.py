@@ -17,6 +17,7 @@ from ..util.proxies import passwords_of_proxies
 from ..util.text import Secrets, decode_text, printable, split_login, web_link
 from ..util.values import nearest, not_known, plain
 from .ours import is_ours
+from .shares import Share
 
 FIELDS = (
     "creator type base_model model_name model_id version_name version_id year month nsfw tag rating weighted_rating"
@@ -95,7 +96,7 @@ class Settings:
     all base models were asked for by name. New files go into the folder of the model file `beside` ("": where the
     layout says), a relative path. With `organize` the files of a folder are put into `destination`, the output folder
     of the command. A login in the address of the site is kept apart from it (`site_login`, as NAME:PASSWORD). `page`
-    says whether the page is made: None if something has changed, True anew.
+    says whether the page is made: None if something has changed, True anew. A copy does what falls to its `share`.
     """
 
     output: Path = Path("downloads")
@@ -148,6 +149,7 @@ class Settings:
     dry_run: bool = False
     page: bool | None = None
     thumbnails: bool = False
+    share: Share | None = None
 
     def __post_init__(self) -> None:
         """Raise OptionError for a layout, site or token that can't work."""
