@@ -1,4 +1,4 @@
-"""How long a large archive takes, by the paces in the code: `python -m tests.arithmetic` prints the table of the docs."""
+"""How long a large archive takes, by the paces in the code: `python -m tests.arithmetic` prints the docs' table."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ VERSIONS, FILE, PICTURES, PICTURE, SILENT = 2, 150e6, 30, 1e6, 6
 LINE = 50e6
 #: How many models one request asks for.
 TOGETHER = 100
+PLAIN = Settings()
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class Archive:
 
     models: int
     copies: int
-    settings: Settings = Settings()
+    settings: Settings = PLAIN
 
     @property
     def model_requests(self) -> int:

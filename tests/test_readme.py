@@ -49,7 +49,10 @@ def test_the_readme_is_short() -> None:
 def test_every_option_that_is_named_exists(page: str) -> None:
     known = {name for action in command_parser()._actions for name in action.option_strings}
     text = (ROOT / page).read_text("utf-8")
-    others = re.compile(r"pip install|git |apt|venv|tests\.|ruff|mypy|pytest|rclone|--vfs|--clear|debootstrap|twine")
+    others = re.compile(
+        r"pip install|git |apt|venv|tests\.|ruff|mypy|pytest|rclone|--vfs|--clear|debootstrap|twine|kubectl"
+        r"|parallel |SBATCH|sbatch|--array|--workdir"
+    )
     named = {
         word
         for line in text.splitlines()

@@ -18,6 +18,13 @@ LIMIT = 1200
 LIST, SHARED = "models.txt", "/shared/civitai"
 
 
+def block(page: str, beginning: str) -> str:
+    """Return the block of a page that begins so, as it stands there."""
+    blocks = re.findall(r"^```[a-z]*\n(.*?)^```$", (ROOT / page).read_text("utf-8"), re.M | re.S)
+    (found,) = (each for each in blocks if each.startswith(beginning))
+    return str(found)
+
+
 class Desk:
     """A folder to work in: the list, the command, the configuration, and the output folder `shared`."""
 
@@ -50,14 +57,9 @@ class Desk:
         """Write the list; what is no whole link lies on the site."""
         (self.folder / LIST).write_text("".join(f"{self._site.url}/{line}\n" for line in lines), "utf-8")
 
-    def recipe(self, page: str, name: str) -> str:
-        """Return the block of a page that begins with `# NAME` and a colon, with our folder in place of the shared one.
-
-        Nothing else of it is changed.
-        """
-        text = (ROOT / page).read_text("utf-8")
-        (block,) = re.findall(rf"^```[a-z]*\n((?:#!.*\n)?# {re.escape(name)}:.*?)^```$", text, re.M | re.S)
-        return block.replace(SHARED, str(self.shared))
+    def recipe(self, page: str, beginning: str) -> str:
+        """Return a block of a page by how it begins, with our folder in place of the shared one, and nothing else."""
+        return block(page, beginning).replace(SHARED, str(self.shared))
 
     def start(self, *words: str, **more: str) -> subprocess.Popen[str]:
         """Start a program in the folder, with further variables in its environment."""

@@ -86,7 +86,7 @@ def test_two_thousand_models_by_eight_copies_under_gnu_parallel(desk: Desk, site
 
     def act() -> None:
         nonlocal code, said
-        code, said = desk.run("bash", "-c", desk.recipe("REFERENCE.md", "copies.sh"))
+        code, said = desk.run("bash", "-c", desk.recipe("REFERENCE.md", "# copies.sh"))
 
     seconds = measure(act)
     assert code == 0, said[-2000:]
@@ -97,10 +97,10 @@ def test_two_thousand_models_by_eight_copies_under_gnu_parallel(desk: Desk, site
 def test_two_thousand_models_by_eight_tasks_of_a_slurm_array(desk: Desk, site: FakeCivitai, slurm: Slurm) -> None:
     alone = prepare(desk, site)
     desk.environment |= {"SLURM_CONF": slurm.environment["SLURM_CONF"]}
-    (desk.folder / "civitai.sbatch").write_text(desk.recipe("REFERENCE.md", "civitai.sbatch"), "utf-8")
+    (desk.folder / "civitai.sbatch").write_text(desk.recipe("REFERENCE.md", "#!/bin/bash\n# civitai.sbatch"), "utf-8")
     code, job = desk.run("sbatch", "--parsable", "civitai.sbatch")
     assert code == 0, job
     seconds = measure(slurm.wait)
-    assert slurm.tasks(job.strip()) == {number: ("COMPLETED", "0:0") for number in range(1, COPIES + 1)}
+    assert slurm.tasks(job.strip()) == dict.fromkeys(range(1, COPIES + 1), ("COMPLETED", "0:0"))
     check_crowd(desk, site, alone, seconds)
     check_end(desk, site, alone)
