@@ -35,6 +35,15 @@ def prepare(desk: Desk, site: FakeCivitai, models: int = 2000) -> Path:
     return alone
 
 
+def submit(desk: Desk, slurm: Slurm, command: str = "sbatch --parsable civitai.sbatch") -> str:
+    """Hand the array job of the docs to Slurm; return its number."""
+    desk.environment |= {"SLURM_CONF": slurm.environment["SLURM_CONF"]}
+    (desk.folder / "civitai.sbatch").write_text(desk.recipe("REFERENCE.md", "#!/bin/bash\n# civitai.sbatch"), "utf-8")
+    code, job = desk.run("bash", "-c", command)
+    assert code == 0, job
+    return job.strip()
+
+
 def check_crowd(desk: Desk, site: FakeCivitai, alone: Path, seconds: float) -> None:
     """Compare what the copies made with what one run makes, and look at what they asked for."""
     print(f"\n{COPIES} copies: {crowd.figures(site, seconds)}")
@@ -96,11 +105,8 @@ def test_two_thousand_models_by_eight_copies_under_gnu_parallel(desk: Desk, site
 
 def test_two_thousand_models_by_eight_tasks_of_a_slurm_array(desk: Desk, site: FakeCivitai, slurm: Slurm) -> None:
     alone = prepare(desk, site)
-    desk.environment |= {"SLURM_CONF": slurm.environment["SLURM_CONF"]}
-    (desk.folder / "civitai.sbatch").write_text(desk.recipe("REFERENCE.md", "#!/bin/bash\n# civitai.sbatch"), "utf-8")
-    code, job = desk.run("sbatch", "--parsable", "civitai.sbatch")
-    assert code == 0, job
+    job = submit(desk, slurm)
     seconds = measure(slurm.wait)
-    assert slurm.tasks(job.strip()) == dict.fromkeys(range(1, COPIES + 1), ("COMPLETED", "0:0"))
+    assert slurm.tasks(job) == dict.fromkeys(range(1, COPIES + 1), ("COMPLETED", "0:0"))
     check_crowd(desk, site, alone, seconds)
     check_end(desk, site, alone)
