@@ -256,10 +256,11 @@ def command(given: Mapping[str, Any], words: core.Words, screen: Screen, clock: 
     inputs = core.collect(given, settings, partial(read_line, given))
     sealed = inputs.check_outputs(writes=not settings.dry_run)
     say(logging.ERROR, (problem.sentence for problem in inputs.problems if not problem.line))
-    if not inputs.entries:
+    entries = inputs.mine()
+    if not entries:
         core.say_unused(words, inputs.unused)
-        return USAGE
-    run = core.Run(inputs.at_home(sealed), inputs.entries, clock, filters, sealed)
+        return exit_code({}, inputs.problems) if inputs.entries else USAGE
+    run = core.Run(inputs.at_home(sealed), entries, clock, filters, sealed)
     try:
         say(logging.WARNING, (problem for library in run.libraries for problem in library.problems))
         act = dry_run if settings.dry_run else execute
@@ -281,7 +282,7 @@ def settings_from(given: Mapping[str, Any]) -> core.Settings:
 
     chosen = {field.name: given[field.name] for field in fields(core.Settings) if field.name in given}
     if "shard" in given:
-        chosen["share"] = core.read_share(given["shard"], os.environ)
+        chosen["share"] = core.share_from(given, os.environ)
     if "cookies" in given:
         chosen["cookies"] = core.read_cookies(Path(given["cookies"]))
     if "idm" in given:

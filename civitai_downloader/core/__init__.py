@@ -23,7 +23,7 @@ from .prompts import Filters, find_filters
 from .records import Result
 from .run import Run
 from .settings import Settings, find_token
-from .shares import read_share
+from .shares import share_from
 from .undo import undo
 from .words import Words, say_looked, say_plan, say_summary, say_unused
 
@@ -59,12 +59,12 @@ __all__ = [
     "merged",
     "read_configurations",
     "read_cookies",
-    "read_share",
     "refilter_folder",
     "say_looked",
     "say_plan",
     "say_summary",
     "say_unused",
+    "share_from",
     "shown_row",
     "split_login",
     "tell_news",

@@ -35,11 +35,16 @@ class Catalogue:
 
     KEPT = 256
 
-    def __init__(self, site: Site, targets: Sequence[Target]) -> None:
-        """`targets` are those of the input lines: what will be asked for anyway is asked for together."""
-        self._site = site
+    def __init__(self, site: Site, settings: Settings, targets: Sequence[Target]) -> None:
+        """`targets` are those of the input lines: what will be asked for anyway is asked for together.
+
+        `settings` say which models fall to this copy; no others are asked for before they are needed.
+        """
+        self._site, self._settings = site, settings
         self._answers: OrderedDict[tuple[str, int], dict[str, Any]] = OrderedDict()
-        self._expected = OrderedDict.fromkeys(each.id for each in targets if each.kind in ("model", "id"))
+        self._expected = OrderedDict[int, None]()
+        self._expected.update((each.id, None) for each in targets if each.kind == "id")
+        self.expect(each.id for each in targets if each.kind == "model")
         digests = dict.fromkeys(each.name.upper() for each in targets if each.kind == "hash" and len(each.name) == 64)
         self._digests = list(digests)[:10_000]
         self._hashes: dict[str, Target] = {}
@@ -76,10 +81,18 @@ class Catalogue:
             check_hash(next((each.raw for each in model.versions if each.id == target.version), {}), digest)
         return model, replace(target, kind="model", id=model.id)
 
+    def model_of(self, target: Target) -> int:
+        """Return the id of a target's model, and ask for no more than that takes. Raises Failure."""
+        if target.kind == "id":
+            return self.resolve(target)[0].id
+        if target.kind == "hash":
+            target = self._of_hash(target.name)
+        return target.id or number_at(self._version(target.version), "modelId")
+
     def expect(self, ids: Iterable[int]) -> None:
         """Ask for these models together with the next one of them that is not remembered."""
         for model_id in ids:
-            if model_id and ("model", model_id) not in self._answers:
+            if model_id and ("model", model_id) not in self._answers and self._settings.has("model", model_id):
                 self._expected[model_id] = None
 
     def doubt(self, target: Target, page: str) -> None:
@@ -236,7 +249,7 @@ class Catalogue:
             if item.get("modelVersions") and not self._site.is_kept(number_at(item, "id")):
                 self._remember(kind, number_at(item, "id"), item)
             elif kind == "model":
-                self._expected[number_at(item, "id")] = None
+                self.expect([number_at(item, "id")])
         targets = [Target(kind, number_at(item, "id")) for item in items]
         told = zip(targets, items, strict=True)
         self._merits |= {each: merit_of(item) for each, item in told if kind != "model" or item.get("modelVersions")}

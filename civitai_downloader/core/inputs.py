@@ -25,7 +25,7 @@ from .ondisk import LOG, is_looked_through, library_of, line_of, local_target, r
 from .ours import check_output, check_writable
 from .settings import IN_PLACE, Settings, check_organize
 from .targets import Entry, Target, user_link
-from .which import of_target, read_excluded
+from .which import may_fall_here, of_target, read_excluded
 
 log = logging.getLogger(__name__)
 
@@ -243,6 +243,19 @@ class Inputs:
             chosen = {key: getattr(self._settings, key) for key in ("latest", "since", "until")}
             own = replace(settings, layout=layout, **chosen)
             self.entries.append(Entry(Target("updates", name=str(root)), own, str(root.absolute())))
+
+    def mine(self) -> list[Entry]:
+        """Return the entries without those that fall to other copies; if nothing is left that is said.
+
+        Raises UsageError for folders, which one run alone looks through.
+        """
+        share = self._settings.share
+        if share is not None and any(entry.target.kind == "local" for entry in self.entries):
+            raise UsageError("--shard takes links, not folders or model files; leave it out to look through a folder.")
+        mine = [entry for entry in self.entries if may_fall_here(entry.target, entry.settings)]
+        if self.entries and not mine:
+            log.info("Nothing falls to copy %s; the other copies fetch everything that is named here.", share)
+        return mine
 
     def check_outputs(self, *, writes: bool) -> set[Path]:
         """Leave out entries whose output folder can't be written. Raises UsageError where a name of ours is taken.

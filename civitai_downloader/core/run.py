@@ -18,6 +18,7 @@ from .catalogue import Catalogue
 from .deliveries import Deliveries
 from .fetch import Fetcher
 from .found import Found
+from .galleries import Galleries
 from .homes import Homes
 from .ledger import Countdown, Ledger, Task
 from .libraries import Libraries
@@ -55,14 +56,17 @@ class Run:
         self.site, self.progress, self.ledger = Site(settings, clock), Progress(), Ledger(clock)
         wait = log.info if settings.wait else None
         self.libraries = Libraries(clock, wait=wait, read_only=settings.dry_run, sealed=sealed)
-        self.catalogue = Catalogue(self.site, [entry.target for entry in entries])
+        self.catalogue = Catalogue(self.site, settings, [entry.target for entry in entries])
         self.schedule = Schedule(clock, self.ledger)
         fetcher = Fetcher(settings, self.site, clock, self.progress)
         deliveries = Deliveries(self.schedule, fetcher, self.libraries, clock)
         pictures = Pictures(self.site, filters, deliveries)
         naming = Naming(self.site, self.catalogue)
         folders = Folders(naming, self.schedule, clock, self.progress, [each.target for each in entries])
-        self.visits = Visits(self.site, self.catalogue, self.libraries, deliveries, pictures, self.homes, folders)
+        galleries = Galleries(self.site, self.catalogue, self.schedule, pictures)
+        self.visits = Visits(
+            self.site, self.catalogue, self.libraries, deliveries, pictures, galleries, self.homes, folders
+        )
         self._tasks = [self._open(entry) for entry in entries]
 
     def _open(self, entry: Entry) -> Task:

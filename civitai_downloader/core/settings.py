@@ -209,6 +209,10 @@ class Settings:
         """Whether nothing is taken from earlier answers of the site."""
         return self.refresh or self.compares
 
+    def has(self, kind: str, thing_id: int) -> bool:
+        """Whether a model, post or picture falls to this copy; without a share everything does."""
+        return self.share is None or self.share.has(kind, thing_id)
+
     @property
     def has_days(self) -> bool:
         """Whether things of a list are wanted by their day."""

@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from ..util.errors import OptionError
 from .data import read_data
@@ -46,6 +47,19 @@ def name_for(name: str, share: Share | None) -> str:
     """Return what a file at the top of an output folder is called: `report.json`, for a copy `report.3-of-8.json`."""
     stem, _, ending = name.rpartition(".")
     return name if share is None else f"{stem}.{share.name}.{ending}"
+
+
+# What one run alone can do, by the names of its options.
+_ALONE = "organize undo updates update verify refilter page idm compact krita".split()
+
+
+def share_from(given: Mapping[str, Any], environment: Mapping[str, str]) -> Share:
+    """Return the share that the options ask for. Raises OptionError, also for options that don't go with it."""
+    alone = next((name for name in _ALONE if given.get(name)), "")
+    if alone:
+        words = "--shard doesn't go with --{option}, which one run does alone; leave one of them out."
+        raise OptionError(words, option=alone)
+    return read_share(given["shard"], environment)
 
 
 def read_share(text: str, environment: Mapping[str, str]) -> Share:

@@ -8,12 +8,11 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from itertools import chain
-from typing import Any
 
 from ..util.errors import Failure, Sentence
 from ..util.names import folder_name
 from ..util.text import printable, scrub
-from .answers import File, Model, Version, is_by, number_at, objects_at, text_at
+from .answers import File, Model, Pages, Version, number_at, objects_at, text_at
 from .catalogue import Catalogue, raise_first, unless_archived, unless_refused
 from .choice import LORA_TYPES, choose_versions
 from .chronicle import Memory, recall, write_down, write_page
@@ -21,6 +20,7 @@ from .comparing import names_of
 from .data import read_data
 from .deliveries import Deliveries
 from .found import Found, mark_of
+from .galleries import Galleries
 from .homes import Homes, note_layout
 from .ledger import Batch, Countdown, Origin, Steps, Task
 from .libraries import Libraries
@@ -30,15 +30,17 @@ from .pages import description_page, model_text, post_facts
 from .pictures import Pictures
 from .places import Folder, Wanted
 from .records import Record
+from .schedule import Schedule
 from .settings import IN_PLACE, NAMED_LAYOUTS, Settings
 from .shelf import Album, Shelf
 from .site import Site
 from .targets import Entry, Target
-from .which import is_excluded, wanted_pictures, why_nothing, why_unwanted, without_files
+from .which import falling_here, is_excluded, may_fall_here, wanted_pictures, why_nothing, why_unwanted, without_files
 
 log = logging.getLogger(__name__)
 
 Files = list[tuple[File, Wanted]]
+FOR_OTHERS = Sentence("falls to other copies")
 
 
 class Visits:
@@ -51,13 +53,18 @@ class Visits:
         libraries: Libraries,
         deliveries: Deliveries,
         pictures: Pictures,
+        galleries: Galleries,
         homes: Homes,
         folders: Folders,
     ) -> None:
         self._site, self._catalogue, self._libraries, self._homes = site, catalogue, libraries, homes
-        self._schedule, self.deliveries, self._pictures = deliveries.schedule, deliveries, pictures
+        self.deliveries, self._pictures, self._galleries = deliveries, pictures, galleries
         self._visited: set[tuple[object, Target, Settings]] = set()
         self.folders, self._found = folders, dict[Batch, Sequence[Found]]()
+
+    @property
+    def _schedule(self) -> Schedule:
+        return self.deliveries.schedule
 
     def open(self, entry: Entry, origin: Origin = "line", name: str = "") -> Task:
         """Return the task that visits a target. Raises UsageError when another run writes to its output folder."""
@@ -106,14 +113,17 @@ class Visits:
 
     def _visit_listing(self, batch: Batch) -> Steps:
         """Give every target of a listing a batch of its own, page by page; a collection may hold pictures too."""
-        entry = batch.entry
+        entry, listed, ours = batch.entry, 0, 0
         for page in self._catalogue.listing(entry.target, entry.settings):
-            for target in page:
+            mine = [target for target in page if may_fall_here(target, entry.settings)]
+            listed, ours = listed + len(page), ours + len(mine)
+            for target in mine:
                 child = replace(entry, target=target)
                 self._schedule.submit(self.open(child, "listing", f"{target.kind} {target.id}"))
             yield
+        batch.note = FOR_OTHERS if listed and not ours else ""
         if entry.target.kind == "collection":
-            yield from self._visit_collection(batch)
+            yield from self._visit_collection(batch, has_members=listed > 0)
 
     def _visit_pictures_of_user(self, batch: Batch) -> Steps:
         target, settings = batch.entry.target, batch.entry.settings
@@ -122,11 +132,12 @@ class Visits:
         own = (name for item in first for name in names_of(item) if name.casefold() == target.name.casefold())
         name = next(own, target.name)
         yield
-        album = Album(printable(name), ("users", folder_name(name), "images"), chain([first], found))
+        pages = falling_here(chain([first], found), settings)
+        album = Album(printable(name), ("users", folder_name(name), "images"), pages)
         yield from self._pictures.bring_album(batch, album)
 
-    def _visit_collection(self, batch: Batch) -> Steps:
-        """Write a collection's own page, and bring its pictures if it is one of pictures."""
+    def _visit_collection(self, batch: Batch, *, has_members: bool) -> Steps:
+        """Bring a collection's pictures if it is one of pictures, and let one copy write its own page."""
         collection_id, settings, library = batch.entry.target.id, batch.entry.settings, batch.library
         facts = self._catalogue.collection(collection_id)
         new = ("collections", folder_name(text_at(facts, "name"), f" [{collection_id}]"))
@@ -134,11 +145,12 @@ class Visits:
         batch.name = printable(f"{text_at(facts, 'name')} [{collection_id}]")
         listed: list[int] = []
         found = wanted_pictures(self._catalogue.pictures_of_collection(collection_id, settings), settings)
-        album = Album(batch.name, folder, found)
-        yield from self._pictures.bring_album(batch, album, lambda item: listed.append(number_at(item, "id")))
-        of_this_line = (each for each in self._schedule.ledger.batches if each.entry.source == batch.entry.source)
-        if not (listed or settings.is_choosy or any(each is not batch for each in of_this_line)):
+        pages = falling_here(_noting(found, listed), settings)
+        yield from self._pictures.bring_album(batch, Album(batch.name, folder, pages))
+        if not (listed or settings.is_choosy or has_members):
             batch.note = Sentence("the site shows nothing in it; a token or --cookies may help")
+        if not settings.has("collection", collection_id):
+            return
         page, is_whole = {**facts, "id": collection_id, "items": listed}, self._site.has_token and settings.level == 31
         is_whole = is_whole and not batch.failures
         batch.page = f"collection/{collection_id}", "/".join(folder)
@@ -208,6 +220,9 @@ class Visits:
         entry, settings = batch.entry, batch.entry.settings
         if batch.origin == "resource" and not self._is_wanted_resource(entry.target, settings):
             batch.note = Sentence("skipped: not a LoRA")
+            return
+        if batch.origin != "resource" and not settings.has("model", self._catalogue.model_of(entry.target)):
+            batch.note = FOR_OTHERS
             return
         model, target = self._catalogue.resolve(entry.target)
         batch.name = printable(f"{model.name} [{model.id}]")
@@ -294,7 +309,7 @@ class Visits:
                 self.deliveries.order(batch, album.wanted(image, batch.library, source))
                 self.deliveries.order_thumb(batch, image)
         if settings.only != "models":
-            self._schedule.submit(Task(batch, partial(self._visit_gallery, batch, shelf)))
+            self._schedule.submit(Task(batch, partial(self._galleries.visit, batch, shelf)))
 
     def _order_files(self, batch: Batch, target: Target, shelf: Shelf, files: Files, group: Countdown) -> None:
         missing = shelf.missing(target, files, listed=batch.origin != "line")
@@ -348,42 +363,9 @@ class Visits:
         model = replace(models[0], versions=tuple(late.values()))
         return model, [each for each in choose_versions(model, batch.entry.target, settings) if each.id in wanted]
 
-    # --- Galleries ---
 
-    def _visit_gallery(self, batch: Batch, shelf: Shelf) -> Steps:
-        """Bring a version's gallery; then the showcase pictures it did not have, and the posts these belong to."""
-        settings, version, library = shelf.settings, shelf.version, batch.library
-        showcase = {image.id for image in shelf.previews()}
-        listed: dict[int, dict[str, Any]] = {}
-
-        def note(item: dict[str, Any]) -> None:
-            """Remember which showcase pictures the gallery has."""
-            if number_at(item, "id") in showcase:
-                listed[number_at(item, "id")] = item
-
-        if settings.gallery and settings.max_images != 0:
-            query = {"modelVersionId": version.id, "browsingLevel": settings.level}
-            album = shelf.album(self._site.images(query, settings.max_images))
-            yield from self._pictures.bring_album(batch, album, note)
-        album = shelf.album()
-        for image in shelf.previews():
-            if image.id not in listed and library.lacks_prompt(image.id, album.prompt_path(image.id, library)):
-                self._pictures.write_prompt(batch, album, image)
-        if settings.layout == IN_PLACE and settings.gallery:
-            self._pictures.ask_prompts(batch, album, shelf.previews())
-        self._submit_posts(batch, shelf, [listed[image.id] for image in shelf.previews() if image.id in listed])
-
-    def _submit_posts(self, batch: Batch, shelf: Shelf, shown: list[dict[str, Any]]) -> None:
-        """Ask for the posts of the creator which the showcase of a version consists of."""
-        for post_id in dict.fromkeys(number_at(item, "postId") for item in shown if is_by(item, shelf.model.creator)):
-            order = [number_at(item, "id") for item in shown if number_at(item, "postId") == post_id]
-            path = batch.library.place(shelf.folder, f"post-{post_id}.json")
-            if post_id and (shelf.settings.refresh or not batch.library.at(path).is_file()):
-                self._schedule.submit(Task(batch, partial(self._write_post, batch, path, post_id, order)))
-
-    def _write_post(self, batch: Batch, path: str, post_id: int, images: list[int]) -> None:
-        """Write `post-<id>.json` beside a version whose showcase is a post of its creator."""
-        with unless_refused(Sentence("the text of post {post}", post=post_id)):
-            post = self._catalogue.post(post_id)
-            facts = post_facts(post, post_id, self._site.page_url(f"/posts/{post_id}"), images)
-            write_page(batch.library, path, f"post/{post_id}", facts, "images", seen=(bool(post), False))
+def _noting(pages: Pages, ids: list[int]) -> Pages:
+    """Yield pages of pictures, and add the ids of these to a list."""
+    for page in pages:
+        ids += [number_at(item, "id") for item in page]
+        yield page

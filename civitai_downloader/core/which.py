@@ -24,6 +24,21 @@ def of_target(target: Target, settings: Settings) -> Settings:
     return settings if target.kind in LISTINGS else settings.whole
 
 
+# --- What falls to this copy ----------------------------------------------------------------------
+
+
+def may_fall_here(target: Target, settings: Settings) -> bool:
+    """Return whether a target falls to this copy, or may bring up something that does, as far as its link tells."""
+    kind = "model" if target.kind == "version" and target.id else target.kind
+    return kind not in ("model", "post", "image") or settings.has(kind, target.id)
+
+
+def falling_here(pages: Pages, settings: Settings) -> Pages:
+    """Yield of each page the pictures that fall to this copy."""
+    for page in pages:
+        yield [item for item in page if settings.has("image", number_at(item, "id"))]
+
+
 # --- What is never fetched ------------------------------------------------------------------------
 
 
