@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -61,8 +63,10 @@ def logged(folder: Path) -> Counter[Line]:
 
 
 def _facts(line: dict[str, Any]) -> Line:
+    """Return what counts in a line. A `.metadata.json` says when its file was written, so its bytes are never alike."""
     kind, name, status, path, sha256 = (str(line.get(key) or "") for key in ("type", "id", "status", "path", "sha256"))
-    return kind, name, status, path, int(line.get("size") or 0), sha256
+    dated = path.endswith(".metadata.json")
+    return kind, name, status, path, 0 if dated else int(line.get("size") or 0), "" if dated else sha256
 
 
 def libraries(folder: Path) -> set[str]:
@@ -72,8 +76,15 @@ def libraries(folder: Path) -> set[str]:
 
 
 def tree(folder: Path) -> Tree:
-    """Return size and SHA256 of everything in a folder that is no book of the program."""
-    return {name: facts for name, facts in tree_of(folder, {}).items() if not name.startswith(("report.", "failed."))}
+    """Return size and SHA256 of everything in a folder that is no book of the program.
+
+    Of a `.metadata.json`, which names the folder and says when its file was written, the rest is compared.
+    """
+    found = {name: facts for name, facts in tree_of(folder, {}).items() if not name.startswith(("report.", "failed."))}
+    for name in (name for name in found if name.endswith(".metadata.json")):
+        data = re.sub(rb'"(modified|file_path|preview_url)": .*', b"", (folder / name).read_bytes())
+        found[name] = len(data), hashlib.sha256(data).hexdigest()
+    return found
 
 
 def fetched(site: FakeCivitai) -> Counter[str]:
