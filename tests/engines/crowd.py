@@ -130,7 +130,7 @@ def busiest(times: Sequence[float], seconds: float) -> int:
 def haste(times: Sequence[float], rate: float, copies: int) -> list[str]:
     """Return in which windows more was asked than a pace allows: so many requests a second, and one for each copy.
 
-    Each copy has its share of the pace, and asks for the first time without waiting.
+    Each copy has its share of the pace. One that has not asked for long asks at once, so all may do so in one moment.
     """
     windows = [(seconds, busiest(times, seconds)) for seconds in (10, 30, 60, 120)]
     return [f"{most} in {seconds} s" for seconds, most in windows if most > rate * seconds + copies]
