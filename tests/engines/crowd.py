@@ -23,7 +23,8 @@ PACES = {"models": 0.5, "images": 2.0}
 def crowd(world: World, models: int = 2000) -> list[str]:
     """Fill a world with so many models of one small file; return the lines of a list that brings all of them home.
 
-    A creator has a twentieth of them, and a tenth of that are LoRAs that only posts lead to: three posts name each.
+    A creator has a twentieth of them, and a tenth of that are LoRAs that only posts lead to: three posts name each. Of
+    a hundredth of the models the post of their showcase is in the list as well.
     """
     shared, listed = models // 200, models // 20
     plain = models - shared - listed
@@ -36,8 +37,9 @@ def crowd(world: World, models: int = 2000) -> list[str]:
     for _ in range(3 * shared):
         _add_post(world, list(world.versions)[plain + listed :])
     links = [f"models/{model}" for model in list(world.models)[:plain]]
-    posts = [f"posts/{post.id}" for post in world.posts.values() if post.username == "poster"]
-    return [*links, "user/prolific/models", *posts]
+    posts = [post.id for post in world.posts.values() if post.username == "poster"]
+    posts += [version.post_id for version in list(world.versions.values())[:plain:100] if version.post_id]
+    return [*links, "user/prolific/models", *(f"posts/{post}" for post in posts)]
 
 
 def _add_post(world: World, loras: Sequence[int]) -> None:
@@ -50,14 +52,14 @@ def _add_post(world: World, loras: Sequence[int]) -> None:
 
 
 def logged(folder: Path) -> Counter[Line]:
-    """Return what all state logs in a folder hold, and in how many of them; the last line of a log counts for a thing.
+    """Return what all state logs in a folder hold, and in how many of them; the last line of a log counts for a place.
 
     The folder's own `library` line, which has a number made by chance, is left out.
     """
     found: Counter[Line] = Counter()
     for log in sorted(folder.glob("download_state*.jsonl")):
         lines = map(json.loads, log.read_text("utf-8").splitlines())
-        last = {(line["type"], line["id"]): line for line in lines if line["type"] != "library"}
+        last = {(line["type"], line["id"], line["path"]): line for line in lines if line["type"] != "library"}
         found.update(_facts(line) for line in last.values())
     return found
 
