@@ -99,11 +99,11 @@ def _saved(library: Library, stock: Stock, mark: Mark) -> bool:
 
 
 def finish_page(library: Library, settings: Settings) -> bool:
-    """Bring the page up to date at the end of a run, and say where it is when there was none.
+    """Bring the page up to date at the end of a run, and say where it is when there was none; copies leave it alone.
 
     Return whether that could be done; an `index.html` of somebody else is told and stays.
     """
-    if settings.page is False or library.disk.trouble is not None:
+    if settings.page is False or settings.share is not None or library.disk.trouble is not None:
         return True
     path = library.folder / "index.html"
     is_first = size_of(library.root / path.name) is None

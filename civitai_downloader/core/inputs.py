@@ -24,6 +24,7 @@ from .lists import STANDARD_INPUT, Problem, Reading, Unused, parse_list, read_li
 from .ondisk import LOG, is_looked_through, library_of, line_of, local_target, read_local
 from .ours import check_output, check_writable
 from .settings import IN_PLACE, Settings, check_organize
+from .shares import name_for
 from .targets import Entry, Target, user_link
 from .which import may_fall_here, of_target, read_excluded
 
@@ -308,8 +309,9 @@ def collect(given: Mapping[str, Any], settings: Settings, read_options: ReadOpti
     inputs = Inputs(settings, read_options, given.get("exclude", ()), asks_galleries="max_images" in given)
     for word in given.get("inputs", []):
         inputs.add_word(word)
-    failed = [str(settings.output / "failed.txt")] if given.get("retry_failed") else []
-    if failed and is_special(settings.output / "failed.txt"):
+    failed_list = settings.output / name_for("failed.txt", settings.share)
+    failed = [str(failed_list)] if given.get("retry_failed") else []
+    if failed and is_special(failed_list):
         raise UsageError(NO_FILE, path=failed[0])
     lists = {"models": [*given.get("models", []), *failed], "users": given.get("users", [])}
     if not any((*lists.values(), given.get("inputs"), settings.compares)):

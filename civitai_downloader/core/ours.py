@@ -28,6 +28,7 @@ def _table() -> Any:
 
 # --- Names -----------------------------------------------------------------------------------------
 
+_OF_COPY = re.compile(r"\.[0-9]{1,6}-of-[0-9]{1,6}(?=\.[a-z]+$)")
 _LEFT_OVER = re.compile(r"(?i)\.(part(?:\.json)?|[0-9a-f]{8}\.tmp)$")
 
 
@@ -117,8 +118,14 @@ def is_marked(path: Path) -> bool:
     with path.open("rb") as file:
         head = decode_text(file.read(600))
     tables = (_table()[f"marks{part}"] for part in ("", " of lists", " of the page"))
-    marks = next(each[path.name] for each in tables if path.name in each)
+    name = _OF_COPY.sub("", path.name)
+    marks = next(each[name] for each in tables if name in each)
     return not head.strip("\0") or any(mark in head for mark in marks)
+
+
+def is_of_copy(name: str) -> bool:
+    """Return whether a name at the top of an output folder is that of a file of one of several copies."""
+    return _OF_COPY.search(name) is not None
 
 
 def check_mark(path: Path) -> None:

@@ -77,7 +77,7 @@ class Run:
     def execute(self, watch: Callable[[Run], None]) -> None:
         """Do everything; `watch` is called some ten times a second, and Ctrl-C ends it within half a second."""
         try:
-            for library in self.libraries.writable:
+            for library in self.libraries.writable if self.settings.share is None else ():
                 library.refilter_if_changed(self._filters)
             self._settle()
             tasks = self.visits.folders.order(self._tasks)
