@@ -62,13 +62,17 @@ class Deliveries:
 
     def order_still(self, batch: Batch, wanted: Wanted, group: Countdown) -> None:
         """Have the still of a video downloaded if there is one; the results don't count it."""
-        task = partial(self._fetcher.bring_still, wanted, batch.library)
-        self.schedule.submit(Task(batch, task, wanted.name, wanted, group))
+        self.schedule.submit(Task(batch, partial(self._bring_still, batch, wanted), wanted.name, wanted, group))
+
+    def _bring_still(self, batch: Batch, wanted: Wanted) -> None:
+        with batch.library.claiming(wanted.identity, batch.library.place_of(wanted)):
+            self._fetcher.bring_still(wanted, batch.library)
 
     def _bring(self, batch: Batch, wanted: Wanted) -> Result:
         twin = self._twins.get(wanted.identity)
         force = batch.entry.settings.force and twin is None and not self.schedule.is_over
-        result = self._fetcher.bring(wanted, batch.library, force=force, twin=twin)
+        with batch.library.claiming(wanted.identity, batch.library.place_of(wanted)):
+            result = self._fetcher.bring(wanted, batch.library, force=force, twin=twin)
         return self._known_to_twins(batch, wanted, result)
 
     def _known_to_twins(self, batch: Batch, wanted: Wanted, result: Result) -> Result:

@@ -92,7 +92,7 @@ def _of_engine(environment: Mapping[str, str], count: int | None) -> Share:
     whole = told or count
     if whole is None:
         raise _no_count(running[0], engine["count"])
-    first, step = _number(engine["least"], environment), _number(engine.get("step", "1"), environment)
+    first, step = _number(engine["least"], environment), max(1, _number(engine.get("step", "1"), environment))
     _check_gaps(engine, environment, whole, first, step)
     return _share_of(engine["index"], (_number(engine["index"], environment) - first) // step + 1, whole)
 
