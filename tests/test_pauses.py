@@ -1,4 +1,4 @@
-"""A pause that one process is asked for holds for all with the same file, whatever the file says and the clocks show."""
+"""A pause that one process is asked for holds for all with the same file, whatever file and clocks say."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from civitai_downloader.util import pauses
+from civitai_downloader.util import files, pauses
 from civitai_downloader.util.clock import utc_text
 from civitai_downloader.util.pauses import Pause, SharedPause, moment_in
 from tests.conftest import FakeClock, files_under
@@ -178,7 +178,7 @@ HOSTILE: dict[str, bytes] = {
     "an hour": b'{"until":"2026-11-26T13:00:00Z"}',
     "a moment ago": b'{"until":"2026-11-26T11:59:54Z"}',
     "the year 1": b'{"until":"0001-01-01T00:00:00Z"}',
-    "another zone": '{"until":"2026-11-26T12:01:00+09:00"}'.encode(),
+    "another zone": b'{"until":"2026-11-26T12:01:00+09:00"}',
     "no text": b"\xff\xfe\x00\x80" * 20,
     "deep": b"[" * 90,
     "long": b'{"until":"2026-11-26T12:01:00Z","x":"' + b"x" * 10_000_000 + b'"}',
@@ -217,9 +217,9 @@ def test_the_same_words_are_believed_once_though_the_clock_is_set_back(path: Pat
 def test_a_file_that_was_replaced_meanwhile_is_read_once_more(
     path: Path, times: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    clock, pause = copy_on(path)
+    _, pause = copy_on(path)
     write(path, 10)
-    real, asked = pauses.open_to_read, list[Path]()
+    real, asked = files.open_to_read, list[Path]()
 
     def stale(path: Path) -> IO[bytes]:
         asked.append(path)
