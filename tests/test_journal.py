@@ -10,7 +10,7 @@ import pytest
 from civitai_downloader.core.journal import Journal, Part, Step, was_organized
 from civitai_downloader.core.library import Library
 from civitai_downloader.util.clock import Clock
-from civitai_downloader.util.logs import FolderLock
+from civitai_downloader.util.locks import FolderLock
 
 
 @pytest.fixture

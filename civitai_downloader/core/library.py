@@ -15,19 +15,20 @@ from ..util.clock import utc_now
 from ..util.errors import Failure, Sentence
 from ..util.files import disk_errors, move_unless_taken, read_regular, size_of, write_file, write_json
 from ..util.kept import cache_folder, move_old_answers
-from ..util.logs import FolderLock
+from ..util.locks import FolderLock
 from ..util.media import MEDIA_EXTENSIONS
 from ..util.names import fit_names, fit_path, name_key, path_limit, real_path, split_name
 from .answers import is_ahead, text_at, utc_of
 from .choice import is_called_safetensors
 from .claims import Claims
-from .found import Found
+from .found import Found, read_found
 from .found import line_of as found_line
 from .ours import check_free, check_way, mark_earlier
 from .pages import read_prompt, refilter
 from .places import Wanted
 from .prompts import Filters
 from .records import OPTIONAL, Facts, Key, Record, Result, after_failure, last_words, place_key, read_record, record_of
+from .shares import Share
 from .sidecars import SIDECAR_ENDINGS, Renewed, renew
 from .state import word_on
 
@@ -37,9 +38,12 @@ log = logging.getLogger(__name__)
 class Library(Claims):
     """One output folder: its state log, who owns which name, and what is already there."""
 
-    def __init__(self, root: Path, lock: FolderLock | None = None) -> None:
-        """Read the state log, if there is one; nothing is written. `lock` is held by the process that writes."""
-        super().__init__(root, alone=lock is not None)
+    def __init__(self, root: Path, lock: FolderLock | None = None, share: Share | None = None) -> None:
+        """Read the state log, if there is one; nothing is written. `lock` is held by the process that writes.
+
+        `share` says which of several copies of a run writes; None is a run alone.
+        """
+        super().__init__(root, alone=lock is not None, share=share)
         self.folder, self._lock = root, lock
         self._room = str(root.absolute()), path_limit()
         self._by_hash: dict[str, Key] = {}
@@ -57,6 +61,16 @@ class Library(Claims):
     def is_writable(self) -> bool:
         """Whether this run writes to the folder."""
         return self._lock is not None
+
+    def refresh(self) -> None:
+        """Read what other copies have put on record since, and look again which pictures lie in which folder."""
+        for line in self._log.refresh():
+            kind, name = text_at(line, "type"), text_at(line, "id")
+            if kind == "model" and (record := read_record(line)):
+                self._index((kind, name), record)
+            elif kind == "local" and (found := read_found(line)):
+                self._index_found(found)
+        self._listings.clear()
 
     def close(self) -> None:
         """Close the log and release the folder. Raises Failure."""

@@ -54,7 +54,7 @@ class Run:
         self.settings, self._filters = settings, filters
         self.site, self.progress, self.ledger = Site(settings, clock), Progress(), Ledger(clock)
         wait = log.info if settings.wait else None
-        self.libraries = Libraries(clock, wait=wait, read_only=settings.dry_run, sealed=sealed)
+        self.libraries = Libraries(clock, wait=wait, read_only=settings.dry_run, sealed=sealed, share=settings.share)
         self.catalogue = Catalogue(self.site, [entry.target for entry in entries])
         self.schedule = Schedule(clock, self.ledger)
         fetcher = Fetcher(settings, self.site, clock, self.progress)
