@@ -9,7 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.fake_civitai import FakeCivitai, Seen
+from tests.fake_civitai import FakeCivitai
+from tests.fake_civitai.server import Seen
 from tests.helpers import ROOT
 
 Said = tuple[int, str]
@@ -47,13 +48,20 @@ def logs_of(out: Path) -> dict[str, list[dict[str, Any]]]:
 
 
 def told(logs: Mapping[str, Sequence[Mapping[str, Any]]]) -> set[tuple[str, ...]]:
-    """Return what logs say together of each place of each thing: type, id, status, path, size and SHA256."""
+    """Return what logs say together of each place of each thing: type, id, status, path, size and SHA256.
+
+    A `.metadata.json` has the path and the time of its file in it, so it is another one in each folder.
+    """
     last: dict[tuple[str, ...], Mapping[str, Any]] = {}
     for line in sorted((line for lines in logs.values() for line in lines), key=lambda each: str(each["at"])):
         last[line["type"], line["id"], line["path"]] = line
-    shown = ("type", "id", "status", "path", "size", "sha256")
     lines = (line for line in last.values() if line["type"] != "library")
-    return {tuple(str(line.get(name, "")) for name in shown) for line in lines}
+    return {tuple(str(line.get(name, "")) for name in _shown(line)) for line in lines}
+
+
+def _shown(line: Mapping[str, Any]) -> tuple[str, ...]:
+    place = ("type", "id", "status", "path")
+    return place if str(line["path"]).endswith(".metadata.json") else (*place, "size", "sha256")
 
 
 def fetched(seen: Iterable[Seen]) -> list[str]:

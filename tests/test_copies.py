@@ -34,7 +34,7 @@ def fill(site: FakeCivitai, models: int = 12) -> list[str]:
         f"{site.url}/user/maker1/models",
         *(str(number) for number in list(world.models)[:4]),
         *(f"{site.url}/api/download/models/{version.id}" for version in kept[3:7]),
-        *(version.files[0].sha256 for version in kept[6:9]),
+        *(version.files[0].published_hashes["SHA256"] for version in kept[6:9]),
         *(f"{site.url}/models/{number}" for number in list(world.models)[8:models]),
         *(f"{site.url}/posts/{number}" for number in posts),
         f"{site.url}/user/maker0/images",
