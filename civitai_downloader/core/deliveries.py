@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ..util.clock import DAY, Clock
 from ..util.errors import Failure
+from ..util.names import name_key
 from .answers import Image
 from .fetch import Fetcher, decide, good_result
 from .ledger import Batch, Countdown, Task
@@ -62,13 +63,17 @@ class Deliveries:
 
     def order_still(self, batch: Batch, wanted: Wanted, group: Countdown) -> None:
         """Have the still of a video downloaded if there is one; the results don't count it."""
-        task = partial(self._fetcher.bring_still, wanted, batch.library)
-        self.schedule.submit(Task(batch, task, wanted.name, wanted, group))
+        self.schedule.submit(Task(batch, partial(self._bring_still, batch, wanted), wanted.name, wanted, group))
+
+    def _bring_still(self, batch: Batch, wanted: Wanted) -> None:
+        with batch.library.claiming(wanted.identity, f"place/{name_key(wanted.path)}"):
+            self._fetcher.bring_still(wanted, batch.library)
 
     def _bring(self, batch: Batch, wanted: Wanted) -> Result:
         twin = self._twins.get(wanted.identity)
         force = batch.entry.settings.force and twin is None and not self.schedule.is_over
-        result = self._fetcher.bring(wanted, batch.library, force=force, twin=twin)
+        with batch.library.claiming(wanted.identity, f"place/{name_key(wanted.path)}"):
+            result = self._fetcher.bring(wanted, batch.library, force=force, twin=twin)
         return self._known_to_twins(batch, wanted, result)
 
     def _known_to_twins(self, batch: Batch, wanted: Wanted, result: Result) -> Result:

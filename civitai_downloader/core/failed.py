@@ -15,19 +15,29 @@ from ..util.text import printable, scrub, text_lines, utf8
 from .data import read_data
 from .ledger import Batch
 from .lists import Problem, Unused
-from .ours import FAILED_MARK, check_mark
+from .ours import FAILED_MARK, check_mark, is_marked
+from .shares import files_of_copies
 
 
 def write_failed(folder: Path, batches: Sequence[Batch], words: Sequence[str], unused: Unused) -> None:
     """Write `failed.txt` and the scripts that run the command `words`; when nothing is left, remove them.
 
     Targets that failed in an earlier run and were not part of this one stay in it, and so do the lines of lists that
-    this run has not read.
+    this run has not read. The lists of copies are gathered here, and removed.
     """
-    left = _read_failed(folder / "failed.txt").without(batches, unused)
+    of_copies = [path for path in files_of_copies(folder, "failed.txt").values() if is_marked(path)]
+    old = [_read_failed(path).without(batches, unused) for path in (folder / "failed.txt", *of_copies)]
+    blocks = {line: why for left in old for line, why in left.targets.items()} | _failed_blocks(batches)
+    comments = dict.fromkeys(comment for left in old for comment in left.comments)
+    _write(folder, blocks, [*comments, *_comments_on(unused)], words)
+    _write_or_remove(long_path(folder), dict.fromkeys((path.name for path in of_copies), ""))
+
+
+def write_failed_of_copy(folder: Path, batches: Sequence[Batch], unused: Unused, name: str) -> None:
+    """Write the list of what failed in one of several copies under a name of its own; no scripts go with it."""
+    left = _read_failed(folder / name).without(batches, unused)
     blocks = {**left.targets, **_failed_blocks(batches)}
-    comments = [*left.comments, *(_comment_on(problem) for problem in unused.problems if problem.line)]
-    _write(folder, blocks, comments, words)
+    _write_or_remove(long_path(folder), {name: _text_of(blocks, [*left.comments, *_comments_on(unused)])})
 
 
 def write_wrong(folder: Path, sources: Mapping[str, Sequence[str]], words: Sequence[str]) -> None:
@@ -48,9 +58,14 @@ def write_wrong(folder: Path, sources: Mapping[str, Sequence[str]], words: Seque
 
 def _write(folder: Path, blocks: Mapping[str, str], comments: Sequence[str], words: Sequence[str]) -> None:
     root = long_path(folder)
-    lines = "\n".join([*(f"{why}\n{line}\n" if why else f"{line}\n" for line, why in blocks.items()), *comments])
-    _write_or_remove(root, {"failed.txt": f"{FAILED_MARK}\n{lines}" if lines else ""})
+    _write_or_remove(root, {"failed.txt": _text_of(blocks, comments)})
     _write_or_remove(root, _retry_scripts(words) if blocks else dict.fromkeys(("retry.sh", "retry.bat"), ""))
+
+
+def _text_of(blocks: Mapping[str, str], comments: Sequence[str]) -> str:
+    """Return the text of a list of what failed, "" if there is nothing to say."""
+    lines = "\n".join([*(f"{why}\n{line}\n" if why else f"{line}\n" for line, why in blocks.items()), *comments])
+    return f"{FAILED_MARK}\n{lines}" if lines else ""
 
 
 def _write_or_remove(root: Path, contents: Mapping[str, str]) -> None:
@@ -119,6 +134,10 @@ def _lines_of(path: Path) -> list[str]:
     except OSError as error:
         words = "{path} can't be read ({reason}); check its permissions."
         raise Failure("disk", words, path=shown_path(path), reason=error.strerror or error) from None
+
+
+def _comments_on(unused: Unused) -> list[str]:
+    return [_comment_on(problem) for problem in unused.problems if problem.line]
 
 
 def _comment_on(problem: Problem) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import time
 from collections import Counter
 from contextlib import closing
@@ -20,7 +19,7 @@ from ..util.http import Call, read_at_most
 from ..util.idm import Idm, expiry_of
 from ..util.media import looks_like_page, sniff_media
 from ..util.names import name_key, plain_path
-from ..util.pace import Gate, HostDown, Pace, Patience
+from ..util.pace import Gate, HostDown, Patience
 from ..util.progress import Progress
 from ..util.ranges import parse_content_range
 from ..util.rests import Resting
@@ -30,6 +29,7 @@ from .answers import is_ahead, unix_time
 from .arrivals import make_room, place_aside, place_of_wrong, put_wrong_aside, receive_queued
 from .choice import is_called_safetensors
 from .library import Library
+from .manners import throttle_for
 from .moved import MovedFiles, follow
 from .owners import Somebodys, adopt, prove, refuse, take_refused
 from .places import Wanted
@@ -76,7 +76,7 @@ class Fetcher:
     def __init__(self, settings: Settings, site: Site, clock: Clock, progress: Progress) -> None:
         """The collaborators are shared by all workers."""
         self._settings, self._site, self._clock, self._progress = settings, site, clock, progress
-        self._throttle = Pace(settings.limit_rate or math.inf, clock)
+        self._throttle = throttle_for(settings, clock)
         connections = 1 if settings.limit_rate else settings.connections
         self._gate = Gate(settings.workers, connections, clock, site.http.health.factor)
         self._quota_failures, self._moved = 0, MovedFiles(clock)

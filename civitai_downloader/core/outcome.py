@@ -15,13 +15,14 @@ from ..util.errors import Failure
 from ..util.files import disk_errors, indented, on_one_line, replace_file, temporary_name
 from ..util.names import real_path, shown_path
 from ..util.text import printable, scrub, shown_name
-from .failed import write_failed
+from .failed import write_failed, write_failed_of_copy
 from .found import Found, wasted
 from .ledger import Batch
 from .library import Library
 from .lists import Problem, Unused
 from .ours import check_mark
 from .run import Run
+from .shares import name_for
 from .updates import write_updates
 
 log = logging.getLogger(__name__)
@@ -30,6 +31,7 @@ log = logging.getLogger(__name__)
 def write_outcome(run: Run, library: Library, words: Sequence[str], unused: Unused) -> bool:
     """Write `report.json`, and `failed.txt` with its retry scripts, which run the command `words`.
 
+    One of several copies writes these under names of its own, without scripts.
     What was `unused` of the inputs is told in the main output folder, or in the first one if nothing went to that.
     Return whether all of it was written; what was not is said.
     """
@@ -38,9 +40,13 @@ def write_outcome(run: Run, library: Library, words: Sequence[str], unused: Unus
     mine = [batch for batch in run.ledger.batches if batch.library is library]
     if library is not _main_library(run):
         unused = Unused(lists=unused.lists)
+    share = run.settings.share
+    failed, report_name = name_for("failed.txt", share), name_for("report.json", share)
     writers: dict[str, Callable[[], None]] = {
-        "failed.txt": partial(write_failed, library.folder, mine, words, unused),
-        "report.json": partial(write_report, library.root / "report.json", _report(run, library, mine, unused), mine),
+        failed: partial(write_failed, library.folder, mine, words, unused)
+        if share is None
+        else partial(write_failed_of_copy, library.folder, mine, unused, failed),
+        report_name: partial(write_report, library.root / report_name, _report(run, library, mine, unused), mine),
     }
     if report := run.updates.report_on(library):
         writers["updates.txt"] = partial(write_updates, library, run.updates, report)

@@ -29,7 +29,7 @@ from .settings import Settings
 from .shelf import Shelf
 from .sorting import Planned
 from .targets import Target
-from .which import is_excluded
+from .which import is_excluded, may_fall_here
 from .words import Words
 
 Form = Literal["table", "tabs", "json"]
@@ -84,7 +84,8 @@ class Plan:
             with unless_archived(batch.entry.source):
                 yield from self._of_model(batch, target)
         is_listing = target.kind in ("user", "tag", "collection")
-        for child in chain.from_iterable(self._run.catalogue.listing(target, settings) if is_listing else ()):
+        listed = chain.from_iterable(self._run.catalogue.listing(target, settings) if is_listing else ())
+        for child in (each for each in listed if may_fall_here(each, settings)):
             if child.kind == "model":
                 yield from self._of_model(batch, child, is_listed=True)
             else:
@@ -147,6 +148,8 @@ class Plan:
 
     def _of_model(self, batch: Batch, target: Target, *, is_listed: bool = False) -> Iterator[Row]:
         settings = batch.entry.settings
+        if not settings.has("model", self._run.catalogue.model_of(target)):
+            return
         model, target = self._run.catalogue.resolve(target)
         if settings.types and not is_named(model.type, settings.types):
             return

@@ -17,11 +17,10 @@ from .. import __version__
 from ..util.addresses import Reach
 from ..util.clock import Clock
 from ..util.errors import Busy, Failure, Sentence, Unreachable
-from ..util.http import Call, Http, HttpRules, Refused
+from ..util.http import Call, HttpRules, Refused
 from ..util.kept import KeptAnswers
 from ..util.names import long_path
-from ..util.pace import Pace, Patience, Surrender
-from ..util.rests import Rests
+from ..util.pace import Patience, Surrender
 from ..util.text import host_of
 from .answers import File, Pages, image_of_page, list_at, number_at, object_at, objects_at, text_at, unwrap
 from .comparing import Expected, check_hash, check_id, has_hash, is_model, is_user, item_with, never, total_of
@@ -36,6 +35,7 @@ from .interfaces import (
     versions_in,
     whole_picture,
 )  # fmt: skip
+from .manners import http_for, paces_for
 from .paging import Question, Worth, pages
 from .refusals import explain, is_lost_for_now, is_paging_cap
 from .settings import Settings
@@ -70,10 +70,8 @@ class Site:
             agent=AGENT, sign=self._sign, final=is_paging_cap, passing=is_lost_for_now,
             reach=Reach(homes, named=bool(settings.site)), secrets=settings.secrets, warn=log.warning,
         )  # fmt: skip
-        rests = Rests(clock, settings.hours, grace=settings.timeout, least=settings.rest_below)
-        self.http = Http(rules, clock, rests, timeout=settings.timeout, retries=settings.retries, log=log.debug)
-        rates = {"models": settings.max_rate_model, "images": settings.max_rate_image}
-        self._paces = {kind: Pace(rate, clock, self.http.health.factor) for kind, rate in rates.items()}
+        self.http = http_for(settings, rules, clock)
+        self._paces = paces_for(settings, self.http, clock)
         self._surrender, root = Surrender(), long_path(settings.output)
         asker = "\n".join((*self._doors, key, settings.cookies))
         self.kept = KeptAnswers(root, asker, read_only=settings.dry_run, write_only=settings.asks_anew)
@@ -361,14 +359,13 @@ class Site:
         pace = self._paces["images" if is_inner or path.startswith("v1/images") else "models"]
         interface = "/".join(path.partition("?")[0].split("/")[:2])
 
-        def take_turn() -> None:
-            """Wait until a request may be made, and count it."""
-            pace.wait()
+        def count() -> None:
             self.api_requests += 1
 
         headers = {"Referer": f"{door}/"} if is_inner else {}
         with self._surrender.watching(interface):
-            return self.http.json(Call(f"{door}/api/{path}", headers, body=body, turn=take_turn), Patience())
+            call = Call(f"{door}/api/{path}", headers, body=body, pace=pace, sent=count)
+            return self.http.json(call, Patience())
 
     def file_urls(self, version_id: int, file: File) -> tuple[str, ...]:
         """Return where a file may be had: by its id, at both front doors; a VAE lent by a version also by its type."""

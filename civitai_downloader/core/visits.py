@@ -216,7 +216,7 @@ class Visits:
     # --- Models ---
 
     def _visit_model(self, batch: Batch) -> None:
-        """Ask for the model of a target, write its pages, and submit its files, pictures and galleries."""
+        """Ask for the model of a target, and bring it unless it falls to another copy."""
         entry, settings = batch.entry, batch.entry.settings
         if batch.origin == "resource" and not self._is_wanted_resource(entry.target, settings):
             batch.note = Sentence("skipped: not a LoRA")
@@ -228,6 +228,12 @@ class Visits:
         batch.name = printable(f"{model.name} [{model.id}]")
         if entry.target.kind in ("id", "hash") and batch.origin == "line":
             log.info("%s is %s", entry.target.id or entry.target.name, batch.name)
+        with batch.library.claiming(f"model/{model.id}"):
+            self._bring_model(batch, model, target)
+
+    def _bring_model(self, batch: Batch, model: Model, target: Target) -> None:
+        """Write a model's pages, and submit what is wanted of it."""
+        settings = batch.entry.settings
         if not self._is_first_visit(target, settings):
             batch.note = Sentence("the same as an earlier line") if batch.origin == "line" else ""
             return
@@ -323,7 +329,12 @@ class Visits:
     def _write_sidecars(self, batch: Batch, shelf: Shelf, files: Files) -> None:
         """Write what stands beside a version's files, once the still is there that its preview may need."""
         path, files = f"/models/{shelf.model.id}?modelVersionId={shelf.version.id}", shelf.settled(files)
-        write = partial(shelf.write_sidecars, files, self._site.page_url(path, shelf.model.level))
+
+        def write() -> None:
+            """Write them, and no other copy at the same time."""
+            with batch.library.claiming(f"model/{shelf.model.id}"):
+                shelf.write_sidecars(files, self._site.page_url(path, shelf.model.level))
+
         still = shelf.still(files)
         if still is None:
             write()

@@ -18,7 +18,8 @@ from .addresses import Reach
 from .clock import Clock
 from .errors import Busy, Failure, Sentence, Unconnected, Unreachable
 from .files import READ
-from .pace import Health, Patience
+from .pace import Health, Pace, Patience
+from .pauses import Pause
 from .proxies import Proxy, proxy_for
 from .rests import Rests
 from .text import Secrets, bare_url, host_of, web_link
@@ -68,14 +69,16 @@ class HttpRules:
 class Call:
     """A request: a GET, or a POST of `body` as JSON, and which statuses besides 2xx are an answer (`accept`).
 
-    `turn` is called each time before it is sent and may wait; a call with it also waits for a host that is left alone.
+    A call with a `pace` takes its turn each time before it is sent, and waits for a host that is left alone. `sent` is
+    called each time when it is about to be sent.
     """
 
     url: str
     headers: Mapping[str, str] = field(default_factory=dict)
     body: Any = None
     accept: tuple[int, ...] = ()
-    turn: Callable[[], object] | None = None
+    pace: Pace | None = None
+    sent: Callable[[], object] = lambda: None
 
 
 class Http:
@@ -90,6 +93,7 @@ class Http:
         rules: HttpRules,
         clock: Clock,
         rests: Rests | None = None,
+        pause: Pause | None = None,
         *,
         timeout: float,
         retries: int,
@@ -97,11 +101,11 @@ class Http:
     ) -> None:
         """`timeout` is for each read and, up to 10 seconds, for connecting; `retries` do not count the first try.
 
-        While `rests` say so, requests wait. `waiting` has an entry for each thread that waits to retry.
+        While `rests` or a `pause` say so, requests wait. `waiting` has an entry for each thread that waits to retry.
         """
         self._rules, self._clock, self._log = rules, clock, log
         self._timeout, self._retries = (min(10.0, timeout), timeout), retries
-        self.health, self.rests = Health(clock, log), rests or Rests(clock)
+        self.health, self.rests = Health(clock, log, pause), rests or Rests(clock)
         self._session, adapter = requests.Session(), Adapter(Dialer(rules.reach))
         self._session.mount("http://", adapter)
         self._session.mount("https://", adapter)
@@ -136,11 +140,8 @@ class Http:
         """
         url = call.url
         for hop in range(MAX_REDIRECTS + 1):
-            self.health.enter(host_of(url), patient=call.turn is not None)
-            if call.turn is not None:
-                call.turn()
-            if not hop:
-                self.rests.wait()
+            self._await(host_of(url), call.pace, is_new=not hop)
+            call.sent()
             response = self._send(url, call)
             if not response.is_redirect:
                 return self._judge(response, call.accept)
@@ -150,6 +151,21 @@ class Http:
             "redirect", "{url} redirects more than {count} times; try again later.",
             url=bare_url(url), count=MAX_REDIRECTS,
         )  # fmt: skip
+
+    def _await(self, host: str, pace: Pace | None, *, is_new: bool) -> None:
+        """Wait until a request may be sent. Raises Failure and Stopped.
+
+        A rest may begin while a turn is waited for. It ends for all processes at once, so turns then begin anew.
+        """
+        rested = self.health.enter(host, patient=pace is not None) | (is_new and self.rests.wait())
+        while rested or pace is not None:
+            if pace is not None:
+                if rested:
+                    pace.begin_anew()
+                pace.wait()
+            rested = self.health.rest() | (is_new and self.rests.wait())
+            if not rested:
+                return
 
     def _persist(self, action: Callable[[], T], patience: Patience) -> T:
         """Return what `action` returns. A busy server uses up patience, any other passing fault one of the retries.

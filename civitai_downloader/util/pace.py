@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from .clock import Clock, utc_now
 from .errors import Busy, Failure, Sentence, Unreachable
+from .pauses import Pause
 
 OUTAGE = 600.0
 
@@ -55,11 +56,12 @@ class Health:
     PATIENCE, REST = 20, 30.0
     ROUNDS = 2
 
-    def __init__(self, clock: Clock, log: Callable[[str], None]) -> None:
+    def __init__(self, clock: Clock, log: Callable[[str], None], pause: Pause | None = None) -> None:
+        """Without `pause` one of this process alone is kept."""
         self._clock, self._log, self._lock = clock, log, threading.Lock()
         self._factor, self._minute = 1.0, clock.now()
         self._answers = self._troubles = 0  # since the minute began
-        self._pause = 0.0  # until when
+        self._pause = pause or Pause(clock)
         self._hosts: dict[str, _HostState] = {}
 
     def factor(self) -> float:
@@ -108,21 +110,23 @@ class Health:
 
     def pause(self, seconds: float) -> None:
         """Begin a pause of so many seconds for everybody, or extend the present one."""
-        with self._lock:
-            self._pause = max(self._pause, self._clock.now() + seconds)
+        self._pause.begin(seconds)
 
-    def enter(self, host: str, *, patient: bool) -> None:
-        """Wait, before a request, until the pause is over and the host may be asked. Raises Failure and Stopped.
+    def enter(self, host: str, *, patient: bool) -> bool:
+        """Wait, before a request, until the host may be asked and the pause is over. Raises Failure and Stopped.
 
         It waits up to an hour for a host that is left alone. Without `patient` it raises HostDown at once if other
         hosts answer in the meantime, so that these need not wait. If none does, the network is down, and everybody
-        waits until it is back.
+        waits until it is back. It returns whether there was a pause.
         """
         self.check_network(host)
         while left := self._left(host, patient=patient):
             self._clock.sleep(min(5.0, left))
-        while (left := self._pause - self._clock.now()) > 0:
-            self._clock.sleep(left)
+        return self.rest()
+
+    def rest(self) -> bool:
+        """Wait until the pause is over, and return whether there was one. Raises Stopped."""
+        return self._pause.wait()
 
     def _left(self, host: str, *, patient: bool) -> float:
         """Return how long a host is left alone, 0 if it may be asked: when the time has come, one request tries."""
@@ -166,19 +170,29 @@ class Health:
 
 
 class Pace:
-    """Spaces the calls, or the bytes, of all threads: at most `rate` a second, fewer where `factor` says so."""
+    """Spaces the calls, or the bytes, of all threads: at most `rate` a second, fewer where `factor` says so.
 
-    def __init__(self, rate: float, clock: Clock, factor: Callable[[], float] = lambda: 1.0) -> None:
-        self.rate, self._clock, self._factor = rate, clock, factor
-        self._lock, self._next = threading.Lock(), 0.0
+    The first turn comes after `first` seconds, by which several processes that begin together keep out of step.
+    """
+
+    def __init__(
+        self, rate: float, clock: Clock, factor: Callable[[], float] = lambda: 1.0, *, first: float = 0.0
+    ) -> None:
+        self.rate, self._clock, self._factor, self._first = rate, clock, factor, first
+        self._lock, self._next, self._begins = threading.Lock(), 0.0, True
 
     def wait(self, count: float = 1) -> None:
         """Wait for the turn of one call, or of `count` calls or bytes at once. Raises Stopped."""
         with self._lock:
             now = self._clock.now()
-            turn = max(now, self._next)
+            turn = max(now + self._first if self._begins else now, self._next)
+            self._begins = False
             self._next = turn + count / (self.rate * self._factor())
         self._clock.sleep(turn - now)
+
+    def begin_anew(self) -> None:
+        """Let the next turn be a first one again, as when something that held up all processes is over."""
+        self._begins = True
 
 
 class Gate:

@@ -51,10 +51,13 @@ class Rests:
         self._is_held = False  # whether anybody has had to wait since it closed
         self._low: dict[int, tuple[float, bool]] = {}  # by disk: when it was looked at, and what was seen
 
-    def wait(self) -> None:
-        """Wait until the hours are open. Raises Stopped."""
+    def wait(self) -> bool:
+        """Wait until the hours are open, and return whether they were not. Raises Stopped."""
+        waited = False
         while left := self._left():
             self._clock.sleep(left)
+            waited = True
+        return waited
 
     def until(self, folder: Path) -> float:
         """Return until when nothing new may begin in a folder, on the clock that never goes back; 0 if it may."""
