@@ -65,5 +65,6 @@ def _shown(line: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def fetched(seen: Iterable[Seen]) -> list[str]:
-    """Return what was fetched from the storage, each request once."""
-    return sorted(each.path for each in seen if each.host == "storage" and each.status < 300 and each.method == "GET")
+    """Return what was fetched of files and pictures, each request once."""
+    bytes_of = ("storage", "image", "blob")
+    return sorted(each.path for each in seen if each.host in bytes_of and each.status < 300 and each.method == "GET")

@@ -81,8 +81,22 @@ class Catalogue:
             check_hash(next((each.raw for each in model.versions if each.id == target.version), {}), digest)
         return model, replace(target, kind="model", id=model.id)
 
-    def model_of(self, target: Target) -> int:
-        """Return the id of a target's model, and ask for no more than that takes. Raises Failure."""
+    def falls_here(self, target: Target) -> bool:
+        """Return whether the model of a target falls to this copy. What the site doesn't have one copy fails to find.
+
+        No more is asked for than that takes. Raises Failure.
+        """
+        if self._settings.share is None:
+            return True
+        try:
+            return self._settings.has("model", self._model_of(target))
+        except Failure as failure:
+            number = target.id or target.version or int(target.name[:8], 16)
+            if failure.reason == "gone" and not self._settings.has(target.kind, number):
+                return False
+            raise
+
+    def _model_of(self, target: Target) -> int:
         if target.kind == "id":
             return self.resolve(target)[0].id
         if target.kind == "hash":

@@ -148,7 +148,7 @@ class Plan:
 
     def _of_model(self, batch: Batch, target: Target, *, is_listed: bool = False) -> Iterator[Row]:
         settings = batch.entry.settings
-        if not settings.has("model", self._run.catalogue.model_of(target)):
+        if not self._run.catalogue.falls_here(target):
             return
         model, target = self._run.catalogue.resolve(target)
         if settings.types and not is_named(model.type, settings.types):

@@ -221,7 +221,7 @@ class Visits:
         if batch.origin == "resource" and not self._is_wanted_resource(entry.target, settings):
             batch.note = Sentence("skipped: not a LoRA")
             return
-        if batch.origin != "resource" and not settings.has("model", self._catalogue.model_of(entry.target)):
+        if batch.origin != "resource" and not self._catalogue.falls_here(entry.target):
             batch.note = FOR_OTHERS
             return
         model, target = self._catalogue.resolve(entry.target)
