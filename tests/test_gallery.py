@@ -108,7 +108,7 @@ def test_a_log_that_grows_without_news_is_not_read_again_for_ever(
     after = page_files(out)
     assert {name for name in after if after[name] != before.get(name)} == {".page/data/state.json"}
     size = (out / "download_state.jsonl").stat().st_size
-    assert json.loads(after[".page/data/state.json"])["log"][0] == size
+    assert json.loads(after[".page/data/state.json"])["log"]["download_state.jsonl"][0] == size
 
 
 def test_a_later_run_adds_what_is_new(

@@ -7,19 +7,19 @@ from typing import Any
 
 import pytest
 
+from civitai_downloader.core.holds import Hold
 from civitai_downloader.core.journal import Journal, Part, Step, was_organized
 from civitai_downloader.core.library import Library
+from civitai_downloader.core.turns import Turn
 from civitai_downloader.util.clock import Clock
-from civitai_downloader.util.logs import FolderLock
 
 
 @pytest.fixture
 def library(tmp_path: Path) -> Any:
     root = tmp_path / "models"
     root.mkdir()
-    lock = FolderLock(root / "download_state.lock")
-    lock.acquire(Clock())
-    library = Library(root, lock)
+    turn = Turn(root, None, Clock())
+    library = Library(root, Hold(turn, turn.take(None)))
     yield library
     library.close()
 

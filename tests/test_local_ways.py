@@ -17,6 +17,7 @@ from civitai_downloader.util import hashes
 from tests.conftest import Runner, files_under
 from tests.fake_civitai import FakeCivitai, safetensors_bytes
 from tests.helpers import Err
+from tests.holding import held
 from tests.shelves import GOOD, Shelves, at_turn, build_on, put, sha256
 
 posix = pytest.mark.skipif(os.name == "nt", reason="Windows has other links and permissions")
@@ -334,17 +335,10 @@ def test_a_library_below_another_one_keeps_its_own_log(run: Runner, shelves: She
 
 
 def test_a_folder_that_another_run_writes_to_is_left_alone(run: Runner, shelves: Shelves, err: Err) -> None:
-    from civitai_downloader.util.clock import Clock
-    from civitai_downloader.util.logs import FolderLock
-
-    lock = FolderLock(shelves.root / "download_state.lock")
-    lock.acquire(Clock())
-    before = files_under(shelves.root)
-    try:
+    with held(shelves.root / "download_state.lock"):
+        before = files_under(shelves.root)
         assert run(str(shelves.root)) == 2
-    finally:
-        lock.release()
-    assert files_under(shelves.root) == before
+        assert files_under(shelves.root) == before
     assert "Another run" in err()
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import errno
 import json
 import os
-import subprocess
-import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -15,10 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from civitai_downloader.util.errors import Failure, UsageError
+from civitai_downloader.util.errors import Failure
 from civitai_downloader.util.files import write_file
-from civitai_downloader.util.logs import FolderLock, KeyedLog, json_line
-from tests.conftest import QuickClock
+from civitai_downloader.util.logs import KeyedLog, json_line
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -267,50 +264,3 @@ def test_a_line_reaches_the_disk_after_some_seconds_and_at_the_end(path: Path, m
     log.append(keyed("x"))
     log.close()
     assert len(synced) == 3
-
-
-# --- One writer a folder ---------------------------------------------------------------------------
-
-
-def test_a_second_lock_is_refused_and_names_the_first(tmp_path: Path) -> None:
-    first, second = (FolderLock(tmp_path / "out" / "x.lock") for _ in range(2))
-    first.acquire(QuickClock())
-    with pytest.raises(UsageError, match=rf"process {os.getpid()}, started 2\d\d\d-.*Z\) is writing to .*out.*--wait"):
-        second.acquire(QuickClock())
-    first.release()
-    second.acquire(QuickClock())
-    second.release()
-    second.release()
-
-
-def test_a_lock_of_a_process_that_was_killed_is_free_again(tmp_path: Path) -> None:
-    code = (
-        "import sys, time, pathlib\n"
-        "from civitai_downloader.util.clock import Clock\n"
-        "from civitai_downloader.util.logs import FolderLock\n"
-        "lock = FolderLock(pathlib.Path(sys.argv[1])); lock.acquire(Clock())\n"
-        "print('locked', flush=True); time.sleep(60)"
-    )
-    path, said = tmp_path / "x.lock", list[str]()
-    words = [sys.executable, "-c", code, str(path)]
-    with subprocess.Popen(words, stdout=subprocess.PIPE, cwd=Path(__file__).parents[1]) as other:
-        assert other.stdout is not None
-        assert other.stdout.readline().strip() == b"locked"
-        with pytest.raises(UsageError, match=f"process {other.pid}, started"):
-            FolderLock(path).acquire(QuickClock())
-        threading.Timer(0.1, other.kill).start()
-        lock = FolderLock(path)
-        lock.acquire(QuickClock(), said.append)
-        lock.release()
-    assert said == [message for message in said if f"process {other.pid}," in message][:1]
-
-
-def test_a_disk_without_locks_holds_nobody_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    fcntl = pytest.importorskip("fcntl")
-
-    def none(*_: object) -> None:
-        raise OSError(errno.ENOLCK, "No locks available")
-
-    monkeypatch.setattr(fcntl, "flock", none)
-    for _ in range(2):
-        FolderLock(tmp_path / "x.lock").acquire(QuickClock())

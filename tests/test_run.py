@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from pathlib import Path
 
 import pytest
 
-from civitai_downloader.util.logs import FolderLock
-from tests.conftest import QuickClock, Runner
+from tests.conftest import Runner
 from tests.fake_civitai import FakeCivitai
 from tests.helpers import Captured
+from tests.holding import held
 
 
 @pytest.mark.usefixtures("lora")
 def test_a_second_run_in_the_same_folder_stops_or_waits(run: Runner, out: Path, capsys: Captured) -> None:
-    lock = FolderLock(out / "download_state.lock")
-    lock.acquire(QuickClock())
-    assert run("10001") == 2
-    assert f"process {os.getpid()}" in capsys.readouterr().err
-    assert run("10001", "--dry-run") == 0
-    assert run("--verify") == 2
-    threading.Timer(0.3, lock.release).start()
-    assert run("10001", "--wait") == 0
+    with held(out / "download_state.lock") as other:
+        assert run("10001") == 2
+        assert f"process {other.pid}" in capsys.readouterr().err
+        assert run("10001", "--dry-run") == 0
+        assert run("--verify") == 2
+        threading.Timer(0.3, other.kill).start()
+        assert run("10001", "--wait") == 0
 
 
 @pytest.mark.parametrize(

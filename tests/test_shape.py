@@ -12,17 +12,17 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "civitai_downloader"
 UTIL = (
     "errors jsontext text speech shell clock hours values complaints names disks tensors headers files trees hashes "
-    "moving media whole logs kept rests pauses pace addresses proxies wire http ranges progress connections transfer "
-    "idm process logfile screen"
+    "moving media whole logs locks joined kept rests pauses pace addresses proxies wire http ranges progress "
+    "connections transfer idm process logfile screen"
 ).split()
 CORE = (
-    "data ours shares settings targets parameters links lists arguments answers interfaces comparing choice which "
+    "data shares ours settings targets parameters links lists arguments answers interfaces comparing choice which "
     "places wordlists rejoin sentences prompts markup pages headers sidecars unknown hints cookies refusals paging "
-    "manners site records weights flaws folders companions found ondisk proof state claims library libraries "
-    "wholepaths journal placing handover owned archive chronicle homes ledger arrivals moved looks ordering sorting "
-    "organize undo owners thumbs fetch shelf catalogue naming schedule local deliveries pictures galleries visits "
-    "newer holdings updates krita run failed outcome columns tiles cards finds chunks stock news gallery verification "
-    "inputs words plan bulletin display"
+    "manners site records weights flaws folders companions found ondisk proof turns holds state claims library "
+    "libraries wholepaths journal placing handover owned archive chronicle homes ledger arrivals moved looks "
+    "ordering sorting organize undo owners thumbs fetch shelf catalogue naming schedule local deliveries pictures "
+    "galleries visits newer holdings updates krita run failed outcome columns tiles cards finds chunks stock news "
+    "gallery verification inputs words plan bulletin display"
 ).split()
 ROOMS = [*(f"util.{name}" for name in UTIL), *(f"core.{name}" for name in CORE), "core", "__main__"]
 

@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 
-from civitai_downloader.util.logs import FolderLock, KeyedLog
-from tests.conftest import QuickClock, Runner, State, files_under, one_file
+from civitai_downloader.util.logs import KeyedLog
+from tests.conftest import Runner, State, files_under, one_file
 from tests.fake_civitai import FakeCivitai, FakeModel, png_bytes
 from tests.helpers import LORA_PAGE, Captured, Err, newest
+from tests.holding import held
 
 WEIGHTS = f"{LORA_PAGE}/v2.0 [20002]/paper_xl.safetensors"
 IMAGES = f"{LORA_PAGE}/v2.0 [20002]/images"
@@ -267,11 +268,9 @@ def test_lines_of_runs_stay_in_failed_txt(run: Runner, out: Path) -> None:
 @pytest.mark.usefixtures("lora")
 def test_verify_waits_for_a_run_or_says_that_there_is_one(run: Runner, out: Path, capsys: Captured) -> None:
     assert run("10001") == 0
-    lock = FolderLock(out / "download_state.lock")
-    lock.acquire(QuickClock())
-    assert run("--verify") == 2
-    assert "--wait" in capsys.readouterr().err
-    lock.release()
+    with held(out / "download_state.lock"):
+        assert run("--verify") == 2
+        assert "--wait" in capsys.readouterr().err
     assert run("--verify", "--wait") == 0
 
 

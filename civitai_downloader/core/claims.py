@@ -14,15 +14,16 @@ from .found import Found, read_found
 from .ours import check_own, is_earlier_place, is_ours
 from .places import Wanted, same_size
 from .records import Key, Record
+from .shares import Share
 from .state import StateLog, word_on
 
 
 class Claims(StateLog):
     """Who owns which name, by the state log and by what this run has claimed."""
 
-    def __init__(self, root: Path, *, alone: bool) -> None:
-        """Read the state log; `alone` says that no other process writes to it."""
-        super().__init__(root, alone=alone)
+    def __init__(self, root: Path, *, alone: bool, share: Share | None = None) -> None:
+        """Read the state log; `alone` says that no other process writes to it, `share` which copy this is."""
+        super().__init__(root, alone=alone, share=share)
         self._owners: dict[str, Key] = {}
         self._found: dict[str, list[str]] = {}
         for found in self.all_found():

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ..util.clock import DAY, Clock
 from ..util.errors import Failure
+from ..util.names import name_key
 from .answers import Image
 from .fetch import Fetcher, decide, good_result
 from .ledger import Batch, Countdown, Task
@@ -65,13 +66,13 @@ class Deliveries:
         self.schedule.submit(Task(batch, partial(self._bring_still, batch, wanted), wanted.name, wanted, group))
 
     def _bring_still(self, batch: Batch, wanted: Wanted) -> None:
-        with batch.library.claiming(wanted.identity, batch.library.place_of(wanted)):
+        with batch.library.claiming(wanted.identity, f"place/{name_key(wanted.path)}"):
             self._fetcher.bring_still(wanted, batch.library)
 
     def _bring(self, batch: Batch, wanted: Wanted) -> Result:
         twin = self._twins.get(wanted.identity)
         force = batch.entry.settings.force and twin is None and not self.schedule.is_over
-        with batch.library.claiming(wanted.identity, batch.library.place_of(wanted)):
+        with batch.library.claiming(wanted.identity, f"place/{name_key(wanted.path)}"):
             result = self._fetcher.bring(wanted, batch.library, force=force, twin=twin)
         return self._known_to_twins(batch, wanted, result)
 

@@ -17,6 +17,7 @@ from .failed import write_wrong
 from .gallery import finish_page
 from .libraries import Libraries
 from .library import Library
+from .ours import logs_in
 from .prompts import Filters
 from .run import Run
 from .settings import Settings
@@ -161,7 +162,7 @@ def check_folder(
 
     `command` gives the words that try again what is wrong in a folder. Raises UsageError.
     """
-    if not (settings.output / "download_state.jsonl").is_file():
+    if not any(logs_in(settings.output)):
         raise UsageError(words("verify.nothing", folder=settings.output))
     wait = log.info if settings.wait else None
     library = Libraries(clock, wait=wait, read_only=False).open(settings.output)

@@ -15,7 +15,8 @@ from ..util.text import printable, scrub, text_lines, utf8
 from .data import read_data
 from .ledger import Batch
 from .lists import Problem, Unused
-from .ours import FAILED_MARK, check_mark, is_marked, is_of_copy
+from .ours import FAILED_MARK, check_mark, is_marked
+from .shares import files_of_copies
 
 
 def write_failed(folder: Path, batches: Sequence[Batch], words: Sequence[str], unused: Unused) -> None:
@@ -24,7 +25,7 @@ def write_failed(folder: Path, batches: Sequence[Batch], words: Sequence[str], u
     Targets that failed in an earlier run and were not part of this one stay in it, and so do the lines of lists that
     this run has not read. The lists of copies are gathered here, and removed.
     """
-    of_copies = [path for path in sorted(folder.glob("failed.*-of-*.txt")) if is_of_copy(path.name) and is_marked(path)]
+    of_copies = [path for path in files_of_copies(folder, "failed.txt").values() if is_marked(path)]
     old = [_read_failed(path).without(batches, unused) for path in (folder / "failed.txt", *of_copies)]
     blocks = {line: why for left in old for line, why in left.targets.items()} | _failed_blocks(batches)
     comments = dict.fromkeys(comment for left in old for comment in left.comments)

@@ -29,11 +29,11 @@ from .homes import id_in
 from .libraries import Libraries
 from .library import Library
 from .news import News, read_news, stamp
-from .ours import check_mark
+from .ours import check_mark, logs_in
 from .pages import read_prompt
 from .records import leads_out
 from .settings import Settings
-from .stock import Mark, Stock, mark_of, read_state
+from .stock import Marks, Stock, marks_of, read_state
 from .thumbs import PAGE_FOLDER, Thumbs
 
 log = logging.getLogger(__name__)
@@ -54,12 +54,12 @@ def renew_page(library: Library, *, walked: bool) -> bool:
     check_mark(library.root / "index.html")
     for name in ("data", "thumbs"):
         library.check_links(f"{PAGE_FOLDER}/{name}")
-    mark = mark_of(library.root / "download_state.jsonl")
-    is_new = None if walked else _with_news(library, mark)
+    marks = marks_of(logs_in(library.root))
+    is_new = None if walked else _with_news(library, marks)
     if is_new is None:
         stock = Stock.empty(_data(library), library.disk)
         _put_everything(library, stock)
-        is_new = _saved(library, stock, mark)
+        is_new = _saved(library, stock, marks)
     return _write_index(library) or is_new
 
 
@@ -73,7 +73,7 @@ def _data(library: Library) -> Path:
     return library.root / PAGE_FOLDER / "data"
 
 
-def _with_news(library: Library, mark: Mark) -> bool | None:
+def _with_news(library: Library, marks: Marks) -> bool | None:
     """Add what is new since the page was written, and return whether that changes it; None if it has to be walked."""
     state = read_state(_data(library))
     news = read_news(library, state) if state is not None else None
@@ -84,14 +84,14 @@ def _with_news(library: Library, mark: Mark) -> bool | None:
             stock = Stock.read(_data(library), state, library.disk)
             _put_news(library, stock, news)
             if stock.is_changed:
-                return _saved(library, stock, mark)
-        state.go_on(mark, _data(library), library.disk)
+                return _saved(library, stock, marks)
+        state.go_on(marks, _data(library), library.disk)
         return False
     return None
 
 
-def _saved(library: Library, stock: Stock, mark: Mark) -> bool:
-    stock.state.log = mark
+def _saved(library: Library, stock: Stock, marks: Marks) -> bool:
+    stock.state.log = marks
     return stock.save(library.library_id, library.disk)
 
 

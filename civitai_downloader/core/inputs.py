@@ -13,7 +13,7 @@ from typing import Any
 from ..util.disks import NO_FILE, is_special
 from ..util.errors import Sentence, UsageError
 from ..util.files import size_of
-from ..util.names import long_path, real_path
+from ..util.names import real_path
 from ..util.shell import quoted, split_words
 from ..util.text import host_of, printable
 from .arguments import Arguments, file_words
@@ -21,8 +21,8 @@ from .folders import MOST_NAMED, instead_of_models, is_model
 from .journal import was_organized
 from .links import Refusal, links_in, read_word
 from .lists import STANDARD_INPUT, Problem, Reading, Unused, parse_list, read_line, read_list
-from .ondisk import LOG, is_looked_through, library_of, line_of, local_target, read_local
-from .ours import check_output, check_writable
+from .ondisk import is_looked_through, library_of, line_of, local_target, read_local
+from .ours import check_output, check_writable, logs_in
 from .settings import IN_PLACE, Settings, check_organize
 from .shares import name_for
 from .targets import Entry, Target, user_link
@@ -237,7 +237,7 @@ class Inputs:
         base = {entry.settings.output: entry.settings for entry in folders}
         if not (folders or self.problems or is_retry):
             output = self._settings.output
-            if not size_of(long_path(output) / LOG):
+            if not any(map(size_of, logs_in(output))):
                 raise UsageError("There is nothing to compare in {folder}; name a folder of models.", folder=output)
             base = {output: replace(self._settings, excluded=self._excluded_in(output))}
         for root, settings in base.items():

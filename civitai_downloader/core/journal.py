@@ -21,7 +21,7 @@ from ..util.logs import KeyedLog
 from ..util.names import plain_path
 from .answers import number_at, object_at, objects_at, text_at
 from .library import Library
-from .ondisk import LOG
+from .ours import LOG
 
 Way = Literal["symlink", "hardlink", "copy", "move", "free"]
 Status = Literal["planned", "placed", "done", "undoing", "undone", "dropped", "failed"]

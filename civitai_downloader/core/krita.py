@@ -24,7 +24,7 @@ from .answers import number_at, object_at, objects_at, text_at, texts_at
 from .choice import LORA_TYPES
 from .chronicle import pages_of
 from .library import Library
-from .ondisk import LOG
+from .ours import logs_in
 from .settings import Settings
 
 log = logging.getLogger(__name__)
@@ -168,7 +168,7 @@ def _common_tail(one: Sequence[str], other: Sequence[str]) -> int:
 
 def loras_in(folder: Path) -> Iterator[Lora]:
     """Yield the LoRAs in a library, by its log, its pages and what stands beside the files. Raises UsageError."""
-    if not size_of(long_path(folder) / LOG):
+    if not any(map(size_of, logs_in(folder))):
         raise UsageError("No models are recorded in {folder}; run over that folder first.", folder=shown_path(folder))
     library = Library(folder)
     told = {

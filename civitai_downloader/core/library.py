@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,19 +16,20 @@ from ..util.clock import utc_now
 from ..util.errors import Failure, Sentence
 from ..util.files import disk_errors, move_unless_taken, read_regular, size_of, write_file, write_json
 from ..util.kept import cache_folder, move_old_answers
-from ..util.logs import FolderLock
 from ..util.media import MEDIA_EXTENSIONS
 from ..util.names import fit_names, fit_path, name_key, path_limit, real_path, split_name
 from .answers import is_ahead, text_at, utc_of
 from .choice import is_called_safetensors
 from .claims import Claims
-from .found import Found
+from .found import Found, read_found
 from .found import line_of as found_line
+from .holds import Hold
 from .ours import check_free, check_way, mark_earlier
 from .pages import read_prompt, refilter
 from .places import Wanted
 from .prompts import Filters
 from .records import OPTIONAL, Facts, Key, Record, Result, after_failure, last_words, place_key, read_record, record_of
+from .shares import Share
 from .sidecars import SIDECAR_ENDINGS, Renewed, renew
 from .state import word_on
 
@@ -37,10 +39,13 @@ log = logging.getLogger(__name__)
 class Library(Claims):
     """One output folder: its state log, who owns which name, and what is already there."""
 
-    def __init__(self, root: Path, lock: FolderLock | None = None) -> None:
-        """Read the state log, if there is one; nothing is written. `lock` is held by the process that writes."""
-        super().__init__(root, alone=lock is not None)
-        self.folder, self._lock = root, lock
+    def __init__(self, root: Path, hold: Hold | None = None, share: Share | None = None) -> None:
+        """Read the state log, if there is one; nothing is written. A process that writes has a `hold`.
+
+        `share` says which of several copies of a run writes; None is a run alone.
+        """
+        super().__init__(root, alone=hold is not None, share=share)
+        self.folder, self._hold = root, hold
         self._room = str(root.absolute()), path_limit()
         self._by_hash: dict[str, Key] = {}
         self._listings: dict[str, dict[str, str]] = {}
@@ -56,7 +61,17 @@ class Library(Claims):
     @property
     def is_writable(self) -> bool:
         """Whether this run writes to the folder."""
-        return self._lock is not None
+        return self._hold is not None
+
+    def refresh(self) -> None:
+        """Read what other copies have put on record since, and look again which pictures lie in which folder."""
+        for line in self._log.refresh():
+            kind, name = text_at(line, "type"), text_at(line, "id")
+            if kind == "model" and (record := read_record(line)):
+                self._index((kind, name), record)
+            elif kind == "local" and (found := read_found(line)):
+                self._index_found(found)
+        self._listings.clear()
 
     def close(self) -> None:
         """Close the log and release the folder. Raises Failure."""
@@ -66,8 +81,27 @@ class Library(Claims):
             if self.disk.trouble is None:  # else that is what was said
                 raise
         finally:
-            if self._lock is not None:
-                self._lock.release()
+            if self._hold is not None:
+                self._hold.release()
+
+    # --- Other copies ---
+
+    @contextmanager
+    def claiming(self, *things: str) -> Iterator[None]:
+        """Claim things, so that no other copy brings them meanwhile. Raises Resting if one has them now, Failure."""
+        if self._hold is None or not self._hold.is_shared:
+            yield
+            return
+        with self._hold.claiming(things):
+            self.refresh()
+            yield
+
+    def give_back(self) -> None:
+        """Let other copies have what this one has claimed, done and put on record."""
+        if self._hold is not None and (settled := self._hold.settled()):
+            with suppress(Failure):  # the next line of the log will say so
+                self.confirm()
+                self._hold.free(settled)
 
     # --- Paths ---
 

@@ -12,6 +12,7 @@ from typing import Any
 from .answers import number_at, text_at
 from .finds import POST, within
 from .library import Library
+from .ours import logs_in
 from .records import leads_out
 from .stock import State, lines_since
 from .thumbs import PAGE_FOLDER
@@ -40,7 +41,7 @@ class News:
 
 def read_news(library: Library, state: State) -> News | None:
     """Return what may have changed since a state was saved; None if the log can't tell, as after it was rewritten."""
-    lines = lines_since(library.root / "download_state.jsonl", state.log)
+    lines = lines_since(logs_in(library.root), state.log)
     if lines is None:
         return None
     news = News()

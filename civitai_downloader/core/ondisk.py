@@ -13,10 +13,10 @@ from ..util.shell import bare_path, split_words
 from .folders import is_model
 from .links import read_word
 from .lists import BULLETS, Reading, read_line, written
+from .ours import logs_in
 from .settings import Settings
 from .targets import NOTHING, Target
 
-LOG = "download_state.jsonl"
 MODEL_KINDS = ("model", "version", "id", "hash")
 _OPTIONS = re.compile(r"\s+(?=--?[a-z])")
 
@@ -106,6 +106,6 @@ def library_of(path: Path, given: Collection[Path]) -> Path:
     """
     start = path if path.is_dir() else path.parent
     upwards = (start, *start.parents)
-    kept = next((folder for folder in upwards if (folder / LOG).is_file()), None)
+    kept = next((folder for folder in upwards if any(logs_in(folder))), None)
     around = [folder for folder in upwards if folder in given]
     return kept or (around[-1] if around else start)

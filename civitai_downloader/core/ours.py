@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import unicodedata
 from collections.abc import Callable
@@ -18,6 +19,9 @@ from ..util.logs import json_line
 from ..util.names import file_name, folder_name, long_path, name_key, shown_path
 from ..util.text import decode_text, utf8
 from .data import read_data
+from .shares import files_of_copies
+
+LOG, LOCK = "download_state.jsonl", "download_state.lock"
 
 
 @cache
@@ -87,17 +91,26 @@ def check_names(root: Path) -> None:
 
     The disk itself says what is called so: some ignore case.
     """
-    for kind, names in (("file", _table()["files"]), ("folder", _table()["folders"])):
+    of_copies = _names_of_copies(long_path(root))
+    for kind, names in (("file", [*_table()["files"], *of_copies]), ("folder", _table()["folders"])):
         for name in names:
             path = long_path(root) / name
             found = "link" if is_link(path) else kind_of(path)
             if found not in ("", kind):
                 values = {"found": Sentence(found), "kind": Sentence(kind)}
                 raise _taken(path, Sentence("is a {found}, but the program needs a {kind} there", **values))
-    for name, is_right in (("download_state.jsonl", _is_log), ("download_state.lock", _is_lock)):
+    for name in (LOG, LOCK, *of_copies):
         path = long_path(root) / name
-        if kind_of(path) and path.stat().st_nlink > 1 and not is_right(path):
+        is_right = {".jsonl": _is_log, ".lock": _is_lock}.get(path.suffix.lower())
+        if is_right and kind_of(path) and path.stat().st_nlink > 1 and not is_right(path):
             raise _taken(path, Sentence("is a hard link to somebody else's file"))
+
+
+def _names_of_copies(root: Path) -> list[str]:
+    """Return the names at the top of an output folder that copies of a run give to their files."""
+    with suppress(OSError):
+        return [name for name in os.listdir(root) if _pattern("files of copies").fullmatch(_as_disks_see(name))]
+    return []
 
 
 def check_free(root: Path) -> None:
@@ -121,11 +134,6 @@ def is_marked(path: Path) -> bool:
     name = _OF_COPY.sub("", path.name)
     marks = next(each[name] for each in tables if name in each)
     return not head.strip("\0") or any(mark in head for mark in marks)
-
-
-def is_of_copy(name: str) -> bool:
-    """Return whether a name at the top of an output folder is that of a file of one of several copies."""
-    return _OF_COPY.search(name) is not None
 
 
 def check_mark(path: Path) -> None:
@@ -178,8 +186,9 @@ def _is_log(path: Path) -> bool:
 
 def _is_lock(path: Path) -> bool:
     with suppress(OSError):
-        data = path.read_bytes()
-        return not data or "pid" in (json_line(data) or {})
+        if not size_of(path):  # we may hold it, and nothing may open a lock that we hold
+            return True
+        return "pid" in (json_line(path.read_bytes()) or {})
     return False
 
 
@@ -215,8 +224,14 @@ def check_output(root: Path) -> None:
     What lies there beside a state log is judged when that has been read, by `Library.begin`.
     """
     check_names(root)
-    if not size_of(long_path(root) / "download_state.jsonl"):
+    if not any(map(size_of, logs_in(root))):
         check_free(root)
+
+
+def logs_in(root: Path) -> list[Path]:
+    """Return the state logs in a folder: that of a run alone, and those of copies."""
+    own, copies = long_path(root) / LOG, files_of_copies(long_path(root), LOG)
+    return [*([own] if own.is_file() else []), *copies.values()]
 
 
 def check_writable(root: Path) -> None:

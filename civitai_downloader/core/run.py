@@ -55,7 +55,7 @@ class Run:
         self.settings, self._filters = settings, filters
         self.site, self.progress, self.ledger = Site(settings, clock), Progress(), Ledger(clock)
         wait = log.info if settings.wait else None
-        self.libraries = Libraries(clock, wait=wait, read_only=settings.dry_run, sealed=sealed)
+        self.libraries = Libraries(clock, wait=wait, read_only=settings.dry_run, sealed=sealed, share=settings.share)
         self.catalogue = Catalogue(self.site, settings, [entry.target for entry in entries])
         self.schedule = Schedule(clock, self.ledger)
         fetcher = Fetcher(settings, self.site, clock, self.progress)
@@ -128,8 +128,10 @@ class Run:
             self.schedule.run(self.visits.folders.order(tasks), self.settings.workers, lambda: watch(self))
 
     def _look(self, watch: Callable[[Run], None]) -> None:
-        """Let the watcher look. Raises DiskLost when every output folder is lost."""
+        """Let the watcher look, and other copies go on. Raises DiskLost when every output folder is lost."""
         watch(self)
+        for library in self.libraries.writable:
+            library.give_back()
         lost = self.libraries.lost
         if lost and len(lost) == len(self.libraries):
             lost[0].disk.check()

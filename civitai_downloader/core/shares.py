@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from ..util.errors import OptionError
@@ -37,6 +40,11 @@ class Share:
         """What the files of this copy have in their names, for example `3-of-8`."""
         return f"{self.index}-of-{self.count}"
 
+    @property
+    def rank(self) -> int:
+        """A number that no other share has."""
+        return self.count << 17 | self.index
+
     def has(self, kind: str, thing_id: int) -> bool:
         """Return whether a model, post or picture falls to this copy: the same on every machine and in every run."""
         digest = hashlib.sha256(f"{kind}/{thing_id}".encode()).digest()
@@ -60,6 +68,21 @@ def share_from(given: Mapping[str, Any], environment: Mapping[str, str]) -> Shar
         words = "--shard doesn't go with --{option}, which one run does alone; leave one of them out."
         raise OptionError(words, option=alone)
     return read_share(given["shard"], environment)
+
+
+def files_of_copies(folder: Path, name: str) -> dict[Share, Path]:
+    """Return the files of copies that lie in a folder under a name, as `failed.3-of-8.txt` for `failed.txt`.
+
+    The folder is listed, which shows what other machines have made. A link is none of them.
+    """
+    stem, _, ending = name.rpartition(".")
+    pattern, found = re.compile(rf"{re.escape(stem)}\.([1-9][0-9]{{0,5}})-of-([1-9][0-9]{{0,5}})\.{ending}"), {}
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            told = pattern.fullmatch(entry.name)
+            if told and int(told[1]) <= int(told[2]) <= MOST and entry.is_file(follow_symlinks=False):
+                found[Share(int(told[1]), int(told[2]))] = folder / entry.name
+    return found
 
 
 def read_share(text: str, environment: Mapping[str, str]) -> Share:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ..util.disks import Disk
 from ..util.files import size_of
+from ..util.joined import JoinedLog
 from ..util.logs import KeyedLog
 from ..util.names import long_path, name_key, split_name
+from .ours import LOG
 from .places import Wanted
 from .records import Key, Record, last_words, place_key
+from .shares import Share, files_of_copies, name_for
 
 
 def word_on(wanted: Wanted, records: Iterable[Record]) -> Record | None:
@@ -21,17 +25,33 @@ def word_on(wanted: Wanted, records: Iterable[Record]) -> Record | None:
     return next((each for each in records if place_key(wanted.kind, each.path) == place), None)
 
 
+def open_log(root: Path, share: Share | None, *, alone: bool, disk: Disk) -> KeyedLog:
+    """Return the state log of a folder, which is in several files if copies have written to it. Raises Failure."""
+    path = root / name_for(LOG, share)
+    if share is None and not files_of_copies(root, LOG):
+        return KeyedLog(path, alone=alone, disk=disk)
+    return JoinedLog(path, partial(_logs_by_rank, root), rank=share.rank if share else 0, disk=disk)
+
+
+def _logs_by_rank(root: Path) -> dict[int, Path]:
+    copies = {share.rank: path for share, path in files_of_copies(root, LOG).items()}
+    return {0: root / LOG, **copies}
+
+
 class StateLog:
     """The state log of a folder, read beside what lies there.
 
     The last line of a type and id counts for the thing; the last line with a path counts for that place of it.
     """
 
-    def __init__(self, root: Path, *, alone: bool) -> None:
-        """Read the log, if there is one; nothing is written. `alone` says that no other process writes to it."""
+    def __init__(self, root: Path, *, alone: bool, share: Share | None = None) -> None:
+        """Read the log, if there is one; nothing is written. `alone` says that no other process writes to it.
+
+        With a `share` what one copy writes goes into a file of its own; those of all copies are always read.
+        """
         self.root = long_path(root)
         self.disk = Disk(self.root)
-        self._log = KeyedLog(self.root / "download_state.jsonl", alone=alone, disk=self.disk)
+        self._log = open_log(self.root, share, alone=alone, disk=self.disk)
 
     def at(self, path: str) -> Path:
         """Return the place of a relative path on this disk. Raises DiskLost if the folder is not what it was."""

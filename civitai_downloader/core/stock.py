@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,16 +26,17 @@ LONG = 1 << 20  # bytes of the log that are read again in some 40 ms
 _TAIL = 1024  # bytes before its end by which a log is known again
 _OURS = re.compile(r"[pmco]-[0-9a-f]{10}(\.more)?\.js|.*\.[0-9a-f]{8}\.tmp")
 
-Mark = tuple[int, int]  # the size of the state log in bytes, and a checksum of what stands before its end
+# Of each file of the state log, by name: its size in bytes, and a checksum of what stands before its end.
+Marks = dict[str, tuple[int, int]]
 
 
 # --- The state log ---------------------------------------------------------------------------------
 
 
-def mark_of(log: Path) -> Mark:
-    """Return where the state log ends now."""
-    size = size_of(log) or 0
-    return size, _checksum_before(log, size)
+def marks_of(logs: Iterable[Path]) -> Marks:
+    """Return where the files of the state log end now."""
+    sizes = {log: size_of(log) or 0 for log in logs}
+    return {log.name: (size, _checksum_before(log, size)) for log, size in sizes.items()}
 
 
 def _checksum_before(log: Path, size: int) -> int:
@@ -45,15 +46,19 @@ def _checksum_before(log: Path, size: int) -> int:
     return 0
 
 
-def lines_since(log: Path, mark: Mark) -> list[dict[str, Any]] | None:
-    """Return the records of the state log behind a mark, or None if the log is another one by now."""
-    size, checksum = mark
-    if (size_of(log) or 0) < size or _checksum_before(log, size) != checksum:
+def lines_since(logs: Sequence[Path], marks: Marks) -> list[dict[str, Any]] | None:
+    """Return the records of the state log behind its marks, or None if one of its files is another one by now."""
+    if not marks.keys() <= {log.name for log in logs}:
         return None
-    with suppress(OSError), open_to_read(log) as file:
-        file.seek(size)
-        return [line for line in map(json_line, file) if line]
-    return []
+    found: list[dict[str, Any]] = []
+    for log in logs:
+        size, checksum = marks.get(log.name, (0, 0))
+        if (size_of(log) or 0) < size or _checksum_before(log, size) != checksum:
+            return None
+        with suppress(OSError), open_to_read(log) as file:
+            file.seek(size)
+            found.extend(line for line in map(json_line, file) if line)
+    return found
 
 
 # --- What is kept between runs ---------------------------------------------------------------------
@@ -67,7 +72,7 @@ class State:
     of each model the path of its `model.json`, when that was written, its size, and the ids of its versions.
     """
 
-    log: Mark = (0, 0)
+    log: Marks = field(default_factory=dict)
     sizes: dict[str, int] = field(default_factory=dict)
     previous: list[str] = field(default_factory=list)
     models: dict[int, tuple[str, int, int, list[int]]] = field(default_factory=dict)
@@ -76,10 +81,10 @@ class State:
         """Write it to `.page/data`. Raises Failure."""
         write_file(folder / "state.json", utf8(on_one_line({"format": FORMAT, **vars(self)})), disk)
 
-    def go_on(self, mark: Mark, folder: Path, disk: Disk | None) -> None:
-        """Note that nothing new stands before a mark, if reading that again would take long. Raises Failure."""
-        if mark[0] - self.log[0] > LONG:
-            self.log = mark
+    def go_on(self, marks: Marks, folder: Path, disk: Disk | None) -> None:
+        """Note that nothing new stands before these marks, if reading that again would take long. Raises Failure."""
+        if sum(size for size, _ in marks.values()) - sum(size for size, _ in self.log.values()) > LONG:
+            self.log = marks
             self.write(folder, disk)
 
 
@@ -88,8 +93,8 @@ def read_state(folder: Path) -> State | None:
     with suppress(Damaged), damage():
         told = json.loads(read_regular(folder / "state.json"))
         models = {int(key): (str(a), int(b), int(c), [*map(int, d)]) for key, (a, b, c, d) in told["models"].items()}
-        size, checksum = map(int, told["log"])
-        state = State((size, checksum), dict(told["sizes"]), [*map(str, told["previous"])], models)
+        marks = {str(name): (int(size), int(checksum)) for name, (size, checksum) in told["log"].items()}
+        state = State(marks, dict(told["sizes"]), [*map(str, told["previous"])], models)
         if told["format"] == FORMAT and all(size_of(folder / name) == size for name, size in state.sizes.items()):
             return state
     return None

@@ -16,8 +16,9 @@ from .handover import Handover
 from .journal import CHANGED, Journal, Step
 from .libraries import Libraries
 from .library import Library
-from .ondisk import LOG, library_of, local_target
+from .ondisk import library_of, local_target
 from .organize import take_back
+from .ours import logs_in
 from .placing import Placer
 from .settings import Settings, check_organize
 
@@ -60,7 +61,7 @@ def undo(given: Mapping[str, Any], settings: Settings, clock: Clock, show: Calla
 
 def _has_log(root: Path) -> bool:
     """Return whether a folder has a state log."""
-    return (root / LOG).is_file()
+    return any(logs_in(root))
 
 
 def _undo_in(library: Library, open_library: Callable[[Path], Library], clock: Clock) -> Undone:

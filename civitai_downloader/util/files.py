@@ -14,7 +14,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO, Any, Literal, TypeVar
 
 from .disks import (
     NO_FOLLOW,
@@ -30,6 +30,8 @@ from .disks import (
 from .errors import Failure, Sentence
 from .names import shown_path
 from .text import utf8
+
+Read = TypeVar("Read")
 
 BLOCK = 1 << 20
 READ = 1 << 16
@@ -172,6 +174,16 @@ def read_regular(path: Path) -> bytes:
     """Return what is in a regular file. Raises OSError."""
     with open_regular(path) as file:
         return file.read()
+
+
+def read_again(read: Callable[[], Read]) -> Read:
+    """Return what `read` returns, at the second try if another machine has just replaced the file (NFS says ESTALE)."""
+    try:
+        return read()
+    except OSError as error:
+        if error.errno != errno.ESTALE:
+            raise
+    return read()
 
 
 def write_whole(file: IO[bytes], data: bytes) -> None:

@@ -1,21 +1,18 @@
-"""Logs of records that survive being cut anywhere, and the lock that gives a folder a single writer."""
+"""Logs of records that survive being cut anywhere."""
 
 from __future__ import annotations
 
-import errno
 import json
 import logging
 import os
-import sys
 import threading
 import time
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
-from .clock import Clock, utc_now
 from .disks import Disk, NoRegularFile, existing_folder, failure_of
 from .errors import Sentence, UsageError
 from .files import (
@@ -23,7 +20,6 @@ from .files import (
     on_one_line,
     open_making_folders,
     open_to_read,
-    read_regular,
     replace_file,
     temporary_name,
     unshare,
@@ -45,7 +41,7 @@ def json_line(line: bytes) -> dict[str, Any] | None:
     return None
 
 
-def _as_line(record: Mapping[str, Any]) -> bytes:
+def as_line(record: Mapping[str, Any]) -> bytes:
     """Return a record as a line. A name that is no text, as some disks have them, is the same when it is read again."""
     text = on_one_line(record)
     try:
@@ -54,13 +50,13 @@ def _as_line(record: Mapping[str, Any]) -> bytes:
         return json.dumps(record).encode() + b"\n"
 
 
-_NO_RECORD = "{file}, line {line} is not a record and was skipped; the file it was about will be checked again."
+NO_RECORD = "{file}, line {line} is not a record and was skipped; the file it was about will be checked again."
 _TORN = "{file}, line {line} is incomplete and was skipped; the file it was about will be checked again."
 _PATH, _CHECKSUM = 32, (1 << 32) - 1  # how many bits the checksum of a path has, and which
 
 
 class _Offsets:
-    """Where the records of a log stand, by type and id.
+    """Where the records of a log stand, by type and id. Of two offsets the larger one is that of the later record.
 
     `last` has the offset of the last record with a checksum of its path behind it, `older` the offsets of older records
     that may be the last one of another path, `count` is the number of all records.
@@ -78,9 +74,10 @@ class _Offsets:
             return False
         names, path = self.last.setdefault(kind, {}), zlib.crc32(utf8(str(record.get("path"))))
         before = names.get(name)
+        new = offset << _PATH | path
         if before is not None and before & _CHECKSUM != path:
-            self.older.setdefault(kind, {}).setdefault(name, []).append(before >> _PATH)
-        names[name] = offset << _PATH | path
+            self.older.setdefault(kind, {}).setdefault(name, []).append(min(before, new) >> _PATH)
+        names[name] = new if before is None or before < new else before
         self.count += 1
         return True
 
@@ -97,6 +94,20 @@ class _Offsets:
     def keys(self) -> int:
         """Return how many keys there are."""
         return sum(map(len, self.last.values()))
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Turn an OSError in the `with` block, which reads a log, into a UsageError; no file is an empty one."""
+    try:
+        yield
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except NoRegularFile as error:
+        raise UsageError(failure_of(error, path).sentence) from None
+    except OSError as error:
+        sentence = "{path} can't be read ({reason}); check its permissions."
+        raise UsageError(sentence, path=shown_path(path), reason=error.strerror or error) from None
 
 
 class KeyedLog:
@@ -129,7 +140,7 @@ class KeyedLog:
 
     def append(self, record: Mapping[str, Any]) -> None:
         """Add one line by a single write. Raises Failure if the disk does not take it."""
-        line = _as_line(record)
+        line = as_line(record)
         with self._lock, disk_errors(self._path):
             file, self._file = self._file or self._open(), None
             write_whole(file, line)
@@ -137,7 +148,7 @@ class KeyedLog:
                 self._disk.confirm(file.fileno())
                 self._synced = time.monotonic()
             self._file = file  # after an error it is opened anew, which completes a torn line
-            self._offsets.add(record, file.tell() - len(line))
+            self._offsets.add(record, self._place(record, file.tell() - len(line)))
 
     def get(self, kind: str, name: str) -> dict[str, Any] | None:
         """Return the last record with this `type` and `id`, or None."""
@@ -166,6 +177,10 @@ class KeyedLog:
             if record := self.get(kind, name):
                 yield record
 
+    def refresh(self) -> list[dict[str, Any]]:
+        """Read what other processes have appended since, and return these records: none, as no other one may."""
+        return []
+
     def close(self) -> None:
         """Close the file. What was appended is on the disk then. It may be used again. Raises Failure."""
         with self._lock, disk_errors(self._path):
@@ -179,24 +194,16 @@ class KeyedLog:
         self._offsets = _Offsets()
         self.problems: list[str] = []
         self._reader: IO[bytes] | None = None
-        try:
+        with reading(self._path):
             self._read_all()
-        except (FileNotFoundError, NotADirectoryError):
-            return
-        except NoRegularFile as error:
-            raise UsageError(failure_of(error, self._path).sentence) from None
-        except OSError as error:
-            raise UsageError(
-                "{path} can't be read ({reason}); check its permissions.",
-                path=shown_path(self._path), reason=error.strerror or error,
-            ) from None  # fmt: skip
 
     def _read_all(self) -> None:
         offset = 0
         self._reader = open_to_read(self._path)
         for number, line in enumerate(self._reader, 1):
-            if not self._offsets.add(json_line(line) or {}, offset) and line.strip():
-                template = _NO_RECORD if line.endswith(b"\n") else _TORN
+            record = json_line(line) or {}
+            if not self._offsets.add(record, self._place(record, offset)) and line.strip():
+                template = NO_RECORD if line.endswith(b"\n") else _TORN
                 self.problems.append(Sentence(template, file=self._path.name, line=number))
             offset += len(line)
 
@@ -204,7 +211,7 @@ class KeyedLog:
         """Return offset and record of the last word on each path, oldest first, and forget where older ones stand."""
         last, older = self._offsets.of(kind, name), self._offsets.older.get(kind, {}).get(name, [])
         found: dict[object, tuple[int, dict[str, Any]]] = {}
-        for offset in [] if last is None else [last, *reversed(older)]:
+        for offset in [] if last is None else [last, *sorted(older, reverse=True)]:
             record = json_line(self._line(offset))
             if record and (record.get("type"), record.get("id")) == (kind, name):
                 found.setdefault(str(record.get("path")), (offset, record))
@@ -220,7 +227,15 @@ class KeyedLog:
                 lines += older
         return sorted(lines)
 
+    def _place(self, record: Mapping[str, Any], offset: int) -> int:
+        """Return what is remembered as the offset of a record that stands at an offset of the file."""
+        return offset
+
     def _line(self, offset: int) -> bytes:
+        """Return the line at what is remembered as its offset. Raises OSError."""
+        return self._line_at(offset)
+
+    def _line_at(self, offset: int) -> bytes:
         reader = self._reader = self._reader or open_to_read(self._path)
         reader.seek(offset)
         return reader.readline()
@@ -234,93 +249,37 @@ class KeyedLog:
         unshare(self._path)
         file = open_making_folders(self._path, os.O_APPEND, self._disk)
         end = file.seek(0, os.SEEK_END)
-        if end and not self._line(end - 1).endswith(b"\n"):
+        if end and not self._line_at(end - 1).endswith(b"\n"):
             file.write(b"\n")
         return file
 
     def _compact(self, lines: Iterable[int]) -> None:
         """Keep these lines only. If that fails (full disk, a reader on Windows), the file stays as it is."""
-        beside = temporary_name(self._path)
         with suppress(OSError):
+            self._write_anew(map(self._kept_line, lines))
+        self._load()
+
+    def _kept_line(self, offset: int) -> bytes:
+        """Return a line as it is kept. Raises OSError."""
+        return self._line(offset).rstrip(b"\n") + b"\n"
+
+    def _write_anew(self, lines: Iterable[bytes]) -> None:
+        """Let the file consist of these lines, at once and as soon as they are on the disk. Raises OSError."""
+        beside = temporary_name(self._path)
+        try:
             beside.unlink(missing_ok=True)  # a link in its place, a hard one as well, is not written through
             with open_making_folders(beside, os.O_EXCL) as new:
-                for offset in lines:
-                    write_whole(new, self._line(offset).rstrip(b"\n") + b"\n")
+                for line in lines:
+                    write_whole(new, line)
                 self._disk.confirm(new.fileno())
             self._close_reader()
             replace_file(beside, self._path)
-        with suppress(OSError):
-            beside.unlink(missing_ok=True)
-        self._close_reader()
-        self._load()
+        finally:
+            with suppress(OSError):
+                beside.unlink(missing_ok=True)
+            self._close_reader()
 
     def _close_reader(self) -> None:
         if self._reader is not None:
             self._reader.close()
         self._reader = None
-
-
-# --- A single writer in a folder -------------------------------------------------------------------
-
-
-_OTHER_RUN = "Another run (process {process}, started {time}) is writing to {folder}; let it finish, or add --wait."
-
-
-class FolderLock:
-    """A file that only one process at a time holds locked. The system unlocks it when that process ends, in any way.
-
-    It names its holder for a second process. On a disk without locks every process gets it.
-    """
-
-    _FAR = 1 << 30  # Windows does not let others read a locked byte, so one beyond the end is locked
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._file: IO[bytes] | None = None
-
-    def acquire(self, clock: Clock, wait: Callable[[str], object] | None = None) -> None:
-        """Take the lock. Raises UsageError if another process holds it, Failure for a folder that can't be written.
-
-        With `wait` it waits for the other process instead, after calling `wait` once with a sentence that says so;
-        then it raises Stopped when the clock is stopped.
-        """
-        with disk_errors(self._path):
-            file = open_making_folders(self._path, os.O_APPEND)
-            if not self._lock(file):
-                holder = json_line(read_regular(self._path)) or {}
-                facts = {"process": holder.get("pid", "?"), "time": holder.get("started", "?")}
-                facts["folder"] = shown_path(self._path.parent)
-                if wait is None:
-                    file.close()
-                    raise UsageError(_OTHER_RUN, **facts)
-                wait(
-                    Sentence("Waiting for another run to end (process {process}, started {time}) in {folder}.", **facts)
-                )
-                while not self._lock(file):
-                    clock.sleep(1)
-            file.truncate(0)
-            file.write(utf8(json.dumps({"pid": os.getpid(), "started": utc_now()}) + "\n"))
-        self._file = file
-
-    def release(self) -> None:
-        """Give up the lock. The file stays."""
-        with suppress(OSError):  # the disk may be gone
-            if self._file is not None:
-                self._file.close()
-        self._file = None
-
-    def _lock(self, file: IO[bytes]) -> bool:
-        """Try to lock the file; return False if another process holds it."""
-        try:
-            if sys.platform == "win32":
-                import msvcrt  # exists only on Windows
-
-                file.seek(self._FAR)
-                msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-            else:
-                import fcntl  # does not exist on Windows
-
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            return error.errno not in (0, errno.EWOULDBLOCK, errno.EACCES, errno.EDEADLK)
-        return True
