@@ -241,11 +241,7 @@ def command(given: Mapping[str, Any], words: core.Words, screen: Screen, clock: 
         return max(verify(each, given, words, screen, clock) for each in places)
     if given.get("undo"):
         return FAILED if core.undo(given, settings, clock, print) else DONE
-    if "krita" in given:
-        core.fill_krita(given["krita"], [place.output for place in places], settings)
-        return DONE
-    if core.asks_for_page_alone(settings, given):
-        core.make_pages([place.output for place in places], settings, clock)
+    if core.run_errand(given, settings, [place.output for place in places], clock):
         return DONE
     filters = core.find_filters(given)
     say(logging.WARNING, filters.problems)

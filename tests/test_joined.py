@@ -206,5 +206,5 @@ def test_many_files_need_few_open_ones(tmp_path: Path) -> None:
     log = open_part(tmp_path, 1)
     before = len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 0
     assert [each["id"] for each in log.live("image")] == [f"{rank}" for rank in range(2, 102)]
-    assert not before or len(os.listdir("/proc/self/fd")) - before <= 33
+    assert not before or len(os.listdir("/proc/self/fd")) - before <= 65
     log.close()

@@ -19,10 +19,10 @@ CORE = (
     "data shares ours settings targets parameters links lists arguments answers interfaces comparing choice which "
     "places wordlists rejoin sentences prompts markup pages headers sidecars unknown hints cookies refusals paging "
     "manners site records weights flaws folders companions found ondisk proof turns holds state claims library "
-    "libraries wholepaths journal placing handover owned archive chronicle homes ledger arrivals moved looks "
-    "ordering sorting organize undo owners thumbs fetch shelf catalogue naming schedule local deliveries pictures "
-    "galleries visits newer holdings updates krita run failed outcome columns tiles cards finds chunks stock news "
-    "gallery verification inputs words plan bulletin display"
+    "compacting libraries wholepaths journal placing handover owned archive chronicle homes ledger arrivals moved "
+    "looks ordering sorting organize undo owners thumbs fetch shelf catalogue naming schedule local deliveries "
+    "pictures galleries visits newer holdings updates krita run failed outcome columns tiles cards finds chunks "
+    "stock news gallery errands verification inputs words plan bulletin display"
 ).split()
 ROOMS = [*(f"util.{name}" for name in UTIL), *(f"core.{name}" for name in CORE), "core", "__main__"]
 

@@ -9,9 +9,9 @@ from .arguments import Arguments, merged, read_configurations
 from .bulletin import tell_news
 from .cookies import read_cookies
 from .display import CheckDisplay, ProgressDisplay, check_folder, refilter_folder
-from .gallery import asks_for_page_alone, finish_page, make_pages
+from .errands import run_errand
+from .gallery import finish_page
 from .inputs import collect
-from .krita import fill_krita
 from .libraries import Libraries
 from .library import Library
 from .lists import Unused
@@ -43,11 +43,9 @@ __all__ = [
     "Unused",
     "UsageError",
     "Words",
-    "asks_for_page_alone",
     "check_folder",
     "check_output",
     "collect",
-    "fill_krita",
     "find_filters",
     "find_idm",
     "find_token",
@@ -55,11 +53,11 @@ __all__ = [
     "free_space",
     "heading",
     "in_libraries",
-    "make_pages",
     "merged",
     "read_configurations",
     "read_cookies",
     "refilter_folder",
+    "run_errand",
     "say_looked",
     "say_plan",
     "say_summary",

@@ -11,14 +11,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from ..util.errors import Failure
 from ..util.files import disk_errors, is_link, kind_of, read_regular
 from ..util.kept import cache_folder
 from ..util.locks import FolderLock, is_held
 from ..util.logs import json_line
-from ..util.names import shown_path
 from ..util.rests import Resting
-from .ours import LOCK
+from .ours import LOCK, not_ours
 from .turns import Turn
 
 _NAME = re.compile(r"[0-9]{1,6}-of-[0-9]{1,6}")
@@ -144,5 +142,5 @@ def claims_folder(root: Path) -> Path:
     lists = cache_folder(root)
     folder = lists.parent / "claims" if lists is not None else root / ".cache"
     if lists is None or is_link(folder) or kind_of(folder) not in ("", "folder"):
-        raise Failure("taken", "{path} is not a folder of this program; move it away.", path=shown_path(folder))
+        raise not_ours(folder)
     return folder

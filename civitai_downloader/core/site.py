@@ -74,9 +74,9 @@ class Site:
         self._paces = paces_for(settings, self.http, clock)
         self._surrender, root = Surrender(), long_path(settings.output)
         asker = "\n".join((*self._doors, key, settings.cookies))
-        self.kept = KeptAnswers(root, asker, read_only=settings.dry_run, write_only=settings.asks_anew)
-        self.has_token, self.api_requests = bool(settings.token), 0
-        self._takes_batches = True
+        copy = settings.share.name if settings.share else ""
+        self.kept = KeptAnswers(root, asker, copy=copy, read_only=settings.dry_run, write_only=settings.asks_anew)
+        self.has_token, self.api_requests, self._takes_batches = bool(settings.token), 0, True
 
     @property
     def host(self) -> str:

@@ -50,7 +50,7 @@ class StateLog:
         With a `share` what one copy writes goes into a file of its own; those of all copies are always read.
         """
         self.root = long_path(root)
-        self.disk = Disk(self.root)
+        self.disk = Disk(self.root, writer=share.name if share is not None else "")
         self._log = open_log(self.root, share, alone=alone, disk=self.disk)
 
     def at(self, path: str) -> Path:

@@ -253,12 +253,13 @@ class Disk:
 
     PROBE, REFUSALS = 1 << 16, 3
 
-    def __init__(self, folder: Path, *, durable: bool = True) -> None:
+    def __init__(self, folder: Path, *, durable: bool = True, writer: str = "") -> None:
         """The folder is from now on what is found here; one that does not exist yet is not watched.
 
-        What is written need not outlive a power cut if it is not `durable`.
+        What is written need not outlive a power cut if it is not `durable`. Of several processes that write at the same
+        time each is a `writer` with a name of its own.
         """
-        self.folder, self._durable, self._lock = folder, durable, threading.Lock()
+        self.folder, self.writer, self._durable, self._lock = folder, writer, durable, threading.Lock()
         self._refusals, self._confirms = 0, True
         self.trouble: DiskLost | None = None
         self.changed = set[str]()

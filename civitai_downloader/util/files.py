@@ -73,7 +73,7 @@ def write_file(path: Path, data: bytes, disk: Disk | None = None) -> bool:
         if size == len(data) and path.read_bytes() == data:
             return False
     with disk_errors(path, len(data)):
-        beside = temporary_name(path)
+        beside = temporary_name(path, disk)
         beside.unlink(missing_ok=True)  # a link in its place, a hard one as well, is not written through
         with open_making_folders(beside, os.O_EXCL, disk) as file:
             try:
@@ -88,10 +88,10 @@ def write_file(path: Path, data: bytes, disk: Disk | None = None) -> bool:
     return True
 
 
-def temporary_name(path: Path) -> Path:
-    """Return the path in the same folder under which the new content of `path` is prepared."""
-    name = utf8(path.name)
-    return path.with_name(f"{name[:60].decode('utf-8', 'ignore')}.{zlib.crc32(name):08x}.tmp")
+def temporary_name(path: Path, disk: Disk | None = None) -> Path:
+    """Return the path in the same folder under which the new content of `path` is prepared by the writer of a disk."""
+    name, writer = utf8(path.name), disk.writer.encode() if disk is not None else b""
+    return path.with_name(f"{name[:60].decode('utf-8', 'ignore')}.{zlib.crc32(name + writer):08x}.tmp")
 
 
 def open_making_folders(path: Path, flags: int, disk: Disk | None = None) -> IO[bytes]:
@@ -273,7 +273,7 @@ def link_or_copy(source: Path, target: Path, disk: Disk | None = None) -> None:
     """
     with disk_errors(target):
         make_folders(target.parent, disk)
-        beside = temporary_name(target)
+        beside = temporary_name(target, disk)
         beside.unlink(missing_ok=True)
         try:
             os.link(source, beside)

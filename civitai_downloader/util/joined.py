@@ -48,7 +48,7 @@ class _Part:
 class _Parts:
     """The files of the log by their ranks, of which one is our own."""
 
-    OPEN = 32
+    OPEN = 64  # files at a time
 
     def __init__(self, own: Path, rank: int, others: Callable[[], Mapping[int, Path]]) -> None:
         self.rank, self._others = rank, others

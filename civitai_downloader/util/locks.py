@@ -32,7 +32,7 @@ class Holder:
 
 def holder_of(lock: Path) -> Holder:
     """Return who holds a lock, or held it last, by the file beside it. Nothing in there is believed unchecked."""
-    told = json_line(_read(_beside(lock))) or {}
+    told = json_line(_read(holder_file(lock))) or {}
     pid, host = told.get("pid"), _text(told, "host", r"[\w.-]{1,255}")
     process = str(pid) if type(pid) is int and 0 < pid < 1 << 64 else "?"
     if host and host != socket.gethostname():
@@ -80,7 +80,7 @@ class FolderLock:
         self._file = file
         who = {"pid": os.getpid(), "started": utc_now(), "host": socket.gethostname(), "copy": self._copy}
         try:
-            write_file(_beside(self.path), utf8(json.dumps(who) + "\n"))
+            write_file(holder_file(self.path), utf8(json.dumps(who) + "\n"))
         except BaseException:
             self.release()
             raise
@@ -92,7 +92,7 @@ class FolderLock:
             return
         with suppress(OSError):  # the disk may be gone
             if not self._copy:
-                _beside(self.path).unlink(missing_ok=True)
+                holder_file(self.path).unlink(missing_ok=True)
         with suppress(OSError):
             self._file.close()
         self._file = None
@@ -123,7 +123,8 @@ def _take(file: IO[bytes], *, for_a_look: bool = False) -> bool:
     return True
 
 
-def _beside(lock: Path) -> Path:
+def holder_file(lock: Path) -> Path:
+    """Return the path of the file that names the holder of a lock."""
     return lock.with_name(f"{lock.name.removesuffix('.lock')}.holder.json")
 
 

@@ -181,6 +181,16 @@ class KeyedLog:
         """Read what other processes have appended since, and return these records: none, as no other one may."""
         return []
 
+    def compact(self) -> tuple[int, int]:
+        """Let the file consist of the records that count, oldest first; it is used no more by this object then.
+
+        Return how many records there were and how many are left. Raises Failure.
+        """
+        with self._lock, disk_errors(self._path):
+            lines = self._last_lines()
+            self._write_anew(map(self._kept_line, lines))
+        return self._offsets.count, len(lines)
+
     def close(self) -> None:
         """Close the file. What was appended is on the disk then. It may be used again. Raises Failure."""
         with self._lock, disk_errors(self._path):
