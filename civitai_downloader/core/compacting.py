@@ -25,9 +25,8 @@ log = logging.getLogger(__name__)
 
 def compact_logs(folders: Iterable[Path], settings: Settings, clock: Clock) -> None:
     """Make one state log in each folder, of the lines that count, and say so. Raises UsageError and Failure."""
-    for option, is_given in (("--dry-run", settings.dry_run), ("--shard", settings.share is not None)):
-        if is_given:
-            raise OptionError("--compact can't be combined with {option}; leave that out.", option=option)
+    if settings.dry_run:
+        raise OptionError("--compact can't be combined with --dry-run; leave that out.")
     for folder in folders:
         if not any(logs_in(folder)):
             sentence = "There is no state log in {folder}; name an output folder with -o, or as an INPUT."
