@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import calendar
-import errno
 import logging
 import math
 import os
@@ -16,7 +15,7 @@ from secrets import token_hex
 from .clock import Clock, utc_text
 from .disks import Disk, existing_folder
 from .errors import Failure
-from .files import is_link, on_one_line, open_making_folders, open_to_read, replace_file, write_whole
+from .files import is_link, on_one_line, open_making_folders, open_to_read, read_again, replace_file, write_whole
 from .logs import json_line
 from .text import utf8
 
@@ -111,15 +110,13 @@ class SharedPause(Pause):
 
     def _read(self) -> bytes | None:
         """Return what the file says, None if it can't be read."""
-        for _ in range(2):  # one that was replaced in this moment is read once more
-            try:
-                if is_link(self._path.parent):
-                    return None
-                with open_to_read(self._path) as file:
-                    return file.read(self.MOST)
-            except OSError as error:
-                if error.errno != errno.ESTALE:
-                    return None
+
+        def read() -> bytes:
+            with open_to_read(self._path) as file:
+                return file.read(self.MOST)
+
+        with suppress(OSError):
+            return None if is_link(self._path.parent) else read_again(read)
         return None
 
     def _write(self) -> None:
