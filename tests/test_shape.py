@@ -19,8 +19,8 @@ CORE = (
     "data shares ours settings targets parameters links lists arguments answers interfaces comparing choice which "
     "places wordlists rejoin sentences prompts markup pages headers sidecars unknown hints cookies refusals paging "
     "site records weights flaws folders companions found ondisk proof state claims library turns compacting libraries "
-    "wholepaths journal placing handover owned archive chronicle homes ledger arrivals moved looks ordering sorting organize "
-    "undo owners thumbs fetch shelf catalogue naming schedule local deliveries pictures visits newer holdings "
+    "wholepaths journal placing handover owned archive chronicle homes ledger arrivals moved looks ordering sorting "
+    "organize undo owners thumbs fetch shelf catalogue naming schedule local deliveries pictures visits newer holdings "
     "updates krita run failed outcome columns tiles cards finds chunks stock news gallery errands verification inputs "
     "words plan bulletin display"
 ).split()
