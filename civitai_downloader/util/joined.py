@@ -67,8 +67,10 @@ class _Parts:
         return (part.latest << _RANK | rank) << _OFFSET | offset
 
     def line(self, rank: int, offset: int) -> bytes:
-        """Return a line of one of the other files. Raises OSError."""
-        return read_again(partial(self._read, rank, offset))
+        """Return a line of one of the other files, b"" if that is gone. Raises OSError."""
+        with suppress(FileNotFoundError):
+            return read_again(partial(self._read, rank, offset))
+        return b""
 
     def _read(self, rank: int, offset: int) -> bytes:
         reader = self._readers.pop(rank, None) or open_to_read(self.known[rank].path)
