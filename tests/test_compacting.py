@@ -86,7 +86,7 @@ def test_one_log_is_made_of_all(tmp_path: Path, run: Runner, out: Path, err: Err
     assert "logs before: 1, lines before: 25, lines now: 25." in err()
 
 
-def test_superseded_lines_go(tmp_path: Path) -> None:
+def test_superseded_lines_go_and_torn_ones_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     log = KeyedLog(tmp_path / "download_state.2-of-3.jsonl")
     for number in range(10):
         log.append(keyed("1", number, n=number))
@@ -95,6 +95,8 @@ def test_superseded_lines_go(tmp_path: Path) -> None:
         file.write(b"nonsense\n" + json.dumps(keyed("1", 20, "x", n=20)).encode() + b'\n{"at":"20')
     compact(tmp_path)
     assert [each["n"] for each in lines(tmp_path)] == [9, 20]
+    assert "1-of-3.jsonl, line 1 is not a record" in caplog.text
+    assert "1-of-3.jsonl, line 3 is incomplete" in caplog.text
 
 
 @pytest.mark.parametrize("turn", range(12))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 from hypothesis import given
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 
 from civitai_downloader.util.clock import utc_text
 from civitai_downloader.util.errors import UsageError
+from civitai_downloader.util.files import open_to_read
 from civitai_downloader.util.joined import JoinedLog
 from civitai_downloader.util.logs import KeyedLog
 from tests.helpers import ROOT
@@ -186,6 +188,36 @@ def test_a_file_that_has_become_another_one_is_read_anew(tmp_path: Path) -> None
         log.refresh()
         assert log.get("image", name) == keyed(name, 2, n=2)
         assert log.get("image", "a") is None
+    log.close()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="an open file can't be deleted there")
+def test_a_file_that_is_gone_says_nothing(tmp_path: Path) -> None:
+    KeyedLog(tmp_path / "2.jsonl").append(keyed("a", 1))
+    KeyedLog(tmp_path / "1.jsonl").append(keyed("b", 2))
+    log = open_part(tmp_path, 1)
+    (tmp_path / "2.jsonl").unlink()
+    assert log.refresh() == []
+    assert [each["id"] for each in log.live("image")] == ["b"]
+    assert log.get("image", "a") is None
+    log.close()
+
+
+def test_a_stale_file_is_read_once_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So it is over NFS, where another machine has replaced a file."""
+    KeyedLog(tmp_path / "2.jsonl").append(keyed("a", 1))
+    stale = [True, False]
+
+    def opened(path: Path) -> IO[bytes]:
+        if path.name == "2.jsonl" and stale.pop(0):
+            raise OSError(errno.ESTALE, "Stale file handle")
+        return open_to_read(path)
+
+    monkeypatch.setattr("civitai_downloader.util.joined.open_to_read", opened)
+    log = open_part(tmp_path, 1)
+    stale += [True, False]
+    assert log.get("image", "a") == keyed("a", 1)
+    assert not stale
     log.close()
 
 

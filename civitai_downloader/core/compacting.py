@@ -41,7 +41,7 @@ def compact_logs(folders: Iterable[Path], settings: Settings, clock: Clock) -> N
 def _compact(folder: Path) -> None:
     """Make one log of all in a folder whose lock we hold. It may be killed anywhere: nothing is removed before."""
     root = long_path(folder)
-    count, kept = len(logs_in(root)), open_log(root, None, alone=False, disk=Disk(root))
+    count, kept = len(logs_in(root)), open_log(root, None, alone=True, disk=Disk(root))
     for problem in kept.problems:
         log.warning("%s", problem)
     before, after = kept.compact()

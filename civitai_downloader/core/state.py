@@ -30,7 +30,8 @@ def open_log(root: Path, share: Share | None, *, alone: bool, disk: Disk) -> Key
     path = root / name_for(LOG, share)
     if share is None and not files_of_copies(root, LOG):
         return KeyedLog(path, alone=alone, disk=disk)
-    return JoinedLog(path, partial(_logs_by_rank, root), rank=share.rank if share else 0, disk=disk)
+    is_last, rank = alone and share is None, share.rank if share else 0
+    return JoinedLog(path, partial(_logs_by_rank, root), rank=rank, alone=is_last, disk=disk)
 
 
 def _logs_by_rank(root: Path) -> dict[int, Path]:

@@ -17,7 +17,7 @@ from .clock import utc_text
 from .disks import Disk
 from .errors import Sentence
 from .files import open_to_read, read_again
-from .logs import NO_RECORD, KeyedLog, as_line, json_line, reading
+from .logs import NO_RECORD, TORN, KeyedLog, as_line, json_line, reading
 
 _AT = re.compile(
     "([12][0-9]{3})-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):([0-5][0-9]):([0-5][0-9])Z"
@@ -27,12 +27,16 @@ _OFFSET, _RANK = 40, 34  # bits
 
 @dataclass
 class _Part:
-    """One file of the log: up to where and which line it has been read, and the latest moment in it so far."""
+    """One file of the log: up to where and which line it has been read, and the latest moment in it so far.
+
+    `is_torn` says that the beginning of a line comes then.
+    """
 
     path: Path
     end: int = 0
     lines: int = 0
     latest: int = 0
+    is_torn: bool = False
 
     def find_end(self, file: IO[bytes]) -> bool:
         """Go to where reading ended and return True, but in a file that has become another one to its beginning."""
@@ -67,8 +71,10 @@ class _Parts:
         return (part.latest << _RANK | rank) << _OFFSET | offset
 
     def line(self, rank: int, offset: int) -> bytes:
-        """Return a line of one of the other files. Raises OSError."""
-        return read_again(partial(self._read, rank, offset))
+        """Return a line of one of the other files, b"" if that is gone. Raises OSError."""
+        with suppress(FileNotFoundError):
+            return read_again(partial(self._read, rank, offset))
+        return b""
 
     def _read(self, rank: int, offset: int) -> bytes:
         reader = self._readers.pop(rank, None) or open_to_read(self.known[rank].path)
@@ -99,14 +105,25 @@ class JoinedLog(KeyedLog):
     """
 
     def __init__(
-        self, path: Path, others: Callable[[], Mapping[int, Path]], *, rank: int = 0, disk: Disk | None = None
+        self,
+        path: Path,
+        others: Callable[[], Mapping[int, Path]],
+        *,
+        rank: int = 0,
+        alone: bool = False,
+        disk: Disk | None = None,
     ) -> None:
-        """Read all files; `others` lists those of other processes by their ranks (below 2**34). Raises Failure."""
+        """Read all files; `others` lists those of other processes by their ranks (below 2**34).
+
+        `alone` says that none of these is at work, so that a torn line will never be whole. Raises Failure.
+        """
         self._parts = _Parts(path, rank, others)
         super().__init__(path, disk=disk)
         for number, part in self._parts.others():
             with reading(part.path):
                 deque(self._catch_up(number, part), maxlen=0)
+            if alone and part.is_torn:
+                self.problems.append(Sentence(TORN, file=part.path.name, line=part.lines + 1))
 
     def append(self, record: Mapping[str, Any]) -> None:
         """Add one line to the own file by a single write. Raises Failure if the disk does not take it."""
@@ -141,6 +158,7 @@ class JoinedLog(KeyedLog):
                     yield record
                 elif is_whole and line.strip():
                     self.problems.append(Sentence(NO_RECORD, file=part.path.name, line=part.lines + 1))
+                part.is_torn = not is_whole and not record
                 if is_whole:
                     part.end, part.lines = part.end + len(line), part.lines + 1
 

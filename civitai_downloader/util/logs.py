@@ -51,7 +51,7 @@ def as_line(record: Mapping[str, Any]) -> bytes:
 
 
 NO_RECORD = "{file}, line {line} is not a record and was skipped; the file it was about will be checked again."
-_TORN = "{file}, line {line} is incomplete and was skipped; the file it was about will be checked again."
+TORN = "{file}, line {line} is incomplete and was skipped; the file it was about will be checked again."
 _PATH, _CHECKSUM = 32, (1 << 32) - 1  # how many bits the checksum of a path has, and which
 
 
@@ -213,7 +213,7 @@ class KeyedLog:
         for number, line in enumerate(self._reader, 1):
             record = json_line(line) or {}
             if not self._offsets.add(record, self._place(record, offset)) and line.strip():
-                template = NO_RECORD if line.endswith(b"\n") else _TORN
+                template = NO_RECORD if line.endswith(b"\n") else TORN
                 self.problems.append(Sentence(template, file=self._path.name, line=number))
             offset += len(line)
 
