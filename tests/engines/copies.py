@@ -7,15 +7,46 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.fake_civitai import FakeCivitai
-from tests.helpers import ROOT
+from tests.fake_civitai import Action, FakeCivitai
+from tests.fake_civitai.faults import Wire
+from tests.fake_civitai.replies import Reply
+from tests.helpers import MANY, ROOT, STORAGE
 
 LIMIT = 1200
 #: What the docs call the list and the shared folder.
 LIST, SHARED = "models.txt", "/shared/civitai"
+
+
+@dataclass(frozen=True)
+class Held(Action):
+    """An answer that comes when the gate is opened."""
+
+    gate: threading.Event = field(default_factory=threading.Event)
+
+    def send(self, wire: Wire, reply: Reply) -> None:
+        while not self.gate.is_set():
+            wire.pause(0.05)
+        wire.send(reply)
+
+
+@contextmanager
+def holding(site: FakeCivitai, after: int) -> Iterator[None]:
+    """Hold back all files but the first ones, so that every copy is in the middle of something meanwhile."""
+    held = Held()
+    if after:
+        site.fail(STORAGE, Action(), after)
+    site.fail(STORAGE, held, MANY)
+    try:
+        yield
+    finally:
+        site.heal()
+        held.gate.set()
 
 
 def block(page: str, beginning: str) -> str:

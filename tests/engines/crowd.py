@@ -78,7 +78,7 @@ def _varies(path: str) -> bool:
     that a copy was given, which is up to who came first. Such are the models of which the post is in the list as well.
     """
     found = re.search(r"Model (\d+) \[", path)
-    return bool(found) and not int(found[1]) % 100 and path.endswith((".info", ".json"))
+    return found is not None and int(found[1]) % 100 == 0 and path.endswith((".info", ".json"))
 
 
 def libraries(folder: Path) -> set[str]:

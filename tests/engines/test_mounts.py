@@ -12,7 +12,7 @@ import pytest
 
 from tests.engines import crowd
 from tests.engines.conftest import need_root
-from tests.engines.copies import LIMIT, Desk
+from tests.engines.copies import LIMIT, Desk, holding
 from tests.engines.slurm import wait_for
 from tests.engines.test_crowd import QUICK, prepare
 from tests.fake_civitai import FakeCivitai
@@ -43,18 +43,15 @@ def test_locks_hold_on_another_mount_of_the_same_folder(
     desk: Desk, site: FakeCivitai, mounts: tuple[Path, Path]
 ) -> None:
     alone, (here, there) = prepare(desk, site, 100), mounts
-    desk.configure(*QUICK)
-    site.rtt = 0.2
-    first = desk.start("civitai-downloader", "models.txt", "-o", str(here), "--shard", "1/2")
-    wait_for(lambda: crowd.fetched(site), "that a file is asked for")
-    for words in (["--shard", "1/2"], ["--shard", "2/3"], []):
-        code, said = desk.copy(*words, output=there)
-        assert code == 2, (words, said[-1000:])
-    code, said = desk.run("civitai-downloader", "--compact", "-o", str(there))
-    assert code == 2, said[-1000:]
-    assert first.poll() is None, "the first copy has ended too early for this test"
-    second = desk.start("civitai-downloader", "models.txt", "-o", str(there), "--shard", "2/2")
-    site.rtt = 0.0
+    desk.configure(*QUICK, "--timeout", "300")
+    with holding(site, 3):
+        first = desk.start("civitai-downloader", "models.txt", "-o", str(here), "--shard", "1/2")
+        wait_for(lambda: len(site.seen("storage")) > 3, "that files are asked for")
+        for words in ("models.txt --shard 1/2", "models.txt --shard 2/3", "models.txt", "--compact"):
+            code, said = desk.run("civitai-downloader", *words.split(), "-o", str(there))
+            assert (code, "is writing to" in said) == (2, True), (words, said[-1000:])
+        second = desk.start("civitai-downloader", "models.txt", "-o", str(there), "--shard", "2/2")
+        wait_for(lambda: len([*desk.shared.glob("download_state.*-of-2.jsonl")]) == 2, "that both copies work")
     ends = [process.communicate(timeout=LIMIT)[0] for process in (first, second)]
     assert [first.returncode, second.returncode] == [0, 0], ends
     assert set(crowd.fetched(site).values()) == {1}
