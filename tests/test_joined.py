@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import json
 import os
 import subprocess
@@ -137,6 +138,39 @@ for n in range(500):
     log.append({"at": "2026-11-26T10:00:00Z", "type": "image", "id": str(n), "status": "success", "x": "y" * 500})
 log.close()
 """
+
+
+class Growing(io.BytesIO):
+    """A file of which the rest is written when its end has been read once."""
+
+    def __init__(self, data: bytes, rest: bytes) -> None:
+        super().__init__(data)
+        self._rest = rest
+
+    def __next__(self) -> bytes:
+        line = super().__next__()
+        if not line.endswith(b"\n"):
+            at = self.tell()
+            self.write(self._rest)
+            self.seek(at)
+        return line
+
+
+def test_a_line_whose_rest_comes_while_it_is_read_is_read_next_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = open_part(tmp_path, 1)
+    path = tmp_path / "2.jsonl"
+    lines = b"".join(json.dumps(keyed(name, 1)).encode() + b"\n" for name in "abc")
+    path.write_bytes(lines[:-30])
+    with monkeypatch.context() as patch:
+        patch.setattr("civitai_downloader.util.joined.open_to_read", lambda _: Growing(lines[:-30], lines[-30:]))
+        patch.setattr("civitai_downloader.util.joined._Part.find_end", lambda *_: True)
+        assert [each["id"] for each in log.refresh()] == ["a", "b"]
+    path.write_bytes(lines)
+    assert [each["id"] for each in log.refresh()] == ["c"]
+    assert log.problems == []
+    log.close()
 
 
 def test_a_log_is_read_while_other_processes_write(tmp_path: Path) -> None:

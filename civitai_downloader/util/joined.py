@@ -159,8 +159,9 @@ class JoinedLog(KeyedLog):
                 elif is_whole and line.strip():
                     self.problems.append(Sentence(NO_RECORD, file=part.path.name, line=part.lines + 1))
                 part.is_torn = not is_whole and not record
-                if is_whole:
-                    part.end, part.lines = part.end + len(line), part.lines + 1
+                if not is_whole:  # the rest of it may come now, and would be read as a line
+                    break
+                part.end, part.lines = part.end + len(line), part.lines + 1
 
     def _after_the_last(self, record: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return a record that is not earlier than the last one of its key, and later if that is of another process."""
