@@ -26,8 +26,11 @@ def give_to_copies(out: Path, *, keep: int = 0) -> None:
     """Deal the lines of the state log behind the first ones out to two copies, as if these had written them."""
     log = out / "download_state.jsonl"
     lines = log.read_bytes().splitlines(keepends=True)
+    ids = dict.fromkeys(json.loads(line)["id"] for line in lines[keep:])
     for index in (1, 2):
-        (out / f"download_state.{index}-of-2.jsonl").write_bytes(b"".join(lines[keep + index - 1 :: 2]))
+        mine = {*list(ids)[index - 1 :: 2]}
+        dealt = (line for line in lines[keep:] if json.loads(line)["id"] in mine)
+        (out / f"download_state.{index}-of-2.jsonl").write_bytes(b"".join(dealt))
     log.write_bytes(b"".join(lines[:keep])) if keep else log.unlink()
 
 
