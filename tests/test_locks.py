@@ -5,9 +5,11 @@ from __future__ import annotations
 import errno
 import json
 import os
+import sys
 import threading
 import time
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -45,6 +47,24 @@ def test_a_lock_of_a_process_that_was_killed_is_free_at_once(lock: Path) -> None
         other.wait()
         assert not is_held(lock)
         assert FolderLock(lock).acquire(QuickClock())
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no fcntl")
+def test_a_look_at_a_lock_asks_the_server_of_a_shared_folder(lock: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An NFS client with a read delegation locks by itself what was opened for reading alone."""
+    import fcntl
+
+    modes: list[int] = []
+    take = fcntl.lockf
+
+    def spy(file: IO[bytes], how: int) -> None:
+        modes.append(fcntl.fcntl(file, fcntl.F_GETFL) & os.O_ACCMODE)
+        take(file, how)
+
+    with held(lock):
+        monkeypatch.setattr(fcntl, "lockf", spy)
+        assert is_held(lock)
+    assert modes == [os.O_RDWR]
 
 
 def test_a_look_at_a_lock_is_not_taken_for_a_holder(lock: Path) -> None:

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from .clock import Clock, utc_now
-from .files import disk_errors, open_making_folders, open_to_read, read_again, write_file
+from .disks import NO_FOLLOW
+from .files import disk_errors, open_making_folders, open_regular, open_to_read, read_again, write_file
 from .logs import json_line
 from .text import utf8
 
@@ -43,9 +44,17 @@ def holder_of(lock: Path) -> Holder:
 
 def is_held(lock: Path) -> bool:
     """Return whether a process holds a lock: another one, as a look at an own lock would give that up."""
-    with suppress(OSError), open_to_read(lock) as file:
+    with suppress(OSError), _open_for_a_look(lock) as file:
         return not _take(file, for_a_look=True)
     return False
+
+
+def _open_for_a_look(lock: Path) -> IO[bytes]:
+    """Open a lock for writing too, if possible: of what is open for reading alone, NFS may not ask the server."""
+    try:
+        return open_regular(lock, os.O_RDWR | NO_FOLLOW)
+    except OSError:
+        return open_to_read(lock)
 
 
 class FolderLock:
