@@ -22,7 +22,6 @@ from tests.fake_civitai import FakeCivitai
 from tests.helpers import names_on_disk
 from tests.holding import held
 
-
 FIRST = Share(1, 2)
 
 
