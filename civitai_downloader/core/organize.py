@@ -102,9 +102,8 @@ class Doing:
             step = self.journal.note(placer.place(step))
             placer.leave(step)
         except Failure as failure:
+            placer.take_back(step)
             if os.path.lexists(step.main.source):
-                for _ in placer.take_back(step) if step.status == "placed" else ():
-                    pass
                 self.journal.note(replace(step, status="failed", reason=str(failure)))
             raise
         self._handover.arrived(step, _SOURCE)
@@ -160,10 +159,8 @@ def clear_replaced(out: Library, job: str) -> None:
 def take_back(placer: Placer, journal: Journal, handover: Handover, step: Step) -> list[Failure]:
     """Take back a step, and return why some of it stays. Raises Failure and Stopped."""
     journal.note(replace(step, status="undoing"))
-    left = list(placer.take_back(step))
-    is_back = not left or not any(os.path.lexists(part.target) for part in step.parts if part.way != "free")
-    if step.main.way == "free" or is_back or not os.path.lexists(step.main.target):
-        handover.went_back(step, "--undo")
+    back, left = placer.take_back(step)
+    handover.went_back(back, "--undo")
     journal.note(replace(step, status="undone", reason="; ".join(map(str, left))))
     return left
 

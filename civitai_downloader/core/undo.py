@@ -97,5 +97,5 @@ def _take_back_all(placer: Placer, journal: Journal, handover: Handover, steps: 
         for failure in failures:
             log.warning("%s", failure)
         count, left = count + (not failures), left + len(failures)
-    log.info("%s files are back where they were; %s stay where they are.", f"{count:,}", f"{left:,}")
+    log.info("%s files are back where they were, %s are not.", f"{count:,}", f"{left:,}")
     return left
