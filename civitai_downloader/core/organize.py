@@ -22,7 +22,7 @@ from ..util.text import human_size, printable
 from .found import Found
 from .handover import Handover
 from .homes import Homes
-from .journal import Job, Journal, Part, Step
+from .journal import UNFINISHED, Job, Journal, Part, Step
 from .ledger import Batch, Ledger, Task
 from .library import Library
 from .looks import Look
@@ -47,14 +47,11 @@ class Doing:
         """End what was begun when an earlier run was killed, and give up what was only planned. Raises Failure."""
         placer = self._placer(lambda _: None)
         root = Path(plain_path(self._out.folder))
-        for job in (each for each in self.journal.jobs() if each.root == root):
-            for step in job.steps:
-                if step.status not in ("planned", "placed", "undoing"):
-                    continue
-                try:
-                    self._settle(placer, step)
-                except Failure as failure:
-                    log.error("%s", failure)
+        for step in (step for job in self.journal.jobs(UNFINISHED) if job.root == root for step in job.steps):
+            try:
+                self._settle(placer, step)
+            except Failure as failure:
+                log.error("%s", failure)
 
     def _settle(self, placer: Placer, step: Step) -> None:
         if step.status == "undoing":
@@ -89,7 +86,7 @@ class Doing:
                 self.tell(batch, decision.item.found, "failed", failure.reason, failure.sentence)
         for model in dict.fromkeys(decision.item.found.model for _, decision, _ in planned.steps):
             self._handover.carry_pages(model)
-        if not any(step.status in ("planned", "placed") for each in self.journal.jobs()[-1:] for step in each.steps):
+        if not any(each.steps for each in self.journal.jobs(UNFINISHED) if each.id == job.id):
             self.journal.end(job)
         words = "%s files (%s) were put in order in %s; --undo takes that back."
         size = human_size(sum(found.size for found in placed))
@@ -201,7 +198,7 @@ class Organizer:
             doing = self._doing(library)
             job, planned = self.plan(library, [look for look in looks if look.library is library])
             self._tell(doing, planned)
-            if not planned.steps and not doing.journal.is_open():
+            if not planned.steps and job.next_number == 1:  # else a killed run has left the job open
                 log.info("Everything that was identified is in its place in %s already.", shown_path(self.out.folder))
                 continue
             meter = progress.begin_reading(shown_path(self.out.folder), doing.size_of(planned))
