@@ -199,7 +199,9 @@ class Organizer:
             job, planned = self.plan(library, [look for look in looks if look.library is library])
             self._tell(doing, planned)
             if not planned.steps and job.next_number == 1:  # else a killed run has left the job open
-                log.info("Everything that was identified is in its place in %s already.", shown_path(self.out.folder))
+                if planned.is_in_order:
+                    words = "Everything that was identified is in its place in %s already."
+                    log.info(words, shown_path(self.out.folder))
                 continue
             meter = progress.begin_reading(shown_path(self.out.folder), doing.size_of(planned))
             try:

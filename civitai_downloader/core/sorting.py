@@ -76,6 +76,11 @@ class Planned:
         """What there is to do."""
         return [(batch, each, each.step) for batch, each in self.decisions if each.step is not None]
 
+    @property
+    def is_in_order(self) -> bool:
+        """Whether every file is in its place already."""
+        return not self.failures and all(each.action == "right" for _, each in self.decisions)
+
 
 class Planning:
     """Plans where the files of a library go; nothing is touched."""
