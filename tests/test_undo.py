@@ -73,6 +73,17 @@ def test_the_log_follows_where_what_was_replaced_comes_back(
     assert (site.requests, len(lines(models))) == ([], count)
 
 
+def test_a_dry_undo_touches_nothing_that_a_killed_run_has_left(run: Runner, models: Path, into: Path) -> None:
+    number = next(
+        each for each in range(1, 60) if killed_at(each, run, words(models, into, "copy")) and left_overs(into)
+    )
+    before = left_overs(models, into)
+    assert run(str(models), "--undo", "--dry-run") in (0, 2), number
+    assert left_overs(models, into) == before
+    assert run(str(models), "--undo") in (0, 2), number
+    assert not left_overs(models, into)
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("way", WAYS)
 def test_a_killed_undo_that_gives_back_what_was_replaced_is_ended(

@@ -12,7 +12,6 @@ from .chronicle import pages_of
 from .library import Library
 from .newer import Edition, edition_of
 
-
 _BY_HASH = ("sha256", "autov3")  # what the site has found so was published with its model
 
 

@@ -27,12 +27,14 @@ from .ledger import Batch, Ledger, Task
 from .library import Library
 from .looks import Look
 from .ordering import BREAKS
-from .placing import Placer
+from .placing import Placer, clean
 from .records import Outcome, Result
 from .settings import Settings
 from .sorting import REPLACED, Ask, Planned, Planning, Shelving
 
 log = logging.getLogger(__name__)
+
+_SOURCE = "--organize"
 
 
 class Doing:
@@ -54,6 +56,7 @@ class Doing:
                 log.error("%s", failure)
 
     def _settle(self, placer: Placer, step: Step) -> None:
+        clean(step)
         if step.status == "undoing":
             take_back(placer, self.journal, self._handover, step)
         elif step.status == "placed" or placer.has_begun(step):
@@ -130,9 +133,6 @@ class Doing:
             outcome, "local", found.path, name, path=found.path, size=found.size, reason=reason, message=message
         )
         self._ledger.add(Task(batch, lambda: None, name), result)
-
-
-_SOURCE = "--organize"
 
 
 def _is_copied(part: Part, folder: Path) -> bool:

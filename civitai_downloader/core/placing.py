@@ -71,9 +71,8 @@ class Placer:
             confirm_folder(folder)
 
     def has_begun(self, step: Step) -> bool:
-        """Return whether anything of a step was done, by what is on disk. Left-overs of it are removed."""
+        """Return whether anything of a step was done, by what is on disk."""
         step = _spelled(step)
-        _clean(step)
         return any(self._is_begun(step, part) for part in step.parts)
 
     def _is_begun(self, step: Step, part: Part) -> bool:
@@ -175,7 +174,7 @@ class Placer:
         If the model file stays, so do its companions.
         """
         step, back, left = _spelled(step), list[Part](), list[Failure]()
-        _clean(step)
+        clean(step)
         for part in step.parts:
             try:
                 self._take_back(step, part)
@@ -265,9 +264,9 @@ def _moving(path: Path) -> Iterator[None]:
         raise move_failure(error, path) from error
 
 
-def _clean(step: Step) -> None:
+def clean(step: Step) -> None:
     """Remove what a killed run has left of a step under names that are not final."""
-    for place in (place for part in step.parts for place in (part.source, part.target)):
+    for place in (place for part in _spelled(step).parts for place in (part.source, part.target)):
         for left in (part_name(place, step.job), temporary_name(place)):
             with suppress(OSError):
                 left.unlink(missing_ok=True)

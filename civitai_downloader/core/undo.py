@@ -13,12 +13,12 @@ from ..util.clock import Clock
 from ..util.errors import Failure, UsageError
 from ..util.names import shown_path
 from .handover import Handover
-from .journal import CHANGED, Journal, Step
+from .journal import CHANGED, UNFINISHED, Journal, Step
 from .libraries import Libraries
 from .library import Library
 from .ondisk import LOG, library_of, local_target
 from .organize import take_back
-from .placing import Placer
+from .placing import Placer, clean
 from .settings import Settings, check_organize
 
 log = logging.getLogger(__name__)
@@ -74,6 +74,9 @@ def _undo_in(library: Library, open_library: Callable[[Path], Library], clock: C
             continue
         out = open_library(job.root)
         placer = Placer(library.folder, out.disk, clock, lambda _: None)
+        for step in job.steps:
+            if library.is_writable and step.status in UNFINISHED:
+                clean(step)
         steps = [step for step in job.steps if step.status in CHANGED or _is_begun(placer, step)]
         if steps:
             rows = tuple(f"{step.main.target}\t{step.main.source}" for step in reversed(steps))
