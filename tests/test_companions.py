@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from civitai_downloader.core.companions import companions
+from civitai_downloader.core.companions import behind_stem, companions
 
 BESIDE = [
     ".civitai.info", ".metadata.json", ".metadata.json.bak", ".cm-info.json", ".json", ".preview.png", ".png", ".yaml",
@@ -34,6 +34,10 @@ def test_a_longer_stem_wins(ending: str) -> None:
         (["foo.safetensors", "foo.safetensors.part", "foo.zip", "foo.crdownload"], {"foo.safetensors": ()}),
         (["foo.safetensors", "foo.ckpt", "foo.json"], {"foo.safetensors": ("foo.json",), "foo.ckpt": ()}),
         (["FOO.safetensors", "foo.json"], {"FOO.safetensors": ("foo.json",)}),
+        (
+            ["foo.pt", "FOO.safetensors", "foo.json", "FOO.json", "Foo.txt"],
+            {"foo.pt": ("Foo.txt", "foo.json"), "FOO.safetensors": ("FOO.json",)},
+        ),
         (["ca\u0301.pt", "c\u00e1.txt"], {"ca\u0301.pt": ("c\u00e1.txt",)}),
         (["foo.ckpt", "foo.vae.pt", "foo.yaml"], {"foo.ckpt": ("foo.vae.pt", "foo.yaml"), "foo.vae.pt": ()}),
         (["foo.vae.pt", "foo.vae.json"], {"foo.vae.pt": ("foo.vae.json",)}),
@@ -47,6 +51,21 @@ def test_a_longer_stem_wins(ending: str) -> None:
 )  # fmt: skip
 def test_whose_companion_a_file_is(names: list[str], expected: dict[str, tuple[str, ...]]) -> None:
     assert companions(names) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "model", "behind"),
+    [
+        ("ca\u0301.json", "c\u00e1.pt", ".json"),
+        ("c\u00e1.preview.png", "ca\u0301.pt", ".preview.png"),
+        ("FOO_1.jpg", "foo.pt", "_1.jpg"),
+        ("foo.v2.json", "foo.pt", ".v2.json"),
+        ("strasse.json", "stra\u00dfe.pt", ".json"),
+    ],
+)
+def test_what_stands_behind_a_stem_that_is_spelled_otherwise(name: str, model: str, behind: str) -> None:
+    assert companions([name, model])[model] == (name,)
+    assert behind_stem(name, model) == behind
 
 
 STEMS = st.lists(st.sampled_from(["a", "a.b", "a.b.c", "b", "A", "a_1", "á", "a.vae"]), min_size=1, unique=True)

@@ -46,6 +46,7 @@ OLD, LATER = version(1, "2026-01-01"), version(2, "2026-02-01")
         ([version(2, "2026-01-01"), version(1, "2026-01-01")], {"have": (2,)}, []),
         ([OLD, LATER, version(3, "2026-03-01")], {}, [3, 2]),
         ([OLD, LATER, version(3, "2026-03-01")], {"latest": True}, [3]),
+        ([OLD, LATER, version(3, "2026-03-01")], {"latest": True, "waits": {3: "2099-01-01T00:00:00Z"}}, [2]),
         ([OLD, LATER, version(3, "2026-03-01")], {"since": "2026-02-15"}, [3]),
         ([OLD, version(2)], {}, [2]),
         ([version(5), version(2)], {"have": (5,)}, []),

@@ -108,6 +108,48 @@ def test_a_taken_name_of_a_companion_counts_for_all(desk: Desk) -> None:
     assert [part.replaced is not None for part in replacing.step.parts] == [False, True]
 
 
+def test_a_replaced_companion_does_not_pass_for_the_model_file(desk: Desk) -> None:
+    desk.item("to/b.pt", "to", "a.txt")
+    (decision,) = desk.decide([desk.item("x/a.safetensors", "to", "a.txt")], "copy", "overwrite")
+    assert decision.target == desk.root / "to" / "a.safetensors"
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_companions_name_that_this_job_has_given_is_not_given_twice(desk: Desk, way: str) -> None:
+    items = [desk.item("x/a.safetensors", "to", "a.json"), desk.item("y/a.pt", "to", "a.json")]
+    assert [each.action for each in desk.decide(items, way, "overwrite")] == ["place", "stay"]
+    first, second = desk.decide(items, way, "rename")
+    assert targets(first, desk.root) == ["to/a.safetensors", "to/a.json"]
+    assert targets(second, desk.root) == ["to/a-7.pt", "to/a-7.json"]
+
+
+@pytest.mark.parametrize("names", [("a.pt", "a.pt"), ("a.pt", "a.ckpt")])
+@pytest.mark.parametrize("way", ["copy", "move"])
+def test_what_is_in_its_place_is_not_replaced_by_another_file_of_the_library(
+    desk: Desk, way: str, names: tuple[str, str]
+) -> None:
+    right = desk.item(f"to/{names[0]}", "to", "a.json")
+    other = desk.item(f"from/{names[1]}", "to", "a.json")
+    for items in ([right, other], [other, right]):
+        decided = actions(desk.decide(items, way, "overwrite"))
+        assert decided == {right.found.path: "right", other.found.path: "stay"}
+
+
+def test_a_folder_in_the_place_of_a_companion_is_never_replaced(desk: Desk) -> None:
+    (desk.root / "to" / "a.txt").mkdir(parents=True)
+    item = desk.item("x/a.pt", "to", "a.txt")
+    assert [each.action for each in desk.decide([item], "move", "overwrite")] == ["stay"]
+
+
+def test_a_companion_whose_name_is_spelled_otherwise_keeps_it_unless_all_get_another(desk: Desk) -> None:
+    item = desk.item("x/c\u00e1.pt", "to", "ca\u0301.json")
+    (kept,) = desk.decide([item], "copy")
+    assert targets(kept, desk.root) == ["to/c\u00e1.pt", "to/ca\u0301.json"]
+    desk.item("to/c\u00e1.pt", "to")
+    (renamed,) = desk.decide([item], "copy", "rename")
+    assert targets(renamed, desk.root) == ["to/c\u00e1-7.pt", "to/c\u00e1-7.json"]
+
+
 def test_a_name_that_is_going_to_be_free_is_waited_for(desk: Desk) -> None:
     items = [desk.item("a/x.pt", "b"), desk.item("b/x.pt", "c"), desk.item("c/x.pt", "d")]
     assert [each.item.found.path for each in desk.decide(items)] == ["c/x.pt", "b/x.pt", "a/x.pt"]

@@ -126,6 +126,19 @@ def test_a_taken_name(run: Runner, site: FakeCivitai, models: Path, into: Path, 
     assert theirs(into) == {"LORA/PAPER_xl.safetensors": b"somebody's"}
 
 
+@pytest.mark.parametrize("is_taken", [True, False])
+def test_only_what_is_in_its_place_is_said_to_be_there(
+    run: Runner, site: FakeCivitai, models: Path, into: Path, is_taken: bool, err: Err
+) -> None:
+    (into / "LORA").mkdir(parents=True)
+    for name in ("paper_xl.safetensors", "paper_sd15.safetensors") if is_taken else ():
+        (into / "LORA" / name).write_bytes(b"somebody's")
+    for _ in range(2):
+        err()
+        assert run(*words(models, into, "copy")) == 0
+    assert ("Everything that was identified is in its place" in err()) is not is_taken
+
+
 def test_what_was_replaced_waits_until_the_next_job(run: Runner, site: FakeCivitai, models: Path, into: Path) -> None:
     (into / "LORA").mkdir(parents=True)
     (into / "LORA" / "paper_xl.safetensors").write_bytes(b"somebody's")

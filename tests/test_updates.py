@@ -280,6 +280,19 @@ def test_what_is_only_for_the_generator_is_not_listed(run: Runner, out: Path, ha
     assert listed(out) == {free.id}
 
 
+def test_a_gone_version_that_only_the_log_knows_is_told_by_its_name(
+    run: Runner, site: FakeCivitai, tmp_path: Path, capsys: Captured
+) -> None:
+    (model,) = add_models(site.world, 1)
+    put(tmp_path / "models", [model])
+    fresh = newer(model)
+    model.versions.remove(model.versions[-1])
+    assert run(str(tmp_path / "models"), "--updates") == 0
+    gone, row = rows(capsys)
+    assert (gone[2:4], row[2]) == (["v1", "v1"], "v1")
+    assert listed(tmp_path / "models") == {fresh.id}
+
+
 def test_models_that_are_gone_are_asked_for_together(
     run: Runner, site: FakeCivitai, tmp_path: Path, capsys: Captured
 ) -> None:

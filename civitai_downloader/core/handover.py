@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -47,15 +47,15 @@ class Handover:
         for library in self._around(part.target):
             library.note_found(replace(now, path=_inside(library, part.target)), source)
 
-    def went_back(self, step: Step, source: str) -> None:
-        """Put on record that the files of a step are where they were before, as far as they are. Raises Failure."""
-        for part in step.parts:
+    def went_back(self, parts: Iterable[Part], source: str) -> None:
+        """Put on record that files are where they were before. Raises Failure."""
+        for part in parts:
             found = self._library.found(_inside(self._library, part.target if part.way == "free" else part.source))
             if found is not None and part.way == "free":
                 self._library.note_found(replace(found, mtime=part.mtime), source)
-            elif found is not None and not os.path.lexists(part.target):
+            elif found is not None:
                 self._found_went_back(part, found, source)
-            elif part.way == "move" and not os.path.lexists(part.target):
+            elif part.way == "move":
                 self._hand_sidecar(part.target, part.source, is_moved=True)
 
     def _found_went_back(self, part: Part, found: Found, source: str) -> None:

@@ -12,6 +12,8 @@ from .chronicle import pages_of
 from .library import Library
 from .newer import Edition, edition_of
 
+_BY_HASH = ("sha256", "autov3")  # what the site has found so was published with its model
+
 
 @dataclass
 class Holding:
@@ -47,20 +49,22 @@ def holdings_of(library: Library) -> Holdings:
     paths, hashes, waits = _fetched(library)
     owners: dict[int, int] = {}
     models: dict[int, Holding] = {}
+    known: dict[int, Edition] = {}
     for found in library.all_found():
         if found.is_identified and library.size(found.path) is not None:
+            name, _, called = found.name.partition(f" [{found.model}]")
             hashes |= {found.sha256} - {""}
             if found.model:
-                models.setdefault(found.model, Holding(found.name.partition(f" [{found.model}]")[0]))
+                models.setdefault(found.model, Holding(name))
             if found.version:
                 owners |= {found.version: found.model} if found.model else {}
                 paths.setdefault(found.version, []).append(found.path)
-    pages: dict[int, Edition] = {}
+                known[found.version] = Edition(found.version, called.strip(), apart=found.how not in _BY_HASH)
     for folder, page in pages_of(library):
         model_id, versions = number_at(page, "id"), objects_at(page, "modelVersions")
         named = frozenset(number_at(each, "id") for each in versions)
         held = named & paths.keys()
-        pages |= {number_at(each, "id"): _known(each) for each in versions if number_at(each, "id") in held}
+        known |= {number_at(each, "id"): _known(each) for each in versions if number_at(each, "id") in held}
         owners |= dict.fromkeys(held - owners.keys(), model_id)
         if held or model_id in models:
             told: dict[str, Any] = {
@@ -72,7 +76,7 @@ def holdings_of(library: Library) -> Holdings:
             models[model_id] = replace(models.get(model_id, Holding()), **told)
     for version, model_id in owners.items():
         holding = models.setdefault(model_id, Holding())
-        holding.editions[version], holding.paths[version] = pages.get(version, Edition(version)), paths[version]
+        holding.editions[version], holding.paths[version] = known.get(version, Edition(version)), paths[version]
     strays = {version: there for version, there in paths.items() if version not in owners}
     return Holdings(models, frozenset(hashes), strays, waits)
 

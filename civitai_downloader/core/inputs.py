@@ -209,9 +209,9 @@ class Inputs:
         for place, entry in places.items():
             if any(above in given and roots[above] == roots[place] for above in place.parents):
                 self.entries.remove(entry)
-            elif self._settings.organize and was_organized(roots[place]):
-                continue  # everything may have been moved away
             elif place in given and (instead := instead_of_models(place, entry.settings.skip)) is not None:
+                if self._settings.organize and was_organized(roots[place]):
+                    continue  # everything may have been moved away
                 self.entries.remove(entry)
                 for aside in instead[:MOST_NAMED]:
                     log.info("%s: %s", printable(aside.path), aside.reason)

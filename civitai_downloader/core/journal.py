@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -26,6 +26,7 @@ from .ours import LOG
 Way = Literal["symlink", "hardlink", "copy", "move", "free"]
 Status = Literal["planned", "placed", "done", "undoing", "undone", "dropped", "failed"]
 CHANGED = ("placed", "done", "undoing")  # there is something to take back
+UNFINISHED = ("planned", "placed", "undoing")  # a run was killed
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,10 @@ class Step:
 
 @dataclass(frozen=True)
 class Job:
-    """A job: where it puts files, by which layout and in which way, and whether it has ended."""
+    """A job: where it puts files, by which layout and in which way, and whether it has ended.
+
+    `next_number` is that of its next step.
+    """
 
     id: str
     root: Path
@@ -78,11 +82,7 @@ class Job:
     way: str
     is_open: bool
     steps: tuple[Step, ...] = ()
-
-    @property
-    def next_number(self) -> int:
-        """The number of its next step."""
-        return max((int(step.id.partition("/")[2]) for step in self.steps), default=0) + 1
+    next_number: int = 1
 
     @property
     def has_changed(self) -> bool:
@@ -97,25 +97,29 @@ class Journal:
         self._library = library
         self._root = plain_path(library.folder)
 
-    def jobs(self) -> list[Job]:
-        """Return all jobs with their steps, oldest first. A line that no run can have written is left out."""
-        found: dict[str, Job] = {}
-        steps: dict[str, list[Step]] = {}
-        for line in self._library.lines("organize"):
-            name = text_at(line, "id")
-            if re.fullmatch(r"\d{4,9}-[0-9a-f]{8}", name):
-                root = self._place(text_at(line, "path"))
-                found[name] = Job(
-                    name, root, text_at(line, "layout"), text_at(line, "way"), text_at(line, "status") == "planned"
-                )
-            elif step := self._read_step(line):
-                steps.setdefault(step.job, []).append(step)
-        return [self._with_steps(found[name], steps.get(name, ())) for name in sorted(found)]
+    def jobs(self, statuses: Collection[str] = get_args(Status)) -> list[Job]:
+        """Return all jobs, oldest first, with those of their steps that have one of some statuses.
 
-    def _with_steps(self, job: Job, steps: Iterable[Step]) -> Job:
-        """Return a job with its steps, but for those that no run can have written, since they lead elsewhere."""
-        kept = (step for step in steps if all(self._is_allowed(part, job.root) for part in step.parts))
-        return replace(job, steps=tuple(sorted(kept, key=lambda step: step.id)))
+        A line that no run can have written is left out.
+        """
+        lines: dict[str, list[dict[str, Any]]] = {}
+        for line in self._library.lines("organize"):
+            name, _, number = text_at(line, "id").partition("/")
+            if re.fullmatch(r"\d{4,9}-[0-9a-f]{8}", name) and re.fullmatch(r"(\d{6})?", number):
+                lines.setdefault(name, []).append(line)
+        found = (self._read_job(name, lines[name], statuses) for name in sorted(lines))
+        return [job for job in found if job is not None]
+
+    def _read_job(self, name: str, lines: Iterable[Mapping[str, Any]], statuses: Collection[str]) -> Job | None:
+        """Return a job with its steps, but for those that no run can have written; None if its own line isn't there."""
+        by_number = {text_at(line, "id").partition("/")[2]: line for line in lines}
+        if (own := by_number.pop("", None)) is None:
+            return None
+        root, is_open = self._place(text_at(own, "path")), text_at(own, "status") == "planned"
+        told = (self._read_step(line) for _, line in sorted(by_number.items()) if text_at(line, "status") in statuses)
+        steps = tuple(step for step in told if step and all(self._is_allowed(part, root) for part in step.parts))
+        next_number = int(max(by_number, default="0")) + 1
+        return Job(name, root, text_at(own, "layout"), text_at(own, "way"), is_open, steps, next_number)
 
     def _is_allowed(self, part: Part, root: Path) -> bool:
         """Return whether a part takes a file from the library, and puts it there or below the output folder."""
@@ -125,15 +129,11 @@ class Journal:
 
     def next_job(self, root: Path, layout: str, way: str) -> Job:
         """Return the job to which steps are added: the last one if it was killed, else a new one."""
-        jobs = self.jobs()
+        jobs = self.jobs(())
         if jobs and jobs[-1].is_open and jobs[-1].root == root:
             return replace(jobs[-1], layout=layout, way=way)
         number = int(jobs[-1].id.partition("-")[0]) + 1 if jobs else 1
         return Job(f"{number:04}-{uuid4().hex[:8]}", root, layout, way, is_open=True)
-
-    def is_open(self) -> bool:
-        """Return whether the last job was killed."""
-        return any(job.is_open for job in self.jobs()[-1:])
 
     def begin(self, job: Job) -> None:
         """Put on record that a job has begun, or goes on. Raises Failure."""
@@ -174,13 +174,13 @@ class Journal:
     # --- Read again ---
 
     def _read_step(self, line: Mapping[str, Any]) -> Step | None:
-        status, name = text_at(line, "status"), text_at(line, "id")
-        parts = [part for part in map(self._read_part, objects_at(line, "files")) if part is not None]
-        is_one = status in get_args(Status) and re.fullmatch(r"[0-9a-f-]+/\d{6}", name)
-        if not is_one or not parts or len(parts) != len(objects_at(line, "files")):
+        """Return a step, or None if it isn't one."""
+        status: Any = text_at(line, "status")
+        parts = [*map(self._read_part, objects_at(line, "files"))]
+        known = tuple(part for part in parts if part is not None)
+        if status not in get_args(Status) or not known or len(known) != len(parts):
             return None
-        known: Any = status
-        return Step(name, known, tuple(parts), text_at(line, "sha256"), text_at(line, "reason"))
+        return Step(text_at(line, "id"), status, known, text_at(line, "sha256"), text_at(line, "reason"))
 
     def _read_part(self, facts: Mapping[str, Any]) -> Part | None:
         """Return a part, or None if it isn't one."""

@@ -75,30 +75,33 @@ def compare(
     when early access to versions ends, as far as the state log knows.
     """
     told = {each.id: edition_of(each) for each in model.versions}
-    by_hash = {each.id for each in model.versions if any(file.sha256 in hashes for file in each.files)}
     have = {number: told.get(number, each) for number, each in there.items()}
-    have |= {number: told[number] for number in by_hash}
-    rows = [*_lost(model, [each for number, each in have.items() if number not in told], have)]
-    if rows and rows[0].standing != "withdrawn":
-        return rows
+    have |= {each.id: told[each.id] for each in model.versions if any(file.sha256 in hashes for file in each.files)}
+    about = ModelNews("others", model.id, model.name, newest_of_each_base(have.values()))
+    if standing := _MODES.get(model.mode):
+        return [replace(about, standing=standing)]
+    gone = tuple(each for number, each in have.items() if number not in told and each.name and not each.apart)
     chosen = choose_versions(model, Target("model", model.id), replace(settings, base_models=(), latest=False))
     fresh = [_timed(told[each.id], waits) for each in chosen if each.id not in have and each.files]
     newer = _newer(fresh, have.values())
     wanted = [each for each in newer if _is_wanted(each, have.values(), settings)]
-    others = len(newer) - len(wanted)
-    wanted = sorted(wanted, key=lambda each: each.age, reverse=True)[: 1 if settings.latest else None]
-    open_ones = tuple(each for each in wanted if not each.until)
-    best = newest_of_each_base(have.values())
-    if open_ones or (others and not wanted):
-        standing: Standing = "newer" if open_ones else "others"
-        rows.append(ModelNews(standing, model.id, model.name, best, open_ones, others))
-    waiting = [each for each in wanted if each.until]
-    more = [0 if open_ones or number else others for number in range(len(waiting))]
-    rows += [
-        ModelNews("awaited", model.id, model.name, best, (each,), count)
-        for each, count in zip(waiting, more, strict=True)
-    ]
-    return rows
+    rows = _rows(replace(about, others=len(newer) - len(wanted)), wanted, 1 if settings.latest else None)
+    return [*([replace(about, standing="withdrawn", editions=gone)] if gone else []), *rows]
+
+
+def _rows(about: ModelNews, wanted: Iterable[Edition], most: int | None) -> list[ModelNews]:
+    """Return the rows about versions that are newer, and at most so many: those to be had, and those that wait.
+
+    The first one tells of the others, alone if need be.
+    """
+    ordered = sorted(wanted, key=lambda each: each.age, reverse=True)
+    open_ones = tuple(each for each in ordered if not each.until)[:most]
+    waiting = [each for each in ordered if each.until][:most]
+    rows = [replace(about, standing="newer", editions=open_ones)] if open_ones else []
+    rows += [replace(about, standing="awaited", editions=(each,)) for each in waiting]
+    if not rows:
+        return [about] if about.others else []
+    return [rows[0], *(replace(each, others=0) for each in rows[1:])]
 
 
 def split(news: ModelNews, reserved: Collection[int]) -> list[ModelNews]:
@@ -117,14 +120,6 @@ def newest_of_each_base(editions: Iterable[Edition]) -> tuple[Edition, ...]:
     for each in sorted(editions, key=lambda each: each.age):
         found[plain(each.base_model)] = each
     return tuple(sorted(found.values(), key=lambda each: each.age, reverse=True))
-
-
-def _lost(model: Model, missing: list[Edition], have: Mapping[int, Edition]) -> Iterable[ModelNews]:
-    """Yield what the site no longer gives of a model, or no longer has of it."""
-    if standing := _MODES.get(model.mode):
-        yield ModelNews(standing, model.id, model.name, newest_of_each_base(have.values()))
-    elif gone := tuple(each for each in missing if each.name and not each.apart):
-        yield ModelNews("withdrawn", model.id, model.name, newest_of_each_base(have.values()), gone)
 
 
 def _timed(edition: Edition, waits: Mapping[int, str]) -> Edition:

@@ -12,8 +12,9 @@ from typing import Literal
 
 from ..util.errors import Sentence
 from ..util.files import is_link, read_regular
-from ..util.moving import is_symlink_to
+from ..util.moving import is_one_file, is_symlink_to
 from ..util.names import name_key, plain_path, shown_path, split_name
+from .companions import behind_stem
 from .found import Found
 from .journal import Part, Step, Way
 from .wholepaths import ENDING, paths_in
@@ -23,6 +24,7 @@ BREAKS = Sentence("Workflows and prompts that name a file by its path don't find
 Relation = Literal["free", "right", "twin", "ours", "other", "folder"]
 Action = Literal["place", "right", "free", "stay", "rename", "replace", "fail"]
 
+_BY_HINDRANCE: tuple[Relation, ...] = ("free", "twin", "other", "folder", "ours")
 _ON_COLLISION: dict[str, Action] = {"skip": "stay", "rename": "rename", "overwrite": "replace", "fail": "fail"}
 
 
@@ -100,9 +102,13 @@ class Names:
         """Return the source of what this job puts at a place, or None."""
         return self._claimed.get(self.key(place))
 
+    def hold(self, place: Path, source: Path) -> None:
+        """Note that a place is taken by this job, for what lies at `source` now."""
+        self._claimed[self.key(place)] = source
+
     def claim(self, part: Part) -> None:
         """Note that a part will be at its target, and no longer at its source if it is moved."""
-        self._claimed[self.key(part.target)] = part.source
+        self.hold(part.target, part.source)
         if part.way == "move":
             self._left.add(str(part.source))
 
@@ -127,8 +133,16 @@ class Orderer:
         self._is_twin, self._number = is_twin, number
 
     def decide(self, items: Iterable[Item]) -> list[Decision]:
-        """Return what becomes of each item. One whose name is held by another that will go comes after that."""
-        left, made = list(items), list[Decision]()
+        """Return what becomes of each item; those in their places come first, and no other gets their names.
+
+        One whose name is held by another that will go comes after that.
+        """
+        left, made = list[Item](), list[Decision]()
+        for item in items:
+            if self._is_in_place(item, self._plain(item)):
+                made.append(self._settled(item, self._plain(item)))
+            else:
+                left.append(item)
         moving = {str(item.source) for item in left if item.stays is None} if self._way == "move" else set[str]()
         while left:
             waiting = list[Item]()
@@ -159,27 +173,50 @@ class Orderer:
             relation = self._relation(item, target)
             if item.stays is not None and relation != "right":
                 return Decision(item, "stay", target, reason=item.stays)
-            parts = tuple(self._parts(item, target, stem)) if relation not in ("right", "folder") else ()
-            taken = next((part.target for part in parts[1:] if self._is_taken(part.target)), None)
-            if relation == "free" and taken is not None:
-                relation, target = "other", taken
-            action = action_for(relation, self._way, self._on_collision)
-            if action != "rename":
-                return self._decided(item, action, target, parts)
+            place, parts = target, tuple[Part, ...]()
+            if self._action(relation) in ("place", "replace"):
+                parts = tuple(self._parts(item, target))
+                relation, place = self._worst(relation, target, parts[1:])
+            if (action := self._action(relation)) != "rename":
+                return self._decided(item, action, place, parts)
         raise AssertionError("there is always a free name")
+
+    def _action(self, relation: Relation) -> Action:
+        return action_for(relation, self._way, self._on_collision)
+
+    def _worst(self, relation: Relation, target: Path, companions: Iterable[Part]) -> tuple[Relation, Path]:
+        """Return what hinders an item and its companions most, and where that lies."""
+        found = [(relation, target), *((self._taken(part.target), part.target) for part in companions)]
+        return max(found, key=lambda each: _BY_HINDRANCE.index(each[0]))
+
+    def _taken(self, place: Path) -> Relation:
+        """Return what lies at the place of a companion."""
+        if self._names.claimed(place) is not None:
+            return "ours"
+        there = self._names.at(place)
+        return "free" if there is None else "folder" if there.is_dir() else "other"
 
     def _decided(self, item: Item, action: Action, target: Path, parts: Sequence[Part]) -> Decision:
         if action in ("stay", "fail"):
             return replace(self._stay(item, target), action=action)
         if action == "right":
-            return Decision(item, action, target)
+            return self._settled(item, target)
         if action == "free":
             parts = [self._free(item, target)]
         elif action == "replace":
             parts = [self._replacing(part) for part in parts]
         for part in parts:
             self._names.claim(part)
-        return Decision(item, action, target, Step(next(self._number), "planned", tuple(parts), item.found.sha256))
+        step = Step(next(self._number), "planned", tuple(parts), item.found.sha256)
+        return Decision(item, action, step.main.target, step)
+
+    def _settled(self, item: Item, target: Path) -> Decision:
+        """Return that an item stays in its place, and keep the names there from others."""
+        places = {item.source: target, **{each: _beside(target, item.source, each) for each in item.companions}}
+        for source, place in places.items():
+            if self._names.at(place) is not None:
+                self._names.hold(place, source)
+        return Decision(item, "right", target)
 
     def _stay(self, item: Item, target: Path) -> Decision:
         words = Sentence("{path} is taken by another file, so it stays where it is.", path=shown_path(target))
@@ -202,31 +239,34 @@ class Orderer:
         there = self._names.at(target)
         if there is None:
             return "free"
-        if there == item.source:  # the disk says whether a name that differs in capitals only is another one
-            return "free" if self._way == "move" and not os.path.lexists(target) else "right"
-        if self._way == "symlink" and is_symlink_to(there, item.source):
+        if self._is_in_place(item, target):
             return "right"
+        if there == item.source:
+            return "free"
         if there.is_dir():
             return "folder"
-        if not is_link(there) and _is_one_file(there, item.source):
-            return "right"
         return "twin" if not is_link(there) and self._is_twin(item, there) else "other"
 
-    def _is_taken(self, target: Path) -> bool:
-        return self._names.claimed(target) is not None or self._names.at(target) is not None
+    def _is_in_place(self, item: Item, target: Path) -> bool:
+        """Return whether an item, or what this way would make of it, lies at a target."""
+        there = self._names.at(target)
+        if there is None:
+            return False
+        if there == item.source:  # the disk says whether a name that differs in capitals only is another one
+            return self._way != "move" or os.path.lexists(target)
+        return is_one_file(item.source, there) or (self._way == "symlink" and is_symlink_to(there, item.source))
 
-    def _parts(self, item: Item, target: Path, stem: str) -> Iterator[Part]:
+    def _parts(self, item: Item, target: Path) -> Iterator[Part]:
         way: Way = self._way  # type: ignore[assignment]
         yield Part(way, item.source, target, item.found.size, item.found.mtime)
-        old = split_name(item.source.name)[0]
         for source in item.companions:
             with suppress(OSError):
                 seen = os.lstat(source)
-                rest = source.name[len(old) :]
                 paths = paths_in(read_regular(source)) if source.name.endswith(ENDING) else {}
                 own: Way = "copy" if paths and way != "move" else way
-                place = target.with_name(stem + rest)
-                yield Part(own, source, place, seen.st_size, seen.st_mtime_ns, paths=paths)
+                yield Part(
+                    own, source, _beside(target, item.source, source), seen.st_size, seen.st_mtime_ns, paths=paths
+                )
 
     def _free(self, item: Item, target: Path) -> Part:
         there = self._names.at(target) or target
@@ -241,10 +281,12 @@ class Orderer:
         return replace(part, target=there, replaced=self._replaced / there.relative_to(self._names.root))
 
 
-def _is_one_file(one: Path, other: Path) -> bool:
-    with suppress(OSError):
-        return os.path.samefile(one, other)
-    return False
+def _beside(target: Path, model: Path, companion: Path) -> Path:
+    """Return where a companion of a model file goes: it keeps its name, unless the model file gets another stem."""
+    stem = split_name(target.name)[0]
+    if stem == split_name(model.name)[0]:
+        return target.with_name(companion.name)
+    return target.with_name(stem + behind_stem(companion.name, model.name))
 
 
 def stays_for_move(place: Path, *, is_inside: bool, links: Sequence[str]) -> Sentence | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -22,17 +22,19 @@ from ..util.text import human_size, printable
 from .found import Found
 from .handover import Handover
 from .homes import Homes
-from .journal import Job, Journal, Part, Step
+from .journal import UNFINISHED, Job, Journal, Part, Step
 from .ledger import Batch, Ledger, Task
 from .library import Library
 from .looks import Look
 from .ordering import BREAKS
-from .placing import Placer
+from .placing import Placer, clean
 from .records import Outcome, Result
 from .settings import Settings
 from .sorting import REPLACED, Ask, Planned, Planning, Shelving
 
 log = logging.getLogger(__name__)
+
+_SOURCE = "--organize"
 
 
 class Doing:
@@ -47,16 +49,14 @@ class Doing:
         """End what was begun when an earlier run was killed, and give up what was only planned. Raises Failure."""
         placer = self._placer(lambda _: None)
         root = Path(plain_path(self._out.folder))
-        for job in (each for each in self.journal.jobs() if each.root == root):
-            for step in job.steps:
-                if step.status not in ("planned", "placed", "undoing"):
-                    continue
-                try:
-                    self._settle(placer, step)
-                except Failure as failure:
-                    log.error("%s", failure)
+        for step in (step for job in self.journal.jobs(UNFINISHED) if job.root == root for step in job.steps):
+            try:
+                self._settle(placer, step)
+            except Failure as failure:
+                log.error("%s", failure)
 
     def _settle(self, placer: Placer, step: Step) -> None:
+        clean(step)
         if step.status == "undoing":
             take_back(placer, self.journal, self._handover, step)
         elif step.status == "placed" or placer.has_begun(step):
@@ -65,16 +65,32 @@ class Doing:
             self.journal.note(replace(step, status="dropped"))
 
     def do(self, planned: Planned, job: Job, told: Told) -> dict[Found, Path]:
-        """Do what is planned, say how much was done, and return where files lie now. Raises Failure and Stopped."""
+        """Do what is planned, and return where files lie now. Raises Failure and Stopped."""
         self._check_room(planned)
         if planned.steps and self._settings.organize == "move":
             log.warning("%s", BREAKS)
+        self._write_down(planned, job)
+        clear_replaced(self._out, job.id)
+        placed = self._do_all(planned, self._placer(told))
+        for model in dict.fromkeys(decision.item.found.model for _, decision, _ in planned.steps):
+            self._handover.carry_pages(model)
+        if not any(each.steps for each in self.journal.jobs(UNFINISHED) if each.id == job.id):
+            self.journal.end(job)
+        return placed
+
+    def _write_down(self, planned: Planned, job: Job) -> None:
+        """Have all of a plan on the disk before the first step is done. Raises Failure."""
         self.journal.begin(job)
         for _, _, step in planned.steps:
             self.journal.note(step)
         self.journal.confirm()
-        clear_replaced(self._out, job.id)
-        placer, placed, refusal = self._placer(told), dict[Found, Path](), None
+
+    def _do_all(self, planned: Planned, placer: Placer) -> dict[Found, Path]:
+        """Do all steps that can be done, and return where files lie now. Raises DiskLost and Stopped.
+
+        What every further file would meet as well is not tried again.
+        """
+        placed, refusal = dict[Found, Path](), None
         for batch, decision, step in planned.steps:
             self._clock.check()
             try:
@@ -87,13 +103,6 @@ class Doing:
                 refusal = failure if isinstance(failure, NoLinks) or failure.reason == "disk-full" else refusal
                 self._out.disk.check()
                 self.tell(batch, decision.item.found, "failed", failure.reason, failure.sentence)
-        for model in dict.fromkeys(decision.item.found.model for _, decision, _ in planned.steps):
-            self._handover.carry_pages(model)
-        if not any(step.status in ("planned", "placed") for each in self.journal.jobs()[-1:] for step in each.steps):
-            self.journal.end(job)
-        words = "%s files (%s) were put in order in %s; --undo takes that back."
-        size = human_size(sum(found.size for found in placed))
-        log.info(words, f"{len(placed):,}", size, shown_path(Path(plain_path(self._out.folder))))
         return placed
 
     def _do(self, placer: Placer, step: Step) -> None:
@@ -102,9 +111,8 @@ class Doing:
             step = self.journal.note(placer.place(step))
             placer.leave(step)
         except Failure as failure:
+            placer.take_back(step)
             if os.path.lexists(step.main.source):
-                for _ in placer.take_back(step) if step.status == "placed" else ():
-                    pass
                 self.journal.note(replace(step, status="failed", reason=str(failure)))
             raise
         self._handover.arrived(step, _SOURCE)
@@ -136,9 +144,6 @@ class Doing:
         self._ledger.add(Task(batch, lambda: None, name), result)
 
 
-_SOURCE = "--organize"
-
-
 def _is_copied(part: Part, folder: Path) -> bool:
     """Return whether the bytes of a file are copied to a folder, on its own disk or on another one."""
     with suppress(OSError):
@@ -160,10 +165,8 @@ def clear_replaced(out: Library, job: str) -> None:
 def take_back(placer: Placer, journal: Journal, handover: Handover, step: Step) -> list[Failure]:
     """Take back a step, and return why some of it stays. Raises Failure and Stopped."""
     journal.note(replace(step, status="undoing"))
-    left = list(placer.take_back(step))
-    is_back = not left or not any(os.path.lexists(part.target) for part in step.parts if part.way != "free")
-    if step.main.way == "free" or is_back or not os.path.lexists(step.main.target):
-        handover.went_back(step, "--undo")
+    back, left = placer.take_back(step)
+    handover.went_back(back, "--undo")
     journal.note(replace(step, status="undone", reason="; ".join(map(str, left))))
     return left
 
@@ -204,14 +207,24 @@ class Organizer:
             doing = self._doing(library)
             job, planned = self.plan(library, [look for look in looks if look.library is library])
             self._tell(doing, planned)
-            if not planned.steps and not doing.journal.is_open():
-                log.info("Everything that was identified is in its place in %s already.", shown_path(self.out.folder))
-                continue
-            meter = progress.begin_reading(shown_path(self.out.folder), doing.size_of(planned))
-            try:
-                self.placed |= doing.do(planned, job, partial(progress.read, meter))
-            finally:
-                progress.end(meter)
+            placed = dict[Found, Path]()
+            if planned.steps or job.next_number > 1:  # a killed run has left the job open
+                meter = progress.begin_reading(shown_path(self.out.folder), doing.size_of(planned))
+                try:
+                    placed = doing.do(planned, job, partial(progress.read, meter))
+                finally:
+                    progress.end(meter)
+            self._say(planned, placed)
+            self.placed |= placed
+
+    def _say(self, planned: Planned, placed: Mapping[Found, Path]) -> None:
+        """Say how much was done."""
+        folder = shown_path(Path(plain_path(self.out.folder)))
+        if placed:
+            size = human_size(sum(found.size for found in placed))
+            log.info("%s files (%s) were put in order in %s; --undo takes that back.", f"{len(placed):,}", size, folder)
+        elif planned.is_in_order:
+            log.info("Everything that was identified is in its place in %s already.", folder)
 
     def _tell(self, doing: Doing, planned: Planned) -> None:
         """Count what stays where it is."""

@@ -22,6 +22,7 @@ from ..util.moving import (
     Told,
     confirm_folder,
     copy_whole,
+    is_one_file,
     is_symlink_to,
     link_failure,
     make_link,
@@ -49,20 +50,13 @@ class Placer:
     def place(self, step: Step) -> Step:
         """Put all files of a step at their targets, and return it with what landed there; sources stay for now.
 
-        What is there already, since an earlier run was killed, stays. Raises Failure, and takes back what was done
-        then; and Stopped.
+        What is there already, since an earlier run was killed, stays. Raises Failure and Stopped.
         """
         step = _spelled(step)
-        try:
-            for part in step.parts:
-                self._place(step, part)
-            for folder in {part.target.parent for part in step.parts}:
-                confirm_folder(folder)
-        except Failure:
-            for part in reversed(step.parts):
-                with suppress(Failure):  # what can't be taken back stays at both places
-                    self._take_back(step, part)
-            raise
+        for part in step.parts:
+            self._place(step, part)
+        for folder in {part.target.parent for part in step.parts}:
+            confirm_folder(folder)
         return replace(step, status="placed", parts=tuple(map(_landed, step.parts)))
 
     def leave(self, step: Step) -> None:
@@ -77,9 +71,8 @@ class Placer:
             confirm_folder(folder)
 
     def has_begun(self, step: Step) -> bool:
-        """Return whether anything of a step was done, by what is on disk. Left-overs of it are removed."""
+        """Return whether anything of a step was done, by what is on disk."""
         step = _spelled(step)
-        _clean(step)
         return any(self._is_begun(step, part) for part in step.parts)
 
     def _is_begun(self, step: Step, part: Part) -> bool:
@@ -93,7 +86,7 @@ class Placer:
             return False
         if part.way == "symlink":
             return is_symlink_to(part.target, part.source)
-        if _is_one_file(part.source, part.target):
+        if is_one_file(part.source, part.target):
             return True
         if part.way in ("hardlink", "free") or is_link(part.target):
             return False
@@ -175,22 +168,24 @@ class Placer:
 
     # --- Back ---
 
-    def take_back(self, step: Step) -> Iterator[Failure]:
-        """Undo what a step has done, the model file first; yield why something stays. Raises Stopped.
+    def take_back(self, step: Step) -> tuple[list[Part], list[Failure]]:
+        """Undo what a step has done, the model file first; return what is back, and why the rest stays. Raises Stopped.
 
         If the model file stays, so do its companions.
         """
-        step = _spelled(step)
-        _clean(step)
+        step, back, left = _spelled(step), list[Part](), list[Failure]()
+        clean(step)
         for part in step.parts:
             try:
                 self._take_back(step, part)
+                back.append(part)
             except Failure as failure:
-                yield failure
+                left.append(failure)
                 if part is step.main:
-                    return
+                    break
         for folder in {part.target.parent for part in step.parts}:
             self._remove_empty(folder)
+        return back, left
 
     def _remove_empty(self, folder: Path) -> None:
         """Remove a folder below the output folder, and those above it, as far as nothing is in them."""
@@ -205,11 +200,13 @@ class Placer:
         if not any(part.landed) and not self._is_begun(step, part):
             return
         with _moving(part.target):
-            if os.path.lexists(part.target):
+            if os.path.lexists(part.target) and not _is_restored(part):
                 undo = {"move": self._move_back, "copy": self._remove_copy, "free": self._copy_back}
                 undo.get(part.way, self._remove_link)(step, part)
             if part.replaced is not None and os.path.lexists(part.replaced) and not os.path.lexists(part.target):
                 os.rename(part.replaced, part.target)
+        if part.way == "move" and not os.path.lexists(part.source):
+            raise Failure("gone", "{path} is gone, so it can't be moved back.", path=shown_path(part.target))
 
     def _move_back(self, step: Step, part: Part) -> None:
         if os.path.lexists(part.source):
@@ -250,7 +247,7 @@ class Placer:
 
     def _copy_back(self, step: Step, part: Part) -> None:
         """Give a file that was made a hard link its own bytes again."""
-        if not _is_one_file(part.source, part.target):
+        if not is_one_file(part.source, part.target):
             return
         beside = part_name(part.target, step.job)
         copy_whole(part.source, beside, self._disk, self._clock, self._told)
@@ -267,9 +264,9 @@ def _moving(path: Path) -> Iterator[None]:
         raise move_failure(error, path) from error
 
 
-def _clean(step: Step) -> None:
+def clean(step: Step) -> None:
     """Remove what a killed run has left of a step under names that are not final."""
-    for place in (place for part in step.parts for place in (part.source, part.target)):
+    for place in (place for part in _spelled(step).parts for place in (part.source, part.target)):
         for left in (part_name(place, step.job), temporary_name(place)):
             with suppress(OSError):
                 left.unlink(missing_ok=True)
@@ -301,18 +298,16 @@ def _landed(part: Part) -> Part:
     return replace(part, landed=(seen.st_size, seen.st_mtime_ns))
 
 
+def _is_restored(part: Part) -> bool:
+    """Return whether what a part has replaced is back at the target, since an earlier undo was killed after that."""
+    return part.replaced is not None and not os.path.lexists(part.replaced) and not _fits(part.target, *part.landed)
+
+
 def _fits(path: Path, size: int, mtime: int) -> bool:
     """Return whether a file is still the one that it was, by its size and time."""
     with suppress(OSError):
         seen = os.stat(path)
         return seen.st_size == size and same_time(mtime, seen.st_mtime_ns)
-    return False
-
-
-def _is_one_file(source: Path, target: Path) -> bool:
-    """Return whether the target is a name of the source's file, and no symlink to it."""
-    with suppress(OSError):
-        return not is_link(target) and os.path.samefile(source, target)
     return False
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import count
+from itertools import chain, count
 from pathlib import Path
 
 from ..util.clock import Clock
@@ -76,6 +76,11 @@ class Planned:
         """What there is to do."""
         return [(batch, each, each.step) for batch, each in self.decisions if each.step is not None]
 
+    @property
+    def is_in_order(self) -> bool:
+        """Whether every file is in its place already."""
+        return not self.failures and all(each.action == "right" for _, each in self.decisions)
+
 
 class Planning:
     """Plans where the files of a library go; nothing is touched."""
@@ -83,7 +88,8 @@ class Planning:
     def __init__(self, library: Library, out: Library, settings: Settings, clock: Clock) -> None:
         self._library, self._out, self._settings, self._clock = library, out, settings, clock
         self._sources: dict[Path, Found] = {}
-        self._listings: dict[Path, dict[str, tuple[str, ...]]] = {}
+        self._companions: dict[Path, Mapping[str, tuple[str, ...]]] = {}
+        self._along: dict[Path, frozenset[str]] = {}
         self._inodes: dict[Look, dict[tuple[int, int], list[str]]] = {}
 
     def plan(self, looks: Sequence[Look], shelving: Shelving, job: Job) -> Planned:
@@ -118,8 +124,8 @@ class Planning:
         seen, place = look.seen.get(found.path), Path(plain_path(self._library.at(found.path)))
         if not (found.is_identified and found.version and seen is not None and os.path.lexists(place)):
             return None
-        with_it = self._companions(place.parent)
-        if any(place.name in names for names in with_it.values()):
+        self._list(place.parent)
+        if place.name in self._along[place.parent]:
             return None
         others = [path for path in self._names_of(look, seen.inode) if path != found.path]
         links = [path for path in others if is_link(self._library.at(path))]
@@ -130,7 +136,7 @@ class Planning:
         stays = stays_for_move(place, is_inside=seen.beside, links=list(map(printable, links)))
         return Item(
             found, place, shelving.folder(found, place.name),
-            tuple(place.with_name(name) for name in with_it.get(place.name, ())), seen.inode,
+            tuple(map(place.with_name, self._companions[place.parent].get(place.name, ()))), seen.inode,
             stays if self._settings.organize == "move" else None,
         )  # fmt: skip
 
@@ -143,12 +149,13 @@ class Planning:
             self._inodes[look] = found
         return self._inodes[look][inode]
 
-    def _companions(self, folder: Path) -> dict[str, tuple[str, ...]]:
-        if folder not in self._listings:
+    def _list(self, folder: Path) -> None:
+        """Find out once what goes along with the model files of a folder. Raises OSError."""
+        if folder not in self._companions:
             with os.scandir(folder) as entries:
                 names = [each.name for each in entries if _is_file(each)]
-            self._listings[folder] = dict(companions(names))
-        return self._listings[folder]
+            self._companions[folder] = companions(names)
+            self._along[folder] = frozenset(chain.from_iterable(self._companions[folder].values()))
 
     def _is_twin(self, item: Item, place: Path) -> bool:
         """Return whether a file has the bytes of an item: by the logs if they know it, else byte by byte."""

@@ -13,13 +13,13 @@ from ..util.clock import Clock
 from ..util.errors import Failure, UsageError
 from ..util.names import shown_path
 from .handover import Handover
-from .journal import CHANGED, Journal, Step
+from .journal import CHANGED, UNFINISHED, Journal, Step
 from .libraries import Libraries
 from .library import Library
 from .ondisk import library_of, local_target
 from .organize import take_back
 from .ours import logs_in
-from .placing import Placer
+from .placing import Placer, clean
 from .settings import Settings, check_organize
 
 log = logging.getLogger(__name__)
@@ -75,6 +75,9 @@ def _undo_in(library: Library, open_library: Callable[[Path], Library], clock: C
             continue
         out = open_library(job.root)
         placer = Placer(library.folder, out.disk, clock, lambda _: None)
+        for step in job.steps:
+            if library.is_writable and step.status in UNFINISHED:
+                clean(step)
         steps = [step for step in job.steps if step.status in CHANGED or _is_begun(placer, step)]
         if steps:
             rows = tuple(f"{step.main.target}\t{step.main.source}" for step in reversed(steps))
@@ -98,5 +101,5 @@ def _take_back_all(placer: Placer, journal: Journal, handover: Handover, steps: 
         for failure in failures:
             log.warning("%s", failure)
         count, left = count + (not failures), left + len(failures)
-    log.info("%s files are back where they were; %s stay where they are.", f"{count:,}", f"{left:,}")
+    log.info("%s files are back where they were, %s are not.", f"{count:,}", f"{left:,}")
     return left

@@ -62,7 +62,7 @@ class Updates:
         self.reports[batch] = report
         stock = holdings_of(batch.library)
         yield
-        yield from self._place(batch, stock, report)
+        yield from self._name_strays(batch, stock, report)
         ids = [each for each in sorted(stock.models) if not is_excluded(Target("model", each), settings)]
         there, absent, refused = set[int](), list[int](), 0
         for at in range(0, len(ids), AT_ONCE):
@@ -93,8 +93,8 @@ class Updates:
         self._schedule.do(Task(batch, lambda: answers.append(ask()), printable(name)))
         return answers
 
-    def _place(self, batch: Batch, stock: Holdings, report: Report) -> Steps:
-        """Ask which models the versions belong to of which neither the log nor a page tells it, one by one."""
+    def _name_strays(self, batch: Batch, stock: Holdings, report: Report) -> Steps:
+        """Ask one by one which models those versions belong to of which neither the log nor a page tells it."""
         refused = 0
         for version, paths in stock.strays.items():
             yield

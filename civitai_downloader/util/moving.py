@@ -199,6 +199,13 @@ def symlink_text(source: Path, target: Path, tree: Path) -> str:
     return os.path.relpath(whole, folder) if is_within else str(plain_path(source))
 
 
+def is_one_file(source: Path, target: Path) -> bool:
+    """Return whether `target` is a name of the file `source`, and no symlink to it."""
+    with suppress(OSError):
+        return not is_link(target) and os.path.samefile(source, target)
+    return False
+
+
 def is_symlink_to(target: Path, source: Path) -> bool:
     """Return whether `target` is a symlink that leads to `source`, which is there."""
     with suppress(OSError):
