@@ -128,7 +128,7 @@ def test_a_thing_that_another_copy_brings_is_asked_for_again_until_that_is_done(
     file = site.world.add_model().add_version().add_file("lantern.safetensors")
     mine = next(index for index in (1, 2) if Share(index, 2).has("model", 10001))
     other = f"{3 - mine}-of-2"
-    path = leave(out, file.published_hashes["SHA256"], f'{{"copy": "{other}"}}\n'.encode())
+    path = leave(out, file.published_hashes["SHA256"].lower(), f'{{"copy": "{other}"}}\n'.encode())
     ended: dict[str, Any] = {}
 
     def go() -> None:
