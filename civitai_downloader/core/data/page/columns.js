@@ -333,7 +333,11 @@ civitai.room("columns", ["query"], ({ query }) => {
 
   /** All rows that count, as they stand in the data. */
   const living = (table) =>
-    kept(table, "living", () => Uint32Array.from(table.alive.keys()).filter((row) => table.alive[row]));
+    kept(table, "living", () => {
+      const rows = [];
+      for (let row = 0; row < table.rows; row += 1) if (table.alive[row]) rows.push(row);
+      return Uint32Array.from(rows);
+    });
 
   /** All rows that count in an order; what is equal in it is ordered from the newest on. */
   const orderOf = (table, sort, seed) =>

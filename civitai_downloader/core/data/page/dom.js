@@ -60,6 +60,20 @@ civitai.room("dom", ["words"], ({ words }) => {
     return node;
   };
 
+  /** The same, where most of them are there already: what stands right is not touched. */
+  const renew = (node, ...children) => {
+    let next = node.firstChild;
+    for (const child of shown(children)) {
+      if (child === next) next = next.nextSibling;
+      else node.insertBefore(child, next);
+    }
+    while (next) {
+      const { nextSibling } = next;
+      next.remove();
+      next = nextSibling;
+    }
+  };
+
   // Sets an address that leads to a place of the page, a file of the folder or the web, and removes any other.
   const point = (attribute) => (node, url) => {
     if (url && SAFE.test(url)) node.setAttribute(attribute, url);
@@ -127,5 +141,5 @@ civitai.room("dom", ["words"], ({ words }) => {
   };
 
   const [link, source] = [point("href"), point("src")];
-  return { announce, button, copy, el, fill, find, html, icon, link, marked, maybeFind, on, put, source, trouble };
+  return { announce, button, copy, el, fill, find, html, icon, link, marked, maybeFind, on, put, renew, source, trouble };
 });

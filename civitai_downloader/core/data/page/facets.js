@@ -41,6 +41,25 @@ civitai.room("facets", ["words", "dom", "query", "store", "library"], (needs) =>
     return line(choose, { do: "exclude", facet, value }, "minus", exclude, pick?.not === true);
   };
 
+  const drawn = new WeakMap(); // the list of a facet → its lines by their values
+
+  // A line whose value is chosen or excluded as before gets another number at most.
+  const renewed = (old, facet, { value, count }) => {
+    const not = pickOf(facet, value)?.not;
+    if (!old || old.not !== not) return { not, count, node: valueLine(facet, { value, count }) };
+    if (old.count === count) return old;
+    old.node.firstChild.dataset.count = count;
+    old.node.firstChild.lastChild.firstChild.data = words.number(count);
+    return { ...old, count };
+  };
+
+  const drawLines = (list, facet, shown) => {
+    const before = drawn.get(list);
+    const lines = new Map(shown.map((each) => [each.value, renewed(before?.get(each.value), facet, each)]));
+    drawn.set(list, lines);
+    dom.renew(list, [...lines.values()].map(({ node }) => node));
+  };
+
   // Whatever is drawn anew, the keyboard stays where it was.
   const keepFocus = (root, draw) => {
     const { do: doing, facet, value } = root.contains(document.activeElement) ? document.activeElement.dataset : {};
@@ -63,7 +82,7 @@ civitai.room("facets", ["words", "dom", "query", "store", "library"], (needs) =>
   const draw = (facet, distinct, shown) => {
     const { side: box, values, search, more } = sides.get(facet);
     const open = typed.has(facet);
-    keepFocus(values, () => dom.fill(values, shown.map((value) => valueLine(facet, value))));
+    keepFocus(values, () => drawLines(values, facet, shown));
     search.hidden = !open;
     more.hidden = distinct <= FEW;
     more.textContent = words.say(open ? "find.fewer" : "find.all", { n: distinct });
@@ -72,7 +91,7 @@ civitai.room("facets", ["words", "dom", "query", "store", "library"], (needs) =>
   };
 
   const drawFacet = (facet) => {
-    const { values = [], distinct = 0 } = store.state.shown.counts[facet] ?? {};
+    const { values = [], distinct = 0 } = store.state.counts.facets[facet] ?? {};
     const isShown = ({ value }, index) => index < FEW || TRANSLATED.has(facet) || pickOf(facet, value);
     if (!typed.has(facet)) return draw(facet, distinct, values.filter(isShown));
     if (!typed.get(facet) && distinct <= values.length) return draw(facet, distinct, values);
@@ -192,9 +211,9 @@ civitai.room("facets", ["words", "dom", "query", "store", "library"], (needs) =>
     dom.fill(dom.find("#sides"), [...sides.values()].map(({ side }) => side));
   };
 
-  const drawAll = ({ shown }) => {
-    if (!shown) return;
-    if (shown.table !== table) build(shown.table);
+  const drawAll = ({ counts }) => {
+    if (!counts) return;
+    if (counts.table !== table) build(counts.table);
     for (const facet of sides.keys()) drawFacet(facet);
     showRanges();
   };
@@ -213,7 +232,7 @@ civitai.room("facets", ["words", "dom", "query", "store", "library"], (needs) =>
 
   presetName.placeholder = words.say("find.preset-name");
   showPresets();
-  store.watch(["shown", "picks"], drawAll);
+  store.watch(["counts", "picks"], drawAll);
   store.watch(["picks", "q"], showChips);
   store.watch(["shown", "picks", "ready"], showEmpty);
   store.watch(["settings"], showColumn);

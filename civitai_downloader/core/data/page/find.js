@@ -179,8 +179,8 @@ civitai.room("find", ["words", "dom", "query", "store", "library"], (needs) => {
     status.textContent = ready ? said : `${said} · ${partly}`;
   };
 
-  store.watch(["place", "under", "loaded"], showPlaces);
-  store.watch(["place", "ids", "under", "loaded"], showTitle);
+  store.watch(["place", "under"], showPlaces);
+  store.watch(["place", "ids", "under", "collections"], showTitle);
   store.watch(["q"], showQuery);
   store.watch(["view", "sort", "settings", "covering", "across"], showControls);
   store.watch(["shown", "sort", "loaded", "ready"], showStatus);

@@ -3,6 +3,7 @@
 civitai.room("store", ["rooms", "words", "dom", "query"], ({ rooms, words, dom, query }) => {
   const ADDRESS = ["place", "ids", "q", "sort", "view", "picks"];
   const KEPT_SEARCHES = 50;
+  const FRAME = 6; // milliseconds in which views are told of news: what they do to the page takes twice as long
   const PACE = 100; // milliseconds: browsers refuse an address that changes hundreds of times in ten seconds
   const USUAL = { size: 3, cover: "R", theme: "", facets: true, keys: true };
 
@@ -13,6 +14,7 @@ civitai.room("store", ["rooms", "words", "dom", "query"], ({ rooms, words, dom, 
     under: null,
     depth: 0,
     shown: null,
+    counts: null, // of the values of facets: what is shown comes first
     loaded: { done: 0, of: 0 }, // pictures that can be searched, of all
     ready: false,
     focus: null,
@@ -24,38 +26,57 @@ civitai.room("store", ["rooms", "words", "dom", "query"], ({ rooms, words, dom, 
 
   // ------------------------------------------------------------------------------------------------- subscribers
   const watchers = [];
-  let changed = new Set();
+  const askers = [];
+  let isAwaited = false;
+
+  const callFor = () => {
+    if (!isAwaited) requestAnimationFrame(tell);
+    isAwaited = true;
+  };
 
   // A view that fails is reported as any error is, and keeps no other view from what is new.
-  const tell = () => {
-    const news = changed;
-    changed = new Set();
-    for (const { handler } of watchers.filter(({ keys }) => keys.some((key) => news.has(key)))) {
-      try {
-        handler(state, news);
-      } catch (error) {
-        globalThis.reportError(error);
-      }
+  const hand = (watcher) => {
+    const { news } = watcher;
+    watcher.news = new Set();
+    try {
+      watcher.handler(state, news);
+    } catch (error) {
+      globalThis.reportError(error);
     }
   };
 
-  const note = (keys) => {
-    if (!changed.size && keys.length) requestAnimationFrame(tell);
-    for (const key of keys) changed.add(key);
+  // Whoever is left when the frame's time is over is told in the next one.
+  const tell = () => {
+    const end = performance.now() + FRAME;
+    isAwaited = false;
+    for (const watcher of watchers.filter(({ news }) => news.size)) {
+      if (performance.now() < end) hand(watcher);
+      else callFor();
+    }
+  };
+
+  const note = (watcher, keys) => {
+    for (const key of keys) watcher.news.add(key);
+    if (keys.length) callFor();
   };
 
   /** Changes the state at once; subscribers hear of it at the next frame. */
   const set = (patch) => {
     const news = Object.keys(patch).filter((key) => patch[key] !== state[key]);
     state = Object.freeze({ ...state, ...patch });
-    note(news);
+    for (const watcher of watchers) note(watcher, news.filter((key) => watcher.keys.includes(key)));
+    for (const { keys, handler } of askers) if (news.some((key) => keys.includes(key))) queueMicrotask(handler);
   };
 
-  /** Calls `handler(state, changed)` at the next frame and whenever a key has changed. */
+  /** Calls `handler(state, changed)` at the next frame and whenever one of the keys has changed. */
   const watch = (keys, handler) => {
-    watchers.push({ keys, handler });
-    note(keys);
+    const watcher = { keys, handler, news: new Set() };
+    watchers.push(watcher);
+    note(watcher, keys);
   };
+
+  /** Calls `handler()` as soon as one of the keys has changed: for what has to be asked for, and shows nothing. */
+  const ask = (keys, handler) => askers.push({ keys, handler });
 
   // --------------------------------------------------------------------------------------------------- the address
   let timer = 0;
@@ -182,7 +203,7 @@ civitai.room("store", ["rooms", "words", "dom", "query"], ({ rooms, words, dom, 
   if (location.hash) enter(now(), 0);
 
   return {
-    close, covered, dropPreset, go, href, latest, pick, presets, savePreset, searched, searches, set, setting, type,
+    ask, close, covered, dropPreset, go, href, latest, pick, presets, savePreset, searched, searches, set, setting, type,
     watch,
     get state() {
       return state;

@@ -43,7 +43,8 @@ civitai.room("wall", ["dom"], ({ dom }) => {
 
   /** Whole pictures in rows about `target` pixels tall and filled to the edge, all but the last. */
   const justified = (count, ratio, { width, target, gap }) => {
-    const shape = (index) => between(ratio(index), ...SHAPES);
+    const [least, most] = SHAPES;
+    const shape = (index) => Math.min(most, Math.max(least, ratio(index)));
     const [starts, tops] = [[], []];
     let [begin, sum, bottom] = [0, 0, 0];
     const close = (end, height) => {
@@ -53,10 +54,11 @@ civitai.room("wall", ["dom"], ({ dom }) => {
       [begin, sum] = [end, 0];
     };
     for (let index = 0; index < count; index += 1) {
-      const without = index > begin ? (width - gap * (index - begin - 1)) / sum : Infinity;
-      const height = (width - gap * (index - begin)) / (sum + shape(index));
-      if (height < target && without - target < target - height) close(index, without);
-      sum += shape(index);
+      const own = shape(index);
+      const height = (width - gap * (index - begin)) / (sum + own);
+      const without = height < target && index > begin ? (width - gap * (index - begin - 1)) / sum : Infinity;
+      if (without - target < target - height) close(index, without);
+      sum += own;
       const full = (width - gap * (index - begin)) / sum;
       if (full <= target) close(index + 1, full);
     }
@@ -119,7 +121,6 @@ civitai.room("wall", ["dom"], ({ dom }) => {
       const same = address === this.#address;
       this.#address = address;
       this.#renew(same);
-      if (!same) globalThis.scrollTo(0, this.#places.get(address) ?? 0);
     }
 
     /** Paints again what is shown, because something about it has changed. */
@@ -145,6 +146,7 @@ civitai.room("wall", ["dom"], ({ dom }) => {
       this.#layout = { ...this.#face.layout(width), width }; // from here on, keys are those of the new list
       dom.put(this.#root, "height", `${Math.min(this.#layout.height, TALLEST)}px`);
       if (anchor && anchor.index < this.#layout.count) this.#scrollTo(this.#layout.box(anchor.index).y + anchor.off);
+      if (!stay) globalThis.scrollTo(0, this.#places.get(this.#address) ?? 0); // before there is much to lay out
       this.repaint();
     }
 
