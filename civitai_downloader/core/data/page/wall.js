@@ -3,7 +3,9 @@
 civitai.room("wall", ["dom"], ({ dom }) => {
   const TALLEST = 15_000_000; // Firefox gives up on elements of about 17 million pixels
   const FAST = 3000; // pixels a second above which nothing is loaded
+  const LOADS = 8; // pictures that begin to load in one frame
   const REST = 120; // milliseconds after which scrolling has ended
+  const PAUSE = 200; // milliseconds after which a list that follows another one is there to stay
   const EDGE = 8; // pixels between what is brought into view and the edge
   const SHAPES = [0.3, 4]; // the narrowest and the widest box; what is beyond them is shown whole in one of these
   const between = (value, least, most) => Math.min(most, Math.max(least, value));
@@ -101,7 +103,7 @@ civitai.room("wall", ["dom"], ({ dom }) => {
     #current = null; // the key of what the Tab key leads to
     #address = "";
     #places = new Map(); // address → where the window stood
-    #pace = { at: 0, y: 0, fast: false, rest: 0, frame: 0 };
+    #pace = { at: 0, y: 0, fast: false, rest: 0, frame: 0, load: 0, followed: 0 };
 
     constructor(root, face) {
       this.#root = root;
@@ -120,7 +122,21 @@ civitai.room("wall", ["dom"], ({ dom }) => {
     show(address) {
       const same = address === this.#address;
       this.#address = address;
+      if (!same) this.#followed();
       this.#renew(same);
+    }
+
+    // Lists that follow each other while somebody types load nothing but the first and the last.
+    #followed() {
+      const now = performance.now();
+      if (now - this.#pace.followed < PAUSE) this.#loadAfter(PAUSE);
+      this.#pace.followed = now;
+    }
+
+    #loadAfter(time) {
+      this.#pace.fast = true;
+      clearTimeout(this.#pace.rest);
+      this.#pace.rest = setTimeout(() => this.#drawAgain({ fast: false }), time);
     }
 
     /** Paints again what is shown, because something about it has changed. */
@@ -158,11 +174,23 @@ civitai.room("wall", ["dom"], ({ dom }) => {
       let next = this.#root.firstElementChild;
       for (const box of boxes) next = this.#place(box, view.shift, next);
       this.#tabStop(view);
-      if (this.#pace.fast) return;
-      for (const entry of this.#shown.values()) {
-        if (!entry.loaded) this.#face.load(entry.node, entry.index);
+      this.#load();
+    }
+
+    // A frame begins to load a few only: to begin takes a while, too.
+    #load() {
+      if (this.#pace.fast || !this.#layout) return;
+      const wanting = [...this.#shown.values()].filter(({ loaded }) => !loaded);
+      for (const entry of wanting.slice(0, LOADS)) {
+        this.#face.load(entry.node, entry.index);
         entry.loaded = true;
       }
+      if (wanting.length > LOADS) this.#pace.load ||= requestAnimationFrame(() => this.#loadMore());
+    }
+
+    #loadMore() {
+      this.#pace.load = 0;
+      this.#load();
     }
 
     #reveal(box, where) {
