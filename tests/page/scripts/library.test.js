@@ -97,7 +97,7 @@ test("what the page shows of a picture is what its row says", async () => {
     const url = `${row.folder}${row.folder && "/"}${row.id}.jpeg`;
     const { id, url: path, width, hash, level, kind, post, creator } = shown;
     assert.deepEqual({ id, path, width, hash, level, kind, post, creator }, { id: row.id, path: url, width: row.width ?? 0, hash: row.hash, level: row.level, kind: row.kind, post: row.post, creator: row.creator });
-    assert.ok(Math.abs(library.ratio(shown.row) - (row.width / row.height || 1)) < 1e-6);
+    assert.ok(Math.abs(library.ratiosOf([shown.row])[0] - (row.width / row.height || 1)) < 1e-6);
   }
   assert.equal(library.rowOf(made.pictures.find(({ dead }) => dead).id), -1);
   assert.equal(library.model(library.modelRow(3)).name, made.models[2].name);
@@ -149,7 +149,7 @@ test("models that are missing are said", async () => {
 });
 
 test("data of another form are said to be so", async () => {
-  const world = open({ spoil: (_, manifest) => Object.assign(manifest, { format: 2 }) });
+  const world = open({ spoil: (_, manifest) => Object.assign(manifest, { format: 1 }) });
   await world.library.start();
   await waited(world, isReady);
   assert.deepEqual([world.said, world.store.state.shown.total], [["manifest: trouble.manifest"], 0]);

@@ -243,7 +243,8 @@ civitai.room("columns", ["query"], ({ query }) => {
     for (const name of ["creator", "sampler", "level", "kind", "folder"]) add(name, packed[name]);
     const { prompt } = packed;
     append(table.columns.made, first, rows, packed.made);
-    append(table.columns.prompt, first, rows, prompt.t ? { ...prompt, t: listed(prompt.t, folded) } : listed(prompt, folded));
+    const texts = prompt.t ? { ...prompt, t: listed(prompt.t, folded) } : listed(prompt, folded);
+    append(table.columns.prompt, first, rows, texts);
     add("negative", packed.negative, folded);
     const { codes, values } = table.columns.prompt;
     add("known", Array.from(codes.subarray(first, first + rows), (code) => yesNo(values[code])));

@@ -141,5 +141,7 @@ civitai.room("dom", ["words"], ({ words }) => {
   };
 
   const [link, source] = [point("href"), point("src")];
-  return { announce, button, copy, el, fill, find, html, icon, link, marked, maybeFind, on, put, renew, source, trouble };
+  return {
+    announce, button, copy, el, fill, find, html, icon, link, marked, maybeFind, on, put, renew, source, trouble,
+  };
 });

@@ -31,33 +31,49 @@ civitai.room("facets", ["words", "dom", "query", "store", "library"], (needs) =>
 
   const pickOf = (facet, value) => store.state.picks.find((pick) => pick.facet === facet && pick.value === value);
 
-  const valueLine = (facet, { value, count }) => {
-    const pick = pickOf(facet, value);
+  const valueLine = (facet) => {
+    const pick = key({ do: "pick", facet }, { class: "plain pick" }, [dom.icon("check"), cut(""), " ", number(0)]);
+    return line(pick, { do: "exclude", facet }, "minus", "");
+  };
+
+  const write = (node, facet, { value, count, not }) => {
+    const [pick, exclude] = node.children;
     const name = named(facet, value);
-    const props = { class: "plain pick", title: name, aria: { pressed: pick?.not === false } };
-    const inside = [dom.icon("check"), cut(name, pick?.not), " ", number(count)];
-    const exclude = words.say("find.exclude", { name });
-    const choose = key({ do: "pick", facet, value, count }, props, inside);
-    return line(choose, { do: "exclude", facet, value }, "minus", exclude, pick?.not === true);
+    const title = words.say("find.exclude", { name });
+    Object.assign(pick.dataset, { value, count });
+    pick.title = name;
+    pick.setAttribute("aria-pressed", not === false);
+    pick.children[1].replaceWith(cut(name, not));
+    pick.lastChild.textContent = words.number(count);
+    exclude.dataset.value = value;
+    exclude.title = title;
+    exclude.setAttribute("aria-label", title);
+    exclude.setAttribute("aria-pressed", not === true);
+  };
+
+  // A line that says something already gets another number, or another value.
+  const renewed = (old, facet, each) => {
+    const node = old?.node ?? valueLine(facet);
+    const { value, count, not } = each;
+    if (old?.value !== value || old.not !== not) write(node, facet, each);
+    else if (old.count !== count) {
+      node.firstChild.dataset.count = count;
+      node.firstChild.lastChild.textContent = words.number(count);
+    }
+    return { ...each, node };
   };
 
   const drawn = new WeakMap(); // the list of a facet → its lines by their values
 
-  // A line whose value is chosen or excluded as before gets another number at most.
-  const renewed = (old, facet, { value, count }) => {
-    const not = pickOf(facet, value)?.not;
-    if (!old || old.not !== not) return { not, count, node: valueLine(facet, { value, count }) };
-    if (old.count === count) return old;
-    old.node.firstChild.dataset.count = count;
-    old.node.firstChild.lastChild.firstChild.data = words.number(count);
-    return { ...old, count };
-  };
-
-  const drawLines = (list, facet, shown) => {
-    const before = drawn.get(list);
-    const lines = new Map(shown.map((each) => [each.value, renewed(before?.get(each.value), facet, each)]));
-    drawn.set(list, lines);
-    dom.renew(list, [...lines.values()].map(({ node }) => node));
+  const drawLines = (list, facet, values) => {
+    const before = drawn.get(list) ?? new Map();
+    const shown = values.map((each) => ({ ...each, not: pickOf(facet, each.value)?.not }));
+    const free = new Map(before);
+    for (const { value } of shown) free.delete(value);
+    const spare = [...free.values()];
+    const lines = shown.map((each) => renewed(before.get(each.value) ?? spare.pop(), facet, each));
+    drawn.set(list, new Map(lines.map((each) => [each.value, each])));
+    dom.renew(list, lines.map(({ node }) => node));
   };
 
   // Whatever is drawn anew, the keyboard stays where it was.

@@ -29,6 +29,18 @@ civitai.room("find", ["words", "dom", "query", "store", "library"], (needs) => {
   collections.addEventListener("beforetoggle", () => dom.fill(collections, library.collections.map(collectionLink)));
   dom.on(collections, "click", "a", () => collections.hidePopover());
 
+  // Where styles cannot place a menu at its button, it is placed when it opens: under it, towards the middle.
+  const placeMenu = ({ target: menu }) => {
+    const { left, right, bottom } = dom.find(`[popovertarget="${menu.id}"]`).getBoundingClientRect();
+    const wide = document.documentElement.clientWidth;
+    const sides = left + right < wide ? `auto auto ${left}px` : `${wide - right}px auto auto`;
+    menu.style.inset = `${bottom + 4}px ${sides}`;
+  };
+
+  if (!CSS.supports("anchor-name", "--menu")) {
+    for (const menu of document.querySelectorAll(".menu[popover]")) menu.addEventListener("beforetoggle", placeMenu);
+  }
+
   // -------------------------------------------------------------------------------------------------------- search
   const field = dom.find("#q");
   const box = dom.find("#suggestions");

@@ -75,12 +75,12 @@ civitai.room("library", ["rooms", "words", "dom", "query", "store", "stock"], (n
   const answerAll = async () => {
     while (again) {
       again = false;
-      const asked = current();
-      asking = JSON.stringify(asked);
-      const shown = await find(asked);
+      const wanted = current();
+      asking = JSON.stringify(wanted);
+      const shown = await find(wanted);
       lastAnswer = performance.now();
       if (!again) store.set({ shown });
-      const counts = again ? null : await askTable("counts", asked);
+      const counts = again ? null : await askTable("counts", wanted);
       if (!again) store.set({ counts });
     }
   };
@@ -191,9 +191,9 @@ civitai.room("library", ["rooms", "words", "dom", "query", "store", "stock"], (n
     return { ...known, id, rows: [...rows].sort((a, b) => place(a) - place(b) || a - b) };
   };
 
-  const { model, modelDetails, modelRow, picture, ratio, rowOf, totals } = stock;
+  const { model, modelDetails, modelRow, picture, ratiosOf, rowOf, totals } = stock;
   return {
-    collection, collections, details, find, model, modelDetails, modelRow, picture, post, ratio, rowOf, start, suggest,
-    totals, values,
+    collection, collections, details, find, model, modelDetails, modelRow, picture, post, ratiosOf, rowOf, start,
+    suggest, totals, values,
   };
 });

@@ -61,8 +61,12 @@ civitai.room("stock", ["rooms", "columns"], ({ rooms, columns }) => {
     };
   };
 
-  /** Width divided by height; 1 if unknown. */
-  const ratio = (row) => ratios[row] || 1;
+  /** Width divided by height for each of some rows; 1 if unknown. */
+  const ratiosOf = (rows) => {
+    const found = new Float32Array(rows.length);
+    for (let k = 0; k < rows.length; k += 1) found[k] = ratios[rows[k]] || 1;
+    return found;
+  };
 
   /** The row of a picture's id, or -1. */
   const rowOf = (id) => {
@@ -201,6 +205,6 @@ civitai.room("stock", ["rooms", "columns"], ({ rooms, columns }) => {
 
   return {
     collections: allOf(given.collections), posts: allOf(given.posts), details, firstRows, keepModels, keepPictures,
-    model, modelDetails, modelRow, models, picture, pictures, prepare, ratio, rowOf, text, things, totals, usable,
+    model, modelDetails, modelRow, models, picture, pictures, prepare, ratiosOf, rowOf, text, things, totals, usable,
   };
 });

@@ -203,8 +203,8 @@ civitai.room("store", ["rooms", "words", "dom", "query"], ({ rooms, words, dom, 
   if (location.hash) enter(now(), 0);
 
   return {
-    ask, close, covered, dropPreset, go, href, latest, pick, presets, savePreset, searched, searches, set, setting, type,
-    watch,
+    ask, close, covered, dropPreset, go, href, latest, pick, presets, savePreset, searched, searches, set, setting,
+    type, watch,
     get state() {
       return state;
     },

@@ -44,9 +44,11 @@ civitai.room("wall", ["dom"], ({ dom }) => {
   };
 
   /** Whole pictures in rows about `target` pixels tall and filled to the edge, all but the last. */
-  const justified = (count, ratio, { width, target, gap }) => {
+  const justified = (ratios, { width, target, gap }) => {
     const [least, most] = SHAPES;
-    const shape = (index) => Math.min(most, Math.max(least, ratio(index)));
+    const count = ratios.length;
+    const shapes = new Float32Array(count);
+    for (let index = 0; index < count; index += 1) shapes[index] = Math.min(most, Math.max(least, ratios[index]));
     const [starts, tops] = [[], []];
     let [begin, sum, bottom] = [0, 0, 0];
     const close = (end, height) => {
@@ -56,7 +58,7 @@ civitai.room("wall", ["dom"], ({ dom }) => {
       [begin, sum] = [end, 0];
     };
     for (let index = 0; index < count; index += 1) {
-      const own = shape(index);
+      const own = shapes[index];
       const height = (width - gap * (index - begin)) / (sum + own);
       const without = height < target && index > begin ? (width - gap * (index - begin - 1)) / sum : Infinity;
       if (without - target < target - height) close(index, without);
@@ -65,7 +67,7 @@ civitai.room("wall", ["dom"], ({ dom }) => {
       if (full <= target) close(index + 1, full);
     }
     if (begin < count) close(count, Math.min(target, (width - gap * (count - begin - 1)) / sum));
-    return layoutOf({ count, starts, tops, bottom, gap, wide: (index, height) => shape(index) * height });
+    return layoutOf({ count, starts, tops, bottom, gap, wide: (index, height) => shapes[index] * height });
   };
 
   /** Boxes of one size, `columns` of them side by side. */
@@ -163,13 +165,17 @@ civitai.room("wall", ["dom"], ({ dom }) => {
       dom.put(this.#root, "height", `${Math.min(this.#layout.height, TALLEST)}px`);
       if (anchor && anchor.index < this.#layout.count) this.#scrollTo(this.#layout.box(anchor.index).y + anchor.off);
       if (!stay) globalThis.scrollTo(0, this.#places.get(this.#address) ?? 0); // before there is much to lay out
-      this.repaint();
+      for (const entry of this.#shown.values()) entry.index = -1;
+      this.#draw(0);
+      this.#drawSoon(); // what lies beyond the window
     }
 
-    #draw() {
+    // Draws what can be seen, and so much around it, in windows.
+    #draw(around = 0.5) {
       if (!this.#layout || !this.#root.clientWidth) return;
       const view = this.#view();
-      const boxes = this.#wanted(view.from - view.tall / 2, view.from + 1.5 * view.tall);
+      const beyond = around * view.tall;
+      const boxes = this.#wanted(view.from - beyond, view.from + view.tall + beyond);
       this.#release(new Set(boxes.map(({ index }) => this.#face.key(index))));
       let next = this.#root.firstElementChild;
       for (const box of boxes) next = this.#place(box, view.shift, next);
@@ -292,7 +298,11 @@ civitai.room("wall", ["dom"], ({ dom }) => {
       Object.assign(pace, { at: now, y, fast: speed > FAST });
       clearTimeout(pace.rest);
       pace.rest = setTimeout(() => this.#drawAgain({ fast: false }), REST);
-      pace.frame ||= requestAnimationFrame(() => this.#drawAgain({ frame: 0 }));
+      this.#drawSoon();
+    }
+
+    #drawSoon() {
+      this.#pace.frame ||= requestAnimationFrame(() => this.#drawAgain({ frame: 0 }));
     }
 
     #drawAgain(pace) {

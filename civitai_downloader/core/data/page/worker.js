@@ -4,7 +4,8 @@ civitai.room("worker", ["query", "columns"], ({ query, columns }) => {
   const KEPT_HITS = 16;
   const MOST = { counts: 50, values: 200, suggestions: 12 };
   const TAG_LENGTH = { least: 2, most: 40 };
-  const BREATH = 8; // milliseconds
+  const BREATH = 4; // milliseconds of counting tags at a time
+  const CALM = 300; // milliseconds without a question before more tags are counted
   const HASHES = 1 << 22;
 
   // -------------------------------------------------------------------------------------------------- the search
@@ -183,14 +184,14 @@ civitai.room("worker", ["query", "columns"], ({ query, columns }) => {
   const countsOf = (table, name, parts, { picks = [], most = MOST.counts, text = "" }) => {
     const facet = columns.refresh(table.facets[name], table);
     const { names, texts, latest, order: fixed } = facet;
-    const counts = codeCounts(parts, name, facet.column);
-    const totals = perName(facet, counts);
+    const perValue = codeCounts(parts, name, facet.column);
+    const totals = perName(facet, perValue);
     const among = [...totals.keys()].filter((k) => !text || texts[k].includes(text));
     const order = fixed ? among : latest ? among.reverse() : foremost(among, totals, most);
     const values = order.map((k) => ({ value: names[k], count: totals[k] }));
     const listed = new Set(values.map(({ value }) => value));
     const further = picks.filter(({ facet: own, value }) => own === name && !listed.has(value));
-    values.push(...further.map(({ value }) => ({ value, count: sumOf(counts, codesNamed(facet, value)) })));
+    values.push(...further.map(({ value }) => ({ value, count: sumOf(perValue, codesNamed(facet, value)) })));
     return { values, distinct: names.length };
   };
 
@@ -223,8 +224,10 @@ civitai.room("worker", ["query", "columns"], ({ query, columns }) => {
   };
 
   /** More values of one facet, with their counts. */
-  const values = (state, { facet, text, ...question }) =>
-    countsOf(state[question.table], facet, partsOf(state, question), { most: MOST.values, text: query.fold(text) }).values;
+  const values = (state, { facet, text, ...question }) => {
+    const wanted = { most: MOST.values, text: query.fold(text) };
+    return countsOf(state[question.table], facet, partsOf(state, question), wanted).values;
+  };
 
   // ----------------------------------------------------------------------------------------------- the suggestions
   const tagsOf = (prompt) =>
@@ -239,13 +242,15 @@ civitai.room("worker", ["query", "columns"], ({ query, columns }) => {
     return hash & (HASHES - 1);
   };
 
-  // Goes through all prompts bit by bit between questions, so that none has to wait for all of them.
-  const eachTag = async ({ values: prompts }, rows, see) => {
+  // Goes through all prompts bit by bit while nobody asks anything, so that no question has to wait for all of them.
+  const eachTag = async (state, rows, see) => {
+    const { values: prompts } = state.images.columns.prompt;
     let pause = performance.now();
     for (let code = 0; code < prompts.length; code += 1) {
       for (const tag of new Set(tagsOf(prompts[code]))) see(tag, rows[code]);
       if (performance.now() - pause < BREATH) continue;
-      await new Promise((done) => setTimeout(done, 0));
+      const calm = state.heard + CALM - performance.now();
+      await new Promise((done) => setTimeout(done, Math.max(0, calm)));
       pause = performance.now();
     }
   };
@@ -255,10 +260,10 @@ civitai.room("worker", ["query", "columns"], ({ query, columns }) => {
     const { prompt } = state.images.columns;
     const rows = perCode(prompt, columns.living(state.images));
     const often = new Uint8Array(HASHES);
-    await eachTag(prompt, rows, (tag, n) => (often[hashOf(tag)] = Math.min(often[hashOf(tag)] + n, 2)));
-    const counts = new Map();
-    await eachTag(prompt, rows, (tag, n) => often[hashOf(tag)] > 1 && counts.set(tag, (counts.get(tag) ?? 0) + n));
-    state.tags = [...counts].filter(([, count]) => count > 1).sort((a, b) => b[1] - a[1]);
+    await eachTag(state, rows, (tag, n) => (often[hashOf(tag)] = Math.min(often[hashOf(tag)] + n, 2)));
+    const found = new Map();
+    await eachTag(state, rows, (tag, n) => often[hashOf(tag)] > 1 && found.set(tag, (found.get(tag) ?? 0) + n));
+    state.tags = [...found].filter(([, count]) => count > 1).sort((a, b) => b[1] - a[1]);
   };
 
   const begins = (name, text) => name.startsWith(text) || name.includes(` ${text}`);
@@ -316,8 +321,9 @@ civitai.room("worker", ["query", "columns"], ({ query, columns }) => {
 
   /** Answers what comes in at a port: `{number, ask, …}` becomes `{number, answer}` or `{number, error}`. */
   const serve = (port) => {
-    const state = {};
+    const state = { heard: -CALM };
     port.onmessage = ({ data: { number, ask, ...rest } }) => {
+      if (ask !== "tags") state.heard = performance.now();
       try {
         port.postMessage({ number, answer: ASKED[ask](state, rest) });
       } catch (error) {
