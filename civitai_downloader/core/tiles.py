@@ -42,9 +42,9 @@ class Copy:
 def tile(image_id: int, copies: Iterable[Copy], facts: Mapping[str, Any], things: Things, thumb: str = "") -> Row:
     """Return the row of a picture that lies in one or more places; `facts` are its `.txt`, `thumb` is an extension.
 
-    `things` gains what it was made with; `made` has the place of the checkpoint that the prompt names (-1 without), then
-    those of all that was used, whose `weights` are in the same order. The copy that is shown is one with its `.txt` beside it, else the first one by
-    its folder.
+    `things` gains what it was made with; `made` has the place of the checkpoint that the prompt names, or -1, and then
+    those of all that was used, whose `weights` are in the same order. The copy that is shown is one with its `.txt`
+    beside it, else the first one by its folder.
     """
     places = sorted(copies, key=lambda each: (not each.has_text, each.folder, each.extension))
     shown = places[0]

@@ -61,14 +61,14 @@ const open = ({ hash = "#/images", seed = 1, spoil = () => {} } = {}) => {
 };
 
 const waited = async (world, done) => {
-  for (let k = 0; k < 400 && !done(); k += 1) {
+  for (let k = 0; k < 400 && !done(world); k += 1) {
     world.frame();
     await new Promise((then) => setTimeout(then, 5));
   }
-  assert.ok(done());
+  assert.ok(done(world));
 };
 
-const isReady = () => document.documentElement.dataset.ready === "";
+const isReady = (world) => world.store.state.ready;
 const opened = async (how) => {
   const world = open(how);
   const done = world.library.start();
@@ -109,7 +109,7 @@ test("a search that is typed before the data are there is answered when they are
   const done = world.library.start();
   world.store.type("id:7");
   await done;
-  await waited(world, () => isReady() && world.store.state.shown.total < 2);
+  await waited(world, () => isReady(world) && world.store.state.shown.total < 2);
   assert.ok(world.worker.asked.filter((ask) => ask === "find").length <= 2);
 });
 

@@ -182,8 +182,7 @@ civitai.room("find", ["words", "dom", "query", "store", "library"], (needs) => {
 
   const lower = (text) => text.slice(0, 1).toLowerCase() + text.slice(1);
 
-  const showStatus = ({ shown, sort: by, loaded, ready }) => {
-    if (!shown) return;
+  const tellShown = ({ shown, sort: by, loaded, ready }) => {
     const counted = words.say(`count.${shown.table}`, { n: shown.total });
     const said = words.say("find.status", { counted, order: lower(words.say(`sort.${by}`)) });
     const partly = words.say("find.searchable", { n: loaded.done, of: loaded.of });
@@ -191,6 +190,12 @@ civitai.room("find", ["words", "dom", "query", "store", "library"], (needs) => {
     status.textContent = ready ? said : `${said} · ${partly}`;
   };
 
+  const showStatus = (state) => {
+    if (state.shown) tellShown(state);
+    document.documentElement.toggleAttribute("data-ready", state.ready);
+  };
+
+  // After the facets: who sees how many are shown sees the counts that belong to them.
   store.watch(["place", "under"], showPlaces);
   store.watch(["place", "ids", "under", "collections"], showTitle);
   store.watch(["q"], showQuery);

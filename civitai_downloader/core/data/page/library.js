@@ -77,11 +77,9 @@ civitai.room("library", ["rooms", "words", "dom", "query", "store", "stock"], (n
       again = false;
       const wanted = current();
       asking = JSON.stringify(wanted);
-      const shown = await find(wanted);
+      const [shown, counts] = await Promise.all([find(wanted), askTable("counts", wanted)]);
       lastAnswer = performance.now();
-      if (!again) store.set({ shown });
-      const counts = again ? null : await askTable("counts", wanted);
-      if (!again) store.set({ counts });
+      if (!again) store.set({ shown, counts });
     }
   };
 
@@ -168,7 +166,6 @@ civitai.room("library", ["rooms", "words", "dom", "query", "store", "stock"], (n
     tellLoaded();
     await question();
     store.set({ ready: true });
-    requestAnimationFrame(() => (document.documentElement.dataset.ready = ""));
     ask("tags");
   };
 

@@ -3,7 +3,6 @@
 civitai.room("store", ["rooms", "words", "dom", "query"], ({ rooms, words, dom, query }) => {
   const ADDRESS = ["place", "ids", "q", "sort", "view", "picks"];
   const KEPT_SEARCHES = 50;
-  const FRAME = 6; // milliseconds in which views are told of news: what they do to the page takes twice as long
   const PACE = 100; // milliseconds: browsers refuse an address that changes hundreds of times in ten seconds
   const USUAL = { size: 3, cover: "R", theme: "", facets: true, keys: true };
 
@@ -14,7 +13,7 @@ civitai.room("store", ["rooms", "words", "dom", "query"], ({ rooms, words, dom, 
     under: null,
     depth: 0,
     shown: null,
-    counts: null, // of the values of facets: what is shown comes first
+    counts: null, // of the values of facets, as they belong to what is shown
     loaded: { done: 0, of: 0 }, // pictures that can be searched, of all
     ready: false,
     focus: null,
@@ -45,17 +44,18 @@ civitai.room("store", ["rooms", "words", "dom", "query"], ({ rooms, words, dom, 
     }
   };
 
-  // Whoever is left when the frame's time is over is told in the next one.
+  // Each waits for its frame from the first news on.
   const tell = () => {
-    const end = performance.now() + FRAME;
     isAwaited = false;
     for (const watcher of watchers.filter(({ news }) => news.size)) {
-      if (performance.now() < end) hand(watcher);
+      watcher.waited += 1;
+      if (watcher.waited >= watcher.frame) hand(watcher);
       else callFor();
     }
   };
 
   const note = (watcher, keys) => {
+    if (!watcher.news.size) watcher.waited = 0;
     for (const key of keys) watcher.news.add(key);
     if (keys.length) callFor();
   };
@@ -68,12 +68,17 @@ civitai.room("store", ["rooms", "words", "dom", "query"], ({ rooms, words, dom, 
     for (const { keys, handler } of askers) if (news.some((key) => keys.includes(key))) queueMicrotask(handler);
   };
 
-  /** Calls `handler(state, changed)` at the next frame and whenever one of the keys has changed. */
-  const watch = (keys, handler) => {
-    const watcher = { keys, handler, news: new Set() };
+  const listen = (frame) => (keys, handler) => {
+    const watcher = { keys, handler, frame, waited: 0, news: new Set() };
     watchers.push(watcher);
     note(watcher, keys);
   };
+
+  /** Calls `handler(state, changed)` at the next frame and whenever one of the keys has changed. */
+  const watch = listen(1);
+
+  /** The same a frame later: for what takes a frame of its own. */
+  const watchLater = listen(2);
 
   /** Calls `handler()` as soon as one of the keys has changed: for what has to be asked for, and shows nothing. */
   const ask = (keys, handler) => askers.push({ keys, handler });
@@ -197,6 +202,10 @@ civitai.room("store", ["rooms", "words", "dom", "query"], ({ rooms, words, dom, 
     };
   };
 
+  // Who follows a link comes back to what was typed last.
+  const keepTyped = () => timer && writeAddress();
+
+  globalThis.addEventListener("click", keepTyped, true);
   globalThis.addEventListener("popstate", follow);
   globalThis.addEventListener("hashchange", follow);
   remember("opened", Date.now()); // a browser that keeps nothing says so at once
@@ -204,7 +213,7 @@ civitai.room("store", ["rooms", "words", "dom", "query"], ({ rooms, words, dom, 
 
   return {
     ask, close, covered, dropPreset, go, href, latest, pick, presets, savePreset, searched, searches, set, setting,
-    type, watch,
+    type, watch, watchLater,
     get state() {
       return state;
     },
