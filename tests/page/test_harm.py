@@ -137,7 +137,8 @@ def test_a_page_opened_while_its_data_are_written_again_shows_a_whole_library(
     def look(path: Path, data: bytes, disk: Disk | None = None) -> bool:
         is_new = write_file(path, data, disk)
         page = open_page(tmp_path)
-        assert page.tab.evaluate("document.querySelector('[role=alert]:not([hidden])')?.innerText ?? ''") == ""
+        alerts = "[...document.querySelectorAll('[role=alert]')].filter((each) => each.getClientRects().length)"
+        assert page.tab.evaluate(f"{alerts}.map((each) => each.innerText)") == []
         seen.append(page.count)
         return is_new
 
