@@ -62,16 +62,10 @@ civitai.room("dom", ["words"], ({ words }) => {
 
   /** The same, where most of them are there already: what stands right is not touched. */
   const renew = (node, ...children) => {
-    let next = node.firstChild;
-    for (const child of shown(children)) {
-      if (child === next) next = next.nextSibling;
-      else node.insertBefore(child, next);
-    }
-    while (next) {
-      const { nextSibling } = next;
-      next.remove();
-      next = nextSibling;
-    }
+    const wanted = shown(children);
+    const there = node.childNodes;
+    wanted.forEach((child, k) => child === there[k] || node.insertBefore(child, there[k] ?? null));
+    while (there.length > wanted.length) node.lastChild.remove();
   };
 
   // Sets an address that leads to a place of the page, a file of the folder or the web, and removes any other.

@@ -131,12 +131,13 @@ civitai.room("wall", ["dom"], ({ dom }) => {
     // Lists that follow each other while somebody types load nothing but the first and the last.
     #followed() {
       const now = performance.now();
-      if (now - this.#pace.followed < PAUSE) this.#loadAfter(PAUSE);
+      if (now - this.#pace.followed < PAUSE) this.#restAfter(PAUSE, { fast: true });
       this.#pace.followed = now;
     }
 
-    #loadAfter(time) {
-      this.#pace.fast = true;
+    // Loads nothing while it is fast, and all after a time.
+    #restAfter(time, pace) {
+      Object.assign(this.#pace, pace);
       clearTimeout(this.#pace.rest);
       this.#pace.rest = setTimeout(() => this.#drawAgain({ fast: false }), time);
     }
@@ -295,9 +296,7 @@ civitai.room("wall", ["dom"], ({ dom }) => {
       const [pace, now, y] = [this.#pace, performance.now(), globalThis.scrollY];
       this.#places.set(this.#address, y);
       const speed = (Math.abs(y - pace.y) / Math.max(8, now - pace.at)) * 1000;
-      Object.assign(pace, { at: now, y, fast: speed > FAST });
-      clearTimeout(pace.rest);
-      pace.rest = setTimeout(() => this.#drawAgain({ fast: false }), REST);
+      this.#restAfter(REST, { at: now, y, fast: speed > FAST });
       this.#drawSoon();
     }
 
