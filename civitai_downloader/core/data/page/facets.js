@@ -46,7 +46,8 @@ civitai.room("facets", ["words", "dom", "query", "store", "library"], (needs) =>
     pick.title = name;
     pick.setAttribute("aria-pressed", not === false);
     dom.fill(pick.firstChild, not === false && dom.icon("check")); // hundreds of pictures that nobody sees take time
-    pick.children[1].replaceWith(cut(name, not));
+    if ((pick.children[1].localName === "s") === Boolean(not)) pick.children[1].textContent = name;
+    else pick.children[1].replaceWith(cut(name, not));
     pick.lastChild.textContent = words.number(count);
     exclude.dataset.value = value;
     exclude.title = title;
