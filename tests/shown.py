@@ -24,7 +24,12 @@ class Shown:
 
     def things(self, picture: int) -> list[tuple[Any, ...]]:
         """Return what a picture was made with."""
-        return [tuple(self.manifest["things"][place]) for place, _ in self.pictures[picture]["used"]]
+        return [tuple(self.manifest["things"][place]) for place in places_in(self.pictures[picture])]
+
+
+def places_in(row: dict[str, Any]) -> list[int]:
+    """Return the places of the things that the row of a picture names, without its checkpoint's."""
+    return [*row["made"][1:]]
 
 
 def read_data(folder: Path, name: str) -> dict[str, Any]:

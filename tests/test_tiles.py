@@ -56,7 +56,10 @@ def test_a_text_of_any_form_becomes_a_row(facts: dict[str, Any]) -> None:
     row = tile(7, HERE, facts, things := Things())
     assert [*row] == [*dict.fromkeys([*row, *FIRST, *MORE])]
     json.dumps(row)
-    assert all(isinstance(place, int) and 0 <= place < len(things.known) for place, _ in row["used"])
+    checkpoint, *used = row["made"]
+    assert -1 <= checkpoint < len(things.known)
+    assert all(0 <= place < len(things.known) for place in used)
+    assert len(row["weights"]) == len(used)
     assert all(abs(each) < 2**53 for each in row.values() if isinstance(each, int))
 
 
@@ -126,7 +129,8 @@ def test_a_resource_is_told_once_with_all_that_is_known() -> None:
         ],
     }
     row = tile(7, HERE, facts, things)
-    used = [(things.known[place], weight) for place, weight in row["used"]]
+    checkpoint, *places = row["made"]
+    used = [(things.known[place], weight) for place, weight in zip(places, row["weights"], strict=True)]
     assert used == [
         (("lora", "Paper", "", 0, 0, "", "ab12"), 0.8),
         (("lora", "Lantern", "v1", 5, 50, "Pony", ""), 0.5),
@@ -134,7 +138,7 @@ def test_a_resource_is_told_once_with_all_that_is_known() -> None:
         (("lora", "", "", 0, 0, "", ""), 0.75),
         (("", "", "", 6, 0, "", ""), None),
     ]
-    assert things.known[row["checkpoint"]][1] == "pony"
+    assert things.known[checkpoint][1] == "pony"
     assert row["model_versions"] == [5, 6]
 
 

@@ -18,6 +18,8 @@ _ESCAPED |= {"\u2028": "\\u2028", "\u2029": "\\u2029"}
 _MEANT = {escaped: character for character, escaped in _ESCAPED.items()}
 _ESCAPE = re.compile("|".join(map(re.escape, _MEANT)))
 _RARE = 0.75  # a table pays if this share of the values, or fewer, are different ones
+_BETWEEN = "\x7f"  # between texts that stand in one: JSON has no escape for it
+_FEW = 8  # so many texts, or fewer, are not worth joining
 
 # --- Scripts ---------------------------------------------------------------------------------------
 
@@ -52,9 +54,10 @@ def read_script(text: str) -> tuple[str, dict[str, Any]]:
 
 
 def pack(values: Sequence[Any]) -> Any:
-    """Return values in the shortest of four forms, as JSON.
+    """Return values in one of five forms, as JSON: one that is short, and quick to read.
 
-    A list has the values; a text has them between blanks; `t` and `i` are the different ones and which of these each
+    A list has the values; a text has them between blanks; `s` has texts of ASCII in one, between DEL, and `x` the index
+    and value of all others; `t` and `i` are the different ones (a list, or as in `s` and `x`) and which of these each
     is (all the first one without `i`); `d` has what each number adds to the one before.
     """
     if values and all(type(value) is int for value in values):
@@ -66,10 +69,25 @@ def pack(values: Sequence[Any]) -> Any:
     if values and len(table) <= max(1, _RARE * len(values)):
         different = dict(zip(indices, values, strict=True))
         known = [different[index] for index in range(len(table))]
-        return {"t": known, "i": indices} if len(table) > 1 else {"t": known}
+        return {"t": _joined(known), "i": indices} if len(table) > 1 else {"t": known}
     if values and is_text and not any(" " in value for value in values):
         return " ".join(values)
-    return list(values)
+    return _joined(values)
+
+
+def _joined(values: Sequence[Any]) -> Any:
+    """Return values in the form of `s` and `x` if most are texts that fit into it, else as a list."""
+    others = [[index, value] for index, value in enumerate(values) if not _is_plain(value)]
+    if len(values) <= _FEW or len(others) > len(values) // 4:
+        return list(values)
+    texts = [*values]
+    for index, _ in others:
+        texts[index] = ""
+    return {"s": _BETWEEN.join(texts), "x": others}
+
+
+def _is_plain(value: Any) -> bool:
+    return isinstance(value, str) and value.isascii() and _BETWEEN not in value
 
 
 def _pack_numbers(values: Sequence[int]) -> Any:
@@ -92,21 +110,33 @@ def unpack(column: Any, count: int) -> list[Any]:
     """Return the values of a column. Raises ValueError if they are not as many, or the form is unknown."""
     values: list[Any]
     match column:
-        case list():
-            values = column
         case str():
             values = column.split(" ")
         case {"t": [first], **rest} if "i" not in rest:
             values = [first] * count
-        case {"t": [*known], "i": [*indices]}:
+        case {"t": known, "i": [*indices]}:
+            known = _listed(known)
             values = [known[index] for index in indices]
         case {"d": [*steps]}:
             values = list(accumulate(steps))
         case _:
-            raise ValueError("this is no column")
+            values = _listed(column)
     if len(values) != count:
         raise ValueError("a column has another length")
     return values
+
+
+def _listed(column: Any) -> list[Any]:
+    match column:
+        case list():
+            return column
+        case {"s": str(texts), "x": [*others]}:
+            values: list[Any] = texts.split(_BETWEEN)
+            for index, value in others:
+                values[index] = value
+            return values
+        case _:
+            raise ValueError("this is no column")
 
 
 # --- Tables ----------------------------------------------------------------------------------------

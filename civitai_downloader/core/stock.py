@@ -21,7 +21,7 @@ from .chunks import KINDS, Chunk, Damaged, Series, damage, read_data_file
 from .columns import Row, Things, read_script, rows_of, script, table
 from .tiles import FIRST
 
-FORMAT, NEWEST = 1, 60
+FORMAT, NEWEST = 2, 60
 LONG = 1 << 20  # bytes of the log that are read again in some 40 ms
 _TAIL = 1024  # bytes before its end by which a log is known again
 _OURS = re.compile(r"[pmco]-[0-9a-f]{10}(\.more)?\.js|.*\.[0-9a-f]{8}\.tmp")

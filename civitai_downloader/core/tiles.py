@@ -16,10 +16,10 @@ from .columns import Row, Things
 
 # What grid, facets and search need of a picture, and what stands in a chunk of its own that is read when it is opened.
 FIRST = (
-    "id folder also ext kind txt width height level creator created likes hash post prompt negative sampler checkpoint "
-    "tools used thumb"
+    "id folder also ext kind txt width height level creator created likes hash post prompt negative sampler made tools "
+    "thumb"
 ).split()
-MORE = "url key page model_versions techniques steps cfg_scale seed size clean clothes".split()
+MORE = "weights url key page model_versions techniques steps cfg_scale seed size clean clothes".split()
 
 _LEVELS = ("unrated", "PG", "PG-13", "R", "X", "XXX")  # by the highest bit
 _SAFE = 1 << 53  # from here on browsers don't keep whole numbers exactly
@@ -42,12 +42,15 @@ class Copy:
 def tile(image_id: int, copies: Iterable[Copy], facts: Mapping[str, Any], things: Things, thumb: str = "") -> Row:
     """Return the row of a picture that lies in one or more places; `facts` are its `.txt`, `thumb` is an extension.
 
-    `things` gains what it was made with. The copy that is shown is one with its `.txt` beside it, else the first one by
-    its folder.
+    `things` gains what it was made with; `made` has the place of the checkpoint that the prompt names, or -1, and then
+    those of all that was used, whose `weights` are in the same order. The copy that is shown is one with its `.txt`
+    beside it, else the first one by its folder.
     """
     places = sorted(copies, key=lambda each: (not each.has_text, each.folder, each.extension))
     shown = places[0]
     raw, versions = _text(facts, "raw_prompt"), _versions(facts)
+    used = _used(facts, versions)
+    made = [_checkpoint(facts, things), *(things.place(thing) for thing, _ in used)]
     also = list(dict.fromkeys(each.folder for each in places[1:] if each.folder != shown.folder))
     return {
         "id": image_id, "folder": shown.folder, "also": also, "ext": shown.extension,
@@ -57,9 +60,8 @@ def tile(image_id: int, copies: Iterable[Copy], facts: Mapping[str, Any], things
         "created": milliseconds(_word(facts, "created_at")), "likes": _count(facts.get("likes")),
         "hash": blur_hash(_word(facts, "hash")), "post": _number(facts, "post_id") or None, "prompt": raw,
         "negative": _text(facts, "negative_prompt"), "sampler": _word(facts, "sampler"),
-        "checkpoint": _checkpoint(facts, things), "tools": texts_at(facts, "tools")[:_MOST],
-        "used": [[things.place(thing), weight] for thing, weight in _used(facts, versions)],
-        "thumb": thumb, "model_versions": versions, **_details(str(image_id), facts, raw),
+        "made": made, "tools": texts_at(facts, "tools")[:_MOST], "thumb": thumb,
+        "weights": [weight for _, weight in used], "model_versions": versions, **_details(str(image_id), facts, raw),
     }  # fmt: skip
 
 
@@ -156,9 +158,9 @@ def _used(facts: Mapping[str, Any], versions: Iterable[int]) -> list[tuple[Thing
     return list(found.values())
 
 
-def _checkpoint(facts: Mapping[str, Any], things: Things) -> int | None:
+def _checkpoint(facts: Mapping[str, Any], things: Things) -> int:
     name = _word(facts, "model")
-    return things.place(("checkpoint", name, "", 0, 0, "", "")) if name else None
+    return things.place(("checkpoint", name, "", 0, 0, "", "")) if name else -1
 
 
 def _thing(resource: Mapping[str, Any]) -> Thing:

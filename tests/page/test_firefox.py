@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 from tests.browser import FirefoxTab
-from tests.page.gallery import IDS
+from tests.browser.tab import PATIENCE
+from tests.page.gallery import IDS, PICTURES
 from tests.page.page import Page
+
+COPIED = {
+    "copy-prompt": PICTURES[0].prompt,
+    "copy-negative": "blurry, lowres",
+    "copy-loras": "<lora:Paper Lantern:0.8>",
+}
 
 
 def test_a_walk_in_firefox(fox: FirefoxTab, gallery: Path) -> None:
@@ -45,3 +53,22 @@ def test_a_walk_in_firefox(fox: FirefoxTab, gallery: Path) -> None:
     fox.wait("!!document.querySelector('[role=dialog] video')")
     page.open("#/images?q=id:7")
     page.shows([7])
+
+
+def test_what_is_copied_in_firefox_can_be_pasted(fox: FirefoxTab, gallery: Path) -> None:
+    page = Page(fox, gallery).open("#/image/1")
+    page.viewing(1)
+    fox.evaluate("document.querySelector('[role=dialog]').append(document.createElement('textarea'))")
+    for doing, text in COPIED.items():
+        page.do(doing)
+        end = time.monotonic() + PATIENCE  # a browser copies in its own time
+        while (pasted := paste(fox)) != text and time.monotonic() < end:
+            pass
+        assert pasted == text
+
+
+def paste(fox: FirefoxTab) -> object:
+    """Return what is pasted into a field."""
+    fox.evaluate("Object.assign(document.querySelector('[role=dialog] textarea'), {value: ''}).focus()")
+    fox.press("Control+v")
+    return fox.evaluate("document.querySelector('[role=dialog] textarea').value")

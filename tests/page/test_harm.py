@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from civitai_downloader.core import chunks, stock
+from civitai_downloader.util.disks import Disk
+from civitai_downloader.util.files import write_file
 from tests.browser import ChromiumTab
 from tests.page.conftest import OpenPage, make_page
 from tests.page.page import STATUS, VIEWER, Page
@@ -124,6 +127,29 @@ def test_a_chunk_that_is_missing_or_torn_is_said_in_one_line(open_page: OpenPage
     page.tab.complaints.clear()
 
 
+def test_a_page_opened_while_its_data_are_written_again_shows_a_whole_library(
+    open_page: OpenPage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shelf = Shelf(tmp_path).add(*numbered(5))
+    make_page(tmp_path)
+    seen = []
+
+    def look(path: Path, data: bytes, disk: Disk | None = None) -> bool:
+        is_new = write_file(path, data, disk)
+        page = open_page(tmp_path)
+        alerts = "[...document.querySelectorAll('[role=alert]')].filter((each) => each.getClientRects().length)"
+        assert page.tab.evaluate(f"{alerts}.map((each) => each.innerText)") == []
+        seen.append(page.count)
+        return is_new
+
+    for module in (chunks, stock):
+        monkeypatch.setattr(module, "write_file", look)
+    shelf.add(*(Picture(9_000 + number, "a unicorn") for number in range(3)))
+    make_page(tmp_path)
+    assert sorted(set(seen)) == [5, 8]
+    assert seen == sorted(seen)
+
+
 def test_details_that_are_missing_are_said_where_they_belong(open_page: OpenPage, tmp_path: Path) -> None:
     Shelf(tmp_path).add(*numbered(3))
     make_page(tmp_path)
@@ -180,7 +206,7 @@ def test_a_page_of_another_format_says_so(open_page: OpenPage, tmp_path: Path, o
     Shelf(tmp_path).add(*numbered(3))
     make_page(tmp_path)
     manifest = tmp_path / ".page" / "data" / "manifest.js"
-    text = manifest.read_text("utf-8").replace('"format":1', '"format":99').replace('\\"format\\":1', '\\"format\\":99')
+    text = manifest.read_text("utf-8").replace('"format":2', '"format":99').replace('\\"format\\":2', '\\"format\\":99')
     assert "99" in text
     manifest.write_text(text, "utf-8")
     tab = open_tab()  # type: ignore[operator]

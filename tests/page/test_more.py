@@ -153,3 +153,19 @@ def test_an_empty_library_offers_the_command_to_copy(open_page: OpenPage, tmp_pa
     page = open_page(tmp_path, "")
     click_named(page, "[Cc]opy")
     page.tab.wait("navigator.clipboard.readText().then((text) => text.includes('civitai-downloader'))")
+
+
+@pytest.mark.parametrize("menu", ["themes", "collections"])
+@pytest.mark.parametrize("before", ["", "CSS.supports = () => false;"], ids=["by styles", "by hand"])
+def test_a_menu_stands_under_its_button(open_page: OpenPage, wide: Path, menu: str, before: str) -> None:
+    page = open_page(wide, before=before)
+    page.tab.click(f"[popovertarget={menu}]")
+    page.tab.wait(f"document.querySelector('#{menu}').matches(':popover-open')")
+    page.tab.settle(f"#{menu}")
+    sides = "(({left, right, top, bottom}) => [left, right, top, bottom])"
+    box, button = (
+        page.tab.evaluate(f"{sides}(document.querySelector('{selector}').getBoundingClientRect())")
+        for selector in (f"#{menu}", f"[popovertarget={menu}]")
+    )
+    assert 0 <= box[2] - button[3] <= 8
+    assert min(abs(box[0] - button[0]), abs(box[1] - button[1])) <= 1

@@ -24,7 +24,9 @@ const begin = (hash = "", kept = {}) => {
   globalThis.document = { documentElement: { dataset: {} } };
   globalThis.requestAnimationFrame = (then) => world.frames.push(then);
   globalThis.addEventListener = (name, then) => (heard[name] = then);
-  world.frame = () => world.frames.splice(0).forEach((then) => then());
+  world.frame = () => {
+    while (world.frames.length) world.frames.splice(0).forEach((then) => then()); // on a slow machine, one is not enough
+  };
   world.link = (url) => {
     entries.splice(world.at + 1, Infinity, { hash: url, state: null });
     history.go(1);

@@ -21,8 +21,8 @@ const pictureOf = (next, id) => {
     ext: ".jpeg", kind: next(5) ? "image" : "video", txt: next(2), level: anyOf(next, LEVELS), creator: anyOf(next, [...NAMES, ""]),
     created: next(8) ? Date.UTC(2025, 10, 1) + next(200) * DAY + next(DAY) : 0, likes: next(4) ? next(50) : null, hash: next(3) ? "LEHV6nWB2yk8pyo0adR*.7kCMdnj" : "",
     post: next(2) ? 1 + next(9) : null, prompt: next(6) ? textOf(next, 9) : null, negative: next(3) ? textOf(next, PROMPTS) : null,
-    sampler: anyOf(next, ["Euler a", "DPM++ 2M Karras", ""]), checkpoint: null,
-    tools: manyOf(next, ["ComfyUI", "A1111", "Krita"], 2), used: [], thumb: "",
+    sampler: anyOf(next, ["Euler a", "DPM++ 2M Karras", ""]), made: [-1],
+    tools: manyOf(next, ["ComfyUI", "A1111", "Krita"], 2), thumb: "",
   };
 };
 
@@ -43,15 +43,22 @@ const modelOf = (next, id) => {
   };
 };
 
-// The four forms of a column.
+// Texts in one, and beside them those that do not fit.
+const joined = (values) => {
+  const isPlain = (value) => typeof value === "string" && /^[\0-~]*$/.test(value);
+  const others = values.map((value, k) => [k, value]).filter(([, value]) => !isPlain(value));
+  return { s: values.map((value) => (isPlain(value) ? value : "")).join("\x7f"), x: others };
+};
+
+// The five forms of a column.
 const packed = (next, values) => {
   const whole = values.every((value) => Number.isInteger(value));
   if (whole && next(2)) return { d: values.map((value, k) => value - (k ? values[k - 1] : 0)) };
   if (values.every((value) => typeof value === "string" && !value.includes(" ")) && next(2)) return values.join(" ");
-  if (!next(3)) return values;
+  if (!next(3)) return next(2) ? values : joined(values);
   const texts = [...new Set(values.map((value) => JSON.stringify(value)))];
   const t = texts.map((text) => JSON.parse(text));
-  return t.length === 1 && next(2) ? { t } : { t, i: values.map((value) => texts.indexOf(JSON.stringify(value))) };
+  return t.length === 1 && next(2) ? { t } : { t: next(2) ? t : joined(t), i: values.map((value) => texts.indexOf(JSON.stringify(value))) };
 };
 
 const chunkOf = (next, rows) => {
@@ -71,11 +78,16 @@ const library = (next, { pictures, models, size }) => {
   const things = [...thingsOf(next, modelRows), ...["ponyV6", "Détail"].map((name) => ["checkpoint", name, "", 0, 0, "", ""])];
   for (let first = 0; first < pictures; first += size) {
     const rows = Array.from({ length: Math.min(size, pictures - first) }, (_, k) => pictureOf(next, (first + k + 1) * 7));
-    for (const row of rows) row.used = manyOf(next, [...things.keys()].slice(0, -2), 3).map((k) => [k, next(2) ? 0.8 : null]);
-    for (const row of rows) row.checkpoint = next(2) ? things.length - 1 - next(2) : null;
+    for (const row of rows) {
+      const checkpoint = next(2) ? things.length - 1 - next(2) : -1;
+      row.made = [checkpoint, ...manyOf(next, [...things.keys()].slice(0, -2), 3)];
+    }
     const dead = rows.map((_, k) => k).filter(() => !next(15));
     chunks.images.push({ first, dead, text: JSON.stringify(chunkOf(next, rows)) });
-    pictureRows.push(...rows.map((row, k) => ({ ...row, dead: dead.includes(k), checkpoint: things[row.checkpoint]?.[1] ?? "", place: row.checkpoint, uses: row.used.map(([thing]) => things[thing]) })));
+    pictureRows.push(...rows.map((row, k) => {
+      const [checkpoint, ...used] = row.made;
+      return { ...row, dead: dead.includes(k), checkpoint: things[checkpoint]?.[1] ?? "", uses: used.map((thing) => things[thing]) };
+    }));
   }
   return { models: modelRows, pictures: pictureRows, things, chunks };
 };

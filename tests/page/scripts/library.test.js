@@ -30,11 +30,11 @@ const manifestOf = (made, files) => {
       return { name: `${letter}-${k}`, rows: JSON.parse(text).rows, dead };
     });
   const living = made.pictures.filter(({ dead }) => !dead);
-  const { uses, dead, place, ...row } = living[0];
+  const { uses, dead, checkpoint, ...row } = living[0];
   return {
-    format: 1, library: "abc", made: "2026-11-26T07:01:02Z", totals: { pictures: living.length, models: made.models.length },
+    format: 2, library: "abc", made: "2026-11-26T07:01:02Z", totals: { pictures: living.length, models: made.models.length },
     pictures: named("images", "p"), models: named("models", "m"), collections: [], posts: [],
-    things: made.things, newest: { ...first({ ...row, checkpoint: place, used: [] }), from: [["p-0", made.pictures.findIndex((each) => !each.dead)]] },
+    things: made.things, newest: { ...first(row), from: [["p-0", made.pictures.findIndex((each) => !each.dead)]] },
   };
 };
 
@@ -61,14 +61,14 @@ const open = ({ hash = "#/images", seed = 1, spoil = () => {} } = {}) => {
 };
 
 const waited = async (world, done) => {
-  for (let k = 0; k < 400 && !done(); k += 1) {
+  for (let k = 0; k < 400 && !done(world); k += 1) {
     world.frame();
     await new Promise((then) => setTimeout(then, 5));
   }
-  assert.ok(done());
+  assert.ok(done(world));
 };
 
-const isReady = () => document.documentElement.dataset.ready === "";
+const isReady = (world) => world.store.state.ready;
 const opened = async (how) => {
   const world = open(how);
   const done = world.library.start();
@@ -97,7 +97,7 @@ test("what the page shows of a picture is what its row says", async () => {
     const url = `${row.folder}${row.folder && "/"}${row.id}.jpeg`;
     const { id, url: path, width, hash, level, kind, post, creator } = shown;
     assert.deepEqual({ id, path, width, hash, level, kind, post, creator }, { id: row.id, path: url, width: row.width ?? 0, hash: row.hash, level: row.level, kind: row.kind, post: row.post, creator: row.creator });
-    assert.ok(Math.abs(library.ratio(shown.row) - (row.width / row.height || 1)) < 1e-6);
+    assert.ok(Math.abs(library.ratiosOf([shown.row])[0] - (row.width / row.height || 1)) < 1e-6);
   }
   assert.equal(library.rowOf(made.pictures.find(({ dead }) => dead).id), -1);
   assert.equal(library.model(library.modelRow(3)).name, made.models[2].name);
@@ -109,7 +109,7 @@ test("a search that is typed before the data are there is answered when they are
   const done = world.library.start();
   world.store.type("id:7");
   await done;
-  await waited(world, () => isReady() && world.store.state.shown.total < 2);
+  await waited(world, () => isReady(world) && world.store.state.shown.total < 2);
   assert.ok(world.worker.asked.filter((ask) => ask === "find").length <= 2);
 });
 
@@ -149,7 +149,7 @@ test("models that are missing are said", async () => {
 });
 
 test("data of another form are said to be so", async () => {
-  const world = open({ spoil: (_, manifest) => Object.assign(manifest, { format: 2 }) });
+  const world = open({ spoil: (_, manifest) => Object.assign(manifest, { format: 1 }) });
   await world.library.start();
   await waited(world, isReady);
   assert.deepEqual([world.said, world.store.state.shown.total], [["manifest: trouble.manifest"], 0]);
@@ -178,7 +178,7 @@ test("details are the fields of the picture, with cleaned prompts cut from the r
   const at = world.made.pictures.findIndex(({ dead, prompt }) => !dead && prompt?.length > 8);
   const row = world.made.pictures[at];
   const rows = JSON.parse(world.files.get(`p-${Math.floor(at / 50)}`)).rows;
-  const more = { url: { t: ["https://image.test/{key}/{id}.jpeg"] }, key: { t: ["AAECAwQFBgcICQoL_-3-_w"] }, page: { t: [""] }, clean: { t: [[2, 3, 1]] }, clothes: { t: [0] }, seed: { t: ["123456789012345678901"] } };
+  const more = { url: { t: ["https://image.test/{key}/{id}.jpeg"] }, key: { t: ["AAECAwQFBgcICQoL_-3-_w"] }, page: { t: [""] }, clean: { t: [[2, 3, 1]] }, clothes: { t: [0] }, weights: { t: [[0.8]] }, seed: { t: ["123456789012345678901"] } };
   world.files.set(`p-${Math.floor(at / 50)}.more`, JSON.stringify({ rows, hashes: [], columns: more }));
   await world.library.start();
   await waited(world, isReady);
@@ -187,7 +187,7 @@ test("details are the fields of the picture, with cleaned prompts cut from the r
   assert.equal(found.prompt, row.prompt.slice(0, 2) + row.prompt.slice(5, 6));
   assert.equal(found.prompt_with_clothes, found.prompt);
   assert.deepEqual([found.url, found.seed, found.negative_prompt], [`https://image.test/00010203-0405-0607-0809-0a0bffedfeff/${row.id}.jpeg`, "123456789012345678901", row.negative]);
-  assert.equal(found.made.length, row.uses.length);
+  assert.deepEqual(found.made.map(({ weight }) => weight), row.uses.map((_, k) => (k ? null : 0.8)));
   await assert.rejects(world.library.details(999999));
 });
 

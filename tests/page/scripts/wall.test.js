@@ -11,7 +11,7 @@ const randomShapes = (seed, count) => {
   const next = chance(seed);
   return Array.from({ length: count }, () => anyOf(next, SHAPES));
 };
-const laid = (shapes, sizes = SIZES) => wall.justified(shapes.length, (index) => shapes[index], sizes);
+const laid = (shapes, sizes = SIZES) => wall.justified(shapes, sizes);
 const allBoxes = (layout) => Array.from({ length: layout.rows }, (_, row) => layout.boxes(row)).flat();
 
 test("every picture has one box, in order, and boxes do not touch each other", () => {

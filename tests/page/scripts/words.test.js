@@ -64,8 +64,9 @@ test("numbers, places and plurals are filled in, and what is filled in is not lo
 });
 
 test("sizes, dates and lengths are written as people write them", () => {
-  const sizes = [[0, "0 byte"], [999, "999 byte"], [1500, "1.5 kB"], [37861176, "37.9 MB"], [6.9e9, "6.9 GB"], [2e12, "2 TB"]];
+  const sizes = [[0, "0 bytes"], [1, "1 byte"], [999, "999 bytes"], [1500, "1.5 kB"], [37861176, "37.9 MB"], [6.9e9, "6.9 GB"], [2e12, "2 TB"]];
   for (const [size, text] of sizes) assert.equal(words.bytes(size), text);
+  assert.deepEqual(["ja", "ko"].map((name) => wordsFor(name).bytes(472)), ["472 バイト", "472바이트"]);
   assert.equal(words.date("2026-03-05T23:59:00Z"), "Mar 5, 2026");
   assert.equal(words.date(1757274006745), "Sep 7, 2025");
   assert.deepEqual([words.date(0), words.date(""), words.date("never")], ["", "", ""]);

@@ -168,7 +168,7 @@ test("a value's count is what would be shown if it alone were chosen in its face
     const ask = loaded(made);
     for (let k = 0; k < 25; k += 1) {
       const question = anyQuestion(next);
-      const { counts } = ask("find", question);
+      const { facets: counts } = ask("counts", question);
       assert.deepEqual(Object.keys(counts), query.FACETS[question.table]);
       for (const [facet, { values }] of Object.entries(counts)) {
         for (const { value } of question.picks.filter((pick) => pick.facet === facet)) {
@@ -273,7 +273,7 @@ test("tags of prompts are suggested once they are counted", async () => {
 test("what cannot be understood is answered with an error, and the next question is answered", () => {
   const ask = loaded(library(chance(35), { pictures: 5, models: 1, size: 10 }));
   assert.throws(() => ask("load", { table: "images", first: 0, dead: [], text: "{" }));
-  assert.equal(ask("find", { table: "images", q: "", picks: [], scope: null, sort: "newest" }).counts.kind.values.length, 2);
+  assert.equal(ask("counts", { table: "images", q: "", picks: [], scope: null, sort: "newest" }).facets.kind.values.length, 2);
 });
 
 test("a library of nothing has no rows", () => {

@@ -5,13 +5,27 @@ civitai.room("columns", ["query"], ({ query }) => {
   const BUCKETS = ["..0.5", "0.5..1", "1..1.5", "1.5..2", "2..4", "4..8", "8.."];
   const YES_NO = { order: ["yes", "no"] };
   const GAP = "\0"; // between texts that are one key
+  const BETWEEN = "\x7f"; // between texts that stand in one
   const DAY = 86_400_000;
 
-  // A column is written in one of four forms.
+  // A list as it is, or texts in one and what does not fit among them; those share their memory with the one.
+  const listed = (packed, made = same) => {
+    if (Array.isArray(packed)) return packed.map(made);
+    const list = made(packed.s).split(BETWEEN);
+    for (const [k, value] of packed.x) list[k] = made(value);
+    return list;
+  };
+
+  const same = (value) => value;
+
+  // A column is written in one of five forms.
   const unpack = (column, rows) => {
-    if (Array.isArray(column)) return column;
     if (typeof column === "string") return column.split(" ");
-    if (column.t) return column.i ? column.i.map((k) => column.t[k]) : Array(rows).fill(column.t[0]);
+    if (column.t) {
+      const known = listed(column.t);
+      return column.i ? column.i.map((k) => known[k]) : Array(rows).fill(known[0]);
+    }
+    if (!column.d) return listed(column);
     let sum = 0;
     return column.d.map((step) => (sum += step));
   };
@@ -28,44 +42,68 @@ civitai.room("columns", ["query"], ({ query }) => {
   // A column has a code for each row; what has the same key has the same code, and one value.
   const makeColumn = (rows) => ({ codes: new Uint32Array(rows), values: [], index: new Map() });
 
-  const same = (value) => value;
   const one = (value) => [value];
   const joined = (list) => list.join(GAP);
   const yesNo = (is) => (is ? "yes" : "no");
 
-  const codeOf = ({ index, values }, key, value) => {
-    const known = index.get(key);
-    if (known !== undefined) return known;
-    index.set(key, values.length);
-    return values.push(value) - 1;
+  // Puts in what has a code for each of a list; a text that a chunk has once is looked up once.
+  const fill = ({ codes }, first, rows, packed, codesOf) => {
+    const [list, places] = packed.t ? [listed(packed.t), packed.i] : [unpack(packed, rows), null];
+    const known = codesOf(list);
+    if (packed.t && !places) codes.fill(known[0], first, first + rows);
+    else for (let k = 0; k < rows; k += 1) codes[first + k] = known[places ? places[k] : k];
   };
 
-  // A text that a chunk has once is looked up once.
   const put = (column, first, rows, packed, keyOf = same, valueOf = keyOf) => {
-    const code = (value) => codeOf(column, keyOf(value), valueOf(value));
-    const codes = packed.t ? unpack({ t: packed.t.map(code), i: packed.i }, rows) : unpack(packed, rows).map(code);
-    column.codes.set(codes, first);
+    const { index, values } = column;
+    const code = (value) => {
+      const key = keyOf(value);
+      const known = index.get(key);
+      if (known !== undefined) return known;
+      index.set(key, values.length);
+      return values.push(valueOf(value)) - 1;
+    };
+    fill(column, first, rows, packed, (list) => list.map(code));
   };
 
   // What can be searched: texts, and for each text the codes that have it (null: code and text are one).
   const makeText = (column) => ({ column, texts: column.values, codesOf: null, cache: new Map(), stamp: -1 });
 
-  /** A facet: names for each value of a column; `has` judges names that are ranges, `order` lists all there can be. */
-  const makeFacet = (column, namesOf = one, { has = null, order = null, latest = false } = {}) => ({
-    ...makeText(column), namesOf, has, order, latest, codesOf: [], names: [], index: new Map(),
+  /**
+   * A facet: `keysOf` a value of a column gives keys, and each of them has a name. `has` judges names that are ranges,
+   * `order` lists all there can be.
+   */
+  const makeFacet = (column, keysOf = one, { nameOf = same, has = null, order = null, latest = false } = {}) => ({
+    ...makeText(column), keysOf, nameOf, has, order, latest, codesOf: [], names: [], index: new Map(),
   });
 
-  const nameAll = ({ column, namesOf, order }) => {
+  // The codes of each name, by a look at every value; keys are many, so that each is named once.
+  const codesByName = ({ column: { values }, keysOf, nameOf, order }) => {
     const index = new Map((order ?? []).map((name) => [name, []]));
-    column.values.forEach((value, code) => {
-      for (const name of namesOf(value)) {
-        const codes = index.get(name) ?? index.set(name, []).get(name);
-        if (codes.at(-1) !== code) codes.push(code);
+    const known = new Map();
+    const codesFor = (key) => {
+      const name = nameOf(key);
+      const codes = index.get(name) ?? [];
+      index.set(name, codes);
+      known.set(key, codes);
+      return codes;
+    };
+    for (let code = 0; code < values.length; code += 1) {
+      for (const key of keysOf(values[code])) {
+        const codes = known.get(key) ?? codesFor(key);
+        if (codes[codes.length - 1] !== code) codes.push(code);
       }
-    });
+    }
     index.delete("");
+    return index;
+  };
+
+  // Names stand in their fixed order, or in that of the alphabet.
+  const nameAll = (facet) => {
+    const index = codesByName(facet);
     const names = [...index.keys()];
-    return { index, names, texts: names.map(query.fold), codesOf: [...index.values()], totals: null };
+    if (!facet.order) names.sort();
+    return { index, names, texts: names.map(query.fold), codesOf: names.map((name) => index.get(name)), totals: null };
   };
 
   /** Works out what has changed since rows were added. */
@@ -80,7 +118,7 @@ civitai.room("columns", ["query"], ({ query }) => {
     const columns = Object.fromEntries([
       ...named(texts, makeColumn), ...named(numbers, (length) => new Float64Array(length)),
     ]);
-    return { rows, columns, alive: new Uint8Array(rows), stamp: 0, orders: new Map() };
+    return { rows, columns, alive: new Uint8Array(rows), stamp: 0, orders: new Map(), found: new Map() };
   };
 
   const fillNumbers = ({ columns }, first, numbers) => {
@@ -127,24 +165,24 @@ civitai.room("columns", ["query"], ({ query }) => {
     };
   };
 
+  const NOTHING = { name: "", isLora: false, base: "" };
+
   const namedThings = (things, { stamp }) => {
     if (things.stamp !== stamp) things.named = things.list.map((thing) => nameThing(things, thing));
     things.stamp = stamp;
     return things.named;
   };
 
-  const pictureFacets = (c, madeWith) => {
-    const lorasOf = (made) => madeWith(made).map(({ name, isLora }) => (isLora ? name : ""));
-    const modelsOf = (made) => {
-      const found = madeWith(made).map(({ name, isLora }) => (isLora ? "" : name));
-      return found.some(Boolean) ? found : [made.checkpoint];
-    };
+  // What a picture was made with begins with the checkpoint that its prompt names, or with -1.
+  const pictureFacets = (c, thing) => {
+    const isModel = (k, at) => at > 0 && !thing(k).isLora && thing(k).name !== "";
+    const modelsIn = (made) => (made.some(isModel) ? made.slice(1) : made.slice(0, 1));
     return {
       kind: makeFacet(c.kind, one, { order: ["image", "video"] }),
       creator: makeFacet(c.creator),
-      base: makeFacet(c.used, (made) => madeWith(made).map(({ base }) => base)),
-      model: makeFacet(c.used, modelsOf),
-      lora: makeFacet(c.used, lorasOf),
+      base: makeFacet(c.made, same, { nameOf: (k) => thing(k).base }),
+      model: makeFacet(c.made, modelsIn, { nameOf: (k) => (thing(k).isLora ? "" : thing(k).name) }),
+      lora: makeFacet(c.made, same, { nameOf: (k) => (thing(k).isLora ? thing(k).name : "") }),
       sampler: makeFacet(c.sampler),
       tool: makeFacet(c.tool, same),
       level: makeFacet(c.level, one, { order: query.LEVELS }),
@@ -156,13 +194,14 @@ civitai.room("columns", ["query"], ({ query }) => {
   };
 
   const makePictures = (rows, things) => {
-    const texts = "prompt negative creator sampler level kind tool tag day size used known folder also";
+    const texts = "prompt negative creator sampler level kind tool tag day size made known folder also";
     const table = makeTable(rows, texts, "id created likes pixels post rating");
     const c = table.columns;
-    table.facets = pictureFacets(c, ({ used }) => used.map((k) => namedThings(things, table)[k]));
+    const thing = (k) => namedThings(things, table)[k] ?? NOTHING;
+    table.facets = pictureFacets(c, thing);
     const { model, lora, creator, sampler } = table.facets;
     const [prompt, negative, tag] = [makeText(c.prompt), makeText(c.negative), makeFacet(c.tag, same)];
-    const checkpoint = makeFacet(c.used, (made) => [made.checkpoint]);
+    const checkpoint = makeFacet(c.made, (made) => made.slice(0, 1), { nameOf: (k) => thing(k).name });
     table.fields = {
       "": [prompt, negative, model, checkpoint, lora, tag, creator],
       prompt: [prompt], negative: [negative], model: [model, checkpoint], lora: [lora], tag: [tag], creator: [creator],
@@ -174,10 +213,10 @@ civitai.room("columns", ["query"], ({ query }) => {
 
   const folded = (text) => (text ? query.fold(text) : "");
 
-  const usedIn = (packed, rows, things) => {
-    const checkpoints = unpack(packed.checkpoint, rows).map((place) => things.list[place]?.name ?? "");
-    const usedAt = (list, k) => ({ checkpoint: checkpoints[k], used: list.map(([thing]) => thing) });
-    return unpack(packed.used, rows).map(usedAt);
+  // Values that are many and seldom the same: each has a code of its own in its chunk.
+  const append = (column, first, rows, packed) => {
+    const start = column.values.length;
+    fill(column, first, rows, packed, (list) => list.map((value, k) => column.values.push(value) && start + k));
   };
 
   const coded = (packed, rows) => {
@@ -196,19 +235,23 @@ civitai.room("columns", ["query"], ({ query }) => {
   };
 
   /** Adds a chunk of pictures to a table, and returns what the page itself must know of them. */
-  const loadPictures = (table, things, first, { rows, columns: packed }) => {
+  const loadPictures = (table, _, first, { rows, columns: packed }) => {
     const shown = looks({ rows, columns: packed });
     const { id, created, likes, post, width, height } = shown;
     const sizes = Array.from(width, (wide, k) => (wide && height[k] ? [wide, height[k]] : null));
     const add = (name, values, ...keys) => put(table.columns[name], first, rows, values, ...keys);
     for (const name of ["creator", "sampler", "level", "kind", "folder"]) add(name, packed[name]);
-    for (const name of ["prompt", "negative"]) add(name, packed[name], folded);
-    add("known", packed.prompt, yesNo);
+    const { prompt } = packed;
+    append(table.columns.made, first, rows, packed.made);
+    const texts = prompt.t ? { ...prompt, t: listed(prompt.t, folded) } : listed(prompt, folded);
+    append(table.columns.prompt, first, rows, texts);
+    add("negative", packed.negative, folded);
+    const { codes, values } = table.columns.prompt;
+    add("known", Array.from(codes.subarray(first, first + rows), (code) => yesNo(values[code])));
     add("day", packed.created, (time) => Math.floor(time / DAY));
     add("tool", packed.tools, joined, same);
     add("also", packed.also, joined, same);
     add("tag", { t: [[]] }, joined, same);
-    add("used", usedIn(packed, rows, things), ({ checkpoint, used }) => `${checkpoint}${GAP}${used}`, same);
     add("size", sizes, (size) => (size ? size[0] * 1e6 + size[1] : 0), same);
     const pixels = sizes.map((size) => (size ? size[0] * size[1] : -1));
     fillNumbers(table, first, { id, created, likes, post, pixels });
@@ -291,7 +334,11 @@ civitai.room("columns", ["query"], ({ query }) => {
 
   /** All rows that count, as they stand in the data. */
   const living = (table) =>
-    kept(table, "living", () => Uint32Array.from(table.alive.keys()).filter((row) => table.alive[row]));
+    kept(table, "living", () => {
+      const rows = [];
+      for (let row = 0; row < table.rows; row += 1) if (table.alive[row]) rows.push(row);
+      return Uint32Array.from(rows);
+    });
 
   /** All rows that count in an order; what is equal in it is ordered from the newest on. */
   const orderOf = (table, sort, seed) =>

@@ -60,6 +60,14 @@ civitai.room("dom", ["words"], ({ words }) => {
     return node;
   };
 
+  /** The same, where most of them are there already: what stands right is not touched. */
+  const renew = (node, ...children) => {
+    const wanted = shown(children);
+    const there = node.childNodes;
+    wanted.forEach((child, k) => child === there[k] || node.insertBefore(child, there[k] ?? null));
+    while (there.length > wanted.length) node.lastChild.remove();
+  };
+
   // Sets an address that leads to a place of the page, a file of the folder or the web, and removes any other.
   const point = (attribute) => (node, url) => {
     if (url && SAFE.test(url)) node.setAttribute(attribute, url);
@@ -127,5 +135,7 @@ civitai.room("dom", ["words"], ({ words }) => {
   };
 
   const [link, source] = [point("href"), point("src")];
-  return { announce, button, copy, el, fill, find, html, icon, link, marked, maybeFind, on, put, source, trouble };
+  return {
+    announce, button, copy, el, fill, find, html, icon, link, marked, maybeFind, on, put, renew, source, trouble,
+  };
 });

@@ -26,19 +26,58 @@ civitai.room("facets", ["words", "dom", "query", "store", "library"], (needs) =>
   // A line to press, with something else to do at its end.
   const line = (pick, data, icon, title, pressed = null) => {
     const aria = { label: title, pressed };
-    return el("li", { class: "value" }, pick, key(data, { class: "plain exclude", aria, title }, dom.icon(icon)));
+    const other = key(data, { class: "plain exclude", aria, title }, icon ? dom.icon(icon) : null);
+    return el("li", { class: "value" }, pick, other);
   };
 
   const pickOf = (facet, value) => store.state.picks.find((pick) => pick.facet === facet && pick.value === value);
 
-  const valueLine = (facet, { value, count }) => {
-    const pick = pickOf(facet, value);
+  const valueLine = (facet) => {
+    const tick = el("span", { class: "tick" });
+    const pick = key({ do: "pick", facet }, { class: "plain pick" }, [tick, cut(""), " ", number(0)]);
+    return line(pick, { do: "exclude", facet }, "", "");
+  };
+
+  const write = (node, facet, { value, count, not }) => {
+    const [pick, exclude] = node.children;
     const name = named(facet, value);
-    const props = { class: "plain pick", title: name, aria: { pressed: pick?.not === false } };
-    const inside = [dom.icon("check"), cut(name, pick?.not), " ", number(count)];
-    const exclude = words.say("find.exclude", { name });
-    const choose = key({ do: "pick", facet, value, count }, props, inside);
-    return line(choose, { do: "exclude", facet, value }, "minus", exclude, pick?.not === true);
+    const title = words.say("find.exclude", { name });
+    Object.assign(pick.dataset, { value, count });
+    pick.title = name;
+    pick.setAttribute("aria-pressed", not === false);
+    dom.fill(pick.firstChild, not === false && dom.icon("check")); // hundreds of pictures that nobody sees take time
+    if ((pick.children[1].localName === "s") === Boolean(not)) pick.children[1].textContent = name;
+    else pick.children[1].replaceWith(cut(name, not));
+    pick.lastChild.textContent = words.number(count);
+    exclude.dataset.value = value;
+    exclude.title = title;
+    exclude.setAttribute("aria-label", title);
+    exclude.setAttribute("aria-pressed", not === true);
+  };
+
+  // A line that says something already gets another number, or another value.
+  const renewed = (old, facet, each) => {
+    const node = old?.node ?? valueLine(facet);
+    const { value, count, not } = each;
+    if (old?.value !== value || old.not !== not) write(node, facet, each);
+    else if (old.count !== count) {
+      node.firstChild.dataset.count = count;
+      node.firstChild.lastChild.textContent = words.number(count);
+    }
+    return { ...each, node };
+  };
+
+  const drawn = new WeakMap(); // the list of a facet → its lines by their values
+
+  const drawLines = (list, facet, values) => {
+    const before = drawn.get(list) ?? new Map();
+    const shown = values.map((each) => ({ ...each, not: pickOf(facet, each.value)?.not }));
+    const free = new Map(before);
+    for (const { value } of shown) free.delete(value);
+    const spare = [...free.values()];
+    const lines = shown.map((each) => renewed(before.get(each.value) ?? spare.pop(), facet, each));
+    drawn.set(list, new Map(lines.map((each) => [each.value, each])));
+    dom.renew(list, lines.map(({ node }) => node));
   };
 
   // Whatever is drawn anew, the keyboard stays where it was.
@@ -63,7 +102,7 @@ civitai.room("facets", ["words", "dom", "query", "store", "library"], (needs) =>
   const draw = (facet, distinct, shown) => {
     const { side: box, values, search, more } = sides.get(facet);
     const open = typed.has(facet);
-    keepFocus(values, () => dom.fill(values, shown.map((value) => valueLine(facet, value))));
+    keepFocus(values, () => drawLines(values, facet, shown));
     search.hidden = !open;
     more.hidden = distinct <= FEW;
     more.textContent = words.say(open ? "find.fewer" : "find.all", { n: distinct });
@@ -72,7 +111,7 @@ civitai.room("facets", ["words", "dom", "query", "store", "library"], (needs) =>
   };
 
   const drawFacet = (facet) => {
-    const { values = [], distinct = 0 } = store.state.shown.counts[facet] ?? {};
+    const { values = [], distinct = 0 } = store.state.counts.facets[facet] ?? {};
     const isShown = ({ value }, index) => index < FEW || TRANSLATED.has(facet) || pickOf(facet, value);
     if (!typed.has(facet)) return draw(facet, distinct, values.filter(isShown));
     if (!typed.get(facet) && distinct <= values.length) return draw(facet, distinct, values);
@@ -192,9 +231,9 @@ civitai.room("facets", ["words", "dom", "query", "store", "library"], (needs) =>
     dom.fill(dom.find("#sides"), [...sides.values()].map(({ side }) => side));
   };
 
-  const drawAll = ({ shown }) => {
-    if (!shown) return;
-    if (shown.table !== table) build(shown.table);
+  const drawAll = ({ counts }) => {
+    if (!counts) return;
+    if (counts.table !== table) build(counts.table);
     for (const facet of sides.keys()) drawFacet(facet);
     showRanges();
   };
@@ -213,7 +252,7 @@ civitai.room("facets", ["words", "dom", "query", "store", "library"], (needs) =>
 
   presetName.placeholder = words.say("find.preset-name");
   showPresets();
-  store.watch(["shown", "picks"], drawAll);
+  store.watch(["counts", "picks"], drawAll);
   store.watch(["picks", "q"], showChips);
   store.watch(["shown", "picks", "ready"], showEmpty);
   store.watch(["settings"], showColumn);

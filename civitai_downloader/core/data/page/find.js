@@ -29,6 +29,18 @@ civitai.room("find", ["words", "dom", "query", "store", "library"], (needs) => {
   collections.addEventListener("beforetoggle", () => dom.fill(collections, library.collections.map(collectionLink)));
   dom.on(collections, "click", "a", () => collections.hidePopover());
 
+  // Where styles cannot place a menu at its button, it is placed when it opens: under it, towards the middle.
+  const placeMenu = ({ target: menu }) => {
+    const { left, right, bottom } = dom.find(`[popovertarget="${menu.id}"]`).getBoundingClientRect();
+    const wide = document.documentElement.clientWidth;
+    const sides = left + right < wide ? `auto auto ${left}px` : `${wide - right}px auto auto`;
+    menu.style.inset = `${bottom + 4}px ${sides}`;
+  };
+
+  if (!CSS.supports("anchor-name", "--menu")) {
+    for (const menu of document.querySelectorAll(".menu[popover]")) menu.addEventListener("beforetoggle", placeMenu);
+  }
+
   // -------------------------------------------------------------------------------------------------------- search
   const field = dom.find("#q");
   const box = dom.find("#suggestions");
@@ -170,8 +182,7 @@ civitai.room("find", ["words", "dom", "query", "store", "library"], (needs) => {
 
   const lower = (text) => text.slice(0, 1).toLowerCase() + text.slice(1);
 
-  const showStatus = ({ shown, sort: by, loaded, ready }) => {
-    if (!shown) return;
+  const tellShown = ({ shown, sort: by, loaded, ready }) => {
     const counted = words.say(`count.${shown.table}`, { n: shown.total });
     const said = words.say("find.status", { counted, order: lower(words.say(`sort.${by}`)) });
     const partly = words.say("find.searchable", { n: loaded.done, of: loaded.of });
@@ -179,8 +190,14 @@ civitai.room("find", ["words", "dom", "query", "store", "library"], (needs) => {
     status.textContent = ready ? said : `${said} · ${partly}`;
   };
 
-  store.watch(["place", "under", "loaded"], showPlaces);
-  store.watch(["place", "ids", "under", "loaded"], showTitle);
+  const showStatus = (state) => {
+    if (state.shown) tellShown(state);
+    document.documentElement.toggleAttribute("data-ready", state.ready);
+  };
+
+  // After the facets: who sees how many are shown sees the counts that belong to them.
+  store.watch(["place", "under"], showPlaces);
+  store.watch(["place", "ids", "under", "collections"], showTitle);
   store.watch(["q"], showQuery);
   store.watch(["view", "sort", "settings", "covering", "across"], showControls);
   store.watch(["shown", "sort", "loaded", "ready"], showStatus);

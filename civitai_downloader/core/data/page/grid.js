@@ -32,7 +32,7 @@ civitai.room("grid", ["words", "dom", "query", "store", "library", "wall", "boar
     const heights = view === "compact" ? COMPACT : HEIGHTS;
     const target = Math.round(heights[store.state.settings.size] * (width < PHONE ? 0.82 : 1));
     const sizes = { width, target, gap: view === "compact" ? 2 : 4 };
-    const made = wall.justified(rows.length, (index) => library.ratio(rows[index]), sizes);
+    const made = wall.justified(library.ratiosOf(rows), sizes);
     const across = made.rows > 3 ? made.count / made.rows : width / (0.8 * target); // few rows say little
     return { ...made, across: Math.max(1, Math.round(across)) };
   };
@@ -46,7 +46,7 @@ civitai.room("grid", ["words", "dom", "query", "store", "library", "wall", "boar
     const bare = picture.kind === "video" && !covered && !picture.thumb && !picture.hash;
     const said = [nameOf(picture), facts(picture), covered ? words.say("grid.covered") : ""];
     node.firstElementChild.setAttribute("aria-label", said.filter(Boolean).join(", "));
-    node.toggleAttribute("data-odd", wall.isOdd(library.ratio(picture.row)));
+    node.toggleAttribute("data-odd", wall.isOdd(picture.width / picture.height || 1));
     part(node, "badge").hidden = picture.kind !== "video" || covered || bare;
     part(node, "foot-name").textContent = store.state.view === "list" ? fileName(picture) : picture.creator;
     part(node, "foot-facts").textContent = facts(picture);

@@ -5,6 +5,7 @@ civitai.room("library", ["rooms", "words", "dom", "query", "store", "stock"], (n
   const LANES = 4;
   const AHEAD = 2;
   const PATIENCE = 1500; // milliseconds between two answers while data are coming
+  const PACE = 250; // milliseconds between two words about how many have come
 
   // --------------------------------------------------------------------------------------------------- the worker
   const calls = new Map();
@@ -52,9 +53,10 @@ civitai.room("library", ["rooms", "words", "dom", "query", "store", "stock"], (n
 
   const askTable = async (what, question) => ask(what, { ...question, scope: await scopeOf(question.scope) });
 
-  /** Returns `{table, rows, total, counts}`; the scope is null, `{model}`, `{collection}` or `{post, ids}`, by ids. */
-  const find = (question) =>
-    askTable("find", { q: "", sort: "newest", picks: [], scope: null, seed: store.state.seed, ...question });
+  /** Returns `{table, rows, total}`; the scope is null, `{model}`, `{collection}` or `{post, ids}`, by ids. */
+  const find = (question) => askTable("find", { ...USUAL, seed: store.state.seed, ...question });
+
+  const USUAL = { q: "", sort: "newest", picks: [], scope: null };
 
   // Under a viewer that was opened from models lie all pictures.
   const current = () => {
@@ -66,22 +68,26 @@ civitai.room("library", ["rooms", "words", "dom", "query", "store", "stock"], (n
 
   let complete = false;
   let again = false;
+  let asking = ""; // what was asked last
   let running = null;
   let lastAnswer = performance.now();
 
   const answerAll = async () => {
     while (again) {
       again = false;
-      const shown = await find(current());
+      const wanted = current();
+      asking = JSON.stringify(wanted);
+      const [shown, counts] = await Promise.all([find(wanted), askTable("counts", wanted)]);
       lastAnswer = performance.now();
-      if (!again) store.set({ shown });
+      if (!again) store.set({ shown, counts });
     }
   };
 
   // One question is out at a time, and the newest waits for it; while data are coming, all wait for a while.
   const question = () => {
     const due = complete || performance.now() - lastAnswer > PATIENCE;
-    if (!port || !due) return null;
+    const isNew = again || JSON.stringify(current()) !== asking;
+    if (!port || !due || !isNew) return running;
     again = true;
     running ??= answerAll().catch(silent).finally(() => (running = null));
     return running;
@@ -99,7 +105,12 @@ civitai.room("library", ["rooms", "words", "dom", "query", "store", "stock"], (n
     models: { chunks: stock.models, keep: stock.keepModels, loaded: 0, missing: 0 },
   };
 
-  const tellLoaded = () => store.set({ loaded: { done: tables.images.loaded, of: stock.totals.images } });
+  let told = -PACE;
+  const tellLoaded = () => {
+    if (!complete && performance.now() - told < PACE) return;
+    told = performance.now();
+    store.set({ loaded: { done: tables.images.loaded, of: stock.totals.images } });
+  };
 
   const loadChunk = async (name, chunk) => {
     const table = tables[name];
@@ -112,6 +123,7 @@ civitai.room("library", ["rooms", "words", "dom", "query", "store", "stock"], (n
       table.missing += living;
       dom.trouble(name, words.say(`trouble.${name}`, { n: table.missing }));
     }
+    asking = "";
     tellLoaded();
     question();
   };
@@ -127,7 +139,7 @@ civitai.room("library", ["rooms", "words", "dom", "query", "store", "stock"], (n
   const collections = [];
   const nameCollections = async () => {
     collections.push(...(await stock.collections()).map(({ id, name, items }) => ({ id, name, count: items.length })));
-    tellLoaded();
+    store.set({ collections });
   };
 
   // Before anything is loaded there are the newest.
@@ -136,7 +148,7 @@ civitai.room("library", ["rooms", "words", "dom", "query", "store", "stock"], (n
     if (!location.hash && !images && models) store.go({ place: "models" }, "replace");
     const { place, q, sort, picks } = store.state.under ?? store.state;
     if (place !== "images" || q || picks.length || sort !== "newest") return;
-    store.set({ shown: { table: "images", rows: stock.firstRows, total: images, counts: {} } });
+    store.set({ shown: { table: "images", rows: stock.firstRows, total: images }, counts: { table: "images", facets: {} } });
   };
 
   /** Loads everything. */
@@ -148,12 +160,12 @@ civitai.room("library", ["rooms", "words", "dom", "query", "store", "stock"], (n
     nameCollections();
     const [images, models] = [stock.pictures, stock.models].map((chunks) => chunks.at(-1)?.end ?? 0);
     ask("open", { things: stock.things, images, models });
-    store.watch(["place", "ids", "q", "sort", "picks"], question);
+    store.ask(["place", "ids", "q", "sort", "picks"], question);
     await loadAll();
     complete = true;
+    tellLoaded();
     await question();
     store.set({ ready: true });
-    requestAnimationFrame(() => (document.documentElement.dataset.ready = ""));
     ask("tags");
   };
 
@@ -176,9 +188,9 @@ civitai.room("library", ["rooms", "words", "dom", "query", "store", "stock"], (n
     return { ...known, id, rows: [...rows].sort((a, b) => place(a) - place(b) || a - b) };
   };
 
-  const { model, modelDetails, modelRow, picture, ratio, rowOf, totals } = stock;
+  const { model, modelDetails, modelRow, picture, ratiosOf, rowOf, totals } = stock;
   return {
-    collection, collections, details, find, model, modelDetails, modelRow, picture, post, ratio, rowOf, start, suggest,
-    totals, values,
+    collection, collections, details, find, model, modelDetails, modelRow, picture, post, ratiosOf, rowOf, start,
+    suggest, totals, values,
   };
 });

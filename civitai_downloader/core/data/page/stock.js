@@ -1,7 +1,7 @@
 "use strict";
 // What of the data is here: the manifest, the columns of what is loaded, and details, which come when they are wanted.
 civitai.room("stock", ["rooms", "columns"], ({ rooms, columns }) => {
-  const FORMAT = 1;
+  const FORMAT = 2;
   const KEPT_SHARDS = 12;
   const manifest = rooms.given("manifest");
   const usable = manifest?.format === FORMAT;
@@ -61,8 +61,12 @@ civitai.room("stock", ["rooms", "columns"], ({ rooms, columns }) => {
     };
   };
 
-  /** Width divided by height; 1 if unknown. */
-  const ratio = (row) => ratios[row] || 1;
+  /** Width divided by height for each of some rows; 1 if unknown. */
+  const ratiosOf = (rows) => {
+    const found = new Float32Array(rows.length);
+    for (let k = 0; k < rows.length; k += 1) found[k] = ratios[rows[k]] || 1;
+    return found;
+  };
 
   /** The row of a picture's id, or -1. */
   const rowOf = (id) => {
@@ -174,14 +178,15 @@ civitai.room("stock", ["rooms", "columns"], ({ rooms, columns }) => {
     const of = (name) => values[name]?.[row - pictures[shardOf[row]].first] ?? null;
     const web = (name) => (of(name) ?? "").replaceAll("{id}", id).replaceAll("{key}", uuid(of("key") ?? ""));
     const raw = of("prompt");
-    const made = await Promise.all(of("used").map(([thing, weight]) => madeOf(things[thing], weight)));
+    const [checkpoint, ...used] = of("made").map((place) => things[place]);
+    const made = await Promise.all(used.map((thing, k) => madeOf(thing, of("weights")?.[k] ?? null)));
     return {
       ...Object.fromEntries(SAME.map((name) => [name, of(name)])),
       id, url: web("url"), page: web("page"), post_id: of("post"), created_at: of("created"), type: of("kind"),
       nsfw_level: of("level"), model_versions: of("model_versions") ?? [], techniques: of("techniques") ?? [],
       raw_prompt: raw, prompt: cut(raw, of("clean")), negative_prompt: of("negative"),
       prompt_with_clothes: cut(raw, of("clothes") === 0 ? of("clean") : of("clothes")),
-      model: things[of("checkpoint")]?.[1] ?? null, txt: picture(row).txt, made,
+      model: checkpoint?.[1] ?? null, txt: picture(row).txt, made,
       loras: made.filter((each) => each.lora && each.file).map(loraTag), whole: "steps" in values,
     };
   };
@@ -200,6 +205,6 @@ civitai.room("stock", ["rooms", "columns"], ({ rooms, columns }) => {
 
   return {
     collections: allOf(given.collections), posts: allOf(given.posts), details, firstRows, keepModels, keepPictures,
-    model, modelDetails, modelRow, models, picture, pictures, prepare, ratio, rowOf, text, things, totals, usable,
+    model, modelDetails, modelRow, models, picture, pictures, prepare, ratiosOf, rowOf, text, things, totals, usable,
   };
 });

@@ -13,6 +13,7 @@ civitai.room("store", ["rooms", "words", "dom", "query"], ({ rooms, words, dom, 
     under: null,
     depth: 0,
     shown: null,
+    counts: null, // of the values of facets, as they belong to what is shown
     loaded: { done: 0, of: 0 }, // pictures that can be searched, of all
     ready: false,
     focus: null,
@@ -24,38 +25,63 @@ civitai.room("store", ["rooms", "words", "dom", "query"], ({ rooms, words, dom, 
 
   // ------------------------------------------------------------------------------------------------- subscribers
   const watchers = [];
-  let changed = new Set();
+  const askers = [];
+  let isAwaited = false;
+
+  const callFor = () => {
+    if (!isAwaited) requestAnimationFrame(tell);
+    isAwaited = true;
+  };
 
   // A view that fails is reported as any error is, and keeps no other view from what is new.
-  const tell = () => {
-    const news = changed;
-    changed = new Set();
-    for (const { handler } of watchers.filter(({ keys }) => keys.some((key) => news.has(key)))) {
-      try {
-        handler(state, news);
-      } catch (error) {
-        globalThis.reportError(error);
-      }
+  const hand = (watcher) => {
+    const { news } = watcher;
+    watcher.news = new Set();
+    try {
+      watcher.handler(state, news);
+    } catch (error) {
+      globalThis.reportError(error);
     }
   };
 
-  const note = (keys) => {
-    if (!changed.size && keys.length) requestAnimationFrame(tell);
-    for (const key of keys) changed.add(key);
+  // Each waits for its frame from the first news on.
+  const tell = () => {
+    isAwaited = false;
+    for (const watcher of watchers.filter(({ news }) => news.size)) {
+      watcher.waited += 1;
+      if (watcher.waited >= watcher.frame) hand(watcher);
+      else callFor();
+    }
+  };
+
+  const note = (watcher, keys) => {
+    if (!watcher.news.size) watcher.waited = 0;
+    for (const key of keys) watcher.news.add(key);
+    if (keys.length) callFor();
   };
 
   /** Changes the state at once; subscribers hear of it at the next frame. */
   const set = (patch) => {
     const news = Object.keys(patch).filter((key) => patch[key] !== state[key]);
     state = Object.freeze({ ...state, ...patch });
-    note(news);
+    for (const watcher of watchers) note(watcher, news.filter((key) => watcher.keys.includes(key)));
+    for (const { keys, handler } of askers) if (news.some((key) => keys.includes(key))) queueMicrotask(handler);
   };
 
-  /** Calls `handler(state, changed)` at the next frame and whenever a key has changed. */
-  const watch = (keys, handler) => {
-    watchers.push({ keys, handler });
-    note(keys);
+  const listen = (frame) => (keys, handler) => {
+    const watcher = { keys, handler, frame, waited: 0, news: new Set() };
+    watchers.push(watcher);
+    note(watcher, keys);
   };
+
+  /** Calls `handler(state, changed)` at the next frame and whenever one of the keys has changed. */
+  const watch = listen(1);
+
+  /** The same a frame later: for what takes a frame of its own. */
+  const watchLater = listen(2);
+
+  /** Calls `handler()` as soon as one of the keys has changed: for what has to be asked for, and shows nothing. */
+  const ask = (keys, handler) => askers.push({ keys, handler });
 
   // --------------------------------------------------------------------------------------------------- the address
   let timer = 0;
@@ -176,14 +202,18 @@ civitai.room("store", ["rooms", "words", "dom", "query"], ({ rooms, words, dom, 
     };
   };
 
+  // Who follows a link comes back to what was typed last.
+  const keepTyped = () => timer && writeAddress();
+
+  globalThis.addEventListener("click", keepTyped, true);
   globalThis.addEventListener("popstate", follow);
   globalThis.addEventListener("hashchange", follow);
   remember("opened", Date.now()); // a browser that keeps nothing says so at once
   if (location.hash) enter(now(), 0);
 
   return {
-    close, covered, dropPreset, go, href, latest, pick, presets, savePreset, searched, searches, set, setting, type,
-    watch,
+    ask, close, covered, dropPreset, go, href, latest, pick, presets, savePreset, searched, searches, set, setting,
+    type, watch, watchLater,
     get state() {
       return state;
     },

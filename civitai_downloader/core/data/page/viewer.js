@@ -151,7 +151,7 @@ civitai.room("viewer", ["words", "dom", "store", "library", "board", "grid", "ge
     picture = found;
     showPlace();
     if (isAnother) present();
-    if (state.ready || state.loaded.models === library.totals.models) described ??= details.show(side, picture);
+    if (state.ready) described ??= details.show(side, picture);
     if (!isAnother && Boolean(medium) !== covered()) return null;
     mount();
     preload();
@@ -182,7 +182,7 @@ civitai.room("viewer", ["words", "dom", "store", "library", "board", "grid", "ge
     store.close();
   });
   new ResizeObserver(refit).observe(stageNode);
-  store.watch(["place", "ids", "shown", "uncovered", "covering", "settings", "loaded"], showImage);
+  store.watch(["place", "ids", "shown", "uncovered", "covering", "settings", "loaded", "ready"], showImage);
   store.watch(["settings"], showSide);
 
   // The key may be faster than the details; the button copies without us.

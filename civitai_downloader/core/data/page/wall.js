@@ -3,7 +3,9 @@
 civitai.room("wall", ["dom"], ({ dom }) => {
   const TALLEST = 15_000_000; // Firefox gives up on elements of about 17 million pixels
   const FAST = 3000; // pixels a second above which nothing is loaded
+  const LOADS = 8; // pictures that begin to load in one frame
   const REST = 120; // milliseconds after which scrolling has ended
+  const PAUSE = 200; // milliseconds after which a list that follows another one is there to stay
   const EDGE = 8; // pixels between what is brought into view and the edge
   const SHAPES = [0.3, 4]; // the narrowest and the widest box; what is beyond them is shown whole in one of these
   const between = (value, least, most) => Math.min(most, Math.max(least, value));
@@ -42,8 +44,11 @@ civitai.room("wall", ["dom"], ({ dom }) => {
   };
 
   /** Whole pictures in rows about `target` pixels tall and filled to the edge, all but the last. */
-  const justified = (count, ratio, { width, target, gap }) => {
-    const shape = (index) => between(ratio(index), ...SHAPES);
+  const justified = (ratios, { width, target, gap }) => {
+    const [least, most] = SHAPES;
+    const count = ratios.length;
+    const shapes = new Float32Array(count);
+    for (let index = 0; index < count; index += 1) shapes[index] = Math.min(most, Math.max(least, ratios[index]));
     const [starts, tops] = [[], []];
     let [begin, sum, bottom] = [0, 0, 0];
     const close = (end, height) => {
@@ -53,15 +58,16 @@ civitai.room("wall", ["dom"], ({ dom }) => {
       [begin, sum] = [end, 0];
     };
     for (let index = 0; index < count; index += 1) {
-      const without = index > begin ? (width - gap * (index - begin - 1)) / sum : Infinity;
-      const height = (width - gap * (index - begin)) / (sum + shape(index));
-      if (height < target && without - target < target - height) close(index, without);
-      sum += shape(index);
+      const own = shapes[index];
+      const height = (width - gap * (index - begin)) / (sum + own);
+      const without = height < target && index > begin ? (width - gap * (index - begin - 1)) / sum : Infinity;
+      if (without - target < target - height) close(index, without);
+      sum += own;
       const full = (width - gap * (index - begin)) / sum;
       if (full <= target) close(index + 1, full);
     }
     if (begin < count) close(count, Math.min(target, (width - gap * (count - begin - 1)) / sum));
-    return layoutOf({ count, starts, tops, bottom, gap, wide: (index, height) => shape(index) * height });
+    return layoutOf({ count, starts, tops, bottom, gap, wide: (index, height) => shapes[index] * height });
   };
 
   /** Boxes of one size, `columns` of them side by side. */
@@ -99,7 +105,7 @@ civitai.room("wall", ["dom"], ({ dom }) => {
     #current = null; // the key of what the Tab key leads to
     #address = "";
     #places = new Map(); // address → where the window stood
-    #pace = { at: 0, y: 0, fast: false, rest: 0, frame: 0 };
+    #pace = { at: 0, y: 0, fast: false, rest: 0, frame: 0, load: 0, followed: 0 };
 
     constructor(root, face) {
       this.#root = root;
@@ -118,8 +124,22 @@ civitai.room("wall", ["dom"], ({ dom }) => {
     show(address) {
       const same = address === this.#address;
       this.#address = address;
+      if (!same) this.#followed();
       this.#renew(same);
-      if (!same) globalThis.scrollTo(0, this.#places.get(address) ?? 0);
+    }
+
+    // Lists that follow each other while somebody types load nothing but the first and the last.
+    #followed() {
+      const now = performance.now();
+      if (now - this.#pace.followed < PAUSE) this.#restAfter(PAUSE, { fast: true });
+      this.#pace.followed = now;
+    }
+
+    // Loads nothing while it is fast, and all after a time.
+    #restAfter(time, pace) {
+      Object.assign(this.#pace, pace);
+      clearTimeout(this.#pace.rest);
+      this.#pace.rest = setTimeout(() => this.#drawAgain({ fast: false }), time);
     }
 
     /** Paints again what is shown, because something about it has changed. */
@@ -145,22 +165,39 @@ civitai.room("wall", ["dom"], ({ dom }) => {
       this.#layout = { ...this.#face.layout(width), width }; // from here on, keys are those of the new list
       dom.put(this.#root, "height", `${Math.min(this.#layout.height, TALLEST)}px`);
       if (anchor && anchor.index < this.#layout.count) this.#scrollTo(this.#layout.box(anchor.index).y + anchor.off);
-      this.repaint();
+      if (!stay) globalThis.scrollTo(0, this.#places.get(this.#address) ?? 0); // before there is much to lay out
+      for (const entry of this.#shown.values()) entry.index = -1;
+      this.#draw(0);
+      this.#drawSoon(); // what lies beyond the window
     }
 
-    #draw() {
+    // Draws what can be seen, and so much around it, in windows.
+    #draw(around = 0.5) {
       if (!this.#layout || !this.#root.clientWidth) return;
       const view = this.#view();
-      const boxes = this.#wanted(view.from - view.tall / 2, view.from + 1.5 * view.tall);
+      const beyond = around * view.tall;
+      const boxes = this.#wanted(view.from - beyond, view.from + view.tall + beyond);
       this.#release(new Set(boxes.map(({ index }) => this.#face.key(index))));
       let next = this.#root.firstElementChild;
       for (const box of boxes) next = this.#place(box, view.shift, next);
       this.#tabStop(view);
-      if (this.#pace.fast) return;
-      for (const entry of this.#shown.values()) {
-        if (!entry.loaded) this.#face.load(entry.node, entry.index);
+      this.#load();
+    }
+
+    // A frame begins to load a few only: to begin takes a while, too.
+    #load() {
+      if (this.#pace.fast || !this.#layout) return;
+      const wanting = [...this.#shown.values()].filter(({ loaded }) => !loaded);
+      for (const entry of wanting.slice(0, LOADS)) {
+        this.#face.load(entry.node, entry.index);
         entry.loaded = true;
       }
+      if (wanting.length > LOADS) this.#pace.load ||= requestAnimationFrame(() => this.#loadMore());
+    }
+
+    #loadMore() {
+      this.#pace.load = 0;
+      this.#load();
     }
 
     #reveal(box, where) {
@@ -259,10 +296,12 @@ civitai.room("wall", ["dom"], ({ dom }) => {
       const [pace, now, y] = [this.#pace, performance.now(), globalThis.scrollY];
       this.#places.set(this.#address, y);
       const speed = (Math.abs(y - pace.y) / Math.max(8, now - pace.at)) * 1000;
-      Object.assign(pace, { at: now, y, fast: speed > FAST });
-      clearTimeout(pace.rest);
-      pace.rest = setTimeout(() => this.#drawAgain({ fast: false }), REST);
-      pace.frame ||= requestAnimationFrame(() => this.#drawAgain({ frame: 0 }));
+      this.#restAfter(REST, { at: now, y, fast: speed > FAST });
+      this.#drawSoon();
+    }
+
+    #drawSoon() {
+      this.#pace.frame ||= requestAnimationFrame(() => this.#drawAgain({ frame: 0 }));
     }
 
     #drawAgain(pace) {

@@ -29,7 +29,8 @@ civitai.room("words", ["rooms"], ({ rooms }) => {
   /** Returns a size, as in "1.4 GB"; the unit is a thousand times the one before it. */
   const bytes = (size) => {
     const power = Math.min(Math.floor(Math.log10(Math.max(size, 1)) / 3), UNITS.length - 1);
-    const form = { style: "unit", unit: UNITS[power], maximumSignificantDigits: 3 };
+    const unitDisplay = power ? "short" : "long"; // the short form knows no plural: "472 byte"
+    const form = { style: "unit", unit: UNITS[power], unitDisplay, maximumSignificantDigits: 3 };
     return new Intl.NumberFormat(language, form).format(size / 1000 ** power);
   };
 

@@ -4,7 +4,8 @@ civitai.room("worker", ["query", "columns"], ({ query, columns }) => {
   const KEPT_HITS = 16;
   const MOST = { counts: 50, values: 200, suggestions: 12 };
   const TAG_LENGTH = { least: 2, most: 40 };
-  const BREATH = 8; // milliseconds
+  const BREATH = 4; // milliseconds of counting tags at a time
+  const CALM = 300; // milliseconds without a question before more tags are counted
   const HASHES = 1 << 22;
 
   // -------------------------------------------------------------------------------------------------- the search
@@ -18,6 +19,14 @@ civitai.room("worker", ["query", "columns"], ({ query, columns }) => {
     const marks = new Uint8Array(size);
     for (let i = 0; i < places.length; i += 1) marks[places[i]] = 1;
     return marks;
+  };
+
+  // As `filter`, which is slow for typed arrays.
+  const only = (list, test) => {
+    const found = new Uint32Array(list.length);
+    let n = 0;
+    for (let i = 0; i < list.length; i += 1) if (test(list[i])) found[n++] = list[i];
+    return found.slice(0, n);
   };
 
   const amongAll = (texts, text, wanted = null) => {
@@ -39,7 +48,7 @@ civitai.room("worker", ["query", "columns"], ({ query, columns }) => {
   const hitsOf = ({ texts, cache, codesOf, column }, text, rows, all) => {
     const known = [...cache.keys()].filter((each) => text.includes(each)).sort((a, b) => b.length - a.length)[0];
     if (known === text) return cache.get(text);
-    if (known) return keep(cache, text, cache.get(known).filter((k) => texts[k].includes(text)));
+    if (known) return keep(cache, text, only(cache.get(known), (k) => texts[k].includes(text)));
     if (codesOf || rows.length > all / 2) return keep(cache, text, amongAll(texts, text));
     return amongAll(texts, text, usedBy(column, rows));
   };
@@ -77,13 +86,22 @@ civitai.room("worker", ["query", "columns"], ({ query, columns }) => {
     return (term.field === "id" ? 2000 : known + term.text.length) - (term.not ? 5000 : 0);
   };
 
+  const fitting = (table, group, rows) => {
+    const terms = group.map((term) => termHits(table, term, rows));
+    const [{ hit, no }] = terms;
+    const any = (row) => terms.some((term) => term.hit[row] !== term.no);
+    return only(rows, terms.length > 1 ? any : (row) => hit[row] !== no);
+  };
+
+  // Whoever types the last of several words has already what the others found among all rows.
   const searched = (table, q, rows) => {
     const { groups } = query.parse(q);
+    const all = columns.living(table);
+    let known = rows === all ? "" : null;
     for (const group of groups.sort((a, b) => weight(table, b) - weight(table, a))) {
-      const terms = group.map((term) => termHits(table, term, rows));
-      const [{ hit, no }] = terms;
-      const any = (row) => terms.some((term) => term.hit[row] !== term.no);
-      rows = rows.filter(terms.length > 1 ? any : (row) => hit[row] !== no);
+      known = known === null ? null : known + JSON.stringify(group);
+      const found = table.found.get(known) ?? fitting(table, group, rows);
+      rows = known === null ? found : keep(table.found, known, found);
     }
     return rows;
   };
@@ -91,19 +109,14 @@ civitai.room("worker", ["query", "columns"], ({ query, columns }) => {
   /** Keeps the pictures of a post, a collection or a model: any of what the scope names. */
   const scoped = (table, things, scope, rows) => {
     if (!scope) return rows;
-    const { id, post, folder, also, used } = table.columns;
+    const { id, post, folder, also, made } = table.columns;
     const [ids, versions] = [new Set(scope.ids), new Set(scope.versions)];
     const inside = (path) => Boolean(scope.folder) && `${path}/`.startsWith(`${scope.folder}/`);
-    const isNamed = (made) => made.used.some((k) => versions.has(things.list[k].version));
-    const tests = [[folder, inside], [also, (paths) => paths.some(inside)], [used, isNamed]];
+    const isNamed = (places) => places.some((k, at) => at > 0 && versions.has(things.list[k].version));
+    const tests = [[folder, inside], [also, (paths) => paths.some(inside)], [made, isNamed]];
     const lists = tests.map(([{ codes, values }, test]) => ({ codes, ok: values.map(test) }));
     const fits = (row) => ids.has(id[row]) || (scope.post && post[row] === scope.post);
-    return rows.filter((row) => fits(row) || lists.some(({ codes, ok }) => ok[codes[row]]));
-  };
-
-  const narrowed = (state, { table: name, q, scope }) => {
-    const table = state[name];
-    return searched(table, q, scoped(table, state.things, scope, columns.living(table)));
+    return only(rows, (row) => fits(row) || lists.some(({ codes, ok }) => ok[codes[row]]));
   };
 
   // --------------------------------------------------------------------------------------------------- the facets
@@ -127,7 +140,7 @@ civitai.room("worker", ["query", "columns"], ({ query, columns }) => {
 
   /** Which rows all facets let through, and which each of them alone refuses: its counts leave out its own choice. */
   const sifted = (table, picks, rows) => {
-    if (!picks.length) return { passing: rows, refused: {} };
+    if (!picks.length) return { passing: rows, refused: {}, counted: new Map() };
     const refusals = new Uint16Array(table.rows);
     const chosen = Object.keys(table.facets).filter((name) => picks.some(({ facet }) => facet === name));
     const refused = {};
@@ -135,8 +148,8 @@ civitai.room("worker", ["query", "columns"], ({ query, columns }) => {
       const own = picks.filter(({ facet }) => facet === name);
       refuse(columns.refresh(table.facets[name], table), own, rows, refusals, 1 << k);
     });
-    chosen.forEach((name, k) => (refused[name] = rows.filter((row) => refusals[row] === 1 << k)));
-    return { passing: rows.filter((row) => !refusals[row]), refused };
+    chosen.forEach((name, k) => (refused[name] = only(rows, (row) => refusals[row] === 1 << k)));
+    return { passing: only(rows, (row) => !refusals[row]), refused, counted: new Map() };
   };
 
   const perCode = ({ codes, values }, ...lists) => {
@@ -153,41 +166,67 @@ civitai.room("worker", ["query", "columns"], ({ query, columns }) => {
 
   const perName = (facet, counts) => Uint32Array.from(facet.codesOf, (codes) => sumOf(counts, codes));
 
-  const byCount = (totals, names) => (a, b) => totals[b] - totals[a] || (names[a] < names[b] ? -1 : 1);
+  // The most frequent of these names, and of those that are as frequent the first ones: by sorting plain numbers.
+  const foremost = (among, totals, most) => {
+    const size = totals.length;
+    const ranks = Float64Array.from(among, (k) => totals[k] * size + (size - 1 - k)).sort();
+    return Array.from(ranks.subarray(-most), (rank) => size - 1 - (rank % size)).reverse();
+  };
+
+  // Facets of one column share its counts, unless there are rows that only one of them refuses.
+  const codeCounts = ({ passing, refused, counted }, name, column) => {
+    if (refused[name]) return perCode(column, passing, refused[name]);
+    if (!counted.has(column)) counted.set(column, perCode(column, passing));
+    return counted.get(column);
+  };
 
   /** How many rows each value of a facet would show; of many values the most frequent, and those that are chosen. */
-  const countsOf = (table, name, { passing, refused }, { picks = [], most = MOST.counts, text = "" }) => {
+  const countsOf = (table, name, parts, { picks = [], most = MOST.counts, text = "" }) => {
     const facet = columns.refresh(table.facets[name], table);
     const { names, texts, latest, order: fixed } = facet;
-    const counts = perCode(facet.column, passing, refused[name] ?? []);
-    const totals = perName(facet, counts);
-    let order = [...totals.keys()].filter((k) => texts[k].includes(text));
-    if (latest) order.sort((a, b) => (names[a] < names[b] ? 1 : -1));
-    else if (!fixed) order = order.sort(byCount(totals, names)).slice(0, most);
+    const perValue = codeCounts(parts, name, facet.column);
+    const totals = perName(facet, perValue);
+    const among = [...totals.keys()].filter((k) => !text || texts[k].includes(text));
+    const order = fixed ? among : latest ? among.reverse() : foremost(among, totals, most);
     const values = order.map((k) => ({ value: names[k], count: totals[k] }));
     const listed = new Set(values.map(({ value }) => value));
     const further = picks.filter(({ facet: own, value }) => own === name && !listed.has(value));
-    values.push(...further.map(({ value }) => ({ value, count: sumOf(counts, codesNamed(facet, value)) })));
+    values.push(...further.map(({ value }) => ({ value, count: sumOf(perValue, codesNamed(facet, value)) })));
     return { values, distinct: names.length };
   };
 
   // ------------------------------------------------------------------------------------------------- the questions
-  /** Which rows are shown, in their order, and how many each value of a facet would show. */
+  // What passes is worked out once for the question of rows and the one of counts that follows it.
+  const partsOf = (state, { table: name, q, picks, scope }) => {
+    const [table, asked] = [state[name], JSON.stringify([name, q, picks, scope])];
+    if (state.asked !== asked) {
+      const rows = searched(table, q, scoped(table, state.things, scope, columns.living(table)));
+      Object.assign(state, { asked, parts: sifted(table, picks, rows) });
+    }
+    return state.parts;
+  };
+
+  /** Which rows are shown, in their order. */
   const find = (state, question) => {
-    const { table: name, picks, sort, seed = 0 } = question;
+    const { table: name, sort, seed = 0 } = question;
     const table = state[name];
-    const parts = sifted(table, picks, narrowed(state, question));
-    const here = marked(table.rows, parts.passing);
-    const rows = columns.orderOf(table, sort, seed).filter((row) => here[row]);
-    const counts = Object.keys(table.facets).map((facet) => [facet, countsOf(table, facet, parts, { picks })]);
-    return { table: name, rows, total: rows.length, counts: Object.fromEntries(counts) };
+    const here = marked(table.rows, partsOf(state, question).passing);
+    const rows = only(columns.orderOf(table, sort, seed), (row) => here[row]);
+    return { table: name, rows, total: rows.length };
+  };
+
+  /** How many of what is shown, and of what would be, each value of each facet has. */
+  const counts = (state, question) => {
+    const table = state[question.table];
+    const parts = partsOf(state, question);
+    const found = Object.keys(table.facets).map((name) => [name, countsOf(table, name, parts, question)]);
+    return { table: question.table, facets: Object.fromEntries(found) };
   };
 
   /** More values of one facet, with their counts. */
   const values = (state, { facet, text, ...question }) => {
-    const table = state[question.table];
-    const parts = sifted(table, question.picks, narrowed(state, question));
-    return countsOf(table, facet, parts, { most: MOST.values, text: query.fold(text) }).values;
+    const wanted = { most: MOST.values, text: query.fold(text) };
+    return countsOf(state[question.table], facet, partsOf(state, question), wanted).values;
   };
 
   // ----------------------------------------------------------------------------------------------- the suggestions
@@ -203,13 +242,15 @@ civitai.room("worker", ["query", "columns"], ({ query, columns }) => {
     return hash & (HASHES - 1);
   };
 
-  // Goes through all prompts bit by bit between questions, so that none has to wait for all of them.
-  const eachTag = async ({ values: prompts }, rows, see) => {
+  // Goes through all prompts bit by bit while nobody asks anything, so that no question has to wait for all of them.
+  const eachTag = async (state, rows, see) => {
+    const { values: prompts } = state.images.columns.prompt;
     let pause = performance.now();
     for (let code = 0; code < prompts.length; code += 1) {
       for (const tag of new Set(tagsOf(prompts[code]))) see(tag, rows[code]);
       if (performance.now() - pause < BREATH) continue;
-      await new Promise((done) => setTimeout(done, 0));
+      const calm = state.heard + CALM - performance.now();
+      await new Promise((done) => setTimeout(done, Math.max(0, calm)));
       pause = performance.now();
     }
   };
@@ -219,10 +260,10 @@ civitai.room("worker", ["query", "columns"], ({ query, columns }) => {
     const { prompt } = state.images.columns;
     const rows = perCode(prompt, columns.living(state.images));
     const often = new Uint8Array(HASHES);
-    await eachTag(prompt, rows, (tag, n) => (often[hashOf(tag)] = Math.min(often[hashOf(tag)] + n, 2)));
-    const counts = new Map();
-    await eachTag(prompt, rows, (tag, n) => often[hashOf(tag)] > 1 && counts.set(tag, (counts.get(tag) ?? 0) + n));
-    state.tags = [...counts].filter(([, count]) => count > 1).sort((a, b) => b[1] - a[1]);
+    await eachTag(state, rows, (tag, n) => (often[hashOf(tag)] = Math.min(often[hashOf(tag)] + n, 2)));
+    const found = new Map();
+    await eachTag(state, rows, (tag, n) => often[hashOf(tag)] > 1 && found.set(tag, (found.get(tag) ?? 0) + n));
+    state.tags = [...found].filter(([, count]) => count > 1).sort((a, b) => b[1] - a[1]);
   };
 
   const begins = (name, text) => name.startsWith(text) || name.includes(` ${text}`);
@@ -270,16 +311,19 @@ civitai.room("worker", ["query", "columns"], ({ query, columns }) => {
     for (const each of [state.images, state.models]) {
       each.stamp += 1;
       each.orders.clear();
+      each.found.clear();
     }
+    state.asked = null;
     return made;
   };
 
-  const ASKED = { open, load, find, values, suggest, tags: (state) => void countTags(state) };
+  const ASKED = { open, load, find, counts, values, suggest, tags: (state) => void countTags(state) };
 
   /** Answers what comes in at a port: `{number, ask, …}` becomes `{number, answer}` or `{number, error}`. */
   const serve = (port) => {
-    const state = {};
+    const state = { heard: -CALM };
     port.onmessage = ({ data: { number, ask, ...rest } }) => {
+      if (ask !== "tags") state.heard = performance.now();
       try {
         port.postMessage({ number, answer: ASKED[ask](state, rest) });
       } catch (error) {
