@@ -7,6 +7,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,10 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from civitai_downloader.__main__ import TOKEN_VARIABLES, main
+from civitai_downloader.core import prompts
+from civitai_downloader.core.wordlists import parse_word_list
 from civitai_downloader.util.clock import Clock
+from civitai_downloader.util.kept import KeptAnswers
 from tests.fake_civitai import FakeCivitai, FakeFile, FakeModel, World, safetensors_bytes
 from tests.stand_in import Meanwhile, Skip, StandIn
 
@@ -26,9 +30,15 @@ State = Callable[[], dict[tuple[str, str], dict[str, Any]]]
 
 # Where CI is set, the same examples are tried in each run; elsewhere new ones are looked for.
 settings.register_profile(
-    "steady", deadline=None, max_examples=100, suppress_health_check=list(HealthCheck), derandomize="CI" in os.environ
+    "quick", deadline=None, max_examples=40, suppress_health_check=list(HealthCheck), derandomize="CI" in os.environ
 )
-settings.load_profile("steady")
+settings.register_profile("thorough", settings.get_profile("quick"), max_examples=300)
+settings.load_profile("quick")
+
+
+def examples(times: int) -> int:
+    """Return so many times the examples that a test is tried with by default; `--hypothesis-profile` decides that."""
+    return times * settings.default.max_examples
 
 
 class QuickClock(Clock):
@@ -102,6 +112,16 @@ def own_log(monkeypatch: pytest.MonkeyPatch) -> None:
     log = logging.getLogger("civitai_downloader")
     monkeypatch.setattr(log, "handlers", [])
     monkeypatch.setattr(log, "propagate", True)
+
+
+_parsed_once = lru_cache(maxsize=16)(parse_word_list)
+
+
+@pytest.fixture(autouse=True)
+def cheap_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a run begin without what takes many milliseconds each time: a slow hash, and word lists read before."""
+    monkeypatch.setattr(KeptAnswers, "ROUNDS", 1)
+    monkeypatch.setattr(prompts, "parse_word_list", _parsed_once)
 
 
 @pytest.fixture
