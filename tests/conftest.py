@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import os
+import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from functools import lru_cache
@@ -25,6 +28,13 @@ from tests.stand_in import Meanwhile, Skip, StandIn
 # What the helpers assert is explained like what a test asserts.
 pytest.register_assert_rewrite("tests.helpers")
 
+# Where no bytecode may be written beside the sources, it is kept apart until the end: tests start Python many times.
+_bytecode = tempfile.TemporaryDirectory(prefix="bytecode-") if sys.dont_write_bytecode else None
+if _bytecode is not None:
+    os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix = _bytecode.name
+    del os.environ["PYTHONDONTWRITEBYTECODE"]
+    sys.dont_write_bytecode = False
+
 PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 State = Callable[[], dict[tuple[str, str], dict[str, Any]]]
 
@@ -39,6 +49,12 @@ settings.load_profile("quick")
 def examples(times: int) -> int:
     """Return so many times the examples that a test is tried with by default; `--hypothesis-profile` decides that."""
     return times * settings.default.max_examples
+
+
+def pytest_collection_finish() -> None:
+    """Let the garbage collector pass over what lives until the end, such as the tests themselves."""
+    gc.collect()
+    gc.freeze()
 
 
 class QuickClock(Clock):
