@@ -48,7 +48,7 @@ settings.load_profile("quick")
 
 def examples(times: int) -> int:
     """Return so many times the examples that a test is tried with by default; `--hypothesis-profile` decides that."""
-    return times * settings.default.max_examples
+    return times * settings().max_examples
 
 
 def pytest_collection_finish() -> None:

@@ -26,7 +26,7 @@ def add_models(site: FakeCivitai, count: int = MODELS, size: int = 100_000) -> l
 
 
 def check_stop(said: str, *words: str) -> None:
-    """Check that one sentence says why the run stopped, in some of these words, and that no more is told of the rest."""
+    """Check that one sentence says why the run stopped, in some of these words, and no more is told of the rest."""
     stops = [line for line in said.splitlines() if line.startswith("Stopped:")]
     assert len(stops) == 1
     assert any(each in stops[0] for each in words), stops[0]
@@ -109,7 +109,7 @@ def test_a_folder_that_was_replaced_by_another_stops_the_run(
         out.mkdir()
 
     at_request(monkeypatch, 4, replace)
-    assert run(*ids) == 1
+    assert run(*ids, "--workers", "1") == 1
     check_stop(err(), "is no longer the folder it was")
     assert not list(out.iterdir())
 

@@ -24,6 +24,7 @@ const begin = (hash = "", kept = {}) => {
   globalThis.document = { documentElement: { dataset: {} } };
   globalThis.requestAnimationFrame = (then) => world.frames.push(then);
   globalThis.addEventListener = (name, then) => (heard[name] = then);
+  world.told = told;
   world.frame = () => world.frames.splice(0).forEach((then) => then());
   world.link = (url) => {
     entries.splice(world.at + 1, Infinity, { hash: url, state: null });
