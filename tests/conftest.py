@@ -22,6 +22,7 @@ from civitai_downloader.core import prompts
 from civitai_downloader.core.wordlists import parse_word_list
 from civitai_downloader.util.clock import Clock
 from civitai_downloader.util.kept import KeptAnswers
+from civitai_downloader.util.wire import _Response
 from tests.fake_civitai import FakeCivitai, FakeFile, FakeModel, World, safetensors_bytes
 from tests.stand_in import Meanwhile, Skip, StandIn
 
@@ -276,6 +277,12 @@ def skip_time(monkeypatch: pytest.MonkeyPatch) -> Skip:
     """Return `skip_time(seconds)`, after which the clock on the wall shows so much more than it should."""
     real = time.time
     return lambda seconds: monkeypatch.setattr(time, "time", lambda: real() + seconds)
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let headers be waited for twice the timeout, and no longer because that is short."""
+    monkeypatch.setattr(_Response, "LEAST_PATIENCE", 0.4)
 
 
 @pytest.fixture

@@ -11,19 +11,12 @@ import pytest
 from civitai_downloader.util.errors import Failure
 from civitai_downloader.util.http import Call, Http, HttpRules, parse_retry_after, read_at_most
 from civitai_downloader.util.pace import Patience
-from civitai_downloader.util.wire import _Response
 from tests import fake_civitai as fake
 from tests.conftest import QuickClock, Runner, files_under
 from tests.fake_civitai import FakeCivitai
 from tests.helpers import DOWNLOAD, MANY, MODELS, STORAGE, Err, add_file, landed, link
 
 WHERE = [MODELS, DOWNLOAD, STORAGE]
-
-
-@pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let headers be waited for a tenth as long."""
-    monkeypatch.setattr(_Response, "LEAST_PATIENCE", 0.4)
 
 
 def quick(timeout: float = 1) -> Http:
