@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import os
+import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -14,21 +18,44 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from civitai_downloader.__main__ import TOKEN_VARIABLES, main
+from civitai_downloader.core import prompts
+from civitai_downloader.core.wordlists import parse_word_list
 from civitai_downloader.util.clock import Clock
+from civitai_downloader.util.kept import KeptAnswers
+from civitai_downloader.util.wire import _Response
 from tests.fake_civitai import FakeCivitai, FakeFile, FakeModel, World, safetensors_bytes
 from tests.stand_in import Meanwhile, Skip, StandIn
 
 # What the helpers assert is explained like what a test asserts.
 pytest.register_assert_rewrite("tests.helpers")
 
+# Where no bytecode may be written beside the sources, it is kept apart until the end: tests start Python many times.
+_bytecode = tempfile.TemporaryDirectory(prefix="bytecode-") if sys.dont_write_bytecode else None
+if _bytecode is not None:
+    os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix = _bytecode.name
+    del os.environ["PYTHONDONTWRITEBYTECODE"]
+    sys.dont_write_bytecode = False
+
 PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 State = Callable[[], dict[tuple[str, str], dict[str, Any]]]
 
 # Where CI is set, the same examples are tried in each run; elsewhere new ones are looked for.
 settings.register_profile(
-    "steady", deadline=None, max_examples=100, suppress_health_check=list(HealthCheck), derandomize="CI" in os.environ
+    "quick", deadline=None, max_examples=40, suppress_health_check=list(HealthCheck), derandomize="CI" in os.environ
 )
-settings.load_profile("steady")
+settings.register_profile("thorough", settings.get_profile("quick"), max_examples=300)
+settings.load_profile("quick")
+
+
+def examples(times: int) -> int:
+    """Return so many times the examples that a test is tried with by default; `--hypothesis-profile` decides that."""
+    return times * settings().max_examples
+
+
+def pytest_collection_finish() -> None:
+    """Let the garbage collector pass over what lives until the end, such as the tests themselves."""
+    gc.collect()
+    gc.freeze()
 
 
 class QuickClock(Clock):
@@ -102,6 +129,16 @@ def own_log(monkeypatch: pytest.MonkeyPatch) -> None:
     log = logging.getLogger("civitai_downloader")
     monkeypatch.setattr(log, "handlers", [])
     monkeypatch.setattr(log, "propagate", True)
+
+
+_parsed_once = lru_cache(maxsize=16)(parse_word_list)
+
+
+@pytest.fixture(autouse=True)
+def cheap_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a run begin without what takes many milliseconds each time: a slow hash, and word lists read before."""
+    monkeypatch.setattr(KeptAnswers, "ROUNDS", 1)
+    monkeypatch.setattr(prompts, "parse_word_list", _parsed_once)
 
 
 @pytest.fixture
@@ -240,6 +277,12 @@ def skip_time(monkeypatch: pytest.MonkeyPatch) -> Skip:
     """Return `skip_time(seconds)`, after which the clock on the wall shows so much more than it should."""
     real = time.time
     return lambda seconds: monkeypatch.setattr(time, "time", lambda: real() + seconds)
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let headers be waited for twice the timeout, and no longer because that is short."""
+    monkeypatch.setattr(_Response, "LEAST_PATIENCE", 0.4)
 
 
 @pytest.fixture

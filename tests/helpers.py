@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import combinations, product
 from pathlib import Path
 from typing import Any, Literal
 
@@ -33,6 +34,21 @@ MODELS = "site:/api/v1/models"
 IMAGES = "site:/api/v1/images"
 DOWNLOAD = "site:/api/download"
 STORAGE = "storage:/"
+
+
+# --- Tables --------------------------------------------------------------------------------------
+
+
+def paired(*axes: Sequence[str]) -> list[Any]:
+    """Return all combinations for `parametrize`; those in which no two values meet for the first time are long."""
+    rows = list(product(*axes))
+    pairs = {row: {*combinations(enumerate(row), 2)} for row in rows}
+    chosen, missing = set(), set().union(*pairs.values())
+    while missing:
+        best = max(rows, key=lambda row: len(pairs[row] & missing))
+        chosen.add(best)
+        missing -= pairs[best]
+    return [row if row in chosen else pytest.param(*row, marks=pytest.mark.long) for row in rows]
 
 
 # --- On disk -------------------------------------------------------------------------------------

@@ -21,6 +21,7 @@ def rows(text: str, scenario: str) -> list[str]:
     return [line for line in text.splitlines() if re.match(rf"{re.escape(scenario)}  .*\d\.\d{{3}}", line)]
 
 
+@pytest.mark.long
 def test_a_table_of_costs_and_bounds_is_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert bench.main(["--quick", "--scenario", "cold", "state-log", "hashes", "--folder", str(tmp_path)]) == 0
     printed = capsys.readouterr().out

@@ -109,7 +109,7 @@ def test_a_folder_that_was_replaced_by_another_stops_the_run(
         out.mkdir()
 
     at_request(monkeypatch, 4, replace)
-    assert run(*ids) == 1
+    assert run(*ids, "--workers", "1") == 1
     check_stop(err(), "is no longer the folder it was")
     assert not list(out.iterdir())
 

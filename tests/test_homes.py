@@ -11,7 +11,7 @@ import pytest
 
 from tests.conftest import Runner, files_under, one_file
 from tests.fake_civitai import Cut, FakeCivitai, FakeModel, HangUp, Status
-from tests.helpers import LORA_PAGE, STORAGE, Captured, newest, read_json
+from tests.helpers import LORA_PAGE, STORAGE, Captured, newest, paired, read_json
 
 TEMPLATES = ("{type}/{creator}/{model_name}", "{creator}/{model_name} [{model_id}]/{version_name} [{version_id}]")
 LAYOUTS = ("creator", "sharded", "comfyui", "a1111", *TEMPLATES)
@@ -48,11 +48,9 @@ def things(out: Path) -> dict[str, int]:
     return {name: (out / name).stat().st_ino for name in files_under(out) if not name.startswith(own)}
 
 
-@pytest.mark.parametrize("what", CHANGES)
-@pytest.mark.parametrize("layout", LAYOUTS)
-@pytest.mark.usefixtures("disk")
+@pytest.mark.parametrize(("layout", "what", "disk"), paired(LAYOUTS, CHANGES, ("links", "no links")), indirect=["disk"])
 def test_nothing_moves_and_nothing_is_copied_when_names_change(
-    run: Runner, out: Path, site: FakeCivitai, lora: FakeModel, layout: str, what: str
+    run: Runner, out: Path, site: FakeCivitai, lora: FakeModel, layout: str, what: str, disk: str
 ) -> None:
     run("10001", "--layout", layout)
     before = things(out)

@@ -99,7 +99,8 @@ def test_deep_values_are_no_fault_of_the_program(
     assert "bug in this program" not in err()
 
 
-@pytest.mark.parametrize("seconds", [0.0, 0.2])
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("seconds", [0.0, 0.1])
 def test_headers_of_a_proxy_without_an_end_hold_nobody(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
 
@@ -112,7 +113,7 @@ def test_headers_of_a_proxy_without_an_end_hold_nobody(monkeypatch: pytest.Monke
 
         threading.Thread(target=answer, daemon=True).start()
         monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{server.getsockname()[1]}")
-        http = Http(HttpRules("test", lambda r: r), QuickClock(), timeout=1, retries=0, log=lambda _: None)
+        http = Http(HttpRules("test", lambda r: r), QuickClock(), timeout=0.5, retries=0, log=lambda _: None)
         begun = time.monotonic()
         with pytest.raises(Failure):
             http.open(Call("https://civitai.test/"), Patience())

@@ -20,7 +20,7 @@ from tests.helpers import ROOT, Captured
 from tests.stand_in import StandIn, deliver
 
 # These numbers are worth a try with 50 and 100, by hand.
-MODELS, FILES = 5, 40
+MODELS, FILES = 4, 12
 
 
 def test_files_are_queued_by_name_and_the_queue_is_started_after(

@@ -6,7 +6,9 @@ import ast
 import json
 import logging
 import re
+from collections import deque
 from collections.abc import Iterator
+from functools import cache
 from itertools import chain
 from pathlib import Path
 from string import Formatter
@@ -80,10 +82,12 @@ def sentences() -> Iterator[tuple[str, ast.expr]]:
 
 def own_nodes(scope: ast.AST) -> Iterator[ast.AST]:
     """Yield what is in a module or a function, apart from the functions in it."""
-    for node in ast.iter_child_nodes(scope):
+    ahead = deque(ast.iter_child_nodes(scope))
+    while ahead:
+        node = ahead.popleft()
         if not isinstance(node, ast.FunctionDef):
             yield node
-            yield from own_nodes(node)
+            ahead.extend(ast.iter_child_nodes(node))
 
 
 def names(scope: ast.AST) -> dict[str, list[ast.expr]]:
@@ -138,9 +142,19 @@ def all_texts() -> Iterator[tuple[str, ast.expr]]:
 
 # The help, which argparse puts together, and what stands in a file in English.
 NOT_SAID = ("Fetch every file", "@FILE", "Civitai does not know this file.")
-SAID = list(dict(chain(sentences(), all_texts())).items())
-CONSTANTS = {where: str(said.value) for where, said in SAID if isinstance(said, ast.Constant)}
-TEXTS = {where: text for where, text in CONSTANTS.items() if re.search("[a-z]{2}", text)}
+
+
+@cache
+def everything_said() -> dict[str, ast.expr]:
+    """Return what is said, by its place."""
+    return dict(chain(sentences(), all_texts()))
+
+
+@cache
+def texts() -> dict[str, str]:
+    """Return the sentences that are said as they stand in the program, by their places."""
+    constants = {place: str(said.value) for place, said in everything_said().items() if isinstance(said, ast.Constant)}
+    return {place: text for place, text in constants.items() if re.search("[a-z]{2}", text)}
 
 
 def places_in(sentence: str) -> set[str]:
@@ -150,29 +164,30 @@ def places_in(sentence: str) -> set[str]:
 
 
 def test_sentences_are_found() -> None:
-    assert len(TEXTS) > 100
+    assert len(texts()) > 100
 
 
-@pytest.mark.parametrize(("where", "said"), SAID, ids=[where for where, _ in SAID])
-def test_what_is_said_is_not_put_together_before_it_is_translated(where: str, said: ast.expr) -> None:
-    assert not isinstance(said, (ast.JoinedStr, ast.BinOp)), where
+def test_what_is_said_is_not_put_together_before_it_is_translated() -> None:
+    assert [where for where, said in everything_said().items() if isinstance(said, (ast.JoinedStr, ast.BinOp))] == []
 
 
 @pytest.mark.parametrize("language", ["ja", "ko"])
 def test_everything_that_is_said_is_translated(language: str) -> None:
     known = CATALOGUE[language]
-    assert {where: text for where, text in TEXTS.items() if text not in known} == {}
+    assert {where: text for where, text in texts().items() if text not in known} == {}
 
 
 @pytest.mark.parametrize("language", ["ja", "ko"])
 def test_translations_have_the_same_values_and_are_of_something_that_is_said(language: str) -> None:
-    originals = {**CATALOGUE["en"], **{text: text for text in TEXTS.values()}}
+    originals = {**CATALOGUE["en"], **{text: text for text in texts().values()}}
     wrong = {key for key, text in CATALOGUE[language].items() if places_in(text) != places_in(originals.get(key, key))}
     assert wrong == set()
 
 
 def test_messages_are_short() -> None:
-    lengths = {text: len(re.sub(r"\{[^}]*\}|%[sd]", "", text)) for text in {*TEXTS.values(), *CATALOGUE["en"].values()}}
+    lengths = {
+        text: len(re.sub(r"\{[^}]*\}|%[sd]", "", text)) for text in {*texts().values(), *CATALOGUE["en"].values()}
+    }
     assert {text: length for text, length in lengths.items() if length > LONGEST} == {}
 
 

@@ -29,9 +29,12 @@ def site(world: World) -> Any:
         yield started
 
 
-@pytest.fixture
-def expected(world: World, tmp_path: Path) -> Expected:
-    return build_library(tmp_path / "models", world)
+SIZES = [{"files": 150, "models": 90, "unknown": 12, "copies": 8, "broken": 5}, {"files": 500, "models": 300}]
+
+
+@pytest.fixture(params=[SIZES[0], pytest.param(SIZES[1], marks=pytest.mark.long)], ids=["150", "500"])
+def expected(request: pytest.FixtureRequest, world: World, tmp_path: Path) -> Expected:
+    return build_library(tmp_path / "models", world, **request.param)
 
 
 BY_HASH = "/api/v1/model-versions/by-hash/"
@@ -67,7 +70,9 @@ def asked(site: FakeCivitai) -> Counter[str]:
     return Counter(request.path.partition("?")[0] for request in site.requests if "/api/" in request.path)
 
 
-def test_a_folder_of_500_files_is_named_and_completed(run: Runner, site: FakeCivitai, expected: Expected) -> None:
+def test_a_folder_of_hundreds_of_files_is_named_and_completed(
+    run: Runner, site: FakeCivitai, expected: Expected
+) -> None:
     assert run(str(expected.root)) == 0
     found = rows(expected.root)
     for path, entry in expected.files.items():

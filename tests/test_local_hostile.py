@@ -139,14 +139,14 @@ def _fifo(path: Path) -> None:
 
 SIDECARS: dict[str, Callable[[Path], object]] = {
     "12 MB": lambda path: path.write_bytes(b'{"id":1,"x":"' + b"y" * (12 << 20) + b'"}'),
-    "nested": lambda path: path.write_bytes(DEEP),
+    "nested": lambda path: path.write_bytes(DEEP[:50_000]),
     "list": lambda path: path.write_bytes(b"[[[]]]"),
     "types": lambda path: path.write_text('{"id":{},"modelId":[],"files":7,"civitai":[],"sha256":{},"size":"x"}'),
     "numbers": lambda path: path.write_text('{"id":1e999,"modelId":-1,"size":NaN,"modified":1e400,"files":[null]}'),
     "no text": lambda path: path.write_bytes(b"\xff\xfe\x00"),
     "another model": lambda path: path.write_text('{"id":20002,"modelId":10002}'),
     "mismatch": lambda path: path.write_text('{"id":20002,"modelId":10001}'),
-    "many": lambda path: path.write_text(json.dumps({"modelVersions": [{"id": n, "files": []} for n in range(9999)]})),
+    "many": lambda path: path.write_text(json.dumps({"modelVersions": [{"id": n, "files": []} for n in range(999)]})),
     "folder": lambda path: path.mkdir(),
     "fifo": _fifo,
     "device": lambda path: path.symlink_to("/dev/zero"),

@@ -197,7 +197,7 @@ def test_a_folder_and_a_link_in_one_run_fetch_nothing_twice(
 
 
 def test_models_that_are_asked_for_again_are_asked_for_together(run: Runner, site: FakeCivitai, models: Path) -> None:
-    for number in range(150):
+    for number in range(105):
         version = site.world.add_model(f"Moss {number}").add_version()
         version.add_file(f"moss_{number}.safetensors")
         put(version, models)

@@ -14,7 +14,7 @@ from civitai_downloader.util.clock import Clock
 from civitai_downloader.util.hashes import hashes_of
 from tests.conftest import Runner, State, files_under, one_file
 from tests.fake_civitai import FakeCivitai, FakeModel, safetensors_bytes
-from tests.helpers import Err, add_file, link, names_on_disk, newest, read_json, record_of, storage_requests
+from tests.helpers import Err, add_file, link, names_on_disk, newest, paired, read_json, record_of, storage_requests
 from tests.model_edits import edit_in_place
 
 LAYOUTS = ("creator", "comfyui")
@@ -46,22 +46,27 @@ def pictured(site: FakeCivitai) -> FakeModel:
 # --- Runs ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("layout", LAYOUTS)
-@pytest.mark.parametrize("sidecars", [True, False], ids=["with sidecars", "alone"])
-@pytest.mark.parametrize("target", ["sub/lantern.safetensors", "renamed.safetensors", "a/b/Other name.safetensors"])
-@pytest.mark.parametrize("verify", [True, False], ids=["verified first", "run"])
+@pytest.mark.parametrize(
+    ("layout", "sidecars", "target", "first"),
+    paired(
+        LAYOUTS,
+        ("with sidecars", "alone"),
+        ("sub/lantern.safetensors", "renamed.safetensors", "a/b/Other name.safetensors"),
+        ("--verify", "run"),
+    ),
+)
 def test_a_moved_file_is_found_and_followed(
     run: Runner, site: FakeCivitai, out: Path, state: State, pictured: FakeModel, err: Err,
-    layout: str, sidecars: bool, target: str, verify: bool,
+    layout: str, sidecars: str, target: str, first: str,
 ) -> None:  # fmt: skip
     words = (link(site), "--layout", layout)
     assert run(*words) == 0
     path = one_file(out, "lantern.safetensors")
     before = {each.name[len("lantern") :] for each in with_sidecars(path)}
-    moved = move(path, path.parent / target, sidecars=sidecars)
+    moved = move(path, path.parent / target, sidecars=sidecars != "alone")
     site.forget()
     err()
-    for command in [("--verify",)] * verify + [words, ("--verify",), words]:
+    for command in [("--verify",)] * (first == "--verify") + [words, ("--verify",), words]:
         assert run(*command) == 0
         assert list(files_under(out, "*.safetensors").values()) == [newest(pictured).files[0].data]
         assert moved.is_file()

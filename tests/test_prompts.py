@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from civitai_downloader.core.prompts import Filters, split_prompt
 from civitai_downloader.core.wordlists import parse_word_list, words_of
+from tests.conftest import examples
 
 WORDS = "dress red_dress smile 1girl BREAK dresser 赤いドレス 드레스 :d \\( \\) <3 8k".split()
 SIGNS = ["(", ")", "[", "]", "{", "}", ":1.2", "|", ":", ":0.5]", ",", ", ", "，", "、", "\n", "\r\n", " "]
@@ -309,7 +310,7 @@ def test_words_on_both_sides_of_a_dropped_lora_stay_two_tags() -> None:
 # --- Anything at all -----------------------------------------------------------------------------
 
 
-@settings(max_examples=1000)
+@settings(max_examples=examples(5))
 @given(entries, prompts)
 def test_filtering_only_takes_away(words: str, prompt: str) -> None:
     left = without(words, prompt)
@@ -318,7 +319,7 @@ def test_filtering_only_takes_away(words: str, prompt: str) -> None:
     assert without(words, left) == left
 
 
-@settings(max_examples=1000)
+@settings(max_examples=examples(5))
 @given(entries, prompts)
 def test_a_cleaned_prompt_begins_and_ends_like_the_raw_one(words: str, prompt: str) -> None:
     left = without(words, prompt)
@@ -326,7 +327,7 @@ def test_a_cleaned_prompt_begins_and_ends_like_the_raw_one(words: str, prompt: s
         assert len(re.findall(edge, left)[0]) <= len(re.findall(edge, prompt)[0]) or not left
 
 
-@settings(max_examples=3000)
+@settings(max_examples=examples(10))
 @given(entries, prompts)
 def test_no_bracket_loses_its_partner(words: str, prompt: str) -> None:
     left = without(words, prompt)
@@ -337,7 +338,7 @@ def test_no_bracket_loses_its_partner(words: str, prompt: str) -> None:
         assert not misplaced_brackets(left)
 
 
-@settings(max_examples=500)
+@settings(max_examples=examples(3))
 @given(any_text, any_text)
 def test_any_text_can_be_list_and_prompt(words: str, prompt: str) -> None:
     word_list, left = parse_word_list(words), without(words, prompt)
@@ -363,4 +364,4 @@ def test_the_time_grows_with_the_length_only(unit: str) -> None:
 
     # Sixteen times the length takes sixteen times as long; 256 times as long if something is quadratic.
     # On a machine that is busy with other things, one measurement may be wrong, but not three.
-    assert any(seconds(1 << 18) < 80 * max(seconds(1 << 14), 0.005) for _ in range(3))
+    assert any(seconds(1 << 16) < 80 * max(seconds(1 << 12), 0.005) for _ in range(3))

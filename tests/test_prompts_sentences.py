@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from civitai_downloader.core.prompts import Filters
 from civitai_downloader.core.sentences import is_sentence
 from civitai_downloader.core.wordlists import count_words, parse_word_list, placed_words, words_of
+from tests.conftest import examples
 from tests.test_prompts import any_text, loose_brackets, misplaced_brackets, prompts, without
 
 DEFAULTS = Path(__file__).parents[1] / "filters"
@@ -194,7 +195,7 @@ def test_no_genuine_prompt_becomes_empty_or_loses_its_balance(defaults: Filters)
             assert left[-1:].isspace() <= raw[-1:].isspace()
 
 
-@settings(max_examples=500)
+@settings(max_examples=examples(3))
 @given(
     st.lists(st.sampled_from(["dress", "=dress", "red dress", "cat", "a", "of"]), max_size=3).map("\n".join), prompts
 )

@@ -82,7 +82,7 @@ def test_a_signal_keeps_what_is_under_way_and_the_next_run_goes_on(
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals are POSIX here")
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.long)])
 @pytest.mark.parametrize(("where", "host", "action"), BLOCKED, ids=[each[0] for each in BLOCKED])
 def test_a_signal_ends_the_run_while_all_workers_wait(
     site: FakeCivitai, out: Path, where: str, host: fake.Host, action: fake.Action, number: signal.Signals

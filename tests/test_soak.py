@@ -56,18 +56,19 @@ def test_kills_and_faults_at_random_moments_do_no_harm(tmp_path: Path) -> None:
     assert run.site.struck
 
 
-def test_a_fifth_of_429_and_5xx_among_2000_requests_costs_hardly_a_picture(tmp_path: Path, out: Path) -> None:
+@pytest.mark.parametrize("pictures", [30, pytest.param(100, marks=pytest.mark.long)])
+def test_a_fifth_of_429_and_5xx_costs_hardly_a_picture(tmp_path: Path, out: Path, pictures: int) -> None:
     site = Overloaded()
     with site:
-        gallery(site.world, 8, 100)
+        gallery(site.world, 8, pictures)
         run, lines = Runner(site, tmp_path), [f"{site.url}/models/{number}" for number in site.world.models]
         run("-q", "--retries", "5", lines=lines)
-        assert len(site.seen()) > 2000
-        assert len(files_under(out, "*.png")) >= 0.995 * 800
+        assert len(site.seen()) > 8 * 2.5 * pictures
+        assert len(files_under(out, "*.png")) >= 0.995 * 8 * pictures
         site.share = 0.0
         if (out / "failed.txt").exists():
             assert run("-q", "--retry-failed") == 0
-        assert len(files_under(out, "*.png")) == 800
+        assert len(files_under(out, "*.png")) == 8 * pictures
 
 
 def test_the_rate_of_the_api_is_never_exceeded(tmp_path: Path, out: Path) -> None:
@@ -89,4 +90,4 @@ def test_the_rate_of_the_api_is_never_exceeded(tmp_path: Path, out: Path) -> Non
 
 
 def test_odd_input_does_no_harm() -> None:
-    assert fuzz(float("inf"), 5, 7) > 500
+    assert fuzz(600, float("inf"), 7) >= 600

@@ -40,16 +40,17 @@ def test_a_model_comes_home_whole(run: Runner, out: Path, site: FakeCivitai) -> 
     assert all("authorization" not in seen.headers for seen in site.seen("storage"))
 
 
-def test_a_library_of_fifty_models_completes_and_is_not_asked_for_again(
-    run: Runner, site: FakeCivitai, out: Path
+@pytest.mark.parametrize("size", [(12, 28, 48, 350), pytest.param((50, 120, 200, 1500), marks=pytest.mark.long)])
+def test_a_library_of_many_models_completes_and_is_not_asked_for_again(
+    run: Runner, site: FakeCivitai, out: Path, size: tuple[int, int, int, int]
 ) -> None:
-    site.world.build_library(images=1500)
+    site.world.build_library(*size)
     ids = list(site.world.models)
     assert run("-q", lines=[f"{site.url}/models/{number}" for number in ids]) == 0
     versions = len(site.world.versions)
     pages = sum(-(-min(200, len(gallery_of(site.world, number))) // 200) or 1 for number in site.world.versions)
     assert len(site.seen("site", "/api/v1/")) <= len(ids) + pages
-    assert (len(ids), versions, len(site.world.files), len(site.world.images)) == (50, 120, 200, 1500)
+    assert (len(ids), versions, len(site.world.files), len(site.world.images)) == size
     on_disk = {path.stem for path in out.rglob("images/*") if path.suffix != ".txt"}
     assert on_disk == {str(number) for number in site.world.images}
     report = read_json(out / "report.json")

@@ -24,9 +24,9 @@ def quick(timeout: float = 1) -> Http:
     return Http(HttpRules("test", lambda r: r), QuickClock(), timeout=timeout, retries=0, log=lambda _: None)
 
 
-def read_whole(url: str) -> bytes:
+def read_whole(url: str, timeout: float = 1) -> bytes:
     """Return the body behind a link."""
-    with closing(quick().open_once(Call(url))) as response:
+    with closing(quick(timeout).open_once(Call(url))) as response:
         return read_at_most(response, 1 << 30)
 
 
@@ -56,11 +56,12 @@ def test_answers_that_are_never_final_end(site: FakeCivitai, code: int, head: st
     assert time.monotonic() - begun < 10
 
 
+@pytest.mark.usefixtures("impatient")
 def test_answers_that_are_not_final_are_no_excuse_for_slowness(site: FakeCivitai) -> None:
-    site.fail("site:/", fake.EndlessLines(b"HTTP/1.1 103 Wait\r\n\r\n", head=b"", seconds=0.5), times=MANY)
+    site.fail("site:/", fake.EndlessLines(b"HTTP/1.1 103 Wait\r\n\r\n", head=b"", seconds=0.05), times=MANY)
     begun = time.monotonic()
     with pytest.raises(Failure, match="can't be reached"):
-        quick().open_once(Call(f"{site.url}/api/v1/enums"))
+        quick(0.1).open_once(Call(f"{site.url}/api/v1/enums"))
     assert time.monotonic() - begun < 10
 
 
@@ -120,7 +121,8 @@ def test_an_odd_wait_does_not_end_the_run(site: FakeCivitai, run: Runner, out: P
 # --- Lines without an end --------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("seconds", [0.0, 0.3])
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("seconds", [0.0, 0.03])
 @pytest.mark.parametrize("line", [b"X-More: and more\r\n", b"x" * 70_000, b"0\r\n"], ids=["lines", "one line", "zeros"])
 @pytest.mark.parametrize(
     ("where", "head"),
@@ -139,11 +141,12 @@ def test_lines_without_an_end_are_not_read_for_ever(
     site.fail("site:/", fake.EndlessLines(line, head, seconds), times=MANY)
     begun = time.monotonic()
     with pytest.raises(Failure):
-        read_whole(f"{site.url}{where}")
+        read_whole(f"{site.url}{where}", timeout=0.1 if seconds else 1)
     assert time.monotonic() - begun < 10
 
 
-@pytest.mark.parametrize("seconds", [0.0, 0.3])
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("seconds", [0.0, 0.03])
 @pytest.mark.parametrize("where", WHERE)
 def test_endless_trailers_hold_no_worker(site: FakeCivitai, run: Runner, out: Path, where: str, seconds: float) -> None:
     file = add_file(site)

@@ -239,7 +239,7 @@ def _put_collections(library: Library, stock: Stock, paths: Iterable[str]) -> No
 
 def _write_index(library: Library) -> bool:
     """Write scripts and styles, then `index.html`, then remove those of before; return whether that is another one."""
-    files = page_files() | {"words.data.js": utf8(script("words", read_data("page.json")))}
+    files = {**page_files(), "words.data.js": utf8(script("words", read_data("page.json")))}
     template = files.pop("index.html").decode("utf-8")
     digest = hashlib.sha256(b"".join(utf8(name) + b"\0" + data for name, data in sorted(files.items()))).hexdigest()[:8]
     values = {"page": f"{PAGE_FOLDER}/{digest}", "library": library.library_id}

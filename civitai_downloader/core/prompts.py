@@ -221,7 +221,7 @@ class Filters:
         lists = {name: parse_word_list(decode_text(read_named(path))) for name, path in there.items()}
         return cls(**lists, problems=tuple(problems))
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """A hash that changes with the entries and with the rules, but not with comments or the order of entries."""
         entries = [RULES, *(sorted(each.entries) for each in (self.sex, self.clothes, self.etc))]

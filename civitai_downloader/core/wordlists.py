@@ -30,6 +30,8 @@ def _folded(text: str) -> str:
 
     It is normalized in pieces, because a long run of accents takes quadratic time.
     """
+    if text.isascii():
+        return text.lower()
     pieces = (unicodedata.normalize("NFKC", text[at : at + 1000]) for at in range(0, len(text), 1000))
     return "".join(pieces).casefold()
 
@@ -41,7 +43,10 @@ def _bare_words(text: str) -> list[str]:
 
 def words_of(tag: str) -> tuple[str, ...]:
     """Return the words of a tag between two edges (""); those of names in angle brackets come last, marked by a `<`."""
-    folded = _folded(tag)
+    return _words_of_folded(_folded(tag))
+
+
+def _words_of_folded(folded: str) -> tuple[str, ...]:
     names = [f"<{word}" for name in NAME.findall(folded) for word in ("", *_bare_words(name[1:-1]))]
     return ("", *_bare_words(NAME.sub(" ", folded)), *names, "")
 
@@ -147,7 +152,7 @@ def parse_word_list(text: str) -> WordList:
     for line in re.split(f"[{COMMAS}{BREAKS}]", _COMMENT.sub("", text)):
         entry = _folded(line).strip(" \t\0\u200b\ufeff")
         whole, entry = entry[:1] == "=", entry.removeprefix("=").strip()
-        words = words_of(f"{entry}>" if entry[:1] == "<" and entry[-1:] != ">" else entry)
+        words = _words_of_folded(f"{entry}>" if entry[:1] == "<" and entry[-1:] != ">" else entry)
         if len(words) > 2:
             entries.append(words if whole else words[1:-1])
     return WordList(entries)

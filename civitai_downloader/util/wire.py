@@ -176,11 +176,11 @@ class _Response(http.client.HTTPResponse):
     Answers with a status below 200 are not final, and are skipped.
     """
 
-    MOST_INTERIM = 20
+    MOST_INTERIM, LEAST_PATIENCE = 20, 4.0  # seconds for the headers, however short the timeout is
 
     def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
         super().__init__(sock, *args, **kwargs)
-        self._steady = _SteadyStream(self.fp.detach(), max(2 * (sock.gettimeout() or 0.0), 4.0))
+        self._steady = _SteadyStream(self.fp.detach(), max(2 * (sock.gettimeout() or 0.0), self.LEAST_PATIENCE))
         self.fp = _Lines(self._steady)
 
     def begin(self) -> None:

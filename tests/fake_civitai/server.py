@@ -103,7 +103,7 @@ class FakeCivitai:
         urls = {server.host: f"http://127.0.0.1:{server.server_port}" for server in self._servers}
         self.hosts = Hosts(**urls)
         for server in self._servers:
-            threading.Thread(target=server.serve_forever, args=(0.02,), name=f"fake {server.host}", daemon=True).start()
+            threading.Thread(target=server.serve_forever, args=(0.05,), name=f"fake {server.host}", daemon=True).start()
         return self
 
     def stop(self) -> None:

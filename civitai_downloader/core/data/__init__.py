@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 from importlib import resources
 
@@ -12,7 +13,8 @@ def read_data(name: str) -> str:
     return resources.files(__name__).joinpath(name).read_text("utf-8")
 
 
-def page_files() -> dict[str, bytes]:
+@cache
+def page_files() -> Mapping[str, bytes]:
     """Return the scripts, styles and the index of the page by their names."""
     folder = resources.files(__name__).joinpath("page")
     return {each.name: each.read_bytes() for each in folder.iterdir() if not each.name.startswith(("_", "."))}

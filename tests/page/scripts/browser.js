@@ -24,6 +24,7 @@ const begin = (hash = "", kept = {}) => {
   globalThis.document = { documentElement: { dataset: {} } };
   globalThis.requestAnimationFrame = (then) => world.frames.push(then);
   globalThis.addEventListener = (name, then) => (heard[name] = then);
+  world.told = told;
   world.frame = () => {
     while (world.frames.length) world.frames.splice(0).forEach((then) => then()); // on a slow machine, one is not enough
   };

@@ -33,6 +33,22 @@ test("what is typed just before a step is in the address to which Back returns",
   assert.deepEqual(entries.map(({ hash }) => hash), ["#/images?q=cat", "#/images?q=cat&kind=video"]);
 });
 
+test("an event that comes late takes back nothing that was typed meanwhile", async () => {
+  const world = begin("#/models");
+  world.link("#/images");
+  world.store.type("d");
+  world.told();
+  await world.settle();
+  world.store.type("dr");
+  world.store.type("dress");
+  world.told();
+  assert.equal(world.store.state.q, "dress");
+  await world.settle();
+  assert.equal(world.entries[1].hash, "#/images?q=dress");
+  history.go(-1);
+  assert.deepEqual([world.store.state.place, world.store.state.q], ["models", ""]);
+});
+
 test("the address changes at most ten times a second", async () => {
   const world = begin("#/images");
   let times = 0;

@@ -86,6 +86,7 @@ civitai.room("store", ["rooms", "words", "dom", "query"], ({ rooms, words, dom, 
   // --------------------------------------------------------------------------------------------------- the address
   let timer = 0;
   let written = -PACE;
+  let known = location.hash; // the address that the state has taken over, or has written itself
 
   /** Returns the address of the state with something changed in it, for a link. */
   const href = (patch = {}) => query.write({ ...state, ...patch });
@@ -96,6 +97,7 @@ civitai.room("store", ["rooms", "words", "dom", "query"], ({ rooms, words, dom, 
     written = performance.now();
     const { under, depth } = state;
     history.replaceState(under && { under: query.write(under), depth }, "", href());
+    known = location.hash;
   };
 
   // The list over which the viewer lies, and how many steps ago it was left.
@@ -108,8 +110,8 @@ civitai.room("store", ["rooms", "words", "dom", "query"], ({ rooms, words, dom, 
 
   // Takes over an address; what did not change stays the same object.
   const enter = (address, steps) => {
-    const known = JSON.stringify;
-    const news = ADDRESS.filter((key) => known(address[key]) !== known(state[key])).map((key) => [key, address[key]]);
+    const told = JSON.stringify;
+    const news = ADDRESS.filter((key) => told(address[key]) !== told(state[key])).map((key) => [key, address[key]]);
     const beyond = beneath(address, steps);
     set({ ...Object.fromEntries(news), ...beyond });
     if (beyond.under || !steps) timer ||= setTimeout(writeAddress, Math.max(0, written + PACE - performance.now()));
@@ -122,11 +124,17 @@ civitai.room("store", ["rooms", "words", "dom", "query"], ({ rooms, words, dom, 
     const url = query.write(address);
     if (url === href()) return;
     if (how === "push" && timer) writeAddress();
-    if (how === "push") history.pushState(null, "", url);
+    if (how === "push") {
+      history.pushState(null, "", url);
+      known = location.hash;
+    }
     enter(address, how === "push" ? 1 : 0);
   };
 
+  // Events may come late: when more was typed, the address that they tell of is no longer news.
   const follow = () => {
+    if (location.hash === known) return;
+    known = location.hash;
     const address = now();
     if (query.write(address) === href()) return;
     clearTimeout(timer);
