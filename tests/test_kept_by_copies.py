@@ -61,7 +61,10 @@ for line in sys.stdin:
 """
 
 
-def test_an_answer_of_another_process_is_found_at_once(kept: Open, tmp_path: Path) -> None:
+def test_an_answer_of_another_process_is_found_at_once(
+    kept: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(KeptAnswers, "LOOK", 0.0)
     mine = kept(1)
     words = [sys.executable, "-c", _ANOTHER, str(tmp_path)]
     with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT, text=True) as other:

@@ -66,7 +66,9 @@ def test_every_option_that_is_named_exists(page: str) -> None:
 def test_the_checks_run_the_tests_by_the_commands_of_the_readme() -> None:
     commands = re.findall(r"^(\.venv\S+pip install .*pytest)$", README, re.M)
     workflow = (ROOT / ".github" / "workflows" / "ci.yml").read_text("utf-8")
-    assert [command in workflow for command in commands] == [True, True]
+    (command,) = commands
+    assert command in workflow
+    assert command.replace(".venv/bin/", ".venv\\Scripts\\") in workflow
     assert "README.md" in (ROOT / ".ci" / "run").read_text("utf-8")
 
 
