@@ -21,7 +21,6 @@ from civitai_downloader.__main__ import TOKEN_VARIABLES, main
 from civitai_downloader.core import prompts
 from civitai_downloader.core.wordlists import parse_word_list
 from civitai_downloader.util.clock import Clock
-from civitai_downloader.util.kept import _Day
 from civitai_downloader.util.wire import _Response
 from tests.fake_civitai import FakeCivitai, FakeFile, FakeModel, World, safetensors_bytes
 from tests.stand_in import Meanwhile, Skip, StandIn
@@ -137,7 +136,7 @@ _parsed_once = lru_cache(maxsize=16)(parse_word_list)
 @pytest.fixture(autouse=True)
 def cheap_start(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a run begin without what takes many milliseconds each time: a slow hash, and word lists read before."""
-    monkeypatch.setattr(_Day, "ROUNDS", 1)
+    monkeypatch.setattr("civitai_downloader.util.kept._Day.ROUNDS", 1)
     monkeypatch.setattr(prompts, "parse_word_list", _parsed_once)
 
 
