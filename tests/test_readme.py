@@ -64,7 +64,8 @@ def test_every_option_that_is_named_exists(page: str) -> None:
 
 
 def test_the_checks_run_the_tests_by_the_commands_of_the_readme() -> None:
-    commands = re.findall(r"^(\.venv\S+pip install .*pytest)$", README, re.M)
+    (command,) = re.findall(r"^(\.venv\S+pip install .*pytest)$", README, re.M)
+    assert "write `.venv\\Scripts\\` for `.venv/bin/`" in README
     workflow = (ROOT / ".github" / "workflows" / "ci.yml").read_text("utf-8")
     (command,) = commands
     assert command in workflow
