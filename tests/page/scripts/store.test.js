@@ -206,3 +206,20 @@ test("an older answer than the newest question is dropped", async () => {
   await slow;
   assert.deepEqual(answers, ["second"]);
 });
+
+test("what takes a frame of its own comes a frame later, but while the library is loaded it comes at once", () => {
+  const { store, frames, frame } = begin("#/images");
+  const told = [];
+  const one = () => frames.splice(0).forEach((then) => then());
+  store.watchLater(["shown"], () => told.push("later"));
+  store.watch(["shown"], () => told.push("first"));
+  one();
+  assert.deepEqual(told.splice(0), ["later", "first"]);
+  store.set({ ready: true });
+  frame();
+  store.set({ shown: {} });
+  one();
+  assert.deepEqual(told.splice(0), ["first"]);
+  one();
+  assert.deepEqual(told, ["later"]);
+});

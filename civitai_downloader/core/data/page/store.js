@@ -44,12 +44,12 @@ civitai.room("store", ["rooms", "words", "dom", "query"], ({ rooms, words, dom, 
     }
   };
 
-  // Each waits for its frame from the first news on.
+  // Each waits for its frame from the first news on; until everything is loaded, what can be shown is shown at once.
   const tell = () => {
     isAwaited = false;
     for (const watcher of watchers.filter(({ news }) => news.size)) {
       watcher.waited += 1;
-      if (watcher.waited >= watcher.frame) hand(watcher);
+      if (watcher.waited >= watcher.frame || !state.ready) hand(watcher);
       else callFor();
     }
   };
