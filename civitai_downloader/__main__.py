@@ -247,7 +247,7 @@ def command(given: Mapping[str, Any], words: core.Words, screen: Screen, clock: 
     say(logging.WARNING, filters.problems)
     if given.get("refilter"):
         for place in places:
-            core.refilter_folder(place, filters, words)
+            core.refilter_folder(place, filters, words, clock)
         return DONE
     inputs = core.collect(given, settings, partial(read_line, given))
     sealed = inputs.check_outputs(writes=not settings.dry_run)

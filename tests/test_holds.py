@@ -148,3 +148,13 @@ def test_a_thing_that_another_copy_brings_is_asked_for_again_until_that_is_done(
         worker.join(50)
     assert ended == {"code": 0}
     assert names_on_disk(out) == {"lantern"}
+
+
+def test_nothing_else_writes_to_the_folder_while_a_copy_works(run: Runner, out: Path, site: FakeCivitai) -> None:
+    site.world.add_model().add_version().add_file("lantern.safetensors")
+    assert run("10001") == 0
+    with held(out / "download_state.1-of-2.lock"):
+        for words in (["10001"], ["--refilter"], ["--verify"], ["--page"], ["--compact"], ["--updates"], ["--undo"]):
+            assert run(*words) == 2, words
+        assert run("10001", "--dry-run") == 0
+    assert run("--refilter") == 0

@@ -16,7 +16,6 @@ from ..util.text import human_size
 from .failed import write_wrong
 from .gallery import finish_page
 from .libraries import Libraries
-from .library import Library
 from .ours import logs_in
 from .prompts import Filters
 from .run import Run
@@ -185,11 +184,17 @@ def check_folder(
     return check.counts
 
 
-def refilter_folder(settings: Settings, filters: Filters, words: Words) -> None:
-    """Apply the word lists to the prompts in an output folder without a request. Raises UsageError."""
+def refilter_folder(settings: Settings, filters: Filters, words: Words, clock: Clock) -> None:
+    """Apply the word lists to the prompts in an output folder without a request. Raises UsageError.
+
+    That folder need not be one that a run has written to.
+    """
     if not settings.output.is_dir():
         raise UsageError(words("verify.nothing", folder=settings.output))
-    library = Library(settings.output)
-    log.info("%s", words("refiltered", count=library.refilter(filters)))
-    finish_page(library, settings)
-    library.close()
+    wait, is_ours = log.info if settings.wait else None, any(logs_in(settings.output))
+    library = Libraries(clock, wait=wait, read_only=not is_ours).open(settings.output)
+    try:
+        log.info("%s", words("refiltered", count=library.refilter(filters)))
+        finish_page(library, settings)
+    finally:
+        library.close()
