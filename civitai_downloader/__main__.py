@@ -392,7 +392,7 @@ def verify(settings: core.Settings, given: Mapping[str, Any], words: core.Words,
 
 def cli() -> NoReturn:
     """Run `main` as the console command: SIGTERM is Ctrl-C, and workers that hang in a read are not waited for."""
-    run_as_process(main, failed=FAILED, workers=("lora", "metadata"))
+    run_as_process(main, failed=FAILED, interrupted=INTERRUPTED, workers=("lora", "metadata"))
 
 
 if __name__ == "__main__":

@@ -178,6 +178,17 @@ def test_a_closed_terminal_does_as_ctrl_c(site: FakeCivitai, out: Path) -> None:
     assert (out / "report.json").is_file()
 
 
+def test_ctrl_c_while_the_program_is_loaded_leaves_no_traceback() -> None:
+    code = (
+        "import civitai_downloader.__main__ as command\n"
+        "def load(words):\n    raise KeyboardInterrupt\n"
+        "command.read_command = load\n"
+        "command.cli()"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert (ended.returncode, ended.stderr) == (130, "")
+
+
 def test_nohup_is_heeded(site: FakeCivitai, out: Path) -> None:
     process = begin(site, out, signal.SIG_IGN)
     process.send_signal(signal.SIGHUP)

@@ -128,11 +128,12 @@ def flush_output() -> str:
     return ""
 
 
-def run_as_process(main: Callable[[], int], *, failed: int, workers: tuple[str, ...]) -> NoReturn:
+def run_as_process(main: Callable[[], int], *, failed: int, interrupted: int, workers: tuple[str, ...]) -> NoReturn:
     """Run `main` as the whole of a process and leave with its exit code.
 
     SIGTERM, a closed terminal and the end of a session are Ctrl-C. Threads whose names begin like those of `workers`
     may hang in a read, and are not waited for. If the last words can't be written, the code is `failed` in place of 0.
+    Ctrl-C that comes before `main` can say so makes it `interrupted`.
     """
     ensure_utf8()
     open_streams()
@@ -148,7 +149,10 @@ def run_as_process(main: Callable[[], int], *, failed: int, workers: tuple[str, 
     for number in signals:
         if signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, leave)
-    code = main()
+    try:
+        code = main()
+    except KeyboardInterrupt:
+        code = interrupted
     for number in (signal.SIGINT, *signals):
         signal.signal(number, signal.SIG_IGN)  # nothing is left to be interrupted but the exit code
     if (trouble := flush_output()) and code == 0:
