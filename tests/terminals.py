@@ -6,7 +6,9 @@ import io
 import os
 import signal
 import subprocess
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 import pyte
 
@@ -48,3 +50,26 @@ def begin_at_terminal(words: Sequence[str]) -> tuple[subprocess.Popen[bytes], in
     )  # fmt: skip
     os.close(theirs)
     return process, ours
+
+
+def press_ctrl_c(
+    process: subprocess.Popen[bytes], ours: int, is_time: Callable[[bytes], bool], within: float = 50
+) -> Terminal:
+    """Press Ctrl-C at a terminal once it shows what `is_time` waits for, and return all that was written to it.
+
+    The command ends with 130, within so many seconds.
+    """
+    said, deadline = b"", time.monotonic() + 60
+    while not is_time(said) and time.monotonic() < deadline:
+        said += os.read(ours, 4096)
+    begun = time.monotonic()
+    os.write(ours, b"\x03")
+    with suppress(OSError):  # the other side has closed
+        while more := os.read(ours, 4096):
+            said += more
+    assert process.wait(within) == 130
+    assert time.monotonic() - begun < within
+    os.close(ours)
+    terminal = Terminal()
+    terminal.write(said.decode())
+    return terminal

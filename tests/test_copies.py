@@ -82,14 +82,23 @@ def test_a_copy_leaves_files_of_its_own_and_nothing_that_one_run_makes(
     assert not list((out / ".cache/claims").iterdir())
 
 
-def test_the_next_run_alone_brings_what_no_copy_has_brought_and_makes_the_page(
+def test_a_copy_ends_without_waiting_for_the_others(site: FakeCivitai, run: Runner, out: Path, lines: str) -> None:
+    assert run(lines, "--shard", "1/2") == 0
+    assert 0 < len(names_on_disk(out)) < 13
+    assert not (out / "index.html").exists()
+    assert run(lines, "--shard", "2/2") == 0
+    assert len(names_on_disk(out)) == 13
+    assert len(fetched(site.requests)) == len({*fetched(site.requests)})
+
+
+def test_the_next_run_alone_brings_what_a_copy_that_never_came_has_left_and_makes_the_page(
     site: FakeCivitai, run: Runner, out: Path, lines: str
 ) -> None:
-    assert run(lines, "--shard", "1/2") == 0
-    before = fetched(site.requests)
-    site.forget()
+    for share in ("1/3", "3/3"):
+        assert run(lines, "--shard", share) == 0
+    assert len(names_on_disk(out)) < 13
     assert run(lines) == 0
-    assert not {*before} & {*fetched(site.requests)}
+    assert len(fetched(site.requests)) == len({*fetched(site.requests)})
     assert len(names_on_disk(out)) == 13
     assert (out / "index.html").is_file()
 

@@ -24,7 +24,7 @@ from tests.conftest import Runner
 from tests.fake_civitai import FakeCivitai, FakeModel
 from tests.helpers import Err, newest
 from tests.library_disk import put
-from tests.terminals import Terminal, begin_at_terminal, shown
+from tests.terminals import Terminal, begin_at_terminal, press_ctrl_c, shown
 
 Drawn = list[tuple[list[tuple[str, int, int | None]], str]]
 GIB = 1 << 30
@@ -192,21 +192,7 @@ def test_ctrl_c_while_a_file_is_hashed_leaves_a_clean_terminal(site: FakeCivitai
         file.truncate(8 + len(header) + size)
     words = [sys.executable, "-m", "civitai_downloader", str(place), "--site", site.url, "--lang", "en"]
     process, ours = begin_at_terminal(words)
-    text, deadline = b"", time.monotonic() + 60
-    while b"GB read" not in text and time.monotonic() < deadline:
-        text += os.read(ours, 4096)
-    begun = time.monotonic()
-    os.write(ours, b"\x03")
-    try:
-        while more := os.read(ours, 4096):
-            text += more
-    except OSError:  # the other side has closed
-        pass
-    assert process.wait(30) == 130
-    assert time.monotonic() - begun < 20
-    os.close(ours)
-    terminal = Terminal()
-    terminal.write(text.decode())
+    terminal = press_ctrl_c(process, ours, lambda said: b"GB read" in said, within=20)
     seen = shown(terminal, 70, 12)
     assert any(row.startswith("Interrupted;") for row in seen)
     assert not any("GB read" in row or "^C" in row or "%|" in row for row in seen)

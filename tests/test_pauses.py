@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from civitai_downloader.util import files, pauses
+from civitai_downloader.util import files
 from civitai_downloader.util.clock import utc_text
 from civitai_downloader.util.pauses import Pause, SharedPause, moment_in
 from tests.conftest import FakeClock, files_under
@@ -228,7 +228,7 @@ def test_a_file_that_was_replaced_meanwhile_is_read_once_more(
             raise OSError(errno.ESTALE, "Stale file handle")
         return real(path)
 
-    monkeypatch.setattr(pauses, "open_to_read", stale)
+    monkeypatch.setattr(files, "open_to_read", stale)
     assert (pause._left() > 0) == (times == 1)
     assert len(asked) == 2
     assert pause._left() == 10 + SKEW
@@ -286,7 +286,7 @@ def test_where_nothing_can_be_written_each_waits_for_itself(path: Path, monkeypa
         raise PermissionError(errno.EACCES, "Permission denied")
 
     clock, pause = copy_on(path)
-    monkeypatch.setattr(pauses, "open_making_folders", refuse)
+    monkeypatch.setattr(files, "open_making_folders", refuse)
     pause.begin(7)
     assert pause.wait()
     assert sum(clock.slept) == 7

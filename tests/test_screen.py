@@ -6,7 +6,6 @@ import logging
 import os
 import re
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,7 +18,7 @@ from civitai_downloader.util.screen import Screen, columns_of, cut_to_columns
 from tests.conftest import Runner
 from tests.fake_civitai import FakeCivitai
 from tests.helpers import Captured, link
-from tests.terminals import Terminal, begin_at_terminal, shown
+from tests.terminals import Terminal, begin_at_terminal, press_ctrl_c, shown
 
 Window = Callable[[int, int], None]
 
@@ -169,20 +168,7 @@ def test_ctrl_c_leaves_a_clean_terminal(site: FakeCivitai, out: Path) -> None:
     site.rate_per_connection = 200_000
     words = [sys.executable, "-m", "civitai_downloader", link(site), "--site", site.url, "-o", str(out), "--lang", "en"]
     process, ours = begin_at_terminal(words)
-    said = b""
-    deadline = time.monotonic() + 50
-    while said.count(b"safetensors") < 12 and time.monotonic() < deadline:
-        said += os.read(ours, 4096)
-    os.write(ours, b"\x03")
-    try:
-        while more := os.read(ours, 4096):
-            said += more
-    except OSError:  # the other side has closed
-        pass
-    assert process.wait(50) == 130
-    os.close(ours)
-    terminal = Terminal()
-    terminal.write(said.decode())
+    terminal = press_ctrl_c(process, ours, lambda said: said.count(b"safetensors") >= 12)
     rows = shown(terminal, 70, 12)
     assert rows[0].startswith("Fetched ")
     assert any(row.startswith("Interrupted;") for row in rows)

@@ -360,6 +360,7 @@ class Site:
         interface = "/".join(path.partition("?")[0].split("/")[:2])
 
         def count() -> None:
+            """Count a request that is about to be sent."""
             self.api_requests += 1
 
         headers = {"Referer": f"{door}/"} if is_inner else {}

@@ -186,6 +186,22 @@ def read_again(read: Callable[[], Read]) -> Read:
     return read()
 
 
+def read_beginning(path: Path, most: int) -> bytes | None:
+    """Return the first bytes of a file that others, on whichever machine, may replace; None if it can't be read.
+
+    A link is not followed.
+    """
+
+    def read() -> bytes:
+        """Open it anew: a network drive shows what is in it now only to who does."""
+        with open_to_read(path) as file:
+            return file.read(most)
+
+    with suppress(OSError):
+        return read_again(read)
+    return None
+
+
 def write_whole(file: IO[bytes], data: bytes) -> None:
     """Write all of `data`. Raises OSError.
 

@@ -15,10 +15,11 @@ from typing import IO, Any
 
 from .clock import Clock, utc_now
 from .disks import NO_FOLLOW
-from .files import disk_errors, open_making_folders, open_regular, open_to_read, read_again, write_file
+from .files import disk_errors, open_making_folders, open_regular, open_to_read, read_beginning, write_file
 from .logs import json_line
 from .text import utf8
 
+_MOST = 4096  # bytes that the file about a holder has
 _FAR = 1 << 30  # Windows does not let others read a locked byte, so one beyond the end is locked
 
 
@@ -33,7 +34,7 @@ class Holder:
 
 def holder_of(lock: Path) -> Holder:
     """Return who holds a lock, or held it last, by the file beside it. Nothing in there is believed unchecked."""
-    told = json_line(_read(holder_file(lock))) or {}
+    told = json_line(read_beginning(holder_file(lock), _MOST) or b"") or {}
     pid, host = told.get("pid"), _text(told, "host", r"[\w.-]{1,255}")
     process = str(pid) if type(pid) is int and 0 < pid < 1 << 64 else "?"
     if host and host != socket.gethostname():
@@ -135,18 +136,6 @@ def _take(file: IO[bytes], *, for_a_look: bool = False) -> bool:
 def holder_file(lock: Path) -> Path:
     """Return the path of the file that names the holder of a lock."""
     return lock.with_name(f"{lock.name.removesuffix('.lock')}.holder.json")
-
-
-def _read(path: Path) -> bytes:
-    """Return the beginning of a file that may be replaced meanwhile, b"" if it can't be read."""
-
-    def read() -> bytes:
-        with open_to_read(path) as file:
-            return file.read(4096)
-
-    with suppress(OSError):
-        return read_again(read)
-    return b""
 
 
 def _text(told: dict[str, Any], name: str, pattern: str) -> str:

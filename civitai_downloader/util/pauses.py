@@ -15,7 +15,7 @@ from secrets import token_hex
 from .clock import Clock, utc_text
 from .disks import Disk, existing_folder
 from .errors import Failure
-from .files import is_link, on_one_line, open_making_folders, open_to_read, read_again, replace_file, write_whole
+from .files import is_link, on_one_line, open_making_folders, read_beginning, write_file
 from .logs import json_line
 from .text import utf8
 
@@ -63,7 +63,7 @@ class SharedPause(Pause):
         """`longest` is how long a pause may be. A link in the place of the file or of its folder is not followed."""
         super().__init__(clock)
         self._path, self._longest = path, longest
-        self._disk = Disk(existing_folder(path.parent), durable=False)
+        self._disk = Disk(existing_folder(path.parent), durable=False, writer=token_hex(4))
         self._is_made, self._seen = False, b""  # what the file said when it was last read
         self._moment = 0  # until when, as a Unix time: the last one that was written or believed
 
@@ -110,30 +110,18 @@ class SharedPause(Pause):
 
     def _read(self) -> bytes | None:
         """Return what the file says, None if it can't be read."""
-
-        def read() -> bytes:
-            with open_to_read(self._path) as file:
-                return file.read(self.MOST)
-
-        with suppress(OSError):
-            return None if is_link(self._path.parent) else read_again(read)
-        return None
+        return None if is_link(self._path.parent) else read_beginning(self._path, self.MOST)
 
     def _write(self) -> None:
-        """Replace the file. The name beside it is of this process alone."""
+        """Replace the file."""
         text = utf8(on_one_line({"until": utc_text(self._moment)}) + "\n")
-        beside = self._path.with_name(f"{self._path.name}.{token_hex(4)}.tmp")
+        if is_link(self._path.parent):
+            return
         try:
-            if is_link(self._path.parent):
-                return
-            with open_making_folders(beside, os.O_EXCL, self._disk) as file:
-                write_whole(file, text)
-            replace_file(beside, self._path)
+            write_file(self._path, text, self._disk)
             self._seen = text
-        except (OSError, Failure) as trouble:
+        except Failure as trouble:
             log.debug("A pause could not be shared: %s", trouble)
-            with suppress(OSError):
-                beside.unlink()
 
 
 def moment_in(text: bytes) -> int:
