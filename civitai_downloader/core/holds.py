@@ -17,9 +17,8 @@ from ..util.locks import FolderLock, is_held
 from ..util.logs import json_line
 from ..util.rests import Resting
 from .ours import LOCK, not_ours
+from .shares import NAME
 from .turns import Turn
-
-_NAME = re.compile(r"[0-9]{1,6}-of-[0-9]{1,6}")
 
 
 class Hold:
@@ -113,7 +112,7 @@ class Hold:
         """
         try:
             holder = str((json_line(read_regular(path)) or {}).get("copy", ""))
-            if not _NAME.fullmatch(holder):
+            if not re.fullmatch(NAME, holder):
                 return time.time() - path.stat().st_mtime > self.UNFINISHED
         except FileNotFoundError:
             return True

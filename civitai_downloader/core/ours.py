@@ -19,7 +19,7 @@ from ..util.logs import json_line
 from ..util.names import file_name, folder_name, long_path, name_key, shown_path
 from ..util.text import decode_text, utf8
 from .data import read_data
-from .shares import files_of_copies
+from .shares import NAME, files_of_copies
 
 LOG, LOCK = "download_state.jsonl", "download_state.lock"
 
@@ -32,7 +32,7 @@ def _table() -> Any:
 
 # --- Names -----------------------------------------------------------------------------------------
 
-_OF_COPY = re.compile(r"\.[0-9]{1,6}-of-[0-9]{1,6}(?=\.[a-z]+$)")
+_OF_COPY = re.compile(rf"\.{NAME}(?=\.[a-z]+$)")
 _LEFT_OVER = re.compile(r"(?i)\.(part(?:\.json)?|[0-9a-f]{8}\.tmp)$")
 
 

@@ -16,6 +16,7 @@ from ..util.errors import OptionError
 from .data import read_data
 
 MOST = 100_000  # copies
+NAME = "[1-9][0-9]{0,5}-of-[1-9][0-9]{0,5}"  # what the files of a copy have in their names
 _WRITTEN = re.compile(r"(?:([0-9]{1,6})|auto)(?:/([0-9]{1,6}))?", re.I)
 
 
@@ -76,12 +77,13 @@ def files_of_copies(folder: Path, name: str) -> dict[Share, Path]:
     The folder is listed, which shows what other machines have made. A link is none of them.
     """
     stem, _, ending = name.rpartition(".")
-    pattern, found = re.compile(rf"{re.escape(stem)}\.([1-9][0-9]{{0,5}})-of-([1-9][0-9]{{0,5}})\.{ending}"), {}
+    pattern, found = re.compile(rf"{re.escape(stem)}\.({NAME})\.{ending}"), {}
     with suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
             told = pattern.fullmatch(entry.name)
-            if told and int(told[1]) <= int(told[2]) <= MOST and entry.is_file(follow_symlinks=False):
-                found[Share(int(told[1]), int(told[2]))] = folder / entry.name
+            index, count = map(int, told[1].split("-of-")) if told else (0, 0)
+            if 0 < index <= count <= MOST and entry.is_file(follow_symlinks=False):
+                found[Share(index, count)] = folder / entry.name
     return found
 
 
