@@ -24,6 +24,7 @@ from civitai_downloader.util.errors import Unreachable
 from civitai_downloader.util.hours import Hours
 from civitai_downloader.util.pace import Gate
 from civitai_downloader.util.ranges import ByteRange, Ranges
+from civitai_downloader.util.rests import Rests
 from tests import fake_civitai as fake
 from tests.conftest import Runner, State, one_file
 from tests.fake_civitai.faults import Wire
@@ -380,4 +381,24 @@ def test_at_the_end_of_a_window_all_connections_end_and_go_on_in_the_next_one(
     assert bring(site, run, "--retries", "0") == 0
     assert is_whole(out, file)
     assert closed
-    assert json.loads((out / "report.json").read_bytes())["bytes_received"] < 1.1 * len(file.data)
+    assert json.loads((out / "report.json").read_bytes())["bytes_received"] == len(file.data)
+
+
+def test_what_a_connection_brought_is_kept_when_another_one_ends_them_all(
+    site: Capped, run: Runner, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only the first connection is told to stop for now, the others end because that one does."""
+    file = add_file(site, 3 * SIZE)
+    told: list[float] = []
+
+    def overdue(*_: object) -> float:
+        if told or len(further(site)) < 4 or threading.current_thread().name == "lora-more":
+            return 0.0
+        told.append(time.monotonic())
+        return told[0]
+
+    monkeypatch.setattr(Rests, "overdue", overdue)
+    assert bring(site, run, "--retries", "0") == 0
+    assert is_whole(out, file)
+    assert told
+    assert json.loads((out / "report.json").read_bytes())["bytes_received"] == len(file.data)

@@ -250,6 +250,7 @@ class Transfer:
                     self._hash.add(chunk, stretch.at - len(chunk), self._ranges.frontier)
                     self._review(stretch)
         finally:
+            self._note(stretch)
             self._ranges.give_back(stretch)
 
     def _review(self, stretch: ByteRange) -> None:
@@ -267,13 +268,16 @@ class Transfer:
     def _receive_further(self, stretch: ByteRange) -> None:
         """Receive a stretch by a further connection, whose answer must be exactly what was asked for."""
         self._check_rests()
-        with closing(self._source.again(self._link, self._headers(stretch))) as response:
-            if response.status_code != 206:
-                raise Restart
-            self._continues(response, stretch)
-            for _ in self._fill(response, stretch):
-                if self._further.dismissed:
+        try:
+            with closing(self._source.again(self._link, self._headers(stretch))) as response:
+                if response.status_code != 206:
                     raise Restart
+                self._continues(response, stretch)
+                for _ in self._fill(response, stretch):
+                    if self._further.dismissed:
+                        raise Restart
+        finally:
+            self._note(stretch)
 
     # Request and answer
 
@@ -336,19 +340,22 @@ class Transfer:
                     raise Failure("size", words, size=self._body.limit)
                 write_whole(file, chunk)
                 count = self._ranges.advance(stretch, len(chunk))
-                put_off = self._traffic.rests.overdue(self.part.parent)
-                is_due = stretch.at - stretch.noted >= BLOCK or stretch.at == stretch.end or put_off
-                if self._record.ranged and is_due:
-                    self._record.note(stretch)
+                if stretch.at - stretch.noted >= BLOCK:
+                    self._note(stretch)
                 self._traffic.progress.add(self._meter, count)
                 throttle.wait(count)
                 yield chunk[:count]
-                if put_off and stretch.at < stretch.end:
-                    raise Resting(put_off)
+                if stretch.at < stretch.end and (until := self._traffic.rests.overdue(self.part.parent)):
+                    raise Resting(until)
         if stretch.end == Ranges.BOUNDLESS and stretch.at and self._body.is_complete(self.part):
             stretch.end = stretch.at
         if stretch.at < stretch.end:
             raise Unreachable("The server closed the connection after {count} bytes; run again.", count=stretch.at)
+
+    def _note(self, stretch: ByteRange) -> None:
+        """Record what a stretch has brought, if bytes come out of order. Raises OSError."""
+        if self._record.ranged and stretch.at > stretch.noted:
+            self._record.note(stretch)
 
     def _opened(self, stretch: ByteRange) -> IO[bytes]:
         """Open the `.part` at the beginning of a stretch. Each connection has a file position of its own."""
