@@ -64,9 +64,9 @@ ASK = """async (text) => {
   return ended - began;
 }"""
 
-# Notes how long the main thread comes round neither to a timer of 4 ms nor to the beginning of a frame: a task ends where
-# the next frame begins, and Firefox lets frames in a row go before timers. (A loop of messages without a pause would
-# measure itself, and a delayed task of the scheduler comes 50 ms late in an idle page of Firefox.)
+# Notes how long the main thread comes round neither to a timer of 4 ms nor to the beginning of a frame: a task ends
+# where the next frame begins, and Firefox lets frames in a row go before timers. (A loop of messages without a pause
+# would measure itself, and a delayed task of the scheduler comes 50 ms late in an idle page of Firefox.)
 GAPS = """(() => {
   let last = performance.now(); window.gaps = []; window.stopGaps = false;
   const come = () => { const now = performance.now(); gaps.push(now - last); last = now; };
