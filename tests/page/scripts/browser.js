@@ -1,12 +1,13 @@
 "use strict";
 // A browser, imitated as far as the store and the library look at it.
 const { rooms } = require("./harness.js");
+const timer = setTimeout;
 
 /** A window with a history; `begin(hash)` opens the page there and returns what a test needs. */
 const begin = (hash = "", kept = {}) => {
   const entries = [{ hash, state: null }];
   const heard = {};
-  const world = { at: 0, frames: [], said: [], entries };
+  const world = { at: 0, tasks: [], frames: [], said: [], entries };
   const told = () => ["popstate", "hashchange"].forEach((name) => heard[name]?.());
   globalThis.location = { get hash() { return entries[world.at].hash; } };
   globalThis.history = {
@@ -23,10 +24,15 @@ const begin = (hash = "", kept = {}) => {
   };
   globalThis.document = { documentElement: { dataset: {} } };
   globalThis.requestAnimationFrame = (then) => world.frames.push(then);
+  globalThis.setTimeout = (then, ...time) => (time.length ? timer(then, ...time) : world.tasks.push(then));
   globalThis.addEventListener = (name, then) => (heard[name] = then);
   world.told = told;
+  world.rest = () => world.tasks.splice(0).forEach((then) => then());
   world.frame = () => {
-    while (world.frames.length) world.frames.splice(0).forEach((then) => then()); // on a slow machine, one is not enough
+    while (world.frames.length + world.tasks.length) {
+      world.frames.splice(0).forEach((then) => then());
+      world.rest();
+    }
   };
   world.link = (url) => {
     entries.splice(world.at + 1, Infinity, { hash: url, state: null });

@@ -28,10 +28,14 @@ civitai.room("store", ["rooms", "words", "dom", "query"], ({ rooms, words, dom, 
   const askers = [];
   let isAwaited = false;
 
-  const callFor = () => {
-    if (!isAwaited) requestAnimationFrame(tell);
+  const callFor = (when) => {
+    if (!isAwaited) when(tell);
     isAwaited = true;
   };
+
+  // In tasks of their own, so that what a frame has to do is no longer than drawing takes.
+  const soon = (then) => setTimeout(then);
+  const afterFrame = (then) => requestAnimationFrame(() => setTimeout(then));
 
   // A view that fails is reported as any error is, and keeps no other view from what is new.
   const hand = (watcher) => {
@@ -44,23 +48,23 @@ civitai.room("store", ["rooms", "words", "dom", "query"], ({ rooms, words, dom, 
     }
   };
 
-  // Each waits for its frame from the first news on; until everything is loaded, what can be shown is shown at once.
+  // Each waits for its turn from the first news on; until everything is loaded, what can be shown is shown at once.
   const tell = () => {
     isAwaited = false;
     for (const watcher of watchers.filter(({ news }) => news.size)) {
       watcher.waited += 1;
-      if (watcher.waited >= watcher.frame || !state.ready) hand(watcher);
-      else callFor();
+      if (watcher.waited >= watcher.turn || !state.ready) hand(watcher);
+      else callFor(afterFrame);
     }
   };
 
   const note = (watcher, keys) => {
     if (!watcher.news.size) watcher.waited = 0;
     for (const key of keys) watcher.news.add(key);
-    if (keys.length) callFor();
+    if (keys.length) callFor(soon);
   };
 
-  /** Changes the state at once; subscribers hear of it at the next frame. */
+  /** Changes the state at once; subscribers hear of it in the next task. */
   const set = (patch) => {
     const news = Object.keys(patch).filter((key) => patch[key] !== state[key]);
     state = Object.freeze({ ...state, ...patch });
@@ -68,16 +72,16 @@ civitai.room("store", ["rooms", "words", "dom", "query"], ({ rooms, words, dom, 
     for (const { keys, handler } of askers) if (news.some((key) => keys.includes(key))) queueMicrotask(handler);
   };
 
-  const listen = (frame) => (keys, handler) => {
-    const watcher = { keys, handler, frame, waited: 0, news: new Set() };
+  const listen = (turn) => (keys, handler) => {
+    const watcher = { keys, handler, turn, waited: 0, news: new Set() };
     watchers.push(watcher);
     note(watcher, keys);
   };
 
-  /** Calls `handler(state, changed)` at the next frame and whenever one of the keys has changed. */
+  /** Calls `handler(state, changed)` in the next task and whenever one of the keys has changed. */
   const watch = listen(1);
 
-  /** The same a frame later: for what takes a frame of its own. */
+  /** The same after the next frame: for what takes a frame of its own. */
   const watchLater = listen(2);
 
   /** Calls `handler()` as soon as one of the keys has changed: for what has to be asked for, and shows nothing. */
