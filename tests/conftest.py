@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import importlib
 import json
 import logging
 import os
@@ -10,6 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -51,8 +53,27 @@ def examples(times: int) -> int:
     return times * settings().max_examples
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """Return three processes for two cores: a test often waits, for a disk, a process or a browser."""
+    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    return cores + (cores + 1) // 2
+
+
+def pytest_collection(session: pytest.Session) -> None:
+    """Let each process of a whole run compile other tests first, and the garbage collector rest meanwhile."""
+    gc.disable()
+    processes = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    if processes > 1 and session.config.args_source is pytest.Config.ArgsSource.TESTPATHS:
+        files = sorted(Path(__file__).parent.glob("test_*.py"))
+        first = int(os.environ["PYTEST_XDIST_WORKER"].removeprefix("gw")) * len(files) // processes
+        for path in files[first:] + files[:first]:
+            with suppress(Exception, pytest.skip.Exception):  # which pytest tells when it collects that file
+                importlib.import_module(f"tests.{path.stem}")
+
+
 def pytest_collection_finish() -> None:
     """Let the garbage collector pass over what lives until the end, such as the tests themselves."""
+    gc.enable()
     gc.collect()
     gc.freeze()
 

@@ -10,7 +10,6 @@ from collections import deque
 from collections.abc import Iterator
 from functools import cache
 from itertools import chain
-from pathlib import Path
 from string import Formatter
 
 import pytest
@@ -21,28 +20,25 @@ from civitai_downloader.core.paging import LISTS
 from civitai_downloader.util.errors import Failure, Sentence
 from civitai_downloader.util.speech import Sentences
 from civitai_downloader.util.text import Secrets
+from tests.sources import PACKAGE, trees
 
-PACKAGE = Path(__file__).parents[1] / "civitai_downloader"
 CATALOGUE = json.loads(read_data("messages.json"))
-TREES = {path: ast.parse(path.read_text("utf-8")) for path in sorted(PACKAGE.rglob("*.py"))}
 LEVELS = {"info", "warning", "error"}
 LONGEST = 160  # characters of a message, besides the values in it
 
 
 def bases() -> dict[str, set[str]]:
-    classes = [node for tree in TREES.values() for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
+    classes = [node for tree in trees().values() for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
     return {node.name: {ast.unparse(base).rpartition(".")[2] for base in node.bases} for node in classes}
 
 
+@cache
 def speaking_classes() -> set[str]:
     """Return the names of Failure, of what extends it, and of Sentence."""
     found, parents = {"Failure"}, bases()
     while more := {name for name, each in parents.items() if each & found} - found:
         found |= more
     return found | {"Sentence"}
-
-
-SPEAKING = speaking_classes()
 
 
 # Which argument of a call is said to the user, where it is not the first one of a failure.
@@ -57,7 +53,7 @@ def position_of_sentence(call: ast.Call) -> int | None:
     if name == "super().__init__" and call.args and isinstance(call.args[0], ast.Constant):
         return 1  # a failure with its reason
     name = name.rpartition(".")[2]
-    return POSITIONS.get(name, 0 if name in SPEAKING else None)
+    return POSITIONS.get(name, 0 if name in speaking_classes() else None)
 
 
 def said_by(node: ast.AST) -> ast.expr | None:
@@ -70,7 +66,7 @@ def said_by(node: ast.AST) -> ast.expr | None:
 
 def sentences() -> Iterator[tuple[str, ast.expr]]:
     """Yield where something is said, and the expression that says it."""
-    for path, tree in TREES.items():
+    for path, tree in trees().items():
         tables = names(tree)
         for scope in ast.walk(tree):
             if isinstance(scope, (ast.Module, ast.FunctionDef)):
@@ -132,7 +128,7 @@ def parts_of(text: ast.AST) -> list[ast.expr]:
 
 def all_texts() -> Iterator[tuple[str, ast.expr]]:
     """Yield every text that looks like a sentence and is neither a docstring nor a part of another text."""
-    for path, tree in TREES.items():
+    for path, tree in trees().items():
         within = {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in node.values}
         within |= {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
         for node in ast.walk(tree):

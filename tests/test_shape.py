@@ -5,11 +5,13 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).parents[1] / "civitai_downloader"
+from tests.sources import FILES, PACKAGE, trees
+
 UTIL = (
     "errors jsontext text speech shell clock hours values complaints names disks tensors headers files trees hashes "
     "moving media whole logs locks joined kept rests pauses pace addresses proxies wire http ranges progress "
@@ -35,8 +37,7 @@ def room_of(path: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-MODULES = {room_of(path): path for path in sorted(PACKAGE.rglob("*.py"))}
-TREES = {room: ast.parse(path.read_text("utf-8")) for room, path in MODULES.items()}
+MODULES = {room_of(path): path for path in FILES}
 
 
 def imported_rooms(room: str, tree: ast.AST) -> Iterator[str]:
@@ -74,12 +75,16 @@ def is_frozen(node: ast.ClassDef) -> bool:
     return any("frozen=True" in ast.unparse(each) for each in node.decorator_list)
 
 
-CLASSES = {node.name: node for tree in TREES.values() for node in ast.walk(tree) if isinstance(node, ast.ClassDef)}
+@cache
+def classes() -> dict[str, ast.ClassDef]:
+    """Return all classes by their names."""
+    nodes = (node for tree in trees().values() for node in ast.walk(tree))
+    return {node.name: node for node in nodes if isinstance(node, ast.ClassDef)}
 
 
 def attributes(node: ast.ClassDef) -> set[str]:
     """Return the attributes of a class and of those of ours which it extends."""
-    bases = (CLASSES[ast.unparse(base)] for base in node.bases if ast.unparse(base) in CLASSES)
+    bases = (classes()[ast.unparse(base)] for base in node.bases if ast.unparse(base) in classes())
     return own_attributes(node).union(*(attributes(base) for base in bases))
 
 
@@ -97,7 +102,7 @@ def test_the_map_names_every_room_in_its_order() -> None:
 @pytest.mark.parametrize("room", ROOMS)
 def test_a_room_imports_only_what_stands_above_it(room: str) -> None:
     above = ROOMS[: ROOMS.index(room)]
-    assert set(imported_rooms(room, TREES[room])) - {""} <= set(above)
+    assert set(imported_rooms(room, trees()[MODULES[room]])) - {""} <= set(above)
 
 
 @pytest.mark.parametrize("path", sorted([*PACKAGE.rglob("*.py"), *Path(__file__).parent.rglob("*.py")]), ids=str)
@@ -106,34 +111,34 @@ def test_no_file_is_long(path: Path) -> None:
 
 
 def test_long_functions_have_a_reason() -> None:
-    found = {name for tree in TREES.values() for name, length in functions(tree) if length > MOST_FUNCTION_LINES}
+    found = {name for tree in trees().values() for name, length in functions(tree) if length > MOST_FUNCTION_LINES}
     assert found == set(LONG_FUNCTIONS)
 
 
 def test_functions_are_short_as_a_rule() -> None:
-    lengths = sorted(length for tree in TREES.values() for _, length in functions(tree))
+    lengths = sorted(length for tree in trees().values() for _, length in functions(tree))
     assert lengths[len(lengths) // 2] <= 10
 
 
 def test_an_object_that_carries_state_has_few_attributes() -> None:
-    crowded = {name for name, node in CLASSES.items() if len(attributes(node)) > MOST_ATTRIBUTES}
-    assert not {name for name in crowded if not is_frozen(CLASSES[name])}
+    crowded = {name for name, node in classes().items() if len(attributes(node)) > MOST_ATTRIBUTES}
+    assert not {name for name in crowded if not is_frozen(classes()[name])}
 
 
 def test_every_room_says_what_it_is() -> None:
-    assert all(ast.get_docstring(tree) for tree in TREES.values())
+    assert all(ast.get_docstring(tree) for tree in trees().values())
 
 
 def test_only_the_command_prints_and_only_the_screen_knows_tqdm() -> None:
     prints = {
-        room
-        for room, tree in TREES.items()
+        room_of(path)
+        for path, tree in trees().items()
         for node in ast.walk(tree)
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "print"
     }
     tqdm = {
-        room
-        for room, tree in TREES.items()
+        room_of(path)
+        for path, tree in trees().items()
         for node in ast.walk(tree)
         if isinstance(node, (ast.Import, ast.ImportFrom)) and "tqdm" in ast.unparse(node)
     }

@@ -103,13 +103,14 @@ class ChromiumTab(Tab):
         super().__init__()
         self._browser, self.session, self._context = browser, session, context
         self._loads = 0
+        self._before: list[str] = []
 
     def ask(self, method: str, **params: Any) -> dict[str, Any]:
         """Return the result of a command to this tab."""
         return self._browser.wire.ask(method, params, sessionId=self.session)
 
     def prepare(self, language: str, before: str) -> None:
-        """Listen, and set what holds for the whole life of the tab."""
+        """Listen, and set what holds until the tab is cleared or closed."""
         for domain in ("Page", "Runtime", "Network", "Log"):
             self.ask(f"{domain}.enable")
         self.ask("Emulation.setFocusEmulationEnabled", enabled=True)
@@ -117,8 +118,19 @@ class ChromiumTab(Tab):
         self.ask("Emulation.setUserAgentOverride", userAgent=agent, acceptLanguage=language)
         self.ask("Emulation.setLocaleOverride", locale=language.replace("-", "_"))
         if before:
-            self.ask("Page.addScriptToEvaluateOnNewDocument", source=before)
+            self._before.append(self.ask("Page.addScriptToEvaluateOnNewDocument", source=before)["identifier"])
         self.resize(*SIZE)
+
+    def clear(self) -> None:
+        """Leave the tab as a new one is, apart from what `prepare` sets. Raises BrowserError."""
+        for each in self._before:
+            self.ask("Page.removeScriptToEvaluateOnNewDocument", identifier=each)
+        self._before.clear()
+        self.open("about:blank")
+        self.ask("Storage.clearDataForOrigin", origin="file://", storageTypes="all")
+        self.ask("Page.resetNavigationHistory")
+        self.prefer()
+        self.move(0, 0)
 
     def notice(self, method: str, params: Mapping[str, Any]) -> None:
         """Take note of an event."""

@@ -1,15 +1,16 @@
-"""The page in a real browser: one browser for each process of the tests, a tab of its own for each test."""
+"""The page in a real browser: one browser for each process of the tests, and a tab that is cleared for each test."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from civitai_downloader.__main__ import main
-from tests.browser import Chromium, ChromiumTab, Firefox, FirefoxTab, Tab, find_chromium, find_firefox
+from tests.browser import BrowserError, Chromium, ChromiumTab, Firefox, FirefoxTab, Tab, find_chromium, find_firefox
 from tests.page.gallery import fill_gallery
 from tests.page.page import Page
 
@@ -49,20 +50,41 @@ def check(tab: Tab) -> None:
     assert (away, tab.complaints) == ([], [])
 
 
+@pytest.fixture(scope="session")
+def idle(chromium: Chromium) -> list[ChromiumTab]:
+    """Return a list for the tab that was cleared after a test: a new one costs more than many a test."""
+    return []
+
+
 @pytest.fixture
-def open_tab(chromium: Chromium) -> Iterator[Callable[..., ChromiumTab]]:
+def open_tab(chromium: Chromium, idle: list[ChromiumTab]) -> Iterator[Callable[..., ChromiumTab]]:
     """Return `open_tab(language=, before=)`. What was complained about must be gone from the tab when the test ends."""
     opened: list[ChromiumTab] = []
 
     def begin(language: str = "en-US", before: str = "") -> ChromiumTab:
-        opened.append(chromium.tab(language=language, before=before))
+        if idle:
+            opened.append(idle.pop())
+            opened[-1].complaints, opened[-1].requests = [], []
+            opened[-1].prepare(language, before)
+        else:
+            opened.append(chromium.tab(language=language, before=before))
         return opened[-1]
 
     yield begin
     for each in opened:
-        each.close()
+        put_back(each, idle)
     for each in opened:
         check(each)
+
+
+def put_back(tab: ChromiumTab, idle: list[ChromiumTab]) -> None:
+    """Clear a tab for the next test, or close it if there is one already or it can't be cleared."""
+    with suppress(BrowserError):
+        if not idle:
+            tab.clear()
+            idle.append(tab)
+            return
+    tab.close()
 
 
 @pytest.fixture
