@@ -124,6 +124,7 @@ def test_axe_finds_nothing_serious(page: Page, scheme: str) -> None:
             page.tab.wait_for("dialog[open]")
         else:
             arrive(page, place)
+        page.tab.wait("document.getAnimations().every((each) => each.playState !== 'running')")  # what fades in is faint
         page.tab.evaluate(f"{source}\n;0")
         run = "axe.run(document, {preload: false, resultTypes: ['violations']}).then((found) => found.violations)"
         found[place] = [

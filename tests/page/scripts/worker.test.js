@@ -262,8 +262,8 @@ test("tags of prompts are suggested once they are counted", async () => {
   const ask = makeWorker();
   ask("open", { things: made.things, images: 4, models: 1 });
   ask("load", { table: "images", first: 0, dead: [], text: JSON.stringify({ ...chunk, columns: { ...chunk.columns, prompt: rows } }) });
-  ask("tags");
-  await new Promise((done) => setTimeout(done, 20));
+  ask("rest");
+  await new Promise((done) => setTimeout(done, 400));
   const suggest = (field, text) => ask("suggest", { table: "images", term: { field, text } }).filter((each) => each.field === field);
   assert.deepEqual(suggest("prompt", "re"), [{ field: "prompt", value: "red dress", count: 2 }]);
   assert.deepEqual(suggest("prompt", "cat"), [{ field: "prompt", value: "a cat", count: 3 }]);

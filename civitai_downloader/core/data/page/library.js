@@ -166,8 +166,7 @@ civitai.room("library", ["rooms", "words", "dom", "query", "store", "stock"], (n
     tellLoaded();
     await question();
     store.set({ ready: true });
-    find({ table: "images", q: "a e" }).catch(silent); // unseen: what searches need is made by the first of them
-    ask("tags");
+    ask("rest");
   };
 
   // ------------------------------------------------------------------------------------------- details and posts

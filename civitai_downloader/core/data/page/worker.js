@@ -5,7 +5,7 @@ civitai.room("worker", ["query", "columns"], ({ query, columns }) => {
   const MOST = { counts: 50, values: 200, suggestions: 12 };
   const TAG_LENGTH = { least: 2, most: 40 };
   const BREATH = 4; // milliseconds of counting tags at a time
-  const CALM = 300; // milliseconds without a question before more tags are counted
+  const CALM = 300; // milliseconds without a question before what nobody waits for is done
   const HASHES = 1 << 22;
 
   // -------------------------------------------------------------------------------------------------- the search
@@ -242,6 +242,13 @@ civitai.room("worker", ["query", "columns"], ({ query, columns }) => {
     return hash & (HASHES - 1);
   };
 
+  const unrest = ({ heard }) => Math.max(0, heard + CALM - performance.now());
+
+  const calm = async (state) => {
+    do await new Promise((done) => setTimeout(done, unrest(state)));
+    while (unrest(state));
+  };
+
   // Goes through all prompts bit by bit while nobody asks anything, so that no question has to wait for all of them.
   const eachTag = async (state, rows, see) => {
     const { values: prompts } = state.images.columns.prompt;
@@ -249,13 +256,12 @@ civitai.room("worker", ["query", "columns"], ({ query, columns }) => {
     for (let code = 0; code < prompts.length; code += 1) {
       for (const tag of new Set(tagsOf(prompts[code]))) see(tag, rows[code]);
       if (performance.now() - pause < BREATH) continue;
-      const calm = state.heard + CALM - performance.now();
-      await new Promise((done) => setTimeout(done, Math.max(0, calm)));
+      await calm(state);
       pause = performance.now();
     }
   };
 
-  /** Counts the tags of prompts. Most come once and would fill the memory: so hashes are counted before texts. */
+  // Counts the tags of prompts. Most come once and would fill the memory: so hashes are counted before texts.
   const countTags = async (state) => {
     const { prompt } = state.images.columns;
     const rows = perCode(prompt, columns.living(state.images));
@@ -264,6 +270,13 @@ civitai.room("worker", ["query", "columns"], ({ query, columns }) => {
     const found = new Map();
     await eachTag(state, rows, (tag, n) => often[hashOf(tag)] > 1 && found.set(tag, (found.get(tag) ?? 0) + n));
     state.tags = [...found].filter(([, count]) => count > 1).sort((a, b) => b[1] - a[1]);
+  };
+
+  /** Does what nobody waits for: makes what searches need, which the first of them does, and counts tags. */
+  const atRest = async (state) => {
+    await calm(state);
+    searched(state.images, "a e", columns.living(state.images));
+    await countTags(state);
   };
 
   const begins = (name, text) => name.startsWith(text) || name.includes(` ${text}`);
@@ -317,13 +330,13 @@ civitai.room("worker", ["query", "columns"], ({ query, columns }) => {
     return made;
   };
 
-  const ASKED = { open, load, find, counts, values, suggest, tags: (state) => void countTags(state) };
+  const ASKED = { open, load, find, counts, values, suggest, rest: (state) => void atRest(state) };
 
   /** Answers what comes in at a port: `{number, ask, …}` becomes `{number, answer}` or `{number, error}`. */
   const serve = (port) => {
     const state = { heard: -CALM };
     port.onmessage = ({ data: { number, ask, ...rest } }) => {
-      if (ask !== "tags") state.heard = performance.now();
+      if (ask !== "rest") state.heard = performance.now();
       try {
         port.postMessage({ number, answer: ASKED[ask](state, rest) });
       } catch (error) {
