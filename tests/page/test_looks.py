@@ -24,6 +24,10 @@ def tab_of(page: Page) -> ChromiumTab:
     return page.tab
 
 
+# What fades in is faint for a moment.
+STILL = "document.getAnimations().every((each) => each.playState !== 'running')"
+
+
 def shoot(page: Page, name: str) -> None:
     """Keep a screenshot where CIVITAI_SCREENSHOTS names a folder."""
     if SHOTS:
@@ -124,7 +128,7 @@ def test_axe_finds_nothing_serious(page: Page, scheme: str) -> None:
             page.tab.wait_for("dialog[open]")
         else:
             arrive(page, place)
-        page.tab.wait("document.getAnimations().every((each) => each.playState !== 'running')")  # what fades in is faint
+        page.tab.wait(STILL)
         page.tab.evaluate(f"{source}\n;0")
         run = "axe.run(document, {preload: false, resultTypes: ['violations']}).then((found) => found.violations)"
         found[place] = [
