@@ -123,6 +123,28 @@ def test_a_search_is_typed_after_a_click(page: Page) -> None:
     assert page.tab.evaluate("document.querySelectorAll('input[type=search]').length") == 1
 
 
+# Notes, whenever the number of what is shown changes, the number, the tiles and the counts of kinds.
+SEEN = """(() => {
+  const status = document.querySelector("[role=status][data-count]");
+  const sum = () => [...document.querySelectorAll("[data-facet=kind][data-do=pick]")].reduce(
+    (all, each) => all + Number(each.dataset.count), 0);
+  const tiles = () => document.querySelectorAll("#grid [data-image]").length;
+  const note = () => seen.push([Number(status.dataset.count), tiles(), sum()]);
+  window.seen = [];
+  new MutationObserver(note).observe(status, {attributes: true, attributeFilter: ["data-count"]});
+})()"""
+
+
+def test_the_number_of_what_is_shown_comes_with_its_tiles_and_counts(page: Page) -> None:
+    page.shows(IDS)
+    page.tab.evaluate(SEEN)
+    page.search("dress -blue")
+    page.shows([1, 3])
+    seen = page.tab.evaluate("seen")
+    assert seen
+    assert [each for each in seen if len(set(each)) > 1] == []
+
+
 def test_hits_are_marked_in_the_viewer(page: Page) -> None:
     page.go("#/images?q=dress -blue")
     page.shows([1, 3])

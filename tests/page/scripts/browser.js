@@ -7,7 +7,7 @@ const timer = setTimeout;
 const begin = (hash = "", kept = {}) => {
   const entries = [{ hash, state: null }];
   const heard = {};
-  const world = { at: 0, tasks: [], frames: [], said: [], entries };
+  const world = { at: 0, tasks: [], said: [], entries };
   const told = () => ["popstate", "hashchange"].forEach((name) => heard[name]?.());
   globalThis.location = { get hash() { return entries[world.at].hash; } };
   globalThis.history = {
@@ -23,16 +23,12 @@ const begin = (hash = "", kept = {}) => {
     },
   };
   globalThis.document = { documentElement: { dataset: {} } };
-  globalThis.requestAnimationFrame = (then) => world.frames.push(then);
   globalThis.setTimeout = (then, ...time) => (time.length ? timer(then, ...time) : world.tasks.push(then));
   globalThis.addEventListener = (name, then) => (heard[name] = then);
   world.told = told;
-  world.rest = () => world.tasks.splice(0).forEach((then) => then());
-  world.frame = () => {
-    while (world.frames.length + world.tasks.length) {
-      world.frames.splice(0).forEach((then) => then());
-      world.rest();
-    }
+  world.task = () => world.tasks.splice(0).forEach((then) => then());
+  world.settled = () => {
+    while (world.tasks.length) world.task();
   };
   world.link = (url) => {
     entries.splice(world.at + 1, Infinity, { hash: url, state: null });

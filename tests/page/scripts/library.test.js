@@ -62,7 +62,7 @@ const open = ({ hash = "#/images", seed = 1, spoil = () => {} } = {}) => {
 
 const waited = async (world, done) => {
   for (let k = 0; k < 400 && !done(world); k += 1) {
-    world.frame();
+    world.settled();
     await new Promise((then) => setTimeout(then, 5));
   }
   assert.ok(done(world));
@@ -72,7 +72,7 @@ const isReady = (world) => world.store.state.ready;
 const opened = async (how) => {
   const world = open(how);
   const done = world.library.start();
-  world.frame();
+  world.settled();
   await done;
   await waited(world, isReady);
   return world;
@@ -115,12 +115,12 @@ test("a search that is typed before the data are there is answered when they are
 
 test("while an answer is on its way, only the newest of the further questions is asked, and only its answer is shown", async () => {
   const world = await opened();
-  world.frame();
+  world.settled();
   const before = world.worker.asked.length;
   const answers = [];
   for (const q of ["id:7", "id:14", "id:21", "id:2"]) {
     world.store.type(q);
-    world.frame();
+    world.settled();
   }
   const known = world.store.state.shown;
   await waited(world, () => {

@@ -121,12 +121,12 @@ test("subscribers hear once a task what has changed, and for the first time in a
   const world = begin();
   const heard = [];
   world.store.watch(["q", "sort"], (state, changed) => heard.push([state.q, [...changed]]));
-  world.frame();
+  world.settled();
   world.store.set({ q: "a" });
   world.store.set({ q: "ab", focus: 5 });
-  world.frame();
+  world.settled();
   world.store.set({ focus: 6 });
-  world.frame();
+  world.settled();
   assert.deepEqual(heard, [["", ["q", "sort"]], ["ab", ["q"]]]);
 });
 
@@ -137,9 +137,9 @@ test("a subscriber that fails keeps no other from what is new", () => {
   globalThis.reportError = (error) => thrown.push(error);
   world.store.watch(["q"], () => assert.fail("broken"));
   world.store.watch(["q"], (state) => heard.push(state.q));
-  world.frame();
+  world.settled();
   world.store.set({ q: "cat" });
-  world.frame();
+  world.settled();
   assert.deepEqual([heard, thrown.length], [["", "cat"], 2]);
   assert.match(thrown[0].message, /broken/);
 });
@@ -205,22 +205,4 @@ test("an older answer than the newest question is dropped", async () => {
   first.done("first");
   await slow;
   assert.deepEqual(answers, ["second"]);
-});
-
-test("what takes a frame of its own comes a frame later, but while the library is loaded it comes at once", () => {
-  const { store, rest, frame } = begin("#/images");
-  const told = [];
-  store.watchLater(["shown"], () => told.push("later"));
-  store.watch(["shown"], () => told.push("first"));
-  rest();
-  assert.deepEqual(told.splice(0), ["later", "first"]);
-  store.set({ ready: true });
-  frame();
-  store.set({ shown: {} });
-  rest();
-  assert.deepEqual(told.splice(0), ["first"]);
-  rest();
-  assert.deepEqual(told, [], "before the next frame");
-  frame();
-  assert.deepEqual(told, ["later"]);
 });

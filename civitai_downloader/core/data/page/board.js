@@ -55,7 +55,7 @@ civitai.room("board", ["words", "dom", "alike", "store", "wall"], ({ words, dom,
         load: (node, index) => this.#load(node, this.#thing(index)),
         drop: (node) => this.#drop(node),
       });
-      store.watchLater([...RELAID, "covering", "uncovered"], (state, changed) => this.#show(state, changed));
+      store.watch([...RELAID, "covering", "uncovered"], (state, changed) => this.#show(state, changed));
     }
 
     thingOf(node) {

@@ -195,7 +195,6 @@ civitai.room("find", ["words", "dom", "query", "store", "library"], (needs) => {
     document.documentElement.toggleAttribute("data-ready", state.ready);
   };
 
-  // After the facets: who sees how many are shown sees the counts that belong to them.
   store.watch(["place", "under"], showPlaces);
   store.watch(["place", "ids", "under", "collections"], showTitle);
   store.watch(["q"], showQuery);

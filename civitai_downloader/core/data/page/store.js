@@ -28,15 +28,6 @@ civitai.room("store", ["rooms", "words", "dom", "query"], ({ rooms, words, dom, 
   const askers = [];
   let isAwaited = false;
 
-  const callFor = (when) => {
-    if (!isAwaited) when(tell);
-    isAwaited = true;
-  };
-
-  // In tasks of their own, so that what a frame has to do is no longer than drawing takes.
-  const soon = (then) => setTimeout(then);
-  const afterFrame = (then) => requestAnimationFrame(() => setTimeout(then));
-
   // A view that fails is reported as any error is, and keeps no other view from what is new.
   const hand = (watcher) => {
     const { news } = watcher;
@@ -48,20 +39,17 @@ civitai.room("store", ["rooms", "words", "dom", "query"], ({ rooms, words, dom, 
     }
   };
 
-  // Each waits for its turn from the first news on; until everything is loaded, what can be shown is shown at once.
   const tell = () => {
     isAwaited = false;
-    for (const watcher of watchers.filter(({ news }) => news.size)) {
-      watcher.waited += 1;
-      if (watcher.waited >= watcher.turn || !state.ready) hand(watcher);
-      else callFor(afterFrame);
-    }
+    watchers.filter(({ news }) => news.size).forEach(hand);
   };
 
+  // A task of its own for all, so that what a frame has to do is no longer than drawing takes.
   const note = (watcher, keys) => {
-    if (!watcher.news.size) watcher.waited = 0;
     for (const key of keys) watcher.news.add(key);
-    if (keys.length) callFor(soon);
+    if (!keys.length || isAwaited) return;
+    setTimeout(tell);
+    isAwaited = true;
   };
 
   /** Changes the state at once; subscribers hear of it in the next task. */
@@ -72,17 +60,12 @@ civitai.room("store", ["rooms", "words", "dom", "query"], ({ rooms, words, dom, 
     for (const { keys, handler } of askers) if (news.some((key) => keys.includes(key))) queueMicrotask(handler);
   };
 
-  const listen = (turn) => (keys, handler) => {
-    const watcher = { keys, handler, turn, waited: 0, news: new Set() };
+  /** Calls `handler(state, changed)` in the next task and whenever one of the keys has changed. */
+  const watch = (keys, handler) => {
+    const watcher = { keys, handler, news: new Set() };
     watchers.push(watcher);
     note(watcher, keys);
   };
-
-  /** Calls `handler(state, changed)` in the next task and whenever one of the keys has changed. */
-  const watch = listen(1);
-
-  /** The same after the next frame: for what takes a frame of its own. */
-  const watchLater = listen(2);
 
   /** Calls `handler()` as soon as one of the keys has changed: for what has to be asked for, and shows nothing. */
   const ask = (keys, handler) => askers.push({ keys, handler });
@@ -225,7 +208,7 @@ civitai.room("store", ["rooms", "words", "dom", "query"], ({ rooms, words, dom, 
 
   return {
     ask, close, covered, dropPreset, go, href, latest, pick, presets, savePreset, searched, searches, set, setting,
-    type, watch, watchLater,
+    type, watch,
     get state() {
       return state;
     },
