@@ -7,7 +7,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from civitai_downloader.__main__ import command_parser, read_line, settings_from
@@ -65,6 +65,8 @@ def test_odd_layouts_are_read_back(tmp_path: Path, layout: str) -> None:
 
 
 @given(st.sampled_from(["tag", "user"]), ODD, st.booleans())
+@example("tag", "0\u2028<", False)
+@example("user", "a\u2028:b", False)
 def test_odd_names_are_read_back(tmp_path: Path, kind: str, name: str, coded: bool) -> None:
     asked = entries([f"https://civitai.com/{kind}/{quote(name, safe='') if coded else name}", "--types=LORA"])
     assume(asked)

@@ -229,8 +229,10 @@ def _read_named(rest: str) -> Target:
 
 
 def _without_end(text: str) -> str:
-    """Return a text without the punctuation at its end, unless that closes a bracket or may belong to a name."""
-    bare = text.rstrip(_EDGES.replace("_", ""))
+    """Return a text without blanks and punctuation at its end, unless that closes a bracket or may belong to a name."""
+    bare = text
+    while (shorter := bare.rstrip().rstrip(_EDGES.replace("_", ""))) != bare:
+        bare = shorter
     return bare + ")" if text[len(bare) :].startswith(")") and bare.count("(") > bare.count(")") else bare
 
 
@@ -241,7 +243,7 @@ def _plain_part(part: str) -> str:
 
 def _user_name(name: str) -> str:
     """Return a user's name up to the first mark that no name has, as in a row of a table without blanks."""
-    return re.split(r"[,;|()\[\]{}*!:&=]", name)[0]
+    return re.split(r"[,;|()\[\]{}*!:&=]", name)[0].rstrip()
 
 
 def _read_returned(link: str) -> Target:
