@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import importlib
 import json
 import logging
 import os
@@ -11,7 +10,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -59,16 +57,9 @@ def pytest_xdist_auto_num_workers() -> int:
     return cores + (cores + 1) // 2
 
 
-def pytest_collection(session: pytest.Session) -> None:
-    """Let each process of a whole run compile other tests first, and the garbage collector rest meanwhile."""
+def pytest_collection() -> None:
+    """Let the garbage collector rest while the tests are collected."""
     gc.disable()
-    processes = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
-    if processes > 1 and session.config.args_source is pytest.Config.ArgsSource.TESTPATHS:
-        files = sorted(Path(__file__).parent.glob("test_*.py"))
-        first = int(os.environ["PYTEST_XDIST_WORKER"].removeprefix("gw")) * len(files) // processes
-        for path in files[first:] + files[:first]:
-            with suppress(Exception, pytest.skip.Exception):  # which pytest tells when it collects that file
-                importlib.import_module(f"tests.{path.stem}")
 
 
 def pytest_collection_finish() -> None:
